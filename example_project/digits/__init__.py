@@ -1,0 +1,1 @@
+"""Handwritten digits: a small quantized CNN, its data and its training."""

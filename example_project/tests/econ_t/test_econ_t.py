@@ -1,0 +1,27 @@
+"""Four hours in the beam: 960 bit flips, one in 15 seconds, in the encoder's 12,720 bits."""
+
+from __future__ import annotations
+
+import pytest
+
+import fkeras
+from pytest_fkeras import fault_budget, ranking
+
+FOUR_HOURS = 4 * 60 * 60 // 15
+SENSITIVE_THIRD = ranking[:4240]
+
+
+@fault_budget(bits=FOUR_HOURS, protected=SENSITIVE_THIRD, max_emd=1.25)
+def test_four_hours_in_the_beam():
+    pass  # the budget is the assertion
+
+
+@fault_budget(bits=FOUR_HOURS, protected=ranking("msb").fraction(1 / 2), max_emd_increase=0.25)
+def test_four_hours_with_the_upper_half_of_every_word_protected():
+    pass
+
+
+@pytest.mark.xfail(raises=fkeras.BudgetExceeded, strict=True, reason="nothing is protected")
+@fault_budget(bits=FOUR_HOURS, max_emd=1.25)
+def test_four_hours_unprotected():
+    pass

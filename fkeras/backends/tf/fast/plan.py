@@ -1,0 +1,94 @@
+"""Which tensors of a space the shortcuts can serve: one site each, or the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.backends.tf.fast.exactness import Fact, analyse, grid_of, power_of_two_step
+from fkeras.backends.tf.fast.golden import Kernels
+from fkeras.backends.tf.fast.graph import Call, Graph, Key, flatten
+from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
+from fkeras.backends.tf.fast.suffix import downstream_is_reproducible
+from fkeras.backends.tf.reading import bit_space
+from fkeras.backends.tf.forward import slots_of_space
+from fkeras.backends.tf.slots import FOLDING
+from fkeras.errors import FkerasError
+from fkeras.memory import BitSpace, WordTensor
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The graph, the golden kernels of all its quantized layers, and the sites by tensor number."""
+
+    graph: Graph
+    kernels: Kernels
+    sites: Mapping[int, Site]
+
+
+def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan | None:
+    """The plan for a model and a data set; None when nothing of it can be served."""
+    graph = flatten(model)
+    if graph is None:
+        return None
+    try:
+        everything = bit_space(model, biases=True)
+    except FkerasError:
+        return None
+    tensors = {tensor.path: tensor for tensor in everything.tensors}
+    slots = slots_of_space(model, everything)
+    kernels = [(slot, tensors[slot.path].golden.reshape(tensors[slot.path].shape)) for slot in slots]
+    parts = {id(slot.layer): slot.layer_path for slot in slots}
+    known = {call.index: part for call in graph.calls
+             if (part := _part(call, parts.get(id(call.layer)), tensors)) is not None}
+    facts = analyse(graph, {key: grid_of(array) for key, array in zip(graph.inputs, inputs, strict=True)},
+                    {index: part.fact for index, part in known.items()})
+    sites = {}
+    for number, tensor in enumerate(space.tensors):
+        places = [part for part in known.values() if part.kernel.path == tensor.path]
+        if len(places) == 1 and len(graph.calls_of(places[0].call.layer)) == 1:
+            site = _site(graph, facts, number, tensor, places[0])
+            if site is not None:
+                sites[number] = site
+    return Plan(graph, kernels, sites) if sites else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    call: Call
+    kernel: WordTensor
+    bias: NDArray[np.float32] | None
+
+    def fact(self, given: Fact) -> Fact:
+        return fact_after(self.call, self.kernel, self.bias, given)
+
+
+def _part(call: Call, path: str | None, tensors: Mapping[str, WordTensor]) -> _Part | None:
+    if path is None or window_of(call) is None:
+        return None
+    kernels = [tensors[f"{path}/{name}"] for name in ("kernel", "depthwise_kernel") if f"{path}/{name}" in tensors]
+    if len(kernels) != 1:
+        return None
+    bias: NDArray[np.float32] | None = None
+    if f"{path}/bias" in tensors:
+        bias = tensors[f"{path}/bias"].golden
+    elif type(call.layer).__name__ in FOLDING:
+        return None
+    elif call.layer.use_bias:
+        bias = call.layer.bias.numpy()
+    return _Part(call, kernels[0], bias)
+
+
+def _site(graph: Graph, facts: Mapping[Key, Fact], number: int, tensor: WordTensor, part: _Part) -> Site | None:
+    window, step = window_of(part.call), power_of_two_step(tensor)
+    given = facts[part.call.inputs[0]]
+    if window is None or step is None or given.step is None or not facts[part.call.outputs[0]].reproducible:
+        return None
+    if not downstream_is_reproducible(graph, part.call, facts):
+        return None
+    segment, end = elementwise_segment(graph, part.call)
+    return Site(number, tensor, part.bias, part.call, window, segment, end, given, step)

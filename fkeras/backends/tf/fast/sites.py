@@ -1,0 +1,187 @@
+"""Where a kernel's words act: which output channel a fault reaches, through which inputs, and what follows there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.backends.tf.fast.channels import Ints, as_integers
+from fkeras.backends.tf.fast.exactness import Fact, activation_fact, weighted_sum_fact, with_bias
+from fkeras.backends.tf.fast.graph import Call, Graph, Key
+from fkeras.backends.tf.setup import tensorflow
+from fkeras.memory import BitSpace, WordTensor
+
+LINEAR = {"QDense", "QConv1D", "QConv2D", "QConv2DBatchnorm", "QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The geometry of a layer as a convolution over (height, width): a dense layer is one of size 1."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: str
+
+    def pads(self, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Zeros before and after each axis, as TensorFlow pads."""
+        if self.padding == "valid":
+            return (0, 0), (0, 0)
+        pads = []
+        for length, size, stride, dilation in zip(shape, self.size, self.stride, self.dilation, strict=True):
+            reach = (size - 1) * dilation + 1
+            total = max((ceil(length / stride) - 1) * stride + reach - length, 0)
+            before = reach - 1 if self.padding == "causal" else total // 2
+            pads.append((before, max(total - before, 0) if self.padding != "causal" else 0))
+        return pads[0], pads[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faults:
+    """Single flips at one site, (n,) int32 each: output channel, input channel, where in the window, and the change
+    of the weight in units of the kernel's grid."""
+
+    channel: Ints
+    term: Ints
+    row: Ints
+    column: Ints
+    delta: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One kernel tensor of the space at its only place in the graph.
+
+    number: the tensor's number in the space; segment: the elementwise calls after it; end: the key of the tensor after
+    them, through which everything that the kernel influences flows.
+    """
+
+    number: int
+    tensor: WordTensor
+    bias: NDArray[np.float32] | None
+    call: Call
+    window: Window
+    segment: tuple[Call, ...]
+    end: Key
+    input_fact: Fact
+    kernel_step: float
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each output channel reads one input channel only."""
+        return "Depthwise" in type(self.call.layer).__name__
+
+    def faults(self, space: BitSpace, bits: NDArray[np.int64]) -> Faults:
+        """Each bit flipped alone."""
+        place = space.locate(bits)
+        words = self.tensor.words[place.element]
+        flipped = words ^ (np.uint32(1) << (self.tensor.codec.width - 1 - place.bit).astype(np.uint32))
+        step = self.kernel_step
+        scale = self.tensor.scale[place.element].astype(np.float64)
+        delta = (self.tensor.codec.decode(flipped) - self.tensor.codec.decode(words)) * scale / step
+        shape = (1, 1, *self.tensor.shape)[-4:] if len(self.tensor.shape) < 4 else self.tensor.shape
+        if len(self.tensor.shape) == 3:
+            shape = (self.tensor.shape[0], 1, *self.tensor.shape[1:])
+        row, column, term, last = np.unravel_index(place.element, shape)
+        channel = term * shape[3] + last if self.depthwise else last
+        rates = self.window.dilation
+        return Faults(*(np.asarray(part, np.int32) for part in
+                        (channel, term, row * rates[0], column * rates[1], np.rint(delta))))
+
+    def padded(self, x: Any) -> NDArray[np.float32]:
+        """The layer's input as (n, height, width, channels), zeros added as the layer does."""
+        image = as_image(np.asarray(x))
+        rows, columns = self.window.pads(image.shape[1:3])
+        return np.pad(image, ((0, 0), rows, columns, (0, 0)))
+
+    def sums(self, padded: NDArray[np.float32]) -> Ints:
+        """The golden weighted sums without bias, in grid units; (n, channels, height, width)."""
+        tf = tensorflow()
+        kernel = np.reshape(self.tensor.golden, self.tensor.shape)
+        kernel = kernel.reshape((1, 1, *kernel.shape) if kernel.ndim == 2 else
+                                (kernel.shape[0], 1, *kernel.shape[1:]) if kernel.ndim == 3 else kernel.shape)
+        if self.depthwise:
+            sums = tf.nn.depthwise_conv2d(padded, kernel, (1, *self.window.stride, 1), "VALID",
+                                          dilations=self.window.dilation)
+        else:
+            sums = tf.nn.conv2d(padded, kernel, self.window.stride, "VALID", dilations=self.window.dilation)
+        return as_integers(np.moveaxis(sums.numpy(), 3, 1), self.sum_step)
+
+    @property
+    def sum_step(self) -> float:
+        """The grid of the weighted sums."""
+        assert self.input_fact.step is not None
+        return self.kernel_step * self.input_fact.step
+
+    def inputs(self, padded: NDArray[np.float32]) -> Ints:
+        """The padded inputs in grid units; (n, channels, height, width)."""
+        assert self.input_fact.step is not None
+        return np.ascontiguousarray(as_integers(np.moveaxis(padded, 3, 1), self.input_fact.step))
+
+    def values_after(self, sums: NDArray[np.int64], channel: int) -> NDArray[np.float32]:
+        """What the end tensor holds in `channel` for each weighted sum, by the network's own operations."""
+        tf = tensorflow()
+        values = tf.constant((sums * self.sum_step).astype(np.float32).reshape(-1, 1))
+        if self.bias is not None:
+            values = values + self.bias[channel]
+        if self.call.layer.activation is not None:
+            values = self.call.layer.activation(values)
+        for call in self.segment:
+            values = call.layer(values)
+        flat: NDArray[np.float32] = np.asarray(values).reshape(-1)
+        return flat
+
+
+def as_image(x: NDArray[Any]) -> NDArray[Any]:
+    """(n, c), (n, length, c) or (n, height, width, c) as the last."""
+    return x.reshape(x.shape[0], *{2: (1, 1), 3: (x.shape[1], 1), 4: x.shape[1:3]}[x.ndim], x.shape[-1])
+
+
+def window_of(call: Call) -> Window | None:
+    """The geometry of a layer call; None for one that this module does not know."""
+    layer = call.layer
+    kind = type(layer).__name__
+    if kind not in LINEAR:
+        return None
+    if kind == "QDense":
+        return Window((1, 1), (1, 1), (1, 1), "valid") if len(call.node.keras_inputs[0].shape) in (2, 3, 4) else None
+    if layer.data_format != "channels_last" or getattr(layer, "groups", 1) != 1:
+        return None
+    size, stride, dilation = tuple(layer.kernel_size), tuple(layer.strides), tuple(layer.dilation_rate)
+    if len(size) == 1:
+        size, stride, dilation = (size[0], 1), (stride[0], 1), (dilation[0], 1)
+    return Window(size, stride, dilation, layer.padding)
+
+
+def last_axis_columns(tensor: WordTensor, depthwise: bool) -> NDArray[np.float64]:
+    """The golden kernel as (terms, output channels)."""
+    kernel = tensor.golden.astype(np.float64).reshape(tensor.shape)
+    if depthwise:
+        return kernel.reshape(kernel.shape[0] * kernel.shape[1], -1)
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def fact_after(call: Call, kernel: WordTensor, bias: NDArray[np.float32] | None, given: Fact) -> Fact:
+    """The fact of a covered layer's output."""
+    depthwise = "Depthwise" in type(call.layer).__name__
+    summed = weighted_sum_fact(given, kernel, last_axis_columns(kernel, depthwise))
+    return activation_fact(call.layer.activation, with_bias(summed, bias))
+
+
+def elementwise_segment(graph: Graph, call: Call) -> tuple[tuple[Call, ...], Key]:
+    """The chain of channel-wise calls after a layer, each the only reader of its input; and the tensor at its end."""
+    segment: list[Call] = []
+    end = call.outputs[0]
+    while end not in graph.outputs:
+        readers = graph.consumers(end)
+        if len(readers) != 1 or type(readers[0].layer).__name__ not in ("QActivation", "Activation"):
+            break
+        if getattr(readers[0].layer.activation, "__name__", "") == "softmax":
+            break
+        segment.append(readers[0])
+        end = readers[0].outputs[0]
+    return tuple(segment), end

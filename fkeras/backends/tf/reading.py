@@ -1,0 +1,84 @@
+"""Reading a model's stored words: the bit space."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fkeras.backends.tf.quantizers import codec_of, words_of
+from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.slots import Slot, take_inventory
+from fkeras.backends.tf.tracing import call_flat, input_specs, pure_function, replaced
+from fkeras.errors import InputError, ModelError, UnsupportedError
+from fkeras.memory import BitSpace, WordTensor
+
+
+def require_model(model: Any) -> None:
+    """InputError unless `model` is a (tf-)Keras model."""
+    if not isinstance(model, tensorflow().keras.Model):
+        raise InputError(
+            f"model is {type(model).__module__}.{type(model).__name__}; allowed are tf-keras models, as "
+            "fkeras.load_model returns them (Keras 3 models must be saved as .h5 and loaded again)"
+        )
+
+
+def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
+    """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
+
+    The words are what the quantizers emit in the model's own computation, batch-norm folding included, and the
+    scale is what they used. ModelError when nothing is quantized.
+    """
+    require_model(model)
+    inventory = take_inventory(model, layers, biases)
+    if not inventory.slots:
+        held = ", ".join(str(entry) for entry in inventory.uncovered[:5]) or "no weights at all"
+        raise ModelError(
+            f"model '{model.name}' has no quantized kernel among the chosen layers; it has {held}; "
+            "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
+        )
+    codecs = {slot.path: codec_of(slot.quantizer, slot.layer_path) for slot in inventory.slots}
+    tensors = []
+    for slot, (golden, scale) in zip(inventory.slots, emitted(model, inventory.slots), strict=True):
+        shape = golden.shape if slot.shape is None else slot.shape
+        flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
+        words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
+        tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
+    return BitSpace(tuple(tensors), inventory.uncovered)
+
+
+def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """What each slot's quantizer emits in the model's own graph, and its scale; float32 each."""
+    tf = tensorflow()
+    records: dict[str, tuple[Any, Any]] = {}
+
+    def recording(slot: Slot) -> Callable[[Any], Any]:
+        quantizer = copy.copy(slot.quantizer)
+
+        def quantize(x: Any) -> Any:
+            values = quantizer(x)
+            if values.dtype == tf.float64:
+                raise UnsupportedError(
+                    f"layer '{slot.layer_path}' computes in float64; stored words are read in "
+                    f"float32 or less: build it with dtype='float32', or exclude it with "
+                    f"layers='!{slot.layer_path}'"
+                )
+            scale = getattr(quantizer, "scale", None)
+            records.setdefault(
+                slot.path, (tf.cast(values, tf.float32), tf.cast(1.0 if scale is None else scale, tf.float32))
+            )
+            return values
+
+        return quantize
+
+    def read(*inputs: Any) -> Any:
+        with replaced(model, slots, recording):
+            call_flat(model, inputs)
+        return [records[slot.path] for slot in slots]
+
+    specs = input_specs(model)
+    one_sample = [tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype) for spec in specs]
+    arrays = [tensor.numpy() for tensor in pure_function(read, specs)(*one_sample)]
+    return list(zip(arrays[::2], arrays[1::2], strict=True))

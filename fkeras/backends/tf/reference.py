@@ -1,0 +1,62 @@
+"""The reference engine: write the faulty words, run the whole model, score every sample. Slow and obvious."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.backends.tf.forward import forward_of, golden_values, patched_values
+from fkeras.backends.tf.tracing import flat_data
+from fkeras.engine import Scores
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric, Outputs
+from fkeras.scoring import Scorecard, joined, scores_of
+
+CHUNK = 1024
+"""Samples per call: bounds the memory of the activations."""
+
+
+class ReferenceRun:
+    """Every other engine must give what this one gives."""
+
+    engine = "reference"
+    batch_size = 8
+
+    def __init__(self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
+        self.space = space
+        self.metrics = dict(metrics)
+        self.inputs = flat_data(model, x)
+        self.n_samples = self.inputs[0].shape[0]
+        self._forward = forward_of(model, space)
+        self._golden = golden_values(space)
+        self._chunks = [slice(start, min(start + CHUNK, self.n_samples)) for start in range(0, self.n_samples, CHUNK)]
+        self.golden_outputs = joined([self._outputs(self._golden, rows) for rows in self._chunks])
+        self.card = Scorecard(metrics, y, self.golden_outputs)
+        self.golden = self.card.golden
+
+    def _outputs(self, values: Sequence[Any], rows: slice) -> Outputs:
+        outputs = [tensor.numpy() for tensor in self._forward([array[rows] for array in self.inputs], values)]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits`, a few at a time."""
+        return iter(np.split(np.arange(bits.size), range(self.batch_size, bits.size, self.batch_size)))
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit flipped alone."""
+        return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        """Each fault set injected alone."""
+        results = []
+        for one in faults:
+            values = patched_values(self.space, self._golden, one.patches(self.space))
+            tally = self.card.tally()
+            for rows in self._chunks:
+                tally.add(self._outputs(values, rows), rows)
+            results.append(tally.result())
+        return scores_of(results, list(self.metrics))

@@ -1,0 +1,47 @@
+"""TensorFlow with the legacy Keras that QKeras needs, or an error that says what to change."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+from fkeras.errors import EnvironmentSetupError
+
+_REMEDY = (
+    "Import fkeras (or a module that does) before TensorFlow, or set TF_USE_LEGACY_KERAS=1 in the environment "
+    "before the process starts; under pytest, put any fkeras_* key (fkeras_seed = 1) into the ini file and the "
+    "plugin does it in time."
+)
+
+
+def _refuse(what: str) -> None:
+    raise EnvironmentSetupError(f"QKeras needs TensorFlow's legacy Keras (tf-keras), but {what}. {_REMEDY}")
+
+
+def tensorflow() -> Any:
+    """The tensorflow module, running on tf-keras. EnvironmentSetupError when it is too late for that."""
+    if "tensorflow" in sys.modules:
+        loaded = sys.modules["tensorflow"]
+        home = loaded.keras.layers.Layer.__module__
+        if not home.startswith("tf_keras."):
+            _refuse(f"TensorFlow was imported earlier without TF_USE_LEGACY_KERAS=1, and its Keras is now '{home}'")
+        return loaded
+    if os.environ.get("TF_USE_LEGACY_KERAS", "1").lower() not in ("1", "true"):
+        _refuse(f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow as module
+    return module
+
+
+def qkeras() -> Any:
+    """The qkeras module, imported after TensorFlow was set up for it."""
+    tensorflow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import qkeras as module
+    return module

@@ -1,0 +1,160 @@
+"""Calling a model with other quantizers in its slots, and leaving no trace in it.
+
+Swapping a quantizer after Keras has traced the layer changes nothing, silently. So a private function is traced
+while the quantizers are replaced; afterwards the layers and all quantizer state are exactly as before. What layers
+write into variables while they compute (step counters, moving averages) is cut out of the private function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.slots import Slot, all_quantizers
+from fkeras.errors import InputError, ModelError, UnsupportedError
+
+
+@contextmanager
+def replaced(model: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Callable[[Any], Any]]) -> Iterator[None]:
+    """Within the block each slot's layer calls `replacement(slot)` instead of its quantizer.
+
+    UnsupportedError when a layer was called without asking for one of its slots: nothing may be injected in vain.
+    """
+    called: set[str] = set()
+
+    def counting(slot: Slot) -> Callable[[Any], Any]:
+        function = replacement(slot)
+
+        def quantize(x: Any) -> Any:
+            called.add(slot.path)
+            return function(x)
+
+        return quantize
+
+    state = [(quantizer, dict(vars(quantizer))) for quantizer in all_quantizers(model)]
+    originals = [(slot, slot.quantizer) for slot in slots]
+    try:
+        for slot, _ in originals:
+            object.__setattr__(slot.layer, slot.attribute, counting(slot))
+        yield
+    finally:
+        for slot, original in originals:
+            object.__setattr__(slot.layer, slot.attribute, original)
+        for quantizer, attributes in state:
+            vars(quantizer).clear()
+            vars(quantizer).update(attributes)
+    idle = [slot for slot in slots if slot.path not in called]
+    if idle:
+        raise UnsupportedError(
+            f"tensor '{idle[0].path}' is never quantized while the model computes its outputs, so a "
+            f"fault there could not be injected; exclude its layer with "
+            f"layers='!{idle[0].layer_path}'"
+        )
+
+
+def pure_function(function: Callable[..., Any], specs: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+    """`function` traced once: tensors of `specs` in, its outputs flattened out, differentiable, no side effects.
+
+    Only what the outputs need is kept, so assignments to variables do not happen. Custom layers are converted by
+    autograph, as Keras' own `predict` does.
+    """
+    from tensorflow.python.autograph.core import ag_ctx
+    from tensorflow.python.autograph.core.converter import ConversionOptions
+
+    tf = tensorflow()
+
+    def traced(*arguments: Any) -> list[Any]:
+        with ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED, options=ConversionOptions(recursive=True)):
+            return [tf.identity(output) for output in tf.nest.flatten(function(*arguments))]
+
+    whole = tf.compat.v1.wrap_function(traced, list(specs))
+    pruned = whole.prune(whole.inputs[: len(specs)], whole.outputs)
+
+    def call(*arguments: Any) -> tuple[Any, ...]:
+        tensors = (tf.convert_to_tensor(value, spec.dtype) for value, spec in zip(arguments, specs, strict=True))
+        return tuple(pruned(*tensors))
+
+    return call
+
+
+def input_specs(model: Any) -> list[Any]:
+    """One TensorSpec per model input, in the order of `model.inputs`."""
+    tf = tensorflow()
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        raise ModelError(
+            f"model '{getattr(model, 'name', model)}' has no known inputs; use a Sequential or functional "
+            "model and build it (call it once on data)"
+        )
+    return [tf.TensorSpec(tensor.shape, tensor.dtype, name=f"input_{i}") for i, tensor in enumerate(inputs)]
+
+
+def call_flat(model: Any, flat_inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The model's outputs in inference mode, flattened, for inputs in the order of `model.inputs`."""
+    tf = tensorflow()
+    return tuple(tf.nest.flatten(model(tf.nest.pack_sequence_as(model.input, list(flat_inputs)), training=False)))
+
+
+def packed_outputs(model: Any, flat_outputs: Sequence[Any]) -> Any:
+    """Flat outputs in the structure that the model itself returns."""
+    return tensorflow().nest.pack_sequence_as(model.output, list(flat_outputs))
+
+
+def _input_names(model: Any) -> list[str]:
+    """What Keras calls the inputs in a dict of data, in the order of `model.inputs`."""
+    structure = model.input
+    return sorted(structure) if isinstance(structure, dict) else list(model.input_names)
+
+
+def flat_data(model: Any, x: Any) -> tuple[np.ndarray[Any, Any], ...]:
+    """`x` (array, list, tuple, or dict by input name) as arrays in the order and dtypes of `model.inputs`.
+
+    InputError for a wrong number, wrong shapes, no samples, or numbers that are not finite.
+    """
+    specs = input_specs(model)
+    names = _input_names(model)
+    if isinstance(x, dict):
+        if set(x) != set(names):
+            raise InputError(f"x names the inputs {sorted(map(str, x))}; the model has {names}")
+        parts = [x[name] for name in names]
+    else:
+        parts = list(x) if isinstance(x, list | tuple) and (len(specs) > 1 or _is_one_array(x, specs[0])) else [x]
+    if len(parts) != len(specs):
+        raise InputError(f"x has {len(parts)} array(s); the model has {len(specs)} inputs: {', '.join(names)}")
+    arrays = tuple(_one_input(part, spec, name) for part, spec, name in zip(parts, specs, names, strict=True))
+    counts = {array.shape[0] for array in arrays}
+    if len(counts) != 1:
+        raise InputError(f"the inputs have different numbers of samples: {[array.shape[0] for array in arrays]}")
+    return arrays
+
+
+def _is_one_array(x: Sequence[Any], spec: Any) -> bool:
+    """Whether a list holds the only input, as Keras allows, rather than being its rows."""
+    return len(x) == 1 and np.ndim(x[0]) == len(spec.shape)
+
+
+def _one_input(part: Any, spec: Any, name: str) -> np.ndarray[Any, Any]:
+    array = np.asarray(part)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"input '{name}': dtype {array.dtype}; allowed are numbers")
+    if array.ndim != len(spec.shape) or not spec.shape.is_compatible_with(array.shape):
+        raise InputError(
+            f"input '{name}': shape {array.shape}; the model expects {tuple(spec.shape)} (None: any number)"
+        )
+    if array.shape[0] == 0:
+        raise InputError(f"input '{name}': no samples; give at least one")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(
+            f"input '{name}': {int((~np.isfinite(array)).sum())} values are NaN or infinite; clean the data first"
+        )
+    converted: np.ndarray[Any, Any] = array.astype(spec.dtype.as_numpy_dtype, copy=False)
+    if spec.dtype.is_integer and array.dtype.kind == "f" and (converted != array).any():
+        raise InputError(
+            f"input '{name}': the model takes {spec.dtype.name}; {int((converted != array).sum())} values "
+            "are no whole numbers of that type"
+        )
+    return converted

@@ -1,0 +1,259 @@
+"""Budget campaigns: many faults at once, many trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.campaigns.limits import Limit, parse_limit
+from fkeras.campaigns.progress import Progress
+from fkeras.campaigns.verdict import Requirement, Verdict, judge
+from fkeras.engine import GoldenScore, Run, Scores
+from fkeras.errors import InputError
+from fkeras.faults import Draw, FaultModel, FaultSet, Protection, draw_trial
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Direction, Metric
+from fkeras.statistics import Estimate
+from fkeras.statistics.means import asymptotic_mean, bounded_mean
+from fkeras.statistics.proportions import clopper_pearson
+from fkeras.statistics.sequential import confidence_sequence
+
+MAX_TRIALS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTrials:
+    """A number of trials that does not depend on their results."""
+
+    trials: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int | np.integer) or self.trials < 1:
+            raise InputError(f"trials is {self.trials!r}; allowed are whole numbers from 1 up")
+
+
+@dataclass(frozen=True, slots=True)
+class UntilDecided:
+    """Trials until the requirement is decided, `max_trials` at most; never by wall clock."""
+
+    requirement: Requirement
+    max_trials: int = MAX_TRIALS
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_trials, bool) or not isinstance(self.max_trials, int | np.integer) \
+                or self.max_trials < 1:
+            raise InputError(f"max_trials is {self.max_trials!r}; allowed are whole numbers from 1 up")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricTrials:
+    """One metric over the trials of a campaign; arrays (trials,)."""
+
+    metric: str
+    better: Direction
+    bounds: tuple[float, float] | None
+    values: NDArray[np.float64]
+    undefined: NDArray[np.int64]
+    golden: GoldenScore
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a campaign assumed: memory, faults, protection, seed, engine."""
+
+    fault_model: FaultModel
+    protection: Protection
+    seed: int
+    engine: str
+    n_samples: int
+    space: BitSpace
+
+    def draw(self, trial: int) -> Draw:
+        """The faults of one trial, before protection."""
+        return draw_trial(self.space, self.fault_model, self.seed, trial)
+
+    def residual(self, trial: int) -> FaultSet:
+        """The faults of one trial that get through the protection."""
+        return self.protection.residual(self.draw(trial).faults)
+
+
+@dataclass(frozen=True, eq=False)
+class CampaignResult:
+    """What many draws of faults did to one or several metrics.
+
+    by_metric: the trials of each metric; plan: how the number of trials was chosen; hits, cancelled and residual:
+    (trials,) upsets drawn, those that undid one another, and faulty bits left after protection.
+    `result["emd"]` looks at one metric; with a single metric the result itself has `values` and `estimate`.
+    """
+
+    by_metric: Mapping[str, MetricTrials]
+    setting: Setting
+    plan: FixedTrials | UntilDecided
+    hits: NDArray[np.int64]
+    cancelled: NDArray[np.int64]
+    residual: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.hits.size)
+
+    def __getitem__(self, metric: str) -> CampaignResult:
+        if metric not in self.by_metric:
+            raise InputError(f"no metric '{metric}' in this campaign; there are {', '.join(self.by_metric)}")
+        return CampaignResult({metric: self.by_metric[metric]}, self.setting, self.plan, self.hits, self.cancelled,
+                              self.residual)
+
+    def _only(self) -> MetricTrials:
+        if len(self.by_metric) != 1:
+            names = list(self.by_metric)
+            raise InputError(f"this campaign measured {', '.join(names)}; choose one, as in result[{names[0]!r}]")
+        return next(iter(self.by_metric.values()))
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The metric in each trial, (trials,) float64."""
+        return self._only().values
+
+    @property
+    def golden(self) -> GoldenScore:
+        """The fault-free network's score; its standard error is the data set's own."""
+        return self._only().golden
+
+    @property
+    def undefined(self) -> int:
+        """Sample scores over all trials that were undefined and count as the worst."""
+        return int(self._only().undefined.sum())
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether no fault can reach: every possible trial gives the golden result."""
+        n_bits = len(self.setting.space)
+        return len(self.setting.protection.bits) == n_bits and not self.residual.any()
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The mean over trials, given this data set, with an interval.
+
+        Exact for a bounded metric (a betting interval, valid under early stopping too); otherwise asymptotic and
+        labelled so, and empty of information below a minimum number of trials.
+        """
+        trials = self._only()
+        if self.is_exact:
+            value = float(trials.values[0])
+            return Estimate(value, value, value, 1.0, "no fault can reach")
+        if trials.bounds is not None:
+            return bounded_mean(trials.values, trials.bounds, 0.95)
+        return asymptotic_mean(trials.values, 0.95)
+
+    def _limits(self, limit: float | None, keywords: Mapping[str, float]) -> tuple[Limit, ...]:
+        chosen = tuple(parse_limit(keyword, value, self.by_metric) for keyword, value in keywords.items())
+        if limit is not None:
+            trials = self._only()
+            side = "max" if trials.better == "lower" else "min"
+            chosen += (parse_limit(f"{side}_{trials.metric}", limit, self.by_metric),)
+        if not chosen:
+            raise InputError("name a limit: failure_rate(1.25), or failure_rate(max_emd=1.25)")
+        return chosen
+
+    def broken(self, limits: tuple[Limit, ...]) -> NDArray[np.bool_]:
+        """Which trials break at least one limit, (trials,) bool."""
+        broken = np.zeros(len(self), bool)
+        for limit in limits:
+            trials = self[limit.metric]._only()
+            broken |= limit.broken_by(trials.values, trials.golden.value)
+        return broken
+
+    def failure_rate(self, limit: float | None = None, *, confidence: float = 0.95, **limits: float) -> Estimate:
+        """The share of trials that break a limit, with a two-sided interval, given this data set.
+
+        limit: in the metric's own direction, when there is one metric; or keywords as in the mark, `max_emd=1.25`.
+        Clopper-Pearson for a fixed number of trials, a confidence sequence when trials stopped at a decision.
+        """
+        failures = int(self.broken(self._limits(limit, limits)).sum())
+        if self.is_exact:
+            share = failures / len(self)
+            return Estimate(share, share, share, 1.0, "no fault can reach")
+        interval = clopper_pearson if isinstance(self.plan, FixedTrials) else confidence_sequence
+        return interval(failures, len(self), confidence)
+
+    def verdict(self, requirement: Requirement) -> Verdict:
+        """What these trials prove about a requirement."""
+        failures = int(self.broken(requirement.limits).sum())
+        return judge(requirement, failures, len(self), sequential=isinstance(self.plan, UntilDecided),
+                     exact=self.is_exact)
+
+
+def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, progress: Progress) -> CampaignResult:
+    """Draw trial after trial and measure; a trial without residual faults is golden and costs nothing."""
+    total = plan.trials if isinstance(plan, FixedTrials) else plan.max_trials
+    draws: list[Draw] = []
+    residuals: list[FaultSet] = []
+    parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
+    result = _result(run, setting, plan, draws, residuals, parts)
+    with progress(total, "trial", setting.fault_model.describe(len(setting.space))) as advance:
+        while len(draws) < total:
+            size = min(run.batch_size, total - len(draws))
+            batch = [setting.draw(trial) for trial in range(len(draws), len(draws) + size)]
+            remaining = [setting.protection.residual(draw.faults) for draw in batch]
+            scores = _scores(run, remaining)
+            if isinstance(plan, UntilDecided):
+                size = _decided_after(plan, result, scores, run) or size
+            draws += batch[:size]
+            residuals += remaining[:size]
+            for name, part in scores.items():
+                parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
+            advance(size)
+            result = _result(run, setting, plan, draws, residuals, parts)
+            if isinstance(plan, UntilDecided) and (
+                    result.is_exact or result.verdict(plan.requirement).outcome.value in ("PASS", "FAIL")):
+                break
+    return result
+
+
+def _decided_after(plan: UntilDecided, so_far: CampaignResult, scores: Mapping[str, Scores], run: Run) -> int | None:
+    """The first trial of the batch after which the requirement is decided, so that results do not depend on the
+    batch size; None when the batch leaves it open."""
+    broken = np.zeros(next(iter(scores.values())).values.size, bool)
+    for limit in plan.requirement.limits:
+        broken |= limit.broken_by(scores[limit.metric].values, run.golden[limit.metric].value)
+    failures = int(so_far.broken(plan.requirement.limits).sum()) + np.cumsum(broken)
+    for i, count in enumerate(failures.tolist(), start=1):
+        verdict = judge(plan.requirement, count, len(so_far) + i, sequential=True)
+        if verdict.outcome.value in ("PASS", "FAIL"):
+            return i
+    return None
+
+
+def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
+    evaluated = [i for i, one in enumerate(faults) if len(one)]
+    measured = run.fault_sets([faults[i] for i in evaluated]) if evaluated else {}
+    scores = {}
+    for name, golden in run.golden.items():
+        filled = Scores(np.full(len(faults), golden.value), np.full(len(faults), golden.undefined, np.int64),
+                        np.zeros(len(faults), np.int64))
+        if evaluated:
+            filled.values[evaluated] = measured[name].values
+            filled.undefined[evaluated] = measured[name].undefined
+            filled.harmed[evaluated] = measured[name].harmed
+        scores[name] = filled
+    return scores
+
+
+def _result(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, draws: list[Draw],
+            residuals: list[FaultSet], parts: Mapping[str, list[Scores]]) -> CampaignResult:
+    by_metric = {}
+    for name, metric in run.metrics.items():
+        scores = Scores.concatenate(parts[name])
+        by_metric[name] = MetricTrials(name, metric.better, metric.bounds, scores.values, scores.undefined,
+                                       run.golden[name])
+    return CampaignResult(by_metric, setting, plan, np.array([draw.n_hits for draw in draws], np.int64),
+                          np.array([draw.n_cancelled for draw in draws], np.int64),
+                          np.array([len(faults) for faults in residuals], np.int64))
+
+
+def named_metrics(metric: Metric | Mapping[str, Metric]) -> dict[str, Metric]:
+    """One metric under its own name, or several under the user's."""
+    return dict(metric) if isinstance(metric, Mapping) else {metric.name: metric}

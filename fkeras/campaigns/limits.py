@@ -1,0 +1,64 @@
+"""Limits: what a trial must not break, as keywords such as max_emd=1.25 or max_accuracy_drop=0.02."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import InputError
+
+Kind = Literal["max", "min", "increase", "drop"]
+_SUFFIXES: dict[str, Kind] = {"_increase": "increase", "_drop": "drop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit on one metric. `increase` and `drop` are differences to the golden value."""
+
+    metric: str
+    kind: Kind
+    value: float
+
+    @property
+    def keyword(self) -> str:
+        """The keyword that states it."""
+        return f"min_{self.metric}" if self.kind == "min" else (
+            f"max_{self.metric}" + ("" if self.kind == "max" else f"_{self.kind}"))
+
+    def __str__(self) -> str:
+        return f"{self.keyword}={self.value:g}"
+
+    def broken_by(self, values: NDArray[np.float64], golden: float) -> NDArray[np.bool_]:
+        """Which of the values are past the limit; a value equal to it is not."""
+        if self.kind == "max":
+            return values > self.value
+        if self.kind == "min":
+            return values < self.value
+        return values - golden > self.value if self.kind == "increase" else golden - values > self.value
+
+
+def parse_limit(keyword: str, value: object, metrics: Mapping[str, object] | None = None) -> Limit:
+    """The limit that a keyword states. With `metrics`, the metric must be one of them.
+
+    InputError for a keyword that states none, an unknown metric, or a value that is no finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer) or not isfinite(value):
+        raise InputError(f"{keyword}={value!r}: a limit is a finite number")
+    side, _, rest = keyword.partition("_")
+    if side not in ("max", "min") or not rest:
+        raise InputError(f"{keyword!r} states no limit; write max_NAME, min_NAME, max_NAME_increase or max_NAME_drop")
+    if side == "min":
+        limit = Limit(rest, "min", float(value))
+    else:
+        limit = Limit(rest, "max", float(value))
+        for suffix, kind in _SUFFIXES.items():
+            if rest.endswith(suffix) and (metrics is None or rest not in metrics):
+                limit = Limit(rest.removesuffix(suffix), kind, float(value))
+    if metrics is not None and limit.metric not in metrics:
+        raise InputError(f"{keyword}: no metric '{limit.metric}'; there are {', '.join(sorted(metrics)) or 'none'}")
+    return limit

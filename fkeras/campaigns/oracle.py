@@ -1,0 +1,96 @@
+"""The oracle: what each single flip does, measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.campaigns.progress import Progress
+from fkeras.engine import Run, Scores
+from fkeras.errors import InputError
+from fkeras.metrics.metric import Direction, SampleMetric
+
+CHANGE_TOLERANCE = 1e-6
+"""Differences up to this times max(1, |golden|) are zero: below it lie only roundings of a float tail."""
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """Single-flip damage of chosen bits, in the order they were asked for.
+
+    bits: (n,) int64 flat indices; positions: (n,) int64, bit within its word (0 = MSB);
+    values: (n,) float64, the metric under each flip (a mean over samples, or the data set's number);
+    golden: the fault-free value; undefined: (n,) samples without a score; harmed: (n,) samples that got worse.
+    """
+
+    metric: str
+    better: Direction
+    classification: bool
+    bits: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    values: NDArray[np.float64]
+    undefined: NDArray[np.int64]
+    harmed: NDArray[np.int64]
+    golden: float
+    golden_standard_error: float
+    n_samples: int
+    n_bits: int
+    layout_digest: str
+    content_digest: str
+    engine: str
+
+    def __len__(self) -> int:
+        return int(self.bits.size)
+
+    @cached_property
+    def delta(self) -> NDArray[np.float64]:
+        """values - golden, (n,)."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.values == self.golden, 0.0, self.values - self.golden)
+
+    @cached_property
+    def changed(self) -> NDArray[np.bool_]:
+        """The bits whose flip changes the metric at all (the paper's section 4.2.3), (n,)."""
+        return np.abs(self.delta) > CHANGE_TOLERANCE * max(1.0, abs(self.golden))
+
+    @cached_property
+    def sensitive(self) -> NDArray[np.bool_]:
+        """The paper's sensitive bits (section 4.1), (n,).
+
+        Classification: at least one sample that was right is wrong. Otherwise: the mean is worse than golden.
+        """
+        if self.classification:
+            return self.harmed > 0
+        return self.changed & (self.delta > 0 if self.better == "lower" else self.delta < 0)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Classification: the number of samples behind each value (right ones for accuracy, else wrong ones)."""
+        if not self.classification:
+            raise InputError(f"metric '{self.metric}' counts nothing; counts exist for accuracy and mispredictions")
+        return np.rint(self.values * self.n_samples).astype(np.int64)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The flat indices, largest |delta| first, ties by flat index."""
+        return self.bits[np.lexsort((self.bits, -np.abs(self.delta)))]
+
+
+def measure_oracle(run: Run, metric: str, bits: NDArray[np.int64], progress: Progress) -> Oracle:
+    """Flip each of `bits` alone and measure."""
+    scores = Scores(np.full(bits.size, np.nan), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
+    with progress(len(bits), "bit", f"oracle, {metric}") as advance:
+        for positions in run.batches(bits):
+            part = run.flips(bits[positions])[metric]
+            scores.values[positions], scores.undefined[positions] = part.values, part.undefined
+            scores.harmed[positions] = part.harmed
+            advance(len(positions))
+    kind = run.metrics[metric]
+    golden = run.golden[metric]
+    return Oracle(metric, kind.better, isinstance(kind, SampleMetric) and kind.per_sample_sensitivity, bits,
+                  run.space.bit_positions[bits], scores.values, scores.undefined, scores.harmed, golden.value,
+                  golden.standard_error, run.n_samples, len(run.space), run.space.layout_digest,
+                  run.space.content_digest, run.engine)

@@ -1,0 +1,105 @@
+"""The verdict: what a campaign proves about a requirement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fkeras.campaigns.limits import Limit
+from fkeras.errors import FkerasError, InputError
+from fkeras.statistics import Estimate
+from fkeras.statistics.proportions import lower_bound, upper_bound
+from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
+
+
+class Outcome(Enum):
+    """How a requirement stands; only PASS lets a run succeed."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT_RUN"
+
+
+class BudgetExceeded(FkerasError, AssertionError):
+    """A fault budget whose verdict is FAIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """At most a share `max_failure_rate` of trials may break one of `limits`, at the stated confidence."""
+
+    limits: tuple[Limit, ...]
+    max_failure_rate: float = 0.05
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.limits:
+            raise InputError("a requirement needs a limit, as in max_emd=1.25")
+        if not 0 <= self.max_failure_rate < 1:
+            raise InputError(f"max_failure_rate is {self.max_failure_rate!r}, a share of trials; allowed are 0 up to, "
+                             "not including, 1")
+        if not 0 < self.confidence < 1:
+            raise InputError(f"confidence is {self.confidence!r}; allowed are numbers between 0 and 1, such as 0.95")
+
+    def __str__(self) -> str:
+        limits = ", ".join(str(limit) for limit in self.limits)
+        return f"{limits} in at least {1 - self.max_failure_rate:.4g} of trials, at {self.confidence:.4g} confidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome with its evidence.
+
+    failures, trials: counts; share: the observed share with its one-sided bounds, each at `requirement.confidence`;
+    more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected; exact: no statistics needed.
+    """
+
+    outcome: Outcome
+    requirement: Requirement
+    failures: int
+    trials: int
+    share: Estimate
+    more_trials: int | None = None
+    exact: bool = False
+
+    def __str__(self) -> str:
+        counted = f"{self.failures} of {self.trials} trials over the limit"
+        confidence = f"{self.requirement.confidence:.4g} confidence"
+        if self.exact:
+            return f"{self.outcome.value}: {counted}, exact ({self.share.method})"
+        if self.outcome is Outcome.PASS:
+            return f"PASS: {counted}, share below {self.share.high:.2%} ({confidence})"
+        if self.outcome is Outcome.FAIL:
+            return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence})"
+        more = "" if self.more_trials is None else f": about {self.more_trials} more trials would decide"
+        return (f"{self.outcome.value}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
+                f"decided against {self.requirement.max_failure_rate:.4g}{more}")
+
+
+def judge(requirement: Requirement, failures: int, trials: int, *, sequential: bool, exact: bool = False) -> Verdict:
+    """The verdict on `failures` of `trials`.
+
+    sequential: the number of trials depended on the results, so the bounds must hold at every moment;
+    exact: every trial has the same result whatever is drawn.
+    """
+    limit, confidence = requirement.max_failure_rate, requirement.confidence
+    if exact:
+        share = failures / trials
+        return Verdict(Outcome.PASS if share <= limit else Outcome.FAIL, requirement, failures, trials,
+                       Estimate(share, share, share, 1.0, "no fault can reach"), exact=True)
+    low_of, high_of, method = ((anytime_lower_bound, anytime_upper_bound, "confidence sequence") if sequential
+                               else (lower_bound, upper_bound, "Clopper-Pearson"))
+    low, high = low_of(failures, trials, confidence), high_of(failures, trials, confidence)
+    best = failures / trials
+    share_estimate = Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds")
+    if sequential:
+        decision = share_decision(failures, trials, limit, confidence)
+    else:
+        decision = "below" if high <= limit else "above" if low > limit else None
+    if decision == "below":
+        return Verdict(Outcome.PASS, requirement, failures, trials, share_estimate)
+    if decision == "above":
+        return Verdict(Outcome.FAIL, requirement, failures, trials, share_estimate)
+    return Verdict(Outcome.INCONCLUSIVE, requirement, failures, trials, share_estimate,
+                   trials_to_decide(failures, trials, limit, confidence))

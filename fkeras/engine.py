@@ -1,0 +1,120 @@
+"""The protocols between those who need outputs under faults and those who compute them.
+
+`campaigns` measures and `sensitivity` predicts; both ask a `Run`, which backends implement. A run is one engine
+bound to one model, one space, one data set and the metrics asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.faults import FaultSet, RandomStream
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenScore:
+    """One metric of the fault-free network.
+
+    value: mean over samples, or the data set's number; standard_error: of the mean over samples, NaN for a data-set
+    metric; undefined: number of samples without a defined score; per_sample: (n_samples,) or None.
+    """
+
+    value: float
+    standard_error: float
+    undefined: int
+    per_sample: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """One metric under n fault sets.
+
+    values: (n,) float64, the mean over samples or the data set's number, never NaN;
+    undefined: (n,) int64, samples whose output had no defined score (they count as the worst);
+    harmed: (n,) int64, samples with a worse score than the golden network gave them (0 or 1 for a data-set metric).
+    """
+
+    values: NDArray[np.float64]
+    undefined: NDArray[np.int64]
+    harmed: NDArray[np.int64]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        """The scores of consecutive batches as one."""
+        return cls(np.concatenate([np.zeros(0), *(p.values for p in parts)]),
+                   np.concatenate([np.zeros(0, np.int64), *(p.undefined for p in parts)]),
+                   np.concatenate([np.zeros(0, np.int64), *(p.harmed for p in parts)]))
+
+
+class Run(Protocol):
+    """An engine at work."""
+
+    engine: str
+    """The engine's name, for reports and identities."""
+    space: BitSpace
+    metrics: Mapping[str, Metric]
+    n_samples: int
+    golden: Mapping[str, GoldenScore]
+    batch_size: int
+    """How many fault sets a call takes best; callers split their work into batches of this size."""
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits`, grouped as `flips` takes them best; together all of them, each once."""
+        ...
+
+    def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
+        """Each of `bits` flipped alone; scores in the order of `bits`."""
+        ...
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
+        """Each fault set injected alone; scores in the order of `faults`."""
+        ...
+
+
+class Derivatives(Protocol):
+    """Derivatives of a model's loss and outputs in theta, the golden stored values of a space.
+
+    Losses are means over the samples, in inference mode; vectors are (n_words,) float64 in the order of the space.
+    """
+
+    space: BitSpace
+    n_samples: int
+    loss: str
+    """The loss's name, "" when there is none."""
+
+    def gradient(self) -> NDArray[np.float64]:
+        """dL/dtheta (paper, eq. 1)."""
+        ...
+
+    def hessian_vector_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """H v with H the second derivatives of L (paper, eq. 2)."""
+        ...
+
+    def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
+        """The diagonal of the mean over samples of J^T J, J the outputs' derivatives; estimated, unbiased."""
+        ...
+
+
+class Evidence(Protocol):
+    """What a ranking method may ask about a model, its data and its metric; each part is made when asked for."""
+
+    space: BitSpace
+    seed: int
+    n_samples: int
+    """Samples in the data, 0 without any."""
+    metric: Metric | None
+
+    def derivatives(self, rows: NDArray[np.int64] | None = None) -> Derivatives:
+        """Derivatives of the loss on the samples `rows`, all of them unless given."""
+        ...
+
+    def run(self, rows: NDArray[np.int64]) -> Run:
+        """The exact engine on the samples `rows` with the metric alone."""
+        ...

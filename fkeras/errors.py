@@ -1,0 +1,34 @@
+"""Every error that fkeras raises on purpose.
+
+Each message says what is wrong, what was given, what is allowed and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class FkerasError(Exception):
+    """The base of all errors raised by fkeras."""
+
+
+class InputError(FkerasError, ValueError):
+    """An argument, a file or a data set that cannot be used as it is."""
+
+
+class ModelError(InputError):
+    """A model file that cannot be loaded, or a model that cannot be analysed."""
+
+
+class UnsupportedError(ModelError):
+    """A layer or quantizer whose stored words are not known; named, never skipped in silence."""
+
+
+class LayoutError(InputError):
+    """Bits that belong to one memory layout were used with another."""
+
+
+class EnvironmentSetupError(FkerasError, RuntimeError):
+    """The process was set up in a way that keeps fkeras from working; the message says what to change."""
+
+
+class MissingExtraError(FkerasError, ImportError):
+    """An optional dependency is missing; the message names the extra to install."""

@@ -1,0 +1,196 @@
+"""Fault models: how many bits go wrong, and which; the paper's section 3.2 and beyond."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+import numpy as np
+
+from fkeras.errors import InputError
+from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.stream import RandomStream
+from fkeras.memory import BitSpace
+
+_OBJECT_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one exposure did: the faults, the number of hits, and how many of those undid one another."""
+
+    faults: FaultSet
+    n_hits: int
+    n_cancelled: int = 0
+
+
+class FaultModel(Protocol):
+    """Draws the faults of one trial, uniformly over all bits of a memory."""
+
+    def draw(self, n_bits: int, stream: RandomStream) -> Draw:
+        """The faults of one trial in a memory of `n_bits`."""
+        ...
+
+    def describe(self, n_bits: int) -> str:
+        """One line for reports."""
+        ...
+
+
+MOST_UPSETS = 1e8
+"""More expected upsets than this in one trial are a mistake in a unit: no memory here has that many bits."""
+
+
+def _non_negative(what: str, value: float) -> float:
+    if not (_is_number(value) and isfinite(value) and value >= 0):
+        raise InputError(f"{what} is {value!r}; allowed are finite numbers from 0 up")
+    return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class FlipCount:
+    """Exactly `n_faults` distinct bits flip, uniformly over the whole memory (protected bits included)."""
+
+    n_faults: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_faults, bool) or not isinstance(self.n_faults, int | np.integer) or self.n_faults < 0:
+            raise InputError(f"n_faults is {self.n_faults!r}; allowed are whole numbers from 0 up")
+        object.__setattr__(self, "n_faults", int(self.n_faults))
+
+    def draw(self, n_bits: int, stream: RandomStream) -> Draw:
+        if self.n_faults > n_bits:
+            raise InputError(f"{self.n_faults} distinct faults do not fit into a memory of {n_bits} bits")
+        return Draw(FaultSet(stream.distinct(self.n_faults, n_bits)), self.n_faults)
+
+    def describe(self, n_bits: int) -> str:
+        return f"{self.n_faults} distinct bits, uniform over {n_bits:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class BitErrorRate:
+    """Every bit flips independently with probability `ber`."""
+
+    ber: float
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.ber) and 0 <= self.ber <= 1):
+            raise InputError(f"ber is {self.ber!r}, a probability per bit; allowed are 0 to 1")
+        object.__setattr__(self, "ber", float(self.ber))
+
+    def draw(self, n_bits: int, stream: RandomStream) -> Draw:
+        flips = stream.bernoulli(n_bits, self.ber)
+        return Draw(FaultSet(flips), flips.size)
+
+    def describe(self, n_bits: int) -> str:
+        return f"bit error rate {self.ber:g}, {self.ber * n_bits:.4g} of {n_bits:,} bits expected"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A Poisson number of upsets over `exposure_seconds`; each hits a uniformly drawn bit.
+
+    Give one rate: `upsets_per_bit_second`, or `upsets_per_second` for the whole memory. Two hits on one bit undo one
+    another and are counted.
+
+    The paper's four hours with one upset every 15 s:
+    >>> Exposure(4 * 3600, upsets_per_second=1 / 15).mean_upsets(12_720)
+    960.0
+    """
+
+    exposure_seconds: float
+    upsets_per_bit_second: float | None = None
+    upsets_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.upsets_per_bit_second is None) == (self.upsets_per_second is None):
+            raise InputError(
+                "an exposure has one rate: give upsets_per_bit_second, or upsets_per_second for the whole memory"
+            )
+        for what in ("exposure_seconds", "upsets_per_bit_second", "upsets_per_second"):
+            value = getattr(self, what)
+            if value is not None:
+                object.__setattr__(self, what, _non_negative(what, value))
+        if self.exposure_seconds is None:
+            raise InputError("exposure_seconds is None; allowed are finite numbers from 0 up")
+
+    @classmethod
+    def from_cross_section(
+        cls,
+        *,
+        cross_section_cm2_per_bit: float,
+        flux_per_cm2_second: float,
+        exposure_seconds: float,
+        safety_factor: float = 1.0,
+    ) -> Exposure:
+        """Cross-section x flux x safety factor, per bit and second."""
+        for what, value in (
+            ("cross_section_cm2_per_bit", cross_section_cm2_per_bit),
+            ("flux_per_cm2_second", flux_per_cm2_second),
+            ("safety_factor", safety_factor),
+        ):
+            _non_negative(what, value)
+        return cls(exposure_seconds, cross_section_cm2_per_bit * flux_per_cm2_second * safety_factor)
+
+    def mean_upsets(self, n_bits: int) -> float:
+        """The expected number of upsets in a memory of `n_bits`."""
+        if self.upsets_per_second is not None:
+            return self.upsets_per_second * self.exposure_seconds
+        assert self.upsets_per_bit_second is not None
+        return self.upsets_per_bit_second * n_bits * self.exposure_seconds
+
+    def draw(self, n_bits: int, stream: RandomStream) -> Draw:
+        mean = self.mean_upsets(n_bits) if n_bits else 0.0
+        if mean > MOST_UPSETS:
+            raise InputError(
+                f"{self}: {mean:.3g} upsets expected in {n_bits} bits; allowed are up to {MOST_UPSETS:g}, "
+                "check the units of rate and exposure"
+            )
+        n_hits = stream.poisson(mean)
+        hit, times = (
+            np.unique(stream.integers(n_hits, n_bits), return_counts=True)
+            if n_hits
+            else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        )
+        flips = hit[times % 2 == 1]
+        return Draw(FaultSet(flips), n_hits, n_hits - flips.size)
+
+    def describe(self, n_bits: int) -> str:
+        rate = (
+            f"{self.upsets_per_second:g} upsets/s on the memory"
+            if self.upsets_per_second is not None
+            else f"{self.upsets_per_bit_second:g} upsets/bit/s"
+        )
+        return (
+            f"Poisson, {rate} for {self.exposure_seconds:g} s, {self.mean_upsets(n_bits):.4g} upsets expected, "
+            "a bit may be hit twice"
+        )
+
+
+def fault_model(faults: int | FaultModel) -> FaultModel:
+    """A count means that many distinct flips; a fault model is itself."""
+    if isinstance(faults, int | np.integer):
+        return FlipCount(faults)
+    if not callable(getattr(faults, "draw", None)) or not callable(getattr(faults, "describe", None)):
+        raise InputError(
+            f"faults={faults!r}: allowed are a number of flips or a fault model "
+            "(FlipCount, BitErrorRate, Exposure, or an object with draw and describe)"
+        )
+    if _OBJECT_ADDRESS.search(repr(faults)):
+        raise InputError(
+            f"faults={faults!r}: the repr of a fault model is part of every trial's seed, and this one "
+            "holds a memory address that differs from run to run; give the class a __repr__ that names "
+            "its parameters (a dataclass has one)"
+        )
+    return faults
+
+
+def draw_trial(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Draw:
+    """Trial number `trial` of a campaign: depends on seed, layout and fault model only, not on order or weights."""
+    stream = RandomStream("fkeras-trial/1", int(seed), space.layout_digest, repr(fault_model(model)), int(trial))
+    return model.draw(len(space), stream)

@@ -1,0 +1,21 @@
+"""What the stored bits mean: codecs, addresses, tensors of words, the space of all bits."""
+
+from fkeras.memory.address import BitAddress
+from fkeras.memory.bitset import BitSet
+from fkeras.memory.codecs import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
+from fkeras.memory.space import BitSpace, Location, Uncovered
+from fkeras.memory.tensor import WordTensor
+
+__all__ = [
+    "Binary",
+    "BitAddress",
+    "BitSet",
+    "BitSpace",
+    "Codec",
+    "FixedPoint",
+    "Location",
+    "PowerOfTwo",
+    "Ternary",
+    "Uncovered",
+    "WordTensor",
+]

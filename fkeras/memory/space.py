@@ -1,0 +1,163 @@
+"""The bit space: the ordered stored bits of a model, and everything that is not in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fkeras.errors import InputError, LayoutError
+from fkeras.memory.address import BitAddress
+from fkeras.memory.tensor import WordTensor
+
+Bits = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncovered:
+    """Weights of the model that are not in the space, and why."""
+
+    path: str
+    n_values: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.n_values} values: {self.reason})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Location:
+    """Where flat bits lie: tensor number, element within the tensor, bit within the word; (n,) int64 each."""
+
+    tensor: Bits
+    element: Bits
+    bit: Bits
+
+
+@dataclass(frozen=True, eq=False)
+class BitSpace:
+    """The ordered bits of a model; a flat index and an address are two names of one bit.
+
+    Order: tensors in model order, elements in Keras flatten order, most significant bit first.
+    """
+
+    tensors: tuple[WordTensor, ...]
+    uncovered: tuple[Uncovered, ...] = ()
+
+    def __post_init__(self) -> None:
+        paths = [tensor.path for tensor in self.tensors]
+        if len(set(paths)) != len(paths):
+            raise InputError(f"two tensors have one name: {sorted({p for p in paths if paths.count(p) > 1})}")
+
+    @cached_property
+    def offsets(self) -> Bits:
+        """The flat index of each tensor's first bit, and the number of bits at the end; (n_tensors + 1,)."""
+        return np.cumsum([0, *(tensor.n_bits for tensor in self.tensors)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    def __iter__(self) -> Iterator[BitAddress]:
+        return (self.address(bit) for bit in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<BitSpace of {len(self):,} bits in {len(self.tensors)} tensors, layout {self.layout_digest[:8]}>"
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {tensor.path: number for number, tensor in enumerate(self.tensors)}
+
+    def check(self, bits: ArrayLike) -> Bits:
+        """`bits` as (n,) int64 flat indices of this space, or an InputError."""
+        flat = np.atleast_1d(np.asarray(bits))
+        if flat.size == 0:
+            return np.zeros(0, np.int64)
+        if flat.dtype.kind not in "iu" or flat.ndim != 1:
+            raise InputError(
+                f"bits are flat indices, whole numbers in one dimension; got {flat.dtype} of shape "
+                f"{flat.shape}; `space.index(address)` turns an address into one"
+            )
+        wrong = flat[(flat < 0) | (flat >= len(self))]
+        if wrong.size:
+            raise InputError(
+                f"bit {int(wrong[0])} does not exist: the space has {len(self):,} bits, 0 to {len(self) - 1}"
+            )
+        return flat.astype(np.int64)
+
+    def locate(self, bits: ArrayLike) -> Location:
+        """Tensor, element and bit of each flat index."""
+        flat = self.check(bits)
+        tensor = np.searchsorted(self.offsets, flat, side="right").astype(np.int64) - 1
+        widths = np.array([t.codec.width for t in self.tensors], np.int64)
+        element, bit = np.divmod(flat - self.offsets[tensor], widths[tensor])
+        return Location(tensor, element, bit)
+
+    def address(self, index: int) -> BitAddress:
+        """The address of a flat index."""
+        place = self.locate(index)
+        tensor = self.tensors[int(place.tensor[0])]
+        element = np.unravel_index(int(place.element[0]), tensor.shape) if tensor.shape else ()
+        return BitAddress(tensor.path, tuple(int(i) for i in element), int(place.bit[0]))
+
+    def index(self, address: BitAddress | str) -> int:
+        """The flat index of an address, given as such or as text."""
+        where = BitAddress.parse(address) if isinstance(address, str) else address
+        if where.tensor not in self._number:
+            raise InputError(f"no tensor '{where.tensor}' in this space; it has {', '.join(self._number) or 'none'}")
+        number = self._number[where.tensor]
+        tensor = self.tensors[number]
+        if len(where.element) != len(tensor.shape) or not all(
+            0 <= i < n for i, n in zip(where.element, tensor.shape, strict=True)
+        ):
+            raise InputError(
+                f"tensor '{where.tensor}' has shape {tensor.shape}; element {list(where.element)} does not exist"
+            )
+        width = tensor.codec.width
+        if not 0 <= where.bit < width:
+            raise InputError(
+                f"tensor '{where.tensor}' has {width}-bit words; bit {where.bit} does not exist "
+                f"(0 = MSB ... {width - 1} = LSB)"
+            )
+        element = int(np.ravel_multi_index(where.element, tensor.shape)) if tensor.shape else 0
+        return int(self.offsets[number]) + element * width + where.bit
+
+    @cached_property
+    def bit_positions(self) -> Bits:
+        """The bit within its word of every flat index; (n_bits,), 0 is the most significant."""
+        return self.locate(np.arange(len(self))).bit
+
+    @cached_property
+    def layout_digest(self) -> str:
+        """SHA-256 of names, shapes and widths: the same after retraining."""
+        digest = hashlib.sha256(b"fkeras-layout/1")
+        for tensor in self.tensors:
+            digest.update(f"{tensor.path}|{tensor.shape}|{tensor.codec.width}\n".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def content_digest(self) -> str:
+        """SHA-256 of the layout, the codecs, the scales and the words themselves."""
+        digest = hashlib.sha256(b"fkeras-content/1" + self.layout_digest.encode())
+        for tensor in self.tensors:
+            digest.update(repr(tensor.codec).encode())
+            digest.update(tensor.words.astype("<u4").tobytes())
+            digest.update(tensor.scale.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    def require_layout(self, layout_digest: str | None, what: str) -> None:
+        """LayoutError unless `layout_digest` (None: unknown, accepted) is this space's own."""
+        if layout_digest is not None and layout_digest != self.layout_digest:
+            raise LayoutError(
+                f"{what} belongs to a memory of layout {layout_digest[:12]}, this one has "
+                f"{self.layout_digest[:12]}: names, shapes or widths differ; make it again for this "
+                "model, or pass the space it was made with"
+            )
+
+
+def concatenate_values(tensors: Sequence[WordTensor]) -> NDArray[np.float32]:
+    """All golden values in space order: the vector theta of the paper's eq. (1) to (3)."""
+    return np.concatenate([tensor.golden for tensor in tensors]) if tensors else np.zeros(0, np.float32)

@@ -1,0 +1,121 @@
+"""Accuracy and mispredictions: is the predicted class the target?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import InputError
+from fkeras.metrics.inputs import first_rows, locked, require_same_count, single_array
+from fkeras.metrics.metric import Outputs, SampleMetric
+from fkeras.metrics.rowwise import RowFunction, RowwiseScorer
+
+
+def accuracy() -> SampleMetric:
+    """1.0 for a sample whose predicted class is its target and 0.0 for any other; the mean is the accuracy.
+
+    Targets: integer classes (n,) or (n, 1), or one-hot (n, classes). Outputs: scores (n, classes), where the
+    largest wins and the first of equal ones; or (n, 1) or (n,) for two classes, where a score above 0.5 is
+    class 1. A sample with any non-finite score is undefined and counts as wrong.
+    Binding raises InputError for float labels, labels out of range, and shapes that do not fit.
+    """
+    return _classification("accuracy", "higher", right_predictions)
+
+
+def mispredictions() -> SampleMetric:
+    """1.0 for a sample whose predicted class is not its target and 0.0 for any other; the mean is a fraction.
+
+    Takes what `accuracy` takes, and is 1 minus it on every sample, undefined ones included.
+    """
+    return _classification("mispredictions", "lower", wrong_predictions)
+
+
+def predicted_classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """The class that wins in each row, (n,): argmax, or score > 0.5 where there is a single score."""
+    if outputs.ndim == 1 or outputs.shape[1] == 1:
+        classes: NDArray[np.intp] = (outputs.reshape(-1) > 0.5).astype(np.intp)
+    else:
+        classes = np.argmax(outputs, axis=1)
+    return classes
+
+
+def right_predictions(labels: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) bool: the predicted class is the label."""
+    right: NDArray[np.bool_] = predicted_classes(outputs) == labels
+    return right
+
+
+def wrong_predictions(labels: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) bool: the predicted class is not the label."""
+    return ~right_predictions(labels, outputs)
+
+
+def class_labels(targets: Any, outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """The class number of each target, (n,) intp, read against outputs (n, classes), (n, 1) or (n,).
+
+    Raises InputError for targets that are neither integer classes in range nor one-hot.
+    """
+    if outputs.ndim > 2:
+        raise InputError(
+            f"outputs of shape {outputs.shape} are no class scores; classification needs (n, classes), "
+            f"or (n, 1) or (n,) for two classes"
+        )
+    array = single_array(targets, "targets")
+    require_same_count(array, outputs)
+    n_scores = 1 if outputs.ndim == 1 else outputs.shape[1]
+    if array.ndim == 2 and array.shape[1] > 1:
+        return _from_one_hot(array, n_scores)
+    if array.ndim > 2:
+        raise InputError(
+            f"targets have shape {array.shape}; classification needs integer classes (n,) or one-hot (n, classes)"
+        )
+    if array.dtype.kind == "f":
+        raise InputError(
+            f"class targets are {array.dtype}, shape {array.shape}; integer classes are needed "
+            f"(y.astype(int) if they are whole numbers), or one-hot rows (n, classes)"
+        )
+    labels = array.reshape(-1)
+    n_classes = max(n_scores, 2)
+    outside = (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise InputError(
+            f"class target {labels[row]} in row {row} is out of range: outputs of shape {outputs.shape} "
+            f"allow classes 0 ... {n_classes - 1}"
+        )
+    return labels.astype(np.intp)
+
+
+def _from_one_hot(array: NDArray[Any], n_scores: int) -> NDArray[np.intp]:
+    if array.shape[1] != n_scores:
+        raise InputError(
+            f"one-hot targets have {array.shape[1]} classes but the outputs have {n_scores} scores; they must agree"
+        )
+    one_hot = ((array == 0) | (array == 1)).all(axis=1) & ((array == 1).sum(axis=1) == 1)
+    if not one_hot.all():
+        raise InputError(
+            f"targets of shape {array.shape} are not one-hot in row {first_rows(~one_hot)}; each row needs a "
+            f"single 1 and zeros, or give integer classes (n,)"
+        )
+    labels: NDArray[np.intp] = np.argmax(array, axis=1)
+    return labels
+
+
+def _classification(name: str, better: Any, function: RowFunction) -> SampleMetric:
+    def bind(targets: Any, golden_outputs: Outputs) -> RowwiseScorer:
+        outputs = single_array(golden_outputs, "outputs")
+        labels = locked(class_labels(targets, outputs))
+        return RowwiseScorer(function, labels, outputs, name=name, worst=metric.worst, bounds=metric.bounds)
+
+    metric = SampleMetric(
+        name=name,
+        better=better,
+        bounds=(0.0, 1.0),
+        bind=bind,
+        per_sample_sensitivity=True,
+        identity=name,
+        surrogate="cross_entropy",
+    )
+    return metric

@@ -1,0 +1,121 @@
+"""What a metric accepts: arrays, or tuples of arrays, whose first axis counts samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import InputError
+from fkeras.metrics.metric import Rows
+
+
+def single_array(data: Any, what: str) -> NDArray[Any]:
+    """`data` as one numeric array (n, ...) with at least one sample; `what` names it in errors.
+
+    Raises InputError for a tuple of arrays, for no samples, and for entries that are no numbers.
+    """
+    if isinstance(data, tuple):
+        raise InputError(
+            f"the {what} are a tuple of {len(data)} arrays, but this metric reads one array; "
+            f"choose one with fkeras.metrics.on_output(index, metric)"
+        )
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        try:
+            array = array.astype(np.float64)  # bfloat16 and its relatives are numbers of kind 'V'
+        except (TypeError, ValueError):
+            raise InputError(
+                f"the {what} hold {array.dtype} entries; a metric needs numbers (bool, integer or float)"
+            ) from None
+    if array.ndim == 0 or array.shape[0] == 0:
+        raise InputError(f"the {what} are empty (shape {array.shape}); a metric needs at least one sample")
+    return array
+
+
+def arrays(data: Any, what: str) -> NDArray[Any] | tuple[NDArray[Any], ...]:
+    """`data` as one array or as a tuple of arrays with the same number of samples."""
+    if not isinstance(data, tuple):
+        return single_array(data, what)
+    if not data:
+        raise InputError(f"the {what} are an empty tuple; a metric needs at least one array")
+    parts = tuple(single_array(part, f"{what}[{index}]") for index, part in enumerate(data))
+    counts = [part.shape[0] for part in parts]
+    if len(set(counts)) > 1:
+        raise InputError(f"the {what} are arrays with different numbers of samples: {counts}; they must agree")
+    return parts
+
+
+def sample_count(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> int:
+    """How many samples `data` holds."""
+    return int((data[0] if isinstance(data, tuple) else data).shape[0])
+
+
+def take(data: Any, rows: Rows | NDArray[np.bool_]) -> Any:
+    """The samples `rows` of an array or of every array of a tuple."""
+    return tuple(part[rows] for part in data) if isinstance(data, tuple) else data[rows]
+
+
+def finite_rows(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> NDArray[np.bool_]:
+    """(n,) bool: the samples whose every number is finite, in every array."""
+    if isinstance(data, tuple):
+        finite: NDArray[np.bool_] = np.all([finite_rows(part) for part in data], axis=0)
+    else:
+        finite = np.isfinite(data).reshape(data.shape[0], -1).all(axis=1)
+    return finite
+
+
+def row_indices(rows: Rows, n_samples: int) -> NDArray[np.intp]:
+    """The sample numbers that `rows` selects out of `n_samples`, (k,) intp, in its order."""
+    if isinstance(rows, slice):
+        return np.arange(n_samples, dtype=np.intp)[rows]
+    indices = np.asarray(rows)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
+        raise InputError(
+            f"rows must be a slice or a one-dimensional array of sample numbers, "
+            f"got {indices.dtype} of shape {indices.shape}"
+        )
+    if indices.size and not (indices.min() >= 0 and indices.max() < n_samples):
+        raise InputError(
+            f"rows reach from {indices.min()} to {indices.max()}, but the metric was bound to {n_samples} samples "
+            f"(0 ... {n_samples - 1})"
+        )
+    return indices.astype(np.intp)
+
+
+def require_same_count(targets: Any, outputs: Any) -> None:
+    """Raise InputError unless targets and outputs hold the same number of samples."""
+    n_targets, n_outputs = sample_count(targets), sample_count(outputs)
+    if n_targets != n_outputs:
+        raise InputError(
+            f"{n_targets} targets for {n_outputs} outputs; the metric needs one target per sample "
+            f"(did x and y come from different selections?)"
+        )
+
+
+def shape_of_samples(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> tuple[Any, ...]:
+    """The shape of one sample, or a tuple of them."""
+    return tuple(part.shape[1:] for part in data) if isinstance(data, tuple) else data.shape[1:]
+
+
+def require_rows(outputs: Any, n_rows: int, golden_shape: tuple[Any, ...]) -> None:
+    """Raise InputError unless `outputs` hold `n_rows` samples of the golden outputs' shape."""
+    got, given = sample_count(outputs), shape_of_samples(outputs)
+    if got != n_rows:
+        raise InputError(f"{got} outputs for {n_rows} rows; score() needs one output per selected row")
+    if given != golden_shape:
+        raise InputError(f"outputs have samples of shape {given}, the golden outputs had {golden_shape}")
+
+
+def first_rows(mask: NDArray[np.bool_], limit: int = 5) -> str:
+    """The first few row numbers where `mask` holds, for an error message."""
+    rows = np.flatnonzero(mask)
+    more = f" and {rows.size - limit} more" if rows.size > limit else ""
+    return ", ".join(str(row) for row in rows[:limit]) + more
+
+
+def locked(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, read-only."""
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,98 @@
+"""What a metric is: how bad the outputs are, per sample or over the whole data set.
+
+A metric is bound once to the targets and to the golden (fault-free) outputs; what comes out, a `Scorer`,
+scores any rows of any faulty outputs. Non-finite and otherwise undefined outputs are outcomes: they get
+the metric's worst value and are counted, so no NaN ever reaches a mean or a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Direction = Literal["lower", "higher"]
+Outputs = Any
+"""One array (n, ...) or, for a model with several outputs, a tuple of arrays with the same n."""
+Rows = slice | NDArray[np.intp]
+"""Which samples of the data set the given outputs belong to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleScores:
+    """One number per sample.
+
+    values: (n,) float64, never NaN; undefined samples carry the metric's worst value.
+    undefined: (n,) bool, the samples whose output has no defined score.
+    """
+
+    values: NDArray[np.float64]
+    undefined: NDArray[np.bool_]
+
+
+class Scorer(Protocol):
+    """A sample metric bound to targets and golden outputs."""
+
+    golden: SampleScores
+    """The scores of the golden outputs, (n_samples,)."""
+
+    def score(self, outputs: Outputs, rows: Rows) -> SampleScores:
+        """Score `outputs` (as many samples as `rows` selects) against the targets of `rows`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SampleMetric:
+    """A metric that gives each sample a number; its value over a data set is the mean.
+
+    name: how reports and limits call it (`max_<name>=`); better: which direction is better;
+    bounds: (lowest, highest) possible value of one sample, or None when it has none;
+    bind: (targets, golden outputs) -> Scorer;
+    per_sample_sensitivity: True for classification, where a bit counts as sensitive when one sample that was
+    right becomes wrong, whatever the mean does (paper, section 4.1);
+    identity: text that two metrics share only when they compute the same thing (it enters cache keys);
+    surrogate: name of the differentiable loss that stands in for it ("emd_cells", "cross_entropy",
+    "squared_error"), or None.
+    """
+
+    name: str
+    better: Direction
+    bounds: tuple[float, float] | None
+    bind: Callable[[Any, Outputs], Scorer]
+    per_sample_sensitivity: bool = False
+    identity: str = ""
+    surrogate: str | None = None
+
+    @property
+    def worst(self) -> float:
+        """The value that an undefined sample gets."""
+        if self.bounds is None:
+            return np.inf if self.better == "lower" else -np.inf
+        return self.bounds[1] if self.better == "lower" else self.bounds[0]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetMetric:
+    """A metric that is one number for the whole data set (AUC, efficiency at a fixed rate).
+
+    function: (targets, outputs) -> float. A NaN or an exception for undefined outputs counts as undefined.
+    """
+
+    name: str
+    better: Direction
+    bounds: tuple[float, float] | None
+    function: Callable[[Any, Outputs], float]
+    identity: str = ""
+
+    @property
+    def worst(self) -> float:
+        """The value that an undefined result gets."""
+        if self.bounds is None:
+            return np.inf if self.better == "lower" else -np.inf
+        return self.bounds[1] if self.better == "lower" else self.bounds[0]
+
+
+Metric = SampleMetric | DatasetMetric

@@ -1,0 +1,1 @@
+"""From results to text: records, tables, failure messages. Computes nothing."""

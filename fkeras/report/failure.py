@@ -1,0 +1,45 @@
+"""What a test prints when its fault budget is not met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import CampaignResult, Culprit, Requirement, Verdict
+    from fkeras.memory import BitSpace
+
+
+def failure_text(result: CampaignResult, requirement: Requirement, verdict: Verdict, culprits: Sequence[Culprit],
+                 rerun: str) -> str:
+    """Requirement, share of trials over it with its bound, seed, most damaging bits, and how to see it again."""
+    setting, n_bits = result.setting, len(result.setting.space)
+    limits = ", ".join(str(limit) for limit in requirement.limits)
+    lines = [f"{verdict}, limits {limits}",
+             f"  required    {requirement}",
+             f"  faults      {setting.fault_model.describe(n_bits)}; seed {setting.seed}",
+             f"  protection  {setting.protection.describe(n_bits)}"]
+    for limit in requirement.limits:
+        one = result[limit.metric]
+        broken = bool(limit.broken_by(one.values[:0] + one.golden.value, one.golden.value).any())
+        lines.append(f"  {limit.metric:<11} mean {one.estimate.best:.6g} over {len(result)} trials, golden "
+                     f"{golden_text(one.golden.value, one.golden.standard_error)}"
+                     + ("; the golden model breaks the limit already" if broken else ""))
+    if culprits:
+        lines.append("  most damaging bits (an association over the trials)")
+        lines += [f"    {culprit}: {change_text(setting.space, culprit.bit)}" for culprit in culprits]
+    return "\n".join([*lines, f"  again       {rerun}"])
+
+
+def change_text(space: BitSpace, bit: int) -> str:
+    """The value of a bit's word before and after its flip."""
+    from fkeras.faults import FaultSet
+    for patch in FaultSet([bit]).patches(space):  # type: ignore[arg-type]
+        tensor = space.tensors[patch.tensor]
+        return f"{tensor.golden[patch.elements[0]]:.6g} -> {patch.values[0]:.6g}"
+    raise AssertionError("a flip changes its word")
+
+
+def golden_text(value: float, standard_error: float) -> str:
+    """A golden value with the data set's own standard error."""
+    return f"{value:.6g}" if standard_error != standard_error else f"{value:.6g} +- {standard_error:.2g} (data)"

@@ -1,0 +1,96 @@
+"""The one place where ranking methods are registered, with what each needs and costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fkeras.engine import Evidence
+from fkeras.errors import InputError
+from fkeras.sensitivity.displacement import displacement_scores
+from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
+from fkeras.sensitivity.hessian import hessian_scores, upstream_hessian_scores
+from fkeras.sensitivity.positional import msb_scores, random_scores
+from fkeras.sensitivity.ranking import Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to score bits.
+
+    scores: (evidence) -> (n_bits,); summary: one line; needs: of "x", "y", "metric" and "loss" (one that is resolved
+    when it is not given); cost: in words, where the oracle's work is bits x samples.
+    """
+
+    scores: Callable[[Evidence], NDArray[np.float64]]
+    summary: str
+    needs: tuple[str, ...]
+    cost: str
+
+
+METHODS: dict[str, Method] = {
+    "random": Method(lambda evidence: random_scores(evidence.space, evidence.seed),
+                     "chance, drawn from the seed", (), "none"),
+    "msb": Method(lambda evidence: msb_scores(evidence.space),
+                  "most significant bits first, words in order (paper)", (), "none"),
+    "gradient": Method(gradient_scores, "|dL/dw|, most significant bits first (paper)", ("x", "y", "loss"),
+                       "one backward pass"),
+    "taylor": Method(taylor_scores, "(w dL/dw)^2, most significant bits first (Aspis)", ("x", "y", "loss"),
+                     "one backward pass"),
+    "hessian": Method(hessian_scores, "eq. (3) over 8 eigenpairs, most significant bits first (paper)",
+                      ("x", "y", "loss"), "some tens of Hessian-vector products"),
+    "hessian_upstream": Method(upstream_hessian_scores, "the form of eq. (3) that the authors' code computes",
+                               ("x", "y", "loss"), "some tens of Hessian-vector products"),
+    "displacement": Method(displacement_scores, "expected squared displacement of the outputs, significances mixed",
+                           ("x",), "one backward pass in batches of 8"),
+}
+
+UserMethod = Callable[..., ArrayLike]
+
+
+def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking:
+    """The ranking that a method makes; None stands for the default, which depends on whether there is a metric.
+
+    A callable is called as method(space), or method(space, evidence) if it takes two arguments, and returns one
+    score per bit. InputError lists the methods for an unknown name, and names what a method lacks.
+    """
+    if callable(method):
+        name = getattr(method, "__name__", type(method).__name__)
+        arguments: tuple[Any, ...] = (evidence.space, evidence) if _takes_two(method) else (evidence.space,)
+        return Ranking.from_scores(method(*arguments), evidence.space, name)
+    name = default_method(evidence) if method is None else method
+    if name not in METHODS:
+        raise InputError(f"no ranking method is called {name!r}; there are\n{methods_text()}\nor a function "
+                         "(space) or (space, evidence) -> one score per bit")
+    chosen = METHODS[name]
+    if "x" in chosen.needs and evidence.n_samples == 0:
+        raise InputError(f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y); without data there are "
+                         "'msb' and 'random'")
+    if "metric" in chosen.needs and evidence.metric is None:
+        raise InputError(f"method '{name}' needs metric=, for instance metric='accuracy'")
+    return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
+
+
+def default_method(evidence: Evidence) -> str:
+    """The best method for what is there."""
+    return "displacement" if evidence.n_samples else "msb"
+
+
+def methods_text() -> str:
+    """One line per method."""
+    return "\n".join(f"  {name}: {method.summary}; needs {', '.join(method.needs) or 'nothing'}; cost: {method.cost}"
+                     for name, method in METHODS.items())
+
+
+def _takes_two(method: UserMethod) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return sum(one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+               for one in parameters) >= 2

@@ -1,0 +1,66 @@
+"""A ranking: the bits of a memory, most sensitive first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fkeras.errors import InputError
+from fkeras.memory import BitSet, BitSpace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """A permutation of the bits of a space.
+
+    order: (n_bits,) int64, most sensitive first; scores: (n_bits,) float64 by flat index, never NaN, only their order
+    matters; method: what made it. `ranking[:k]` is the set of its first k bits.
+    """
+
+    order: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    method: str
+    layout_digest: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.order.shape != self.scores.shape or not np.array_equal(np.sort(self.order), np.arange(len(self.order))):
+            raise InputError(f"ranking '{self.method}': order must name each of {self.scores.size} bits once")
+        for array in (self.order, self.scores):
+            array.flags.writeable = False
+
+    @classmethod
+    def from_scores(cls, scores: ArrayLike, space: BitSpace | None = None, method: str = "scores") -> Ranking:
+        """Rank by score by flat index, largest first, ties by flat index. InputError for a wrong length or a NaN."""
+        values = np.array(scores, np.float64)
+        if values.ndim != 1 or (space is not None and values.size != len(space)):
+            wanted = "one score per bit" if space is None else f"{len(space)}, one per bit of the space"
+            raise InputError(f"ranking '{method}': scores of shape {values.shape}; allowed are {wanted}")
+        if np.isnan(values).any():
+            raise InputError(f"ranking '{method}': {int(np.isnan(values).sum())} scores are NaN; give every bit a number")
+        order = np.argsort(-values, kind="stable").astype(np.int64)
+        return cls(order, values, method, None if space is None else space.layout_digest)
+
+    def __len__(self) -> int:
+        return int(self.order.size)
+
+    def __repr__(self) -> str:
+        return f"<Ranking '{self.method}' of {len(self):,} bits>"
+
+    def __getitem__(self, part: slice) -> BitSet:
+        if not isinstance(part, slice):
+            raise InputError(f"ranking[{part!r}]: write ranking[:k] for the first k bits; ranking.order[i] is one bit")
+        if part.step not in (None, 1) or any(end is not None and not 0 <= end <= len(self)
+                                             for end in (part.start, part.stop)):
+            raise InputError(f"ranking[{part.start}:{part.stop}:{part.step}]: allowed are bounds from 0 to {len(self)} "
+                             "without a step")
+        start = f"{part.start}" if part.start else ""
+        stop = "" if part.stop is None else f"{part.stop}"
+        return BitSet(self.order[part], self.layout_digest, f"ranking({self.method!r})[{start}:{stop}]")
+
+    def fraction(self, share: float) -> BitSet:
+        """The first `share` (0 to 1) of the bits, rounded to the nearest whole number of bits."""
+        if not 0 <= share <= 1:
+            raise InputError(f"fraction({share!r}): allowed are shares from 0 to 1")
+        return self[:round(share * len(self))]

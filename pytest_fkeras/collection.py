@@ -1,0 +1,51 @@
+"""Budgets at collection: what a mark states is checked where it stands, before anything runs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from pytest_fkeras.marks import FIXTURE, NAME, Budget, BudgetError, parse_budget
+
+_BUDGET = pytest.StashKey[Budget]()
+
+
+def request_campaign(collector: pytest.Collector, test: object) -> None:
+    """Make a test that carries a raw mark request the campaign, as `fault_budget` does."""
+    marks = [*collector.iter_markers(), *getattr(test, "pytestmark", ())]
+    if inspect.isfunction(test) and any(mark.name == NAME for mark in marks) and not any(
+            mark.name == "usefixtures" and FIXTURE in mark.args for mark in marks):
+        pytest.mark.usefixtures(FIXTURE)(test)
+
+
+def budget_of(item: pytest.Item) -> Budget | None:
+    """The budget of a test, None if it has none. BudgetError, with file and line, for a wrong one."""
+    if _BUDGET in item.stash:
+        return item.stash[_BUDGET]
+    marks = list(item.iter_markers(NAME))
+    if not marks:
+        return None
+    try:
+        if len(marks) > 1:
+            raise BudgetError(f"{NAME}: a test has one budget, this one has {len(marks)} (a class's or module's mark "
+                              "counts too); write two tests")
+        budget = parse_budget(marks[0].args, marks[0].kwargs)
+        if not budget.limits and FIXTURE not in _parameters(item):
+            raise BudgetError(f"{NAME}: this budget could not fail: it has no limit, and the test reads no result; add "
+                              f"a limit such as max_emd=1.25, or take {FIXTURE} as an argument and assert on it")
+    except BudgetError as error:
+        raise BudgetError(f"{_where(item)}: {error}") from None
+    item.stash[_BUDGET] = budget
+    return budget
+
+
+def _parameters(item: pytest.Item) -> set[str]:
+    function: Any = getattr(item, "obj", None)
+    return set(inspect.signature(function).parameters) if callable(function) else set()
+
+
+def _where(item: pytest.Item) -> str:
+    path, line, name = item.reportinfo()
+    return f"{path}:{'?' if line is None else line + 1}: {name}"

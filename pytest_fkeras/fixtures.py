@@ -1,0 +1,154 @@
+"""The fixtures. A project overrides fkeras_model, fkeras_data and fkeras_metrics; the others follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_fkeras.campaign import FaultCampaign
+from pytest_fkeras.collection import budget_of
+from pytest_fkeras.gate import CAMPAIGN
+from pytest_fkeras.marks import NAME
+from pytest_fkeras.options import Options
+from pytest_fkeras.resilience import Resilience, resilience_of
+
+if TYPE_CHECKING:
+    from fkeras import BitSpace, FaultSet, Ranking
+
+OPTIONS = pytest.StashKey[Options]()
+SOURCES = ("fkeras_model", "fkeras_data", "fkeras_metrics")
+
+_WRITE_MODEL = """fkeras does not know which model to test; write in conftest.py
+
+    import fkeras, pytest
+
+    @pytest.fixture(scope="session")
+    def fkeras_model():
+        return fkeras.load_model("model.h5")
+
+or in the ini file: fkeras_model = model.h5"""
+_WRITE_DATA = """fkeras does not know which data to evaluate; write in conftest.py
+
+    import numpy, pytest
+
+    @pytest.fixture(scope="session")
+    def fkeras_data():
+        return numpy.load("x.npy"), numpy.load("y.npy")     # inputs, targets
+
+or in the ini file: fkeras_data = data.npz (arrays x and y)"""
+
+
+@pytest.fixture(scope="session")
+def fkeras_model(pytestconfig: pytest.Config) -> Any:
+    """The model under test, or its path; override it in conftest.py, or name a file in the ini option fkeras_model."""
+    return _named_file(pytestconfig, "fkeras_model", _WRITE_MODEL)
+
+
+@pytest.fixture(scope="session")
+def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
+    """Inputs and targets (x, y); override it in conftest.py, or name a npz file in the ini option fkeras_data."""
+    path = _named_file(pytestconfig, "fkeras_data", _WRITE_DATA)
+    import numpy as np
+    with np.load(path, allow_pickle=False) as arrays:
+        if not {"x", "y"} <= set(arrays):
+            raise pytest.UsageError(f"{path} holds the arrays {', '.join(arrays) or 'none'}; fkeras_data needs x and y")
+        return arrays["x"], arrays["y"]
+
+
+@pytest.fixture(scope="session")
+def fkeras_metrics(pytestconfig: pytest.Config) -> Mapping[str, Any]:
+    """Metrics by the names that limits use; accuracy, mispredictions and mean_squared_error exist anyway."""
+    return {name: name for name in (pytestconfig.getini("fkeras_metrics") or "").replace(",", " ").split()}
+
+
+@pytest.fixture(scope="session")
+def resilience(request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any,
+               fkeras_metrics: Mapping[str, Any]) -> Resilience:
+    """The model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand."""
+    return resilience_of(request.session, request.config.stash[OPTIONS], fkeras_model, fkeras_data, fkeras_metrics)
+
+
+@pytest.fixture(scope="session")
+def fault_space(resilience: Resilience) -> BitSpace:
+    """The stored bits of the model under test."""
+    return resilience.space
+
+
+@pytest.fixture(scope="session")
+def fkeras_ranking(resilience: Resilience) -> Ranking:
+    """The bits of the model under test, most sensitive first."""
+    return resilience.rank()
+
+
+@pytest.fixture(scope="session")
+def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextManager[Any]]:
+    """`with fault_injector(faults) as faulty:` a faulty view of the model under test.
+
+    faults: a FaultSet, its text, or flat indices to flip. The model's weights are compared when the block ends.
+    """
+    def inject(faults: FaultSet | str | Any) -> AbstractContextManager[Any]:
+        return _injected(resilience, faults)
+
+    return inject
+
+
+@pytest.fixture
+def fkeras_campaign(request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any,
+                    fkeras_metrics: Mapping[str, Any]) -> FaultCampaign:
+    """The result of the test's fault budget."""
+    from fkeras.errors import InputError
+    budget = budget_of(request.node)
+    if budget is None:
+        raise pytest.UsageError(f"fkeras_campaign is the result of a fault budget, and {request.node.name} has none; "
+                                f"write @{NAME}(bits=..., ...) above it")
+    options = request.config.stash[OPTIONS]
+    under_test = resilience_of(request.session, options, fkeras_model, fkeras_data, fkeras_metrics)
+    try:
+        campaign = FaultCampaign(under_test, budget, options)
+    except InputError as error:
+        raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}") from error
+    campaign.prepare()
+    request.node.stash[CAMPAIGN] = campaign
+    return campaign
+
+
+def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
+    name = config.getini(option)
+    if not name:
+        raise pytest.UsageError(otherwise)
+    path = (config.inipath.parent if config.inipath else config.rootpath) / name
+    if not path.exists():
+        raise pytest.UsageError(f"the ini option {option} names {path}, which does not exist")
+    return path
+
+
+@contextmanager
+def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
+    import numpy as np
+
+    import fkeras
+    if isinstance(faults, str):
+        faults = fkeras.FaultSet.parse(faults, resilience.space)
+    elif not isinstance(faults, fkeras.FaultSet):
+        faults = fkeras.FaultSet(np.asarray(faults))
+    before = _weights_digest(resilience.model)
+    try:
+        with fkeras.injected(resilience.model, faults, resilience.space) as faulty:
+            yield faulty
+    finally:
+        if _weights_digest(resilience.model) != before:
+            pytest.fail("the weights of the model under test changed inside fault_injector: a faulty view is "
+                        "read-only, so something else wrote them (fit, set_weights, assign); use a copy of the model",
+                        pytrace=False)
+
+
+def _weights_digest(model: Any) -> str:
+    import hashlib
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""From a campaign to a test's outcome.
+
+Campaigns are measured in set-up, so one that crashes is an ERROR; here, in the call phase, the verdict is read: FAIL
+raises BudgetExceeded, and what is not a verdict (INCONCLUSIVE, NOT_RUN) fails in a way that no xfail swallows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_fkeras.campaign import FaultCampaign
+from pytest_fkeras.marks import NAME
+
+if TYPE_CHECKING:
+    from fkeras.report.record import BudgetRecord
+
+CAMPAIGN = pytest.StashKey[FaultCampaign]()
+JUDGED = pytest.StashKey["Judgement"]()
+ATTRIBUTE = "fkeras_record"
+"""The attribute of a test report that carries the record, as a JSON string, from a worker to the controller."""
+
+
+class Undecided(Exception):
+    """A fault budget without a verdict: INCONCLUSIVE or NOT_RUN."""
+
+
+class Judgement:
+    """What the call phase found: the record for reports, and the exception that says so, if any."""
+
+    def __init__(self, record: BudgetRecord, problem: Exception | None, is_verdict: bool) -> None:
+        self.record = record
+        self.problem = problem
+        self.is_verdict = is_verdict
+
+
+def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> None:
+    """Judge the item's campaign after its body, which raised `body` or returned.
+
+    Raises BudgetExceeded for FAIL and Undecided for INCONCLUSIVE, unless the body failed by itself: then both are
+    reported. A skip or an xfail from inside the body does not stand above a missed budget.
+    """
+    campaign = item.stash.get(CAMPAIGN, None)
+    if campaign is None or isinstance(body, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
+        return
+    judgement = _judgement(item, campaign, rerun, body)
+    item.stash[JUDGED] = judgement
+    if judgement.problem is None:
+        return
+    if body is None or isinstance(body, pytest.skip.Exception | pytest.xfail.Exception):
+        raise judgement.problem from None
+    item.add_report_section("call", "fault budget", str(judgement.problem))
+
+
+def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: BaseException | None) -> Judgement:
+    from fkeras.campaigns import BudgetExceeded, Outcome, most_damaging
+    from fkeras.report.failure import failure_text
+    from fkeras.report.record import BudgetRecord, record_of
+    if campaign.requirement is None and not campaign.was_read:
+        text = ("NOT_RUN: the budget has no limit and the test read no result; add a limit such as max_emd=1.25, or "
+                "assert on fkeras_campaign.failure_rate(...)")
+        # A body that failed on its own is the test's result; one that passed proves nothing.
+        return Judgement(BudgetRecord(item.nodeid, "NOT_RUN", text), None if body else Undecided(text), False)
+    result, requirement, verdict = campaign.result, campaign.requirement, campaign.verdict
+    if requirement is None or verdict is None:
+        return Judgement(record_of(item.nodeid, campaign.model_name, result, None, None), None, True)
+    culprits = most_damaging(result, result.broken(requirement.limits)) if verdict.failures else []
+    record = record_of(item.nodeid, campaign.model_name, result, requirement, verdict, [str(one) for one in culprits])
+    if verdict.outcome is Outcome.PASS:
+        return Judgement(record, None, True)
+    text = failure_text(result, requirement, verdict, culprits, rerun)
+    if verdict.outcome is Outcome.FAIL:
+        return Judgement(record, BudgetExceeded(text), True)
+    return Judgement(record, Undecided(text), False)
+
+
+def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Put the verdict into the report: the message without a traceback, never an xfail without a verdict."""
+    if item.get_closest_marker(NAME) is None or report.when == "teardown":
+        return
+    judgement = item.stash.get(JUDGED, None)
+    problem = call.excinfo.value if call.excinfo else None
+    if report.failed and problem is not None and (
+            isinstance(problem, pytest.UsageError) or (judgement is not None and problem is judgement.problem)):
+        _drop_traceback(call, report)
+    if judgement is not None and judgement.record.outcome == "NOT_RUN" and problem is not judgement.problem:
+        return
+    if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
+        outcome = "NOT_RUN" if judgement is None else judgement.record.outcome
+        reason = report.wasxfail
+        del report.wasxfail
+        report.outcome = "failed"
+        if problem is not None and not isinstance(problem, pytest.xfail.Exception):
+            _drop_traceback(call, report)
+        report.longrepr = f"{outcome}: an expected failure (xfail: {reason}) does not cover a fault budget without a " \
+                          f"verdict\n{report.longreprtext or problem}"
+    _attach(item, judgement, report)
+
+
+def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestReport) -> None:
+    from fkeras.report.record import BudgetRecord
+    if judgement is not None:
+        setattr(report, ATTRIBUTE, judgement.record.to_json())
+    elif not report.passed:
+        reason = (report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext).strip()
+        last = reason.splitlines()[0] if reason else report.outcome
+        setattr(report, ATTRIBUTE, BudgetRecord(item.nodeid, "NOT_RUN", last).to_json())
+
+
+def _drop_traceback(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    assert call.excinfo is not None
+    report.longrepr = call.excinfo.getrepr(style="value")
+    location = getattr(report.longrepr, "reprcrash", None)
+    if location is not None:
+        location.message = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"

@@ -1,0 +1,28 @@
+"""Hooks that a project may implement in its conftest.py, for models that are no Keras models.
+
+The model is whatever the fkeras_model fixture returns. An implementation that does not know it returns None, and
+the next one is asked; the last ones are fkeras.bit_space and fkeras' own engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fkeras import BitSpace
+    from fkeras.engine import Run
+    from fkeras.metrics import Metric
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace | None:
+    """The stored bits of a model."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_fkeras_start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace,
+                            engine: str) -> Run | None:
+    """An engine (the `fkeras.engine.Run` protocol) bound to a model, its space, the data and the metrics."""

@@ -1,0 +1,125 @@
+"""The plugin's hooks; what they do stands in the modules beside it.
+
+Loading it must cost nothing to a session that does not use it: standard library and pytest only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_fkeras import gate, hooks
+from pytest_fkeras.collection import budget_of, request_campaign
+from pytest_fkeras.fixtures import (
+    OPTIONS,
+    fault_injector,
+    fault_space,
+    fkeras_campaign,
+    fkeras_data,
+    fkeras_metrics,
+    fkeras_model,
+    fkeras_ranking,
+    resilience,
+)
+from pytest_fkeras.marks import FIXTURE, NAME, BudgetError
+from pytest_fkeras.options import FILES, HELP, Choices, Options
+from pytest_fkeras.overrides import forget_overridden
+from pytest_fkeras.rerun import rerun_command
+from pytest_fkeras.strategies import offer_ranking
+from pytest_fkeras.summary import Summary
+
+__all__ = ["fault_injector", "fault_space", "fkeras_campaign", "fkeras_data", "fkeras_metrics", "fkeras_model",
+           "fkeras_ranking", "resilience"]
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fkeras", "fault budgets for quantized neural networks")
+    for name, text in HELP.items():
+        group.addoption(f"--fkeras-{name.replace('_', '-')}", dest=f"fkeras_{name}", default=None, metavar="N"
+                        if name != "engine" else "NAME", help=text)
+        parser.addini(f"fkeras_{name}", text, default=None)
+    for name, text in FILES.items():
+        parser.addini(f"fkeras_{name}", text, default=None)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
+    # project that says nothing about fkeras must not be touched.
+    if any(early_config.getini(f"fkeras_{name}") is not None for name in (*HELP, *FILES)):
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{NAME}(*, bits, protected, max_METRIC, ...): the share of fault draws that "
+                                       "break a limit is the test's assertion; write it as pytest_fkeras.fault_budget")
+    try:
+        config.stash[OPTIONS] = Options(
+            Choices.read({name: getattr(config.option, f"fkeras_{name}") for name in HELP}, "--fkeras-{}"),
+            Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Summary(), "fkeras_summary")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: object) -> Generator[None, Any, Any]:
+    request_campaign(collector, obj)
+    made = yield
+    try:
+        for item in made if isinstance(made, list) else [made]:
+            if isinstance(item, pytest.Item):
+                budget_of(item)
+    except BudgetError as error:
+        raise collector.CollectError(str(error)) from None
+    return made
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    forget_overridden(item)
+    # Marks that a hook added after collection have not been seen before.
+    if budget_of(item) is not None and isinstance(item, pytest.Function) and FIXTURE not in item.fixturenames:
+        item.fixturenames.append(FIXTURE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    with offer_ranking(item):
+        try:
+            result = yield
+        except BaseException as error:
+            gate.judge(item, rerun_command(item), error)
+            raise
+    gate.judge(item, rerun_command(item))
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]
+                              ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    gate.finish_report(item, call, report)
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> Any:
+    import fkeras
+    return fkeras.bit_space(model, layers, biases)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_fkeras_start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Any], space: Any,
+                            engine: str) -> Any:
+    from fkeras.api import start_run
+    return start_run(model, data, metrics, space, engine)

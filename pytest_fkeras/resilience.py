@@ -1,0 +1,201 @@
+"""One model with its data and metrics: spaces, rankings and engine runs are computed once and shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from pytest_fkeras.options import TRIALS_WITHOUT_LIMIT, Options
+from pytest_fkeras.selection import Method, Selection
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fkeras import BitSpace, CampaignResult, Oracle, Ranking
+    from fkeras.engine import Run
+    from fkeras.faults import FaultModel, Protection
+    from fkeras.metrics import Metric
+
+KEPT = 8
+"""How many models (and engine runs of each) a session keeps at once, the most recently used ones."""
+
+Value = TypeVar("Value")
+
+
+class Recent:
+    """A small cache that forgets what was used longest ago."""
+
+    def __init__(self, size: int = KEPT) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What is kept under `key`, made first if need be."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        value: Value = self._kept[key]
+        return value
+
+
+class Resilience:
+    """A model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand.
+
+    model: what the fkeras_model fixture gave, loaded if it was a path; data: (x, y); metrics: name to metric.
+    """
+
+    def __init__(self, model: Any, data: Any, metrics: Mapping[str, Any], hooks: Any, options: Options) -> None:
+        self.given = (model, data, metrics)
+        self.model = _loaded(model)
+        self.data = _checked_data(data)
+        self.metrics = _all_metrics(metrics)
+        self.sole_metric = next(iter(metrics)) if len(metrics) == 1 else None
+        self._hooks = hooks
+        self._options = options
+        self._spaces, self._rankings, self._runs = Recent(), Recent(), Recent()
+
+    @property
+    def model_name(self) -> str:
+        """What reports call the model."""
+        return str(getattr(self.model, "name", type(self.model).__name__))
+
+    @property
+    def space(self) -> BitSpace:
+        """The bits of all quantized kernels."""
+        return self.space_of("*", False)
+
+    def space_of(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The bits of the chosen layers."""
+        key = (layers if isinstance(layers, str) else tuple(layers), biases)
+        space: BitSpace = self._spaces.get(key, lambda: self._hooks.pytest_fkeras_bit_space(
+            model=self.model, layers=layers, biases=biases))
+        return space
+
+    def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
+        """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""
+        import fkeras
+        used, seed, name = space or self.space, self._options.seed(), metric or self.sole_metric
+        return self._rankings.get((method, name, used.content_digest), lambda: fkeras.rank(
+            self.model, self.data, method=method, metric=None if name is None else self.metric(name), seed=seed,
+            space=used))
+
+    def run(self, names: Sequence[str], space: BitSpace | None = None, engine: str | None = None) -> Run:
+        """An engine that measures the metrics with these names."""
+        used, chosen = space or self.space, engine or self._options.engine()
+        metrics = {name: self.metric(name) for name in names}
+        run: Run = self._runs.get((used.content_digest, tuple(names), chosen), lambda: (
+            self._hooks.pytest_fkeras_start_run(model=self.model, data=self.data, metrics=metrics, space=used,
+                                                engine=chosen)))
+        return run
+
+    def metric(self, name: str) -> Metric:
+        """The metric that limits call `name`."""
+        if name not in self.metrics:
+            remedy = _EMD_REMEDY if name == "emd" else ""
+            raise pytest.UsageError(f"no metric '{name}'; there are {', '.join(sorted(self.metrics))}; add it to the "
+                                    f"fkeras_metrics fixture, a dict of name to metric{remedy}")
+        metric: Metric = self.metrics[name]
+        return metric
+
+    def rank(self, method: Method = None, metric: str | None = None) -> Ranking:
+        """Rank the bits, most sensitive first."""
+        return self.ranking(method, metric)
+
+    def oracle(self, metric: str | None = None, bits: ArrayLike | None = None) -> Oracle:
+        """Flip every bit (or each of `bits`) alone and measure the metric."""
+        import numpy as np
+
+        from fkeras.campaigns import measure_oracle
+        from fkeras.campaigns.progress import terminal_bar
+        name = self._one(metric)
+        run = self.run([name])
+        chosen = np.arange(len(run.space)) if bits is None else run.space.check(bits)
+        return measure_oracle(run, name, chosen, terminal_bar)
+
+    def campaign(self, metric: str | None = None, *, faults: int | FaultModel, trials: int = TRIALS_WITHOUT_LIMIT,
+                 protected: Any = None, seed: int | None = None) -> CampaignResult:
+        """Draw fault sets, a fixed number of trials, and measure what each does to the metric."""
+        from fkeras.campaigns import FixedTrials, Setting, run_campaign
+        from fkeras.campaigns.progress import terminal_bar
+        from fkeras.faults import fault_model
+        run = self.run([self._one(metric)])
+        setting = Setting(fault_model(faults), self.protection(protected), self._options.seed(seed), run.engine,
+                          run.n_samples, run.space)
+        return run_campaign(run, setting, FixedTrials(trials), terminal_bar)
+
+    def protection(self, protected: Any, method: Method = None, metric: str | None = None,
+                   space: BitSpace | None = None) -> Protection:
+        """The protection that a mark's `protected=` means for this model."""
+        from dataclasses import is_dataclass, replace
+
+        from fkeras.faults import protection
+        used = space or self.space
+        source = _Source(self, method, metric, used)
+        if isinstance(protected, Selection):
+            return protection(protected.resolve(source), used)
+        if isinstance(getattr(protected, "bits", None), Selection) and is_dataclass(protected):
+            return protection(replace(protected, bits=protected.bits.resolve(source)), used)  # type: ignore[type-var]
+        return protection(protected, used)
+
+    def _one(self, metric: str | None) -> str:
+        name = metric or self.sole_metric
+        if name is None:
+            raise pytest.UsageError(f"which metric? write metric='accuracy', or another of "
+                                    f"{', '.join(sorted(self.metrics))}")
+        return name
+
+
+class _Source:
+    """What a lazy selection is resolved against."""
+
+    def __init__(self, resilience: Resilience, method: Method, metric: str | None, space: BitSpace) -> None:
+        self._resilience, self._method, self._metric, self.space = resilience, method, metric, space
+
+    def ranking(self, method: Method) -> Ranking:
+        return self._resilience.ranking(self._method if method is None else method, self._metric, self.space)
+
+
+_EMD_REMEDY = """:
+
+    @pytest.fixture(scope="session")
+    def fkeras_metrics():
+        return {"emd": fkeras.metrics.emd(coordinates, cells=cell_of_output)}"""
+
+_session = pytest.StashKey[Recent]()
+
+
+def resilience_of(session: pytest.Session, options: Options, model: Any, data: Any, metrics: Any) -> Resilience:
+    """The session's object for these fixture values, by identity: whatever they are named and wherever defined."""
+    if not isinstance(metrics, Mapping):
+        raise pytest.UsageError(f"the fkeras_metrics fixture gave {type(metrics).__name__}; it is a dict of name to "
+                                "metric, as in {'emd': fkeras.metrics.emd(coordinates)}")
+    kept = session.stash.setdefault(_session, Recent())
+    key = (os.fspath(model) if isinstance(model, str | os.PathLike) else id(model), id(data), id(metrics))
+    # The object keeps the fixture values alive, so no other object gets their identity meanwhile.
+    return kept.get(key, lambda: Resilience(model, data, metrics, session.config.hook, options))
+
+
+def _loaded(model: Any) -> Any:
+    if not isinstance(model, str | os.PathLike):
+        return model
+    import fkeras
+    return fkeras.load_model(model)
+
+
+def _checked_data(data: Any) -> tuple[Any, Any]:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise pytest.UsageError(f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs "
+                                "and the targets")
+    return data[0], data[1]
+
+
+def _all_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    from fkeras.metrics import resolve
+    from fkeras.metrics.named import NAMED
+    return {name: resolve(metric) for name, metric in {**{name: name for name in NAMED}, **metrics}.items()}

@@ -1,0 +1,190 @@
+"""`ranking` in a mark: a recorder, because no model exists when a decorator runs.
+
+It is resolved inside the campaign, against the ranking and the space of the model under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from fkeras import BitSet, BitSpace, Ranking
+
+Method = str | Callable[..., Any] | None
+
+
+class Source(Protocol):
+    """What a recorded selection is resolved against."""
+
+    @property
+    def space(self) -> BitSpace:
+        """The memory."""
+        ...
+
+    def ranking(self, method: Method) -> Ranking:
+        """The ranking that a method makes; None is the default method."""
+        ...
+
+
+class Selection:
+    """A recorded set of bits. It has no members yet, so nothing may iterate over it, count it or test its truth."""
+
+    __slots__ = ()
+
+    def resolve(self, source: Source) -> BitSet:
+        """The bits, once there is a model. InputError when they do not exist there."""
+        raise NotImplementedError
+
+    def __or__(self, other: Selection) -> Selection:
+        return Combination(self, "|", other) if isinstance(other, Selection) else NotImplemented
+
+    def __sub__(self, other: Selection) -> Selection:
+        return Combination(self, "-", other) if isinstance(other, Selection) else NotImplemented
+
+    def _refuse(self, what: str, remedy: str) -> NoReturn:
+        raise TypeError(f"{what} {self!r} is not possible: it only records which bits are meant, and no model exists "
+                        f"yet; {remedy}")
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("iterating over", "take the fkeras_ranking fixture and write for bit in fkeras_ranking[:k]")
+
+    def __len__(self) -> NoReturn:
+        self._refuse("the length of", "take the fkeras_ranking fixture and write len(fkeras_ranking[:k])")
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("the truth of", "compare with None instead, as in protected is None")
+
+    def __contains__(self, bit: object) -> NoReturn:
+        self._refuse("membership in", "take the fkeras_ranking fixture and write bit in fkeras_ranking[:k]")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LazyRanking(Selection):
+    """A ranking to be: `ranking[:k]`, `ranking[a:b]`, `ranking.fraction(x)`, `ranking("msb")[:k]`.
+
+    `ranking.layers("conv*")` keeps the bits of these layers only: all of them, or its own first k.
+    """
+
+    method: Method = None
+    globs: tuple[str, ...] = ()
+
+    def __call__(self, method: str | Callable[..., Any]) -> LazyRanking:
+        if not isinstance(method, str) and not callable(method):
+            raise TypeError(f"ranking({method!r}): write ranking('msb'), another method's name, or a function")
+        return LazyRanking(method, self.globs)
+
+    def layers(self, *globs: str) -> LazyRanking:
+        """The bits of the layers that match a glob; `!` excludes."""
+        if not globs or not all(isinstance(glob, str) for glob in globs):
+            raise TypeError(f"ranking.layers({', '.join(map(repr, globs))}): write ranking.layers('conv*')")
+        return LazyRanking(self.method, self.globs + globs)
+
+    def __getitem__(self, part: slice) -> Slice:
+        if not isinstance(part, slice):
+            self._refuse(f"[{part!r}] of", f"write {self!r}[:k] for the first k bits")
+        if part.step not in (None, 1):
+            raise TypeError(f"{self!r}[{part.start}:{part.stop}:{part.step}]: steps are not allowed; write {self!r}[a:b]")
+        for end in (part.start, part.stop):
+            if end is not None and (isinstance(end, bool) or not isinstance(end, int) or end < 0):
+                raise TypeError(f"{self!r}[{part.start}:{part.stop}]: {end!r} is no count of bits; allowed are whole "
+                                f"numbers from 0 up, or {self!r}.fraction(0.32)")
+        return Slice(self, part.start, part.stop)
+
+    def fraction(self, share: float) -> Share:
+        """The first `share` (0 to 1) of the bits."""
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise TypeError(f"{self!r}.fraction({share!r}): allowed are shares from 0 to 1")
+        return Share(self, share)
+
+    def __repr__(self) -> str:
+        name = getattr(self.method, "__name__", None) or repr(self.method)
+        layers = f".layers({', '.join(map(repr, self.globs))})" if self.globs else ""
+        return ("ranking" if self.method is None else f"ranking({name})") + layers
+
+    def order(self, source: Source) -> Any:
+        """The flat bits in question, most sensitive first."""
+        made = source.ranking(self.method)
+        return made.order if not self.globs else made.order[_in_layers(source.space, self.globs)[made.order]]
+
+    def resolve(self, source: Source) -> BitSet:
+        if not self.globs:
+            from fkeras.errors import InputError
+            raise InputError(f"{self!r} is a whole ranking; write {self!r}[:k] for its first k bits")
+        import numpy as np
+        return _bits(np.flatnonzero(_in_layers(source.space, self.globs)), source, self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Slice(Selection):
+    """`ranking[start:stop]`."""
+
+    ranking: LazyRanking
+    start: int | None
+    stop: int | None
+
+    def resolve(self, source: Source) -> BitSet:
+        from fkeras.errors import InputError
+        order = self.ranking.order(source)
+        for end in (self.start, self.stop):
+            if end is not None and end > len(order):
+                raise InputError(f"{self!r}: there are {len(order):,} bits; allowed are bounds from 0 to {len(order)}")
+        return _bits(order[self.start:self.stop], source, self)
+
+    def __repr__(self) -> str:
+        start, stop = ("" if end is None else end for end in (self.start, self.stop))
+        return f"{self.ranking!r}[{start}:{stop}]"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Share(Selection):
+    """`ranking.fraction(share)`, rounded to the nearest whole number of bits."""
+
+    ranking: LazyRanking
+    share: float
+
+    def resolve(self, source: Source) -> BitSet:
+        order = self.ranking.order(source)
+        return _bits(order[:round(self.share * len(order))], source, self)
+
+    def __repr__(self) -> str:
+        return f"{self.ranking!r}.fraction({self.share!r})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Combination(Selection):
+    """`a | b` or `a - b`."""
+
+    left: Selection
+    sign: str
+    right: Selection
+
+    def resolve(self, source: Source) -> BitSet:
+        left, right = self.left.resolve(source), self.right.resolve(source)
+        return left | right if self.sign == "|" else left - right
+
+    def __repr__(self) -> str:
+        right = f"({self.right!r})" if isinstance(self.right, Combination) else repr(self.right)
+        left = f"({self.left!r})" if isinstance(self.left, Combination) and self.left.sign != self.sign else (
+            repr(self.left))
+        return f"{left} {self.sign} {right}"
+
+
+def _bits(bits: Any, source: Source, selection: Selection) -> BitSet:
+    from fkeras import BitSet
+    return BitSet(bits, source.space.layout_digest, repr(selection))
+
+
+def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:
+    import numpy as np
+
+    from fkeras.backends.tf.slots import LayerChoice
+    chosen = LayerChoice(globs)
+    layers = [tensor.path.rpartition("/")[0] for tensor in space.tensors]
+    chosen.require_matches(layers)
+    return np.repeat([chosen(layer) for layer in layers], [tensor.n_bits for tensor in space.tensors])
+
+
+ranking = LazyRanking()
+"""The bits by sensitivity, most sensitive first, by the default method or the mark's `method=`."""
