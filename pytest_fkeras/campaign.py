@@ -15,9 +15,10 @@ from pytest_fkeras.resilience import Resilience
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fkeras import BitSpace, CampaignResult, Estimate, Verdict
-    from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided
+    from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, Setting, UntilDecided, Verdict
     from fkeras.engine import GoldenScore, Run
+    from fkeras.memory import BitSpace
+    from fkeras.statistics import Estimate
 
 
 class FaultCampaign:
@@ -42,7 +43,8 @@ class FaultCampaign:
         self.space: BitSpace = resilience.space_of(budget.layers, budget.biases)
         names = list(dict.fromkeys(limit.metric for limit in self._limits))
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
-        self.protection = resilience.protection(budget.protected, budget.method, names[0] if names else None, self.space)
+        self.protection = resilience.protection(budget.protected, budget.method, names[0] if names else None,
+                                                self.space)
 
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is."""

@@ -17,7 +17,9 @@ from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Resilience, resilience_of
 
 if TYPE_CHECKING:
-    from fkeras import BitSpace, FaultSet, Ranking
+    from fkeras.faults import FaultSet
+    from fkeras.memory import BitSpace
+    from fkeras.sensitivity import Ranking
 
 OPTIONS = pytest.StashKey[Options]()
 SOURCES = ("fkeras_model", "fkeras_data", "fkeras_metrics")
@@ -120,7 +122,7 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
     name = config.getini(option)
     if not name:
         raise pytest.UsageError(otherwise)
-    path = (config.inipath.parent if config.inipath else config.rootpath) / name
+    path: Path = (config.inipath.parent if config.inipath else config.rootpath) / name
     if not path.exists():
         raise pytest.UsageError(f"the ini option {option} names {path}, which does not exist")
     return path
@@ -130,14 +132,15 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
 def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
     import numpy as np
 
-    import fkeras
+    from fkeras.api import injected
+    from fkeras.faults import FaultSet
     if isinstance(faults, str):
-        faults = fkeras.FaultSet.parse(faults, resilience.space)
-    elif not isinstance(faults, fkeras.FaultSet):
-        faults = fkeras.FaultSet(np.asarray(faults))
+        faults = FaultSet.parse(faults, resilience.space)
+    elif not isinstance(faults, FaultSet):
+        faults = FaultSet(np.asarray(faults))
     before = _weights_digest(resilience.model)
     try:
-        with fkeras.injected(resilience.model, faults, resilience.space) as faulty:
+        with injected(resilience.model, faults, resilience.space) as faulty:
             yield faulty
     finally:
         if _weights_digest(resilience.model) != before:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_fkeras.campaign import FaultCampaign
-from pytest_fkeras.marks import NAME
+from pytest_fkeras.marks import NAME, BudgetError
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
@@ -81,10 +81,11 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         return
     judgement = item.stash.get(JUDGED, None)
     problem = call.excinfo.value if call.excinfo else None
+    ours = None if judgement is None else judgement.problem
     if report.failed and problem is not None and (
-            isinstance(problem, pytest.UsageError) or (judgement is not None and problem is judgement.problem)):
+            problem is ours or isinstance(problem, pytest.UsageError | BudgetError)):
         _drop_traceback(call, report)
-    if judgement is not None and judgement.record.outcome == "NOT_RUN" and problem is not judgement.problem:
+    if judgement is not None and judgement.record.outcome == "NOT_RUN" and problem is not ours:
         return
     if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
         outcome = "NOT_RUN" if judgement is None else judgement.record.outcome

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from fkeras import BitSpace
     from fkeras.engine import Run
+    from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
 
 

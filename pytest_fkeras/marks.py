@@ -20,7 +20,7 @@ _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-class BudgetError(pytest.UsageError, ValueError):
+class BudgetError(ValueError):
     """A fault_budget that states nothing sensible."""
 
 
@@ -84,8 +84,8 @@ def fault_budget(*, bits: int | None = None, ber: float | None = None, upsets_pe
 
     def decorate(test: Test) -> Test:
         # Requesting the fixture makes the test error, instead of pass, where the plugin is disabled.
-        mark = getattr(pytest.mark, NAME)(**{key: value for key, value in stated.items() if value is not None}, **limits)
-        decorated: Test = pytest.mark.usefixtures(FIXTURE)(mark(test))
+        given = {key: value for key, value in stated.items() if value is not None}
+        decorated: Test = pytest.mark.usefixtures(FIXTURE)(getattr(pytest.mark, NAME)(**given, **limits)(test))
         return decorated
 
     return decorate

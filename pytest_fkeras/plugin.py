@@ -114,8 +114,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]
 
 @pytest.hookimpl(trylast=True)
 def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> Any:
-    import fkeras
-    return fkeras.bit_space(model, layers, biases)
+    from fkeras.api import bit_space
+    return bit_space(model, layers, biases)
 
 
 @pytest.hookimpl(trylast=True)

@@ -15,10 +15,12 @@ from pytest_fkeras.selection import Method, Selection
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from fkeras import BitSpace, CampaignResult, Oracle, Ranking
+    from fkeras.campaigns import CampaignResult, Oracle
     from fkeras.engine import Run
     from fkeras.faults import FaultModel, Protection
+    from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
+    from fkeras.sensitivity import Ranking
 
 KEPT = 8
 """How many models (and engine runs of each) a session keeps at once, the most recently used ones."""
@@ -79,9 +81,9 @@ class Resilience:
 
     def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
         """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""
-        import fkeras
+        from fkeras.api import rank
         used, seed, name = space or self.space, self._options.seed(), metric or self.sole_metric
-        return self._rankings.get((method, name, used.content_digest), lambda: fkeras.rank(
+        return self._rankings.get((method, name, used.content_digest), lambda: rank(
             self.model, self.data, method=method, metric=None if name is None else self.metric(name), seed=seed,
             space=used))
 
@@ -132,15 +134,16 @@ class Resilience:
     def protection(self, protected: Any, method: Method = None, metric: str | None = None,
                    space: BitSpace | None = None) -> Protection:
         """The protection that a mark's `protected=` means for this model."""
-        from dataclasses import is_dataclass, replace
+        from dataclasses import replace
 
         from fkeras.faults import protection
         used = space or self.space
         source = _Source(self, method, metric, used)
         if isinstance(protected, Selection):
             return protection(protected.resolve(source), used)
-        if isinstance(getattr(protected, "bits", None), Selection) and is_dataclass(protected):
-            return protection(replace(protected, bits=protected.bits.resolve(source)), used)  # type: ignore[type-var]
+        recorded = getattr(protected, "bits", None)
+        if isinstance(recorded, Selection):
+            return protection(replace(protected, bits=recorded.resolve(source)), used)
         return protection(protected, used)
 
     def _one(self, metric: str | None) -> str:
@@ -184,8 +187,8 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
 def _loaded(model: Any) -> Any:
     if not isinstance(model, str | os.PathLike):
         return model
-    import fkeras
-    return fkeras.load_model(model)
+    from fkeras.api import load_model
+    return load_model(model)
 
 
 def _checked_data(data: Any) -> tuple[Any, Any]:

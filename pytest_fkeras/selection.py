@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from fkeras import BitSet, BitSpace, Ranking
+    from fkeras.memory import BitSet, BitSpace
+    from fkeras.sensitivity import Ranking
 
 Method = str | Callable[..., Any] | None
 
@@ -85,7 +86,8 @@ class LazyRanking(Selection):
         if not isinstance(part, slice):
             self._refuse(f"[{part!r}] of", f"write {self!r}[:k] for the first k bits")
         if part.step not in (None, 1):
-            raise TypeError(f"{self!r}[{part.start}:{part.stop}:{part.step}]: steps are not allowed; write {self!r}[a:b]")
+            raise TypeError(f"{self!r}[{part.start}:{part.stop}:{part.step}]: steps are not allowed; write "
+                            f"{self!r}[a:b]")
         for end in (part.start, part.stop):
             if end is not None and (isinstance(end, bool) or not isinstance(end, int) or end < 0):
                 raise TypeError(f"{self!r}[{part.start}:{part.stop}]: {end!r} is no count of bits; allowed are whole "
@@ -172,7 +174,7 @@ class Combination(Selection):
 
 
 def _bits(bits: Any, source: Source, selection: Selection) -> BitSet:
-    from fkeras import BitSet
+    from fkeras.memory import BitSet
     return BitSet(bits, source.space.layout_digest, repr(selection))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting
 from fkeras.campaigns.progress import Progress
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict
-from fkeras.engine import Run, Scores
+from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultSet, Protection, RandomStream
 from fkeras.statistics import Estimate
@@ -76,24 +76,18 @@ def run_exhaustive(run: Run, protection: Protection, progress: Progress) -> Exha
     if n_bits == 0:
         raise InputError("the space has no bits to flip")
     exposed = np.setdiff1d(np.arange(n_bits), protection.bits.bits)
-    parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
+    values = {name: np.full(n_bits, golden.value) for name, golden in run.golden.items()}
+    undefined = {name: np.full(n_bits, golden.undefined, np.int64) for name, golden in run.golden.items()}
     with progress(exposed.size, "bit", EachBitAlone().describe(n_bits)) as advance:
-        for start in range(0, exposed.size, run.batch_size):
-            batch = exposed[start:start + run.batch_size]
-            for name, scores in run.flips(batch).items():
-                parts[name].append(scores)
-            advance(batch.size)
+        for positions in run.batches(exposed):
+            bits = exposed[positions]
+            for name, scores in run.flips(bits).items():
+                values[name][bits], undefined[name][bits] = scores.values, scores.undefined
+            advance(len(bits))
     setting = ExhaustiveSetting(EachBitAlone(), protection, 0, run.engine, run.n_samples, run.space)
-    by_metric = {name: _trials(name, run, exposed, parts[name]) for name in run.metrics}
+    by_metric = {name: MetricTrials(name, metric.better, metric.bounds, values[name], undefined[name],
+                                    run.golden[name]) for name, metric in run.metrics.items()}
     residual = np.isin(np.arange(n_bits), exposed).astype(np.int64)
     return ExhaustiveResult(by_metric, setting, FixedTrials(n_bits), np.ones(n_bits, np.int64),
                             np.zeros(n_bits, np.int64), residual)
 
-
-def _trials(name: str, run: Run, exposed: np.ndarray[tuple[int], np.dtype[np.int64]], parts: list[Scores]
-            ) -> MetricTrials:
-    golden, metric, scores = run.golden[name], run.metrics[name], Scores.concatenate(parts)
-    values = np.full(len(run.space), golden.value)
-    undefined = np.full(len(run.space), golden.undefined, np.int64)
-    values[exposed], undefined[exposed] = scores.values, scores.undefined
-    return MetricTrials(name, metric.better, metric.bounds, values, undefined, golden)

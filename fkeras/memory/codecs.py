@@ -101,8 +101,7 @@ class FixedPoint:
 
     def decode(self, words: Words) -> Values:
         codes = _signed(words, self.width) if self.signed else words.astype(np.int64)
-        values: Values = codes * self.step
-        return values
+        return np.multiply(codes, self.step, dtype=np.float64)
 
     def encode(self, values: ArrayLike) -> Words:
         codes = np.asarray(values, np.float64) / self.step

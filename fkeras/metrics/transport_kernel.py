@@ -349,17 +349,17 @@ def pivot(source: Any, distance: Any, tree: Any, scratch: Any, leaving: int, bla
 
 
 @compiled
-def optimize(source: Any, distance: Any, tree: Any, scratch: Any) -> int:
+def optimize(source: Any, distance: Any, tree: Any, scratch: Any, patience: int) -> int:
     """Pivot from a dual feasible tree until its flows are feasible; returns the number of pivots.
 
-    The largest negative flow leaves first; after m + n pivots without progress Bland's rule takes over until the
-    dual objective grows again. It cannot repeat a tree, and neither can a growing objective, so this ends.
+    The most negative flow leaves first; after more than `patience` pivots without progress Bland's rule takes over
+    until the dual objective grows again. It cannot repeat a tree, and neither can a growing objective: this ends.
     """
     m, n = source.size, distance.shape[0]
     fill_places(tree)
     pivots, without_progress = 0, 0
     while True:
-        bland = without_progress > m + n
+        bland = without_progress > patience
         leaving = leaving_node(m, n, tree, bland)
         if leaving == 0:
             return pivots
@@ -433,7 +433,7 @@ def solve(
             potential[: m + n],
         )
         tree.parent[:], tree.order[:], tree.potential[:] = kept_parent, kept_order, kept_potential
-        pivots += optimize(source, distance, tree, scratch)
+        pivots += optimize(source, distance, tree, scratch, m + n)
         values[k] = dual_value(source, share, mass, tree.potential, difference)
         if golden:
             kept_parent[:], kept_order[:], kept_potential[:] = tree.parent, tree.order, tree.potential

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fkeras.report.record import protection_text
+
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Culprit, Requirement, Verdict
     from fkeras.memory import BitSpace
@@ -18,7 +20,7 @@ def failure_text(result: CampaignResult, requirement: Requirement, verdict: Verd
     lines = [f"{verdict}, limits {limits}",
              f"  required    {requirement}",
              f"  faults      {setting.fault_model.describe(n_bits)}; seed {setting.seed}",
-             f"  protection  {setting.protection.describe(n_bits)}"]
+             f"  protection  {protection_text(setting)}"]
     for limit in requirement.limits:
         one = result[limit.metric]
         broken = bool(limit.broken_by(one.values[:0] + one.golden.value, one.golden.value).any())

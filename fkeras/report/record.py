@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Verdict
+    from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
     from fkeras.faults import FaultModel
     from fkeras.statistics import Estimate
 
@@ -30,7 +30,7 @@ class MetricRecord:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the numbers rest on."""
+    """What the numbers rest on; `protected` and `flips` are short, for tables."""
 
     model: str
     n_bits: int
@@ -105,8 +105,13 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
     protected = f"{covered.label or f'{len(covered):,} bits'}" if len(covered) else "-"
     return Assumptions(model, n_bits, space.layout_digest, space.content_digest, tuple(map(str, space.uncovered)),
                        setting.fault_model.describe(n_bits), _flips(setting.fault_model, n_bits),
-                       setting.protection.describe(n_bits), protected, int(setting.seed), setting.engine,
+                       protection_text(setting), protected, int(setting.seed), setting.engine,
                        int(setting.n_samples))
+
+
+def protection_text(setting: Setting) -> str:
+    """One line about what is protected."""
+    return setting.protection.describe(len(setting.space)) if len(setting.protection.bits) else "none"
 
 
 def _flips(fault_model: FaultModel, n_bits: int) -> str:

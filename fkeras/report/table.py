@@ -11,7 +11,10 @@ from fkeras.report.failure import golden_text
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
 
 _HEADERS = ("test", "flips", "protected", "metric", "mean", "limit", "over limit", "verdict")
-_NUMBERS = ("left", "right", "left", "left", "right", "left", "left", "left")
+_ALIGN = ("left", "right", "left", "left", "right", "left", "left", "left")
+
+_NAMED = 3
+"""How many tensors outside the memory are named in a line; records have them all."""
 
 
 def report_lines(records: Sequence[BudgetRecord], width: int) -> list[str]:
@@ -30,7 +33,7 @@ def _group_lines(records: Sequence[BudgetRecord], width: int) -> Iterator[str]:
                             f"{assumed.layout_digest[:12]}  {assumed.n_bits:,} bits  {assumed.n_samples:,} samples  "
                             f"engine {assumed.engine}", width)
     rows = [row for record in records for row in _rows(record)]
-    table = tabulate(rows, _HEADERS, tablefmt="plain", disable_numparse=True, colalign=_NUMBERS).splitlines()
+    table = tabulate(rows, _HEADERS, tablefmt="plain", disable_numparse=True, colalign=_ALIGN).splitlines()
     if max(map(len, table)) <= width:
         yield from table
     else:
@@ -71,7 +74,7 @@ def _notes(record: BudgetRecord) -> Iterator[str]:
     if assumed is None:
         yield f"{record.nodeid.rpartition('::')[2]}: {record.text}"
         return
-    yield f"not covered: {', '.join(assumed.not_covered) or 'nothing'}"
+    yield f"not covered: {_abbreviated(assumed.not_covered)}"
     yield _assumption_line(assumed)
     for metric in record.metrics:
         undefined = f", {metric.undefined} undefined sample scores counted as the worst" if metric.undefined else ""
@@ -81,6 +84,11 @@ def _notes(record: BudgetRecord) -> Iterator[str]:
         yield f"over limit: {exact}, given this data set"
     if record.most_damaging:
         yield f"most damaging: {'; '.join(record.most_damaging)}"
+
+
+def _abbreviated(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "") if names else "nothing"
 
 
 def _assumption_line(assumed: Assumptions) -> str:

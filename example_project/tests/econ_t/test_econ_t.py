@@ -11,17 +11,17 @@ FOUR_HOURS = 4 * 60 * 60 // 15
 SENSITIVE_THIRD = ranking[:4240]
 
 
-@fault_budget(bits=FOUR_HOURS, protected=SENSITIVE_THIRD, max_emd=1.25)
+@fault_budget(bits=FOUR_HOURS, protected=SENSITIVE_THIRD, max_emd=1.0)
 def test_four_hours_in_the_beam():
     pass  # the budget is the assertion
 
 
-@fault_budget(bits=FOUR_HOURS, protected=ranking("msb").fraction(1 / 2), max_emd_increase=0.25)
+@fault_budget(bits=FOUR_HOURS, protected=ranking("msb").fraction(1 / 2), max_emd_increase=0.2)
 def test_four_hours_with_the_upper_half_of_every_word_protected():
     pass
 
 
 @pytest.mark.xfail(raises=fkeras.BudgetExceeded, strict=True, reason="nothing is protected")
-@fault_budget(bits=FOUR_HOURS, max_emd=1.25)
+@fault_budget(bits=FOUR_HOURS, max_emd=1.0)
 def test_four_hours_unprotected():
     pass

@@ -7,8 +7,7 @@ pass straight through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -113,9 +112,8 @@ class _FaultyKernel:
             for bits in (() if self.faults is None else (self.faults.flips, self.faults.set_to_1, self.faults.set_to_0))
         ]
 
-    @contextmanager
-    def _with_faults(self) -> Iterator[None]:
-        """Within the block the layer calls its kernel quantizer with faults behind it.
+    def _with_faults(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """`compute` with faults behind the kernel quantizer that it calls.
 
         When something else than a quantizer stands there, the words are being read or injected from outside, and the
         layer's own faults stay out of it.
@@ -123,11 +121,10 @@ class _FaultyKernel:
         attribute = self._slot[1]
         quantizer = getattr(self, attribute)
         if (self.faults is None and not self.ber) or not isinstance(quantizer, _qkeras.quantizers.BaseQuantizer):
-            yield
-            return
+            return compute(*args, **kwargs)
         object.__setattr__(self, attribute, lambda x: self._faulty(quantizer, x))
         try:
-            yield
+            return compute(*args, **kwargs)
         finally:
             object.__setattr__(self, attribute, quantizer)
 
@@ -213,20 +210,16 @@ _ARGUMENTS = """
 class FQDense(_FaultyKernel, _qkeras.QDense):  # type: ignore[misc, name-defined]
     __doc__ = "QDense with faults in its stored kernel." + _ARGUMENTS
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def call(self, inputs: Any) -> Any:
-        with self._with_faults():
-            return super().call(inputs)
+        return self._with_faults(super().call, inputs)
 
 
 @_public
 class FQConv2D(_FaultyKernel, _qkeras.QConv2D):  # type: ignore[misc, name-defined]
     __doc__ = "QConv2D with faults in its stored kernel." + _ARGUMENTS
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def call(self, inputs: Any) -> Any:
-        with self._with_faults():
-            return super().call(inputs)
+        return self._with_faults(super().call, inputs)
 
 
 @_public
@@ -234,20 +227,16 @@ class FQDepthwiseConv2D(_FaultyKernel, _qkeras.QDepthwiseConv2D):  # type: ignor
     __doc__ = "QDepthwiseConv2D with faults in its stored kernel." + _ARGUMENTS
     _slot = DEPTHWISE
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def call(self, inputs: Any, training: Any = None) -> Any:
-        with self._with_faults():
-            return super().call(inputs, training=training)
+        return self._with_faults(super().call, inputs, training=training)
 
 
 @_public
 class FQConv2DBatchnorm(_FaultyKernel, _qkeras.QConv2DBatchnorm):  # type: ignore[misc, name-defined]
     __doc__ = "QConv2DBatchnorm with faults in its stored kernel, which is the folded one." + _ARGUMENTS
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def call(self, inputs: Any, training: Any = None) -> Any:
-        with self._with_faults():
-            return super().call(inputs, training=training)
+        return self._with_faults(super().call, inputs, training=training)
 
 
 CUSTOM_OBJECTS = {layer.__name__: layer for layer in (FQDense, FQConv2D, FQDepthwiseConv2D, FQConv2DBatchnorm)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,14 @@ class Graph:
                 reached.append(call)
         return reached
 
-    def run(self, calls: Sequence[Call], tensors: dict[Key, Any]) -> dict[Key, Any]:
-        """`tensors` with the outputs of `calls` added."""
+    def run(self, calls: Sequence[Call], tensors: dict[Key, Any],
+            instead: Mapping[int, Callable[[Any], Any]] | None = None) -> dict[Key, Any]:
+        """`tensors` with the outputs of `calls` added; `instead` replaces calls of one input by index."""
+        replacements = instead or {}
         for call in calls:
-            if not all(key in tensors for key in call.outputs):
+            if call.index in replacements:
+                tensors[call.outputs[0]] = replacements[call.index](tensors[call.inputs[0]])
+            else:
                 tensors.update(zip(call.outputs, call(tensors), strict=True))
         return tensors
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.fast.exactness import Fact, is_rounding, quantizer_fact
 from fkeras.backends.tf.fast.golden import Kernels, with_fixed_kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
+from fkeras.backends.tf.fast.matrices import as_matrix_products
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.metrics.metric import Outputs
 
@@ -33,6 +34,7 @@ class Suffix:
 
     def _compile(self, model: Any, kernels: Kernels) -> Callable[..., Any]:
         tf = tensorflow()
+        products = as_matrix_products(self._graph, self.calls)
 
         def outputs(samples: Any, values: Any, channel: Any, golden: Any, side: Any) -> list[Any]:
             base = tf.gather(golden, samples)
@@ -40,7 +42,7 @@ class Suffix:
             tensors = {key: tf.gather(one, samples) for key, one in zip(self.side, side, strict=True)}
             tensors[self.end] = tf.where(tf.range(base.shape[-1]) == channel, values, base)
             with with_fixed_kernels(model, kernels, self.calls):
-                self._graph.run(self.calls, tensors)
+                self._graph.run(self.calls, tensors, products)
             return [tensors[key] for key in self._graph.outputs]
 
         compiled: Callable[..., Any] = tf.function(outputs, autograph=False, jit_compile=self._may_fuse())

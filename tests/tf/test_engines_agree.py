@@ -1,0 +1,149 @@
+"""The law of the fast engine: on any graph, quantizer, fault and input it gives what the reference gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fkeras
+from fkeras.api import start_run
+from fkeras.backends.tf.setup import qkeras, tensorflow
+
+KERNELS = ["quantized_bits(5,1,alpha=1)", "quantized_bits(4,0,1,alpha=1)", "quantized_bits(6,2,alpha='auto_po2')",
+           "ternary(alpha=1)", "binary(alpha=1)", "quantized_po2(4)", "quantized_bits(5,0,alpha=0.37)",
+           "quantized_bits(4,0,alpha='auto')", "quantized_bits(3,1,keep_negative=0,alpha=1)"]
+ACTIVATIONS = ["quantized_relu(4,1)", "quantized_bits(6,2,alpha=1)", "quantized_relu(3,2)", "quantized_tanh(5)", "relu"]
+BIASES = [None, "quantized_bits(6,2,alpha=1)"]
+
+
+@st.composite
+def networks(draw):
+    """A small random graph: two branches that may rejoin, a nested model, a float tail or none."""
+    keras, q = tensorflow().keras, qkeras()
+    kernel, activation, bias = st.sampled_from(KERNELS), st.sampled_from(ACTIVATIONS), st.sampled_from(BIASES)
+    tails, layers = draw(st.sampled_from(["softmax", "transposed", "none"])), []
+    names = iter(range(100))
+
+    def activate(x):
+        kind = draw(activation)
+        return (keras.layers.Activation("relu") if kind == "relu" else q.QActivation(kind))(x)
+
+    def conv(x, filters):
+        name = f"conv{next(names)}"
+        layers.append(name)
+        options = dict(kernel_quantizer=draw(kernel), bias_quantizer=draw(bias), name=name,
+                       padding=draw(st.sampled_from(["same", "valid"])), strides=draw(st.integers(1, 2)))
+        if draw(st.booleans()):
+            return q.QConv2D(filters, draw(st.integers(1, 3)), **options)(x)
+        return q.QDepthwiseConv2D(2, depthwise_quantizer=options.pop("kernel_quantizer"), **options)(x)
+
+    x = inputs = keras.Input((6, 6, 2))
+    if draw(st.booleans()):
+        x = q.QActivation("quantized_bits(5,1,alpha=1)")(x)
+    x = activate(conv(x, 3))
+    if draw(st.booleans()):
+        same = q.QConv2D(int(x.shape[-1]), 1, kernel_quantizer=draw(kernel), bias_quantizer=draw(bias))(x)
+        x = keras.layers.Add()([activate(same), x])
+    if draw(st.booleans()):
+        x = keras.layers.MaxPooling2D(2, padding="same")(x)
+    x = keras.layers.Flatten()(x)
+    x = q.QDense(4, kernel_quantizer=draw(kernel), bias_quantizer=draw(bias), name="dense")(x)
+    if tails == "softmax":
+        outputs = keras.layers.Activation("softmax")(x)
+    elif tails == "transposed":
+        x = keras.layers.Reshape((2, 2, 1))(activate(x))
+        x = keras.layers.Conv2DTranspose(2, 3, strides=2, padding="same", activation="relu")(x)
+        outputs = keras.layers.Flatten()(keras.layers.Conv2DTranspose(1, 3, padding="same")(x))
+    else:
+        outputs = activate(x)
+    model = keras.Model(inputs, outputs)
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    model.set_weights([generator.normal(0, 0.7, w.shape).astype(w.dtype) for w in model.get_weights()])
+    if draw(st.booleans()):
+        outer = keras.Input((6, 6, 2))
+        model = keras.Model(outer, model(outer))
+    x = generator.normal(0, 1, (5, 6, 6, 2)).astype("float32")
+    return model, (np.round(x * 16) / 16 if draw(st.booleans()) else x), generator
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_fast_and_reference_agree_on_random_graphs(network) -> None:
+    model, x, generator = network
+    try:
+        space = fkeras.bit_space(model, biases=True)
+    except fkeras.UnsupportedError:
+        return  # a quantizer that emits what its bits cannot hold is refused by name, tested elsewhere
+    targets = generator.normal(0, 1, (5, model.output_shape[-1]))
+    bits = generator.choice(len(space), 60, replace=False)
+    metrics = {"mse": fkeras.metrics.mean_squared_error()}
+    runs = {engine: start_run(model, (x, targets), metrics, space, engine) for engine in ("fast", "reference")}
+    fast, reference = (runs[engine].flips(bits)["mse"] for engine in ("fast", "reference"))
+    np.testing.assert_allclose(fast.values, reference.values, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(fast.undefined, reference.undefined)
+
+
+def small_network(tail: bool):
+    keras, q = tensorflow().keras, qkeras()
+    tensorflow().keras.utils.set_random_seed(5)
+    inputs = keras.Input((5, 5, 1))
+    x = q.QActivation("quantized_bits(6,1,alpha=1)")(inputs)
+    x = q.QConv2D(3, 3, kernel_quantizer="quantized_bits(5,1,alpha=1)", bias_quantizer="quantized_bits(6,1,alpha=1)")(x)
+    x = q.QActivation("quantized_relu(4,1)")(x)
+    x = q.QDense(3, kernel_quantizer="quantized_bits(4,1,alpha=1)", bias_quantizer="quantized_bits(6,1,alpha=1)")(
+        keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Activation("softmax")(x) if tail else q.QActivation("quantized_bits(7,2,alpha=1)")(x))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(3).uniform(-1, 1, (40, 5, 5, 1)).astype("float32")
+
+
+def test_quantized_outputs_agree_without_tolerance(images) -> None:
+    model = small_network(tail=False)
+    space = fkeras.bit_space(model)
+    seen = {}
+
+    def outputs_as_score(engine):
+        kept = []
+        metric = fkeras.metrics.dataset_metric(
+            lambda y, out: kept.append(np.array(out)) or float(np.sum(out)), "total", "lower")
+        start_run(model, (images, np.zeros(40)), {"total": metric}, space, engine).flips(np.arange(len(space)))
+        return kept
+
+    for engine in ("fast", "reference"):
+        seen[engine] = outputs_as_score(engine)[1:]
+    assert len(seen["fast"]) == len(seen["reference"]) == len(space)
+    # The fast engine visits faults by channel: compare as multisets of whole output arrays.
+    fast, reference = (sorted(part.tobytes() for part in seen[engine]) for engine in ("fast", "reference"))
+    assert fast == reference
+
+
+def test_every_tensor_of_a_plain_network_is_served_by_shortcuts(images) -> None:
+    model = small_network(tail=True)
+    run = start_run(model, (images, np.zeros(40, int)), {"accuracy": fkeras.metrics.accuracy()}, engine="fast")
+    assert sorted(run._workers) == [0, 1]
+
+
+def test_data_set_metrics_agree(images) -> None:
+    model = small_network(tail=True)
+    targets = np.random.default_rng(0).integers(0, 3, 40)
+    metric = fkeras.metrics.dataset_metric(lambda y, p: float(np.mean(p.argmax(1) == y) ** 2), "squared", "higher")
+    values = [fkeras.oracle(model, (images, targets), metric=metric, engine=engine) for engine in ("fast", "reference")]
+    np.testing.assert_array_equal(values[0].values, values[1].values)
+    np.testing.assert_array_equal(values[0].harmed, values[1].harmed)
+
+
+def test_a_shared_layer_is_left_to_the_reference(images) -> None:
+    keras, q = tensorflow().keras, qkeras()
+    shared = q.QDense(4, kernel_quantizer="quantized_bits(4,1,alpha=1)")
+    inputs = keras.Input((4,))
+    hidden = q.QActivation("quantized_relu(4,1)")(shared(inputs))
+    model = keras.Model(inputs, shared(hidden))
+    data = np.random.default_rng(1).integers(-4, 4, (9, 4)).astype("float32"), np.zeros((9, 4))
+    values = [fkeras.oracle(model, data, metric="mean_squared_error", engine=engine).values
+              for engine in ("fast", "reference")]
+    np.testing.assert_array_equal(*values)
