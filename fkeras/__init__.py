@@ -23,7 +23,7 @@ _HOMES = {
                       "ModelError", "UnsupportedError"),
     "fkeras.faults": ("AssumedImmune", "BitErrorRate", "Exposure", "FaultSet", "FlipCount", "TMR"),
     "fkeras.memory": ("BitAddress", "BitSet", "BitSpace"),
-    "fkeras.sensitivity": ("Ranking",),
+    "fkeras.sensitivity": ("Ranking", "RankingQuality", "ranking_quality"),
     "fkeras.statistics": ("Estimate", "leveugle"),
 }
 _MODULES = ("errors", "faults", "layers", "memory", "metrics", "statistics", "strategies")
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
                                ModelError, UnsupportedError)
     from fkeras.faults import TMR, AssumedImmune, BitErrorRate, Exposure, FaultSet, FlipCount
     from fkeras.memory import BitAddress, BitSet, BitSpace
-    from fkeras.sensitivity import Ranking
+    from fkeras.sensitivity import Ranking, RankingQuality, ranking_quality
     from fkeras.statistics import Estimate, leveugle
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fkeras.faults import FaultSet, RandomStream
 from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Metric
+from fkeras.metrics.metric import Metric, SampleMetric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,16 +89,20 @@ class Derivatives(Protocol):
     loss: str
     """The loss's name, "" when there is none."""
 
-    def gradient(self) -> NDArray[np.float64]:
-        """dL/dtheta (paper, eq. 1)."""
+    def gradient(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """dL/dtheta (paper, eq. 1), of the mean over the samples `rows` (all unless given)."""
         ...
 
     def hessian_vector_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """H v with H the second derivatives of L (paper, eq. 2)."""
         ...
 
+    def gauss_newton_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
+        """The diagonal of the mean of J^T C J, C the loss's second derivatives in the outputs; estimated, unbiased."""
+        ...
+
     def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
-        """The diagonal of the mean over samples of J^T J, J the outputs' derivatives; estimated, unbiased."""
+        """The diagonal of the mean of J^T J, J a sample's outputs' derivatives in theta; estimated, unbiased."""
         ...
 
 
@@ -111,10 +115,18 @@ class Evidence(Protocol):
     """Samples in the data, 0 without any."""
     metric: Metric | None
 
-    def derivatives(self, rows: NDArray[np.int64] | None = None) -> Derivatives:
-        """Derivatives of the loss on the samples `rows`, all of them unless given."""
+    def derivatives(self) -> Derivatives:
+        """Derivatives of the loss, or of the outputs alone where there are no targets."""
+        ...
+
+    def damage(self) -> SampleMetric:
+        """The metric, or the one that the targets suggest; one number per sample. InputError where there is none."""
+        ...
+
+    def damage_derivatives(self) -> Derivatives | None:
+        """Derivatives of `damage` to first order where they are known, else of a surrogate, else None."""
         ...
 
     def run(self, rows: NDArray[np.int64]) -> Run:
-        """The exact engine on the samples `rows` with the metric alone."""
+        """The exact engine on the samples `rows` with `damage` as its one metric."""
         ...

@@ -25,8 +25,9 @@ TOP_SHARE = 0.01
 _offered: ContextVar[tuple[Callable[[], BitSpace], Callable[[], Ranking]] | None] = ContextVar("offered", default=None)
 
 
-def fault_sets(source: BitSpace | Ranking | None = None, *, max_faults: int, min_faults: int = 1
-               ) -> st.SearchStrategy[FaultSet]:
+def fault_sets(
+    source: BitSpace | Ranking | None = None, *, max_faults: int, min_faults: int = 1
+) -> st.SearchStrategy[FaultSet]:
     """Sets of `min_faults` to `max_faults` flips.
 
     source: a ranking, or a space (then most significant bits come first); None: the fkeras_ranking fixture of the
@@ -34,8 +35,10 @@ def fault_sets(source: BitSpace | Ranking | None = None, *, max_faults: int, min
     fit, at the call or, against the memory, at the first draw.
     """
     if not 0 <= min_faults <= max_faults or max_faults < 1:
-        raise InputError(f"min_faults={min_faults!r}, max_faults={max_faults!r}; allowed are 0 <= min_faults <= "
-                         "max_faults with at least one fault")
+        raise InputError(
+            f"min_faults={min_faults!r}, max_faults={max_faults!r}; allowed are 0 <= min_faults <= "
+            "max_faults with at least one fault"
+        )
     return _fault_sets(source, min_faults, max_faults)
 
 
@@ -44,8 +47,9 @@ def _fault_sets(draw: st.DrawFn, source: BitSpace | Ranking | None, min_faults: 
     ranking = _ranking(source)
     if min_faults > len(ranking):
         raise InputError(f"min_faults={min_faults}: the memory has {len(ranking):,} bits")
-    chosen = draw(st.lists(_positions(len(ranking)), min_size=min_faults, max_size=min(max_faults, len(ranking)),
-                           unique=True))
+    chosen = draw(
+        st.lists(_positions(len(ranking)), min_size=min_faults, max_size=min(max_faults, len(ranking)), unique=True)
+    )
     return FaultSet(ranking.order[np.array(chosen, np.int64)], layout_digest=ranking.layout_digest)
 
 
@@ -95,6 +99,8 @@ def _ranking(source: BitSpace | Ranking | None) -> Ranking:
 def _under_test() -> tuple[Callable[[], BitSpace], Callable[[], Ranking]]:
     offered = _offered.get()
     if offered is None:
-        raise InputError("no model is under test here: pass a space or a ranking, or draw inside a pytest test with "
-                         "the plugin pytest_fkeras loaded")
+        raise InputError(
+            "no model is under test here: pass a space or a ranking, or draw inside a pytest test with "
+            "the plugin pytest_fkeras loaded"
+        )
     return offered

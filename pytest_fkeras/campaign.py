@@ -31,6 +31,7 @@ class FaultCampaign:
 
     def __init__(self, resilience: Resilience, budget: Budget, options: Options) -> None:
         from fkeras.campaigns import Requirement
+
         self.budget = budget
         self.was_read = False
         self._resilience = resilience
@@ -43,13 +44,15 @@ class FaultCampaign:
         self.space: BitSpace = resilience.space_of(budget.layers, budget.biases)
         names = list(dict.fromkeys(limit.metric for limit in self._limits))
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
-        self.protection = resilience.protection(budget.protected, budget.method, names[0] if names else None,
-                                                self.space)
+        self.protection = resilience.protection(
+            budget.protected, budget.method, names[0] if names else None, self.space
+        )
 
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is."""
         names = list(dict.fromkeys(limit.metric for limit in self._limits)) or (
-            [self._main] if self._main is not None else [])
+            [self._main] if self._main is not None else []
+        )
         if names:
             self._measure(names)
 
@@ -63,8 +66,9 @@ class FaultCampaign:
         """Everything measured so far."""
         self.was_read = True
         if self._result is None:
-            raise pytest.UsageError("nothing was measured: no limit names a metric; choose one, as in "
-                                    "fkeras_campaign['accuracy']")
+            raise pytest.UsageError(
+                "nothing was measured: no limit names a metric; choose one, as in fkeras_campaign['accuracy']"
+            )
         return self._result
 
     def __getitem__(self, metric: str) -> CampaignResult:
@@ -107,18 +111,21 @@ class FaultCampaign:
     def _sole(self) -> str:
         if self._main is None:
             names = sorted({limit.metric for limit in self._limits}) or sorted(self._resilience.metrics)
-            raise pytest.UsageError(f"which metric? there are {', '.join(names)}; choose one, as in "
-                                    f"fkeras_campaign[{names[0]!r}]")
+            raise pytest.UsageError(
+                f"which metric? there are {', '.join(names)}; choose one, as in fkeras_campaign[{names[0]!r}]"
+            )
         return self._main
 
     def _limit(self, keyword: str, value: float) -> Limit:
         from fkeras.campaigns import parse_limit
+
         return parse_limit(keyword, value, self._resilience.metrics)
 
     def _measure(self, names: Sequence[str]) -> None:
         from fkeras.campaigns import FixedTrials, run_campaign
         from fkeras.campaigns.exhaustive import run_exhaustive
         from fkeras.campaigns.progress import terminal_bar
+
         missing = [name for name in dict.fromkeys(names) if self._result is None or name not in self._result.by_metric]
         if not missing:
             return
@@ -136,6 +143,7 @@ class FaultCampaign:
 
     def _fault_model(self) -> Any:
         from fkeras.faults import BitErrorRate, Exposure, fault_model
+
         budget = self.budget
         if budget.ber is not None:
             return BitErrorRate(budget.ber)
@@ -145,16 +153,28 @@ class FaultCampaign:
 
     def _setting(self, run: Run) -> Setting:
         from fkeras.campaigns import Setting
-        return Setting(self._fault_model(), self.protection, self._options.seed(self.budget.seed), run.engine,
-                       run.n_samples, run.space)
+
+        return Setting(
+            self._fault_model(),
+            self.protection,
+            self._options.seed(self.budget.seed),
+            run.engine,
+            run.n_samples,
+            run.space,
+        )
 
     def _plan(self) -> FixedTrials | UntilDecided:
         from fkeras.campaigns import FixedTrials, UntilDecided
         from fkeras.statistics import leveugle
+
         budget = self.budget
         assert budget.trials != "all"
-        kind, value = self._options.trials(trials=budget.trials, margin=budget.margin, max_trials=budget.max_trials,
-                                           has_limits=self.requirement is not None)
+        kind, value = self._options.trials(
+            trials=budget.trials,
+            margin=budget.margin,
+            max_trials=budget.max_trials,
+            has_limits=self.requirement is not None,
+        )
         if kind == "until":
             assert self.requirement is not None
             return UntilDecided(self.requirement, int(value))

@@ -15,8 +15,11 @@ _BUDGET = pytest.StashKey[Budget]()
 def request_campaign(collector: pytest.Collector, test: object) -> None:
     """Make a test that carries a raw mark request the campaign, as `fault_budget` does."""
     marks = [*collector.iter_markers(), *getattr(test, "pytestmark", ())]
-    if inspect.isfunction(test) and any(mark.name == NAME for mark in marks) and not any(
-            mark.name == "usefixtures" and FIXTURE in mark.args for mark in marks):
+    if (
+        inspect.isfunction(test)
+        and any(mark.name == NAME for mark in marks)
+        and not any(mark.name == "usefixtures" and FIXTURE in mark.args for mark in marks)
+    ):
         pytest.mark.usefixtures(FIXTURE)(test)
 
 
@@ -29,12 +32,16 @@ def budget_of(item: pytest.Item) -> Budget | None:
         return None
     try:
         if len(marks) > 1:
-            raise BudgetError(f"{NAME}: a test has one budget, this one has {len(marks)} (a class's or module's mark "
-                              "counts too); write two tests")
+            raise BudgetError(
+                f"{NAME}: a test has one budget, this one has {len(marks)} (a class's or module's mark "
+                "counts too); write two tests"
+            )
         budget = parse_budget(marks[0].args, marks[0].kwargs)
         if not budget.limits and FIXTURE not in _parameters(item):
-            raise BudgetError(f"{NAME}: this budget could not fail: it has no limit, and the test reads no result; add "
-                              f"a limit such as max_emd=1.25, or take {FIXTURE} as an argument and assert on it")
+            raise BudgetError(
+                f"{NAME}: this budget could not fail: it has no limit, and the test reads no result; add "
+                f"a limit such as max_emd=1.25, or take {FIXTURE} as an argument and assert on it"
+            )
     except BudgetError as error:
         raise BudgetError(f"{_where(item)}: {error}") from None
     item.stash[_BUDGET] = budget

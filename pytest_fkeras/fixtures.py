@@ -55,6 +55,7 @@ def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
     """Inputs and targets (x, y); override it in conftest.py, or name a npz file in the ini option fkeras_data."""
     path = _named_file(pytestconfig, "fkeras_data", _WRITE_DATA)
     import numpy as np
+
     with np.load(path, allow_pickle=False) as arrays:
         if not {"x", "y"} <= set(arrays):
             raise pytest.UsageError(f"{path} holds the arrays {', '.join(arrays) or 'none'}; fkeras_data needs x and y")
@@ -68,8 +69,9 @@ def fkeras_metrics(pytestconfig: pytest.Config) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def resilience(request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any,
-               fkeras_metrics: Mapping[str, Any]) -> Resilience:
+def resilience(
+    request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any, fkeras_metrics: Mapping[str, Any]
+) -> Resilience:
     """The model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand."""
     return resilience_of(request.session, request.config.stash[OPTIONS], fkeras_model, fkeras_data, fkeras_metrics)
 
@@ -92,6 +94,7 @@ def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextMan
 
     faults: a FaultSet, its text, or flat indices to flip. The model's weights are compared when the block ends.
     """
+
     def inject(faults: FaultSet | str | Any) -> AbstractContextManager[Any]:
         return _injected(resilience, faults)
 
@@ -99,14 +102,18 @@ def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextMan
 
 
 @pytest.fixture
-def fkeras_campaign(request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any,
-                    fkeras_metrics: Mapping[str, Any]) -> FaultCampaign:
+def fkeras_campaign(
+    request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any, fkeras_metrics: Mapping[str, Any]
+) -> FaultCampaign:
     """The result of the test's fault budget."""
     from fkeras.errors import InputError
+
     budget = budget_of(request.node)
     if budget is None:
-        raise pytest.UsageError(f"fkeras_campaign is the result of a fault budget, and {request.node.name} has none; "
-                                f"write @{NAME}(bits=..., ...) above it")
+        raise pytest.UsageError(
+            f"fkeras_campaign is the result of a fault budget, and {request.node.name} has none; "
+            f"write @{NAME}(bits=..., ...) above it"
+        )
     options = request.config.stash[OPTIONS]
     under_test = resilience_of(request.session, options, fkeras_model, fkeras_data, fkeras_metrics)
     try:
@@ -134,6 +141,7 @@ def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
 
     from fkeras.api import injected
     from fkeras.faults import FaultSet
+
     if isinstance(faults, str):
         faults = FaultSet.parse(faults, resilience.space)
     elif not isinstance(faults, FaultSet):
@@ -144,13 +152,16 @@ def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
             yield faulty
     finally:
         if _weights_digest(resilience.model) != before:
-            pytest.fail("the weights of the model under test changed inside fault_injector: a faulty view is "
-                        "read-only, so something else wrote them (fit, set_weights, assign); use a copy of the model",
-                        pytrace=False)
+            pytest.fail(
+                "the weights of the model under test changed inside fault_injector: a faulty view is "
+                "read-only, so something else wrote them (fit, set_weights, assign); use a copy of the model",
+                pytrace=False,
+            )
 
 
 def _weights_digest(model: Any) -> str:
     import hashlib
+
     digest = hashlib.sha256()
     for array in model.get_weights():
         digest.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())

@@ -57,9 +57,12 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     from fkeras.campaigns import BudgetExceeded, Outcome, most_damaging
     from fkeras.report.failure import failure_text
     from fkeras.report.record import BudgetRecord, record_of
+
     if campaign.requirement is None and not campaign.was_read:
-        text = ("NOT_RUN: the budget has no limit and the test read no result; add a limit such as max_emd=1.25, or "
-                "assert on fkeras_campaign.failure_rate(...)")
+        text = (
+            "NOT_RUN: the budget has no limit and the test read no result; add a limit such as max_emd=1.25, or "
+            "assert on fkeras_campaign.failure_rate(...)"
+        )
         # A body that failed on its own is the test's result; one that passed proves nothing.
         return Judgement(BudgetRecord(item.nodeid, "NOT_RUN", text), None if body else Undecided(text), False)
     result, requirement, verdict = campaign.result, campaign.requirement, campaign.verdict
@@ -77,14 +80,14 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put the verdict into the report: the message without a traceback, never an xfail without a verdict."""
-    if item.get_closest_marker(NAME) is None or report.when == "teardown":
-        return
     judgement = item.stash.get(JUDGED, None)
     problem = call.excinfo.value if call.excinfo else None
     ours = None if judgement is None else judgement.problem
-    if report.failed and problem is not None and (
-            problem is ours or isinstance(problem, pytest.UsageError | BudgetError)):
+    misconfigured = report.when == "setup" and isinstance(problem, pytest.UsageError | BudgetError)
+    if report.failed and problem is not None and (problem is ours or misconfigured):
         _drop_traceback(call, report)
+    if item.get_closest_marker(NAME) is None or report.when == "teardown":
+        return
     if judgement is not None and judgement.record.outcome == "NOT_RUN" and problem is not ours:
         return
     if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
@@ -94,13 +97,16 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         report.outcome = "failed"
         if problem is not None and not isinstance(problem, pytest.xfail.Exception):
             _drop_traceback(call, report)
-        report.longrepr = f"{outcome}: an expected failure (xfail: {reason}) does not cover a fault budget without a " \
-                          f"verdict\n{report.longreprtext or problem}"
+        report.longrepr = (
+            f"{outcome}: an expected failure (xfail: {reason}) does not cover a fault budget without a "
+            f"verdict\n{report.longreprtext or problem}"
+        )
     _attach(item, judgement, report)
 
 
 def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestReport) -> None:
     from fkeras.report.record import BudgetRecord
+
     if judgement is not None:
         setattr(report, ATTRIBUTE, judgement.record.to_json())
     elif not report.passed:
@@ -111,7 +117,7 @@ def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestR
 
 def _drop_traceback(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     assert call.excinfo is not None
-    report.longrepr = call.excinfo.getrepr(style="value")
+    report.longrepr = call.excinfo.getrepr(style="value", chain=False)
     location = getattr(report.longrepr, "reprcrash", None)
     if location is not None:
         location.message = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"

@@ -1,7 +1,7 @@
 """Hooks that a project may implement in its conftest.py, for models that are no Keras models.
 
 The model is whatever the fkeras_model fixture returns. An implementation that does not know it returns None, and
-the next one is asked; the last ones are fkeras.bit_space and fkeras' own engines.
+the next one is asked; the last ones are fkeras.bit_space, fkeras.rank and fkeras' own engines.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fkeras.engine import Run
     from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
+    from fkeras.sensitivity import Ranking
+    from pytest_fkeras.selection import Method
 
 
 @pytest.hookspec(firstresult=True)
@@ -23,6 +25,14 @@ def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: boo
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_fkeras_start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace,
-                            engine: str) -> Run | None:
+def pytest_fkeras_start_run(
+    model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
+) -> Run | None:
     """An engine (the `fkeras.engine.Run` protocol) bound to a model, its space, the data and the metrics."""
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_fkeras_rank(
+    model: Any, data: tuple[Any, Any], method: Method, metric: Metric | None, seed: int, space: BitSpace
+) -> Ranking | None:
+    """The bits of a model, most sensitive first, by a method's name, a user's function, or (None) the default."""

@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
+from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, TypeVar
 
 import pytest
 
-from pytest_fkeras.selection import LazyRanking, Method, Selection
+from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 
 NAME = "fault_budget"
 FIXTURE = "fkeras_campaign"
@@ -59,27 +60,57 @@ class Budget:
 _KEYWORDS = tuple(field.name for field in fields(Budget) if field.name != "limits")
 
 
-def fault_budget(*, bits: int | None = None, ber: float | None = None, upsets_per_second: float | None = None,
-                 upsets_per_bit_second: float | None = None, exposure_seconds: float | None = None, faults: Any = None,
-                 protected: Any = None, method: Method = None, trials: int | Literal["all"] | None = None,
-                 margin: float | None = None, max_trials: int | None = None, max_failure_rate: float = 0.05,
-                 confidence: float = 0.95, seed: int | None = None, layers: str | Sequence[str] = "*",
-                 biases: bool = False, engine: str | None = None, **limits: float) -> Callable[[Test], Test]:
+def fault_budget(
+    *,
+    bits: int | None = None,
+    ber: float | None = None,
+    upsets_per_second: float | None = None,
+    upsets_per_bit_second: float | None = None,
+    exposure_seconds: float | None = None,
+    faults: Any = None,
+    protected: Any = None,
+    method: Method = None,
+    trials: int | Literal["all"] | None = None,
+    margin: float | None = None,
+    max_trials: int | None = None,
+    max_failure_rate: float = 0.05,
+    confidence: float = 0.95,
+    seed: int | None = None,
+    layers: str | Sequence[str] = "*",
+    biases: bool = False,
+    engine: str | None = None,
+    **limits: float,
+) -> Callable[[Test], Test]:
     """Gate a test on the share of trials (draws of faults, the whole data set evaluated) that break a limit.
 
     What goes wrong, one of: bits, a count of distinct flips (`bits=1, trials="all"`: every bit alone, exhaustively);
     ber, a probability per bit; upsets_per_second (whole memory) or upsets_per_bit_second with exposure_seconds;
-    faults, a fault model. protected: `ranking[:k]` or a protection such as `fkeras.TMR(ranking[:k])`; method: how a
-    bare `ranking` ranks. Limits: max_NAME, min_NAME, or against the golden model max_NAME_increase, max_NAME_drop.
+    faults, a fault model. protected: `ranking[:k]`, `ranking[:k].under(fkeras.TMR)`, bits or a protection; method:
+    how a bare `ranking` ranks. Limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and
+    max_NAME_drop.
     Trials are drawn until the share is decided against max_failure_rate at the confidence, at most max_trials; or
     trials says how many; or margin, by Leveugle's sample size for a proportion. layers, biases: which words count as
     memory; seed, engine: as in fkeras. BudgetError (at import) for anything else.
     """
-    stated = {"bits": bits, "ber": ber, "upsets_per_second": upsets_per_second,
-              "upsets_per_bit_second": upsets_per_bit_second, "exposure_seconds": exposure_seconds, "faults": faults,
-              "protected": protected, "method": method, "trials": trials, "margin": margin, "max_trials": max_trials,
-              "max_failure_rate": max_failure_rate, "confidence": confidence, "seed": seed, "layers": layers,
-              "biases": biases, "engine": engine}
+    stated = {
+        "bits": bits,
+        "ber": ber,
+        "upsets_per_second": upsets_per_second,
+        "upsets_per_bit_second": upsets_per_bit_second,
+        "exposure_seconds": exposure_seconds,
+        "faults": faults,
+        "protected": protected,
+        "method": method,
+        "trials": trials,
+        "margin": margin,
+        "max_trials": max_trials,
+        "max_failure_rate": max_failure_rate,
+        "confidence": confidence,
+        "seed": seed,
+        "layers": layers,
+        "biases": biases,
+        "engine": engine,
+    }
     parse_budget((), {**stated, **limits})
 
     def decorate(test: Test) -> Test:
@@ -110,11 +141,11 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
 def _check_limit(keyword: str, value: object) -> None:
@@ -122,9 +153,11 @@ def _check_limit(keyword: str, value: object) -> None:
     if side not in ("max", "min") or not rest:
         close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
         hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(_KEYWORDS)}"
-        _refuse(f"unknown keyword {keyword}=; {hint} Limits are max_NAME=, min_NAME=, max_NAME_increase= and "
-                "max_NAME_drop=, where NAME is a metric")
-    if not (_is_number(value) or (hasattr(value, "dtype") and isfinite(value))):  # type: ignore[arg-type]
+        _refuse(
+            f"unknown keyword {keyword}=; {hint} Limits are max_NAME=, min_NAME=, max_NAME_increase= and "
+            "max_NAME_drop=, where NAME is a metric"
+        )
+    if not _is_number(value):
         _refuse(f"{keyword}={value!r}: a limit is a finite number")
 
 
@@ -134,14 +167,18 @@ def _check_faults(budget: Budget) -> None:
         what = "states no faults" if not given else f"states {' and '.join(f'{name}=' for name in given)}"
         _refuse(f"{what}; write exactly one of {', '.join(f'{name}=' for name in FAULT_KEYWORDS)}, as in {_EXAMPLE}")
     if budget.bits is not None and not _is_whole(budget.bits, 1):
-        _refuse(f"bits={budget.bits!r} is no count of flipped bits; allowed are whole numbers from 1 up "
-                "(ber= is a probability per bit)")
+        _refuse(
+            f"bits={budget.bits!r} is no count of flipped bits; allowed are whole numbers from 1 up "
+            "(ber= is a probability per bit)"
+        )
     if budget.ber is not None and not (_is_number(budget.ber) and 0 <= budget.ber <= 1):
         _refuse(f"ber={budget.ber!r} is no probability per bit; allowed are numbers from 0 to 1 (bits= is a count)")
     rate = next((name for name in ("upsets_per_second", "upsets_per_bit_second") if name in given), None)
     if rate is None and budget.exposure_seconds is not None:
-        _refuse("exposure_seconds= needs a rate: write upsets_per_second= (for the whole memory) or "
-                "upsets_per_bit_second= with it")
+        _refuse(
+            "exposure_seconds= needs a rate: write upsets_per_second= (for the whole memory) or "
+            "upsets_per_bit_second= with it"
+        )
     if rate is not None:
         if budget.exposure_seconds is None:
             _refuse(f"{rate}= needs exposure_seconds=, as in {rate}={getattr(budget, rate)!r}, exposure_seconds=14400")
@@ -149,17 +186,22 @@ def _check_faults(budget: Budget) -> None:
             value = getattr(budget, name)
             if not (_is_number(value) and value >= 0):
                 _refuse(f"{name}={value!r}; allowed are finite numbers from 0 up")
-    if budget.faults is not None and not (callable(getattr(budget.faults, "draw", None))
-                                          and callable(getattr(budget.faults, "describe", None))):
-        _refuse(f"faults={budget.faults!r} is no fault model; allowed are fkeras.FlipCount, BitErrorRate, Exposure or "
-                "an object with draw and describe (bits= takes a count)")
+    if budget.faults is not None and not (
+        callable(getattr(budget.faults, "draw", None)) and callable(getattr(budget.faults, "describe", None))
+    ):
+        _refuse(
+            f"faults={budget.faults!r} is no fault model; allowed are fkeras.FlipCount, BitErrorRate, Exposure or "
+            "an object with draw and describe (bits= takes a count)"
+        )
 
 
 def _check_trials(budget: Budget) -> None:
     given = [name for name in ("trials", "margin", "max_trials") if getattr(budget, name) is not None]
     if len(given) > 1:
-        _refuse(f"{' and '.join(f'{name}=' for name in given)} contradict one another: trials= is a fixed number, "
-                "margin= a sample size, max_trials= the end of a campaign that stops once it is decided; keep one")
+        _refuse(
+            f"{' and '.join(f'{name}=' for name in given)} contradict one another: trials= is a fixed number, "
+            "margin= a sample size, max_trials= the end of a campaign that stops once it is decided; keep one"
+        )
     if budget.is_exhaustive and budget.bits != 1:
         _refuse('trials="all" flips every bit alone; write bits=1, trials="all"')
     if budget.trials is not None and not budget.is_exhaustive and not _is_whole(budget.trials, 1):
@@ -167,24 +209,31 @@ def _check_trials(budget: Budget) -> None:
     if budget.max_trials is not None and not _is_whole(budget.max_trials, 1):
         _refuse(f"max_trials={budget.max_trials!r}; allowed are whole numbers from 1 up")
     if budget.margin is not None and not (_is_number(budget.margin) and 0 < budget.margin < 1):
-        _refuse(f"margin={budget.margin!r} is no margin of a proportion; allowed are numbers between 0 and 1, such as "
-                "0.01")
+        _refuse(
+            f"margin={budget.margin!r} is no margin of a proportion; allowed are numbers between 0 and 1, such as 0.01"
+        )
 
 
 def _check_rest(budget: Budget) -> None:
     protected = budget.protected
     if isinstance(protected, LazyRanking) and not protected.globs:
-        _refuse(f"protected={protected!r} is a whole ranking; write {protected!r}[:k] for its first k bits, or "
-                f"{protected!r}.fraction(0.32)")
-    if protected is not None and (isinstance(protected, int | float | str | Mapping) or not (
-            isinstance(protected, Selection) or hasattr(protected, "__iter__") or hasattr(protected, "residual"))):
-        _refuse(f"protected={protected!r}; write ranking[:k], flat bit indices, or a protection such as "
-                "fkeras.TMR(ranking[:k])")
+        _refuse(
+            f"protected={protected!r} is a whole ranking; write {protected!r}[:k] for its first k bits, or "
+            f"{protected!r}.fraction(0.32)"
+        )
+    is_recorded = isinstance(protected, Selection | Protected)
+    is_bits = hasattr(protected, "__iter__") and not isinstance(protected, str | Mapping)
+    if not (protected is None or is_recorded or is_bits or hasattr(protected, "residual")):
+        _refuse(
+            f"protected={protected!r}; write ranking[:k], ranking[:k].under(fkeras.TMR), flat bit indices, or a "
+            "protection"
+        )
     if budget.method is not None and not isinstance(budget.method, str) and not callable(budget.method):
         _refuse(f"method={budget.method!r}; write the name of a ranking method, such as 'hessian', or a function")
     if not (_is_number(budget.max_failure_rate) and 0 <= budget.max_failure_rate < 1):
-        _refuse(f"max_failure_rate={budget.max_failure_rate!r} is no share of trials; allowed are 0 up to, not "
-                "including, 1")
+        _refuse(
+            f"max_failure_rate={budget.max_failure_rate!r} is no share of trials; allowed are 0 up to, not including, 1"
+        )
     if not (_is_number(budget.confidence) and 0.5 <= budget.confidence < 1):
         _refuse(f"confidence={budget.confidence!r}; allowed are numbers from 0.5 up to, not including, 1, such as 0.95")
     if budget.seed is not None and not _is_whole(budget.seed, 0):

@@ -44,8 +44,10 @@ class Choices:
                 label = spelling.format(name if "_{}" in spelling else name.replace("_", "-"))
                 numbers[name] = whole_number(text, least, label)
         if "trials" in numbers and "max_trials" in numbers:
-            raise ValueError(f"{spelling.format('trials')} is a fixed number of trials and contradicts the option for "
-                             "max_trials; keep one of them")
+            raise ValueError(
+                f"{spelling.format('trials')} is a fixed number of trials and contradicts the option for "
+                "max_trials; keep one of them"
+            )
         return cls(**numbers, engine=texts.get("engine"))
 
 
@@ -78,11 +80,19 @@ class Options:
         """The engine of a budget that states `stated`."""
         return self.command_line.engine or stated or self.ini.engine or "auto"
 
-    def trials(self, *, trials: int | None, margin: float | None, max_trials: int | None,
-               has_limits: bool) -> tuple[Literal["fixed", "margin", "until"], float]:
+    def trials(
+        self, *, trials: int | None, margin: float | None, max_trials: int | None, has_limits: bool
+    ) -> tuple[Literal["fixed", "margin", "until"], float]:
         """How many trials a sampled budget gets: a fixed number, a margin, or until decided with a maximum."""
-        stated = (("fixed", self.command_line.trials), ("until", self.command_line.max_trials), ("fixed", trials),
-                  ("margin", margin), ("until", max_trials), ("fixed", self.ini.trials), ("until", self.ini.max_trials))
+        stated = (
+            ("fixed", self.command_line.trials),
+            ("until", self.command_line.max_trials),
+            ("fixed", trials),
+            ("margin", margin),
+            ("until", max_trials),
+            ("fixed", self.ini.trials),
+            ("until", self.ini.max_trials),
+        )
         for kind, value in stated:
             if value is not None and (has_limits or kind != "until"):
                 return kind, value  # type: ignore[return-value]

@@ -31,8 +31,16 @@ from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.strategies import offer_ranking
 from pytest_fkeras.summary import Summary
 
-__all__ = ["fault_injector", "fault_space", "fkeras_campaign", "fkeras_data", "fkeras_metrics", "fkeras_model",
-           "fkeras_ranking", "resilience"]
+__all__ = [
+    "fault_injector",
+    "fault_space",
+    "fkeras_campaign",
+    "fkeras_data",
+    "fkeras_metrics",
+    "fkeras_model",
+    "fkeras_ranking",
+    "resilience",
+]
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -42,8 +50,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fkeras", "fault budgets for quantized neural networks")
     for name, text in HELP.items():
-        group.addoption(f"--fkeras-{name.replace('_', '-')}", dest=f"fkeras_{name}", default=None, metavar="N"
-                        if name != "engine" else "NAME", help=text)
+        group.addoption(
+            f"--fkeras-{name.replace('_', '-')}",
+            dest=f"fkeras_{name}",
+            default=None,
+            metavar="N" if name != "engine" else "NAME",
+            help=text,
+        )
         parser.addini(f"fkeras_{name}", text, default=None)
     for name, text in FILES.items():
         parser.addini(f"fkeras_{name}", text, default=None)
@@ -59,12 +72,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{NAME}(*, bits, protected, max_METRIC, ...): the share of fault draws that "
-                                       "break a limit is the test's assertion; write it as pytest_fkeras.fault_budget")
+    config.addinivalue_line(
+        "markers",
+        f"{NAME}(*, bits, protected, max_METRIC, ...): the share of fault draws that "
+        "break a limit is the test's assertion; write it as pytest_fkeras.fault_budget",
+    )
     try:
         config.stash[OPTIONS] = Options(
             Choices.read({name: getattr(config.option, f"fkeras_{name}") for name in HELP}, "--fkeras-{}"),
-            Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"))
+            Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"),
+        )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     if not hasattr(config, "workerinput"):
@@ -105,8 +122,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]
-                              ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     gate.finish_report(item, call, report)
     return report
@@ -115,11 +133,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]
 @pytest.hookimpl(trylast=True)
 def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> Any:
     from fkeras.api import bit_space
+
     return bit_space(model, layers, biases)
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_fkeras_start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Any], space: Any,
-                            engine: str) -> Any:
+def pytest_fkeras_rank(model: Any, data: tuple[Any, Any], method: Any, metric: Any, seed: int, space: Any) -> Any:
+    from fkeras.api import rank
+
+    return rank(model, data, method=method, metric=metric, seed=seed, space=space)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_fkeras_start_run(
+    model: Any, data: tuple[Any, Any], metrics: Mapping[str, Any], space: Any, engine: str
+) -> Any:
     from fkeras.api import start_run
+
     return start_run(model, data, metrics, space, engine)

@@ -15,7 +15,7 @@ def rerun_command(item: pytest.Item) -> str:
     config, given = item.config, item.config.option
     start = config.invocation_params.dir
     path = os.path.relpath(item.path, start)
-    words = ["python", "-m", "pytest", path + item.nodeid[len(item.nodeid.partition("::")[0]):]]
+    words = ["python", "-m", "pytest", path + item.nodeid[len(item.nodeid.partition("::")[0]) :]]
     if given.inifilename:
         words += ["-c", os.path.relpath(start / given.inifilename, start)]
     if given.rootdir:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_fkeras.options import TRIALS_WITHOUT_LIMIT, Options
-from pytest_fkeras.selection import Method, Selection
+from pytest_fkeras.selection import Method, Protected, Selection
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -75,33 +75,47 @@ class Resilience:
     def space_of(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The bits of the chosen layers."""
         key = (layers if isinstance(layers, str) else tuple(layers), biases)
-        space: BitSpace = self._spaces.get(key, lambda: self._hooks.pytest_fkeras_bit_space(
-            model=self.model, layers=layers, biases=biases))
+        space: BitSpace = self._spaces.get(
+            key, lambda: self._hooks.pytest_fkeras_bit_space(model=self.model, layers=layers, biases=biases)
+        )
         return space
 
     def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
         """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""
-        from fkeras.api import rank
         used, seed, name = space or self.space, self._options.seed(), metric or self.sole_metric
-        return self._rankings.get((method, name, used.content_digest), lambda: rank(
-            self.model, self.data, method=method, metric=None if name is None else self.metric(name), seed=seed,
-            space=used))
+        ranking: Ranking = self._rankings.get(
+            (method, name, used.content_digest),
+            lambda: self._hooks.pytest_fkeras_rank(
+                model=self.model,
+                data=self.data,
+                method=method,
+                metric=None if name is None else self.metric(name),
+                seed=seed,
+                space=used,
+            ),
+        )
+        return ranking
 
     def run(self, names: Sequence[str], space: BitSpace | None = None, engine: str | None = None) -> Run:
         """An engine that measures the metrics with these names."""
         used, chosen = space or self.space, engine or self._options.engine()
         metrics = {name: self.metric(name) for name in names}
-        run: Run = self._runs.get((used.content_digest, tuple(names), chosen), lambda: (
-            self._hooks.pytest_fkeras_start_run(model=self.model, data=self.data, metrics=metrics, space=used,
-                                                engine=chosen)))
+        run: Run = self._runs.get(
+            (used.content_digest, tuple(names), chosen),
+            lambda: self._hooks.pytest_fkeras_start_run(
+                model=self.model, data=self.data, metrics=metrics, space=used, engine=chosen
+            ),
+        )
         return run
 
     def metric(self, name: str) -> Metric:
         """The metric that limits call `name`."""
         if name not in self.metrics:
             remedy = _EMD_REMEDY if name == "emd" else ""
-            raise pytest.UsageError(f"no metric '{name}'; there are {', '.join(sorted(self.metrics))}; add it to the "
-                                    f"fkeras_metrics fixture, a dict of name to metric{remedy}")
+            raise pytest.UsageError(
+                f"no metric '{name}'; there are {', '.join(sorted(self.metrics))}; add it to the "
+                f"fkeras_metrics fixture, a dict of name to metric{remedy}"
+            )
         metric: Metric = self.metrics[name]
         return metric
 
@@ -115,42 +129,54 @@ class Resilience:
 
         from fkeras.campaigns import measure_oracle
         from fkeras.campaigns.progress import terminal_bar
+
         name = self._one(metric)
         run = self.run([name])
         chosen = np.arange(len(run.space)) if bits is None else run.space.check(bits)
         return measure_oracle(run, name, chosen, terminal_bar)
 
-    def campaign(self, metric: str | None = None, *, faults: int | FaultModel, trials: int = TRIALS_WITHOUT_LIMIT,
-                 protected: Any = None, seed: int | None = None) -> CampaignResult:
+    def campaign(
+        self,
+        metric: str | None = None,
+        *,
+        faults: int | FaultModel,
+        trials: int = TRIALS_WITHOUT_LIMIT,
+        protected: Any = None,
+        seed: int | None = None,
+    ) -> CampaignResult:
         """Draw fault sets, a fixed number of trials, and measure what each does to the metric."""
         from fkeras.campaigns import FixedTrials, Setting, run_campaign
         from fkeras.campaigns.progress import terminal_bar
         from fkeras.faults import fault_model
+
         run = self.run([self._one(metric)])
-        setting = Setting(fault_model(faults), self.protection(protected), self._options.seed(seed), run.engine,
-                          run.n_samples, run.space)
+        setting = Setting(
+            fault_model(faults),
+            self.protection(protected),
+            self._options.seed(seed),
+            run.engine,
+            run.n_samples,
+            run.space,
+        )
         return run_campaign(run, setting, FixedTrials(trials), terminal_bar)
 
-    def protection(self, protected: Any, method: Method = None, metric: str | None = None,
-                   space: BitSpace | None = None) -> Protection:
+    def protection(
+        self, protected: Any, method: Method = None, metric: str | None = None, space: BitSpace | None = None
+    ) -> Protection:
         """The protection that a mark's `protected=` means for this model."""
-        from dataclasses import replace
-
         from fkeras.faults import protection
+
         used = space or self.space
-        source = _Source(self, method, metric, used)
-        if isinstance(protected, Selection):
-            return protection(protected.resolve(source), used)
-        recorded = getattr(protected, "bits", None)
-        if isinstance(recorded, Selection):
-            return protection(replace(protected, bits=recorded.resolve(source)), used)
+        if isinstance(protected, Selection | Protected):
+            protected = protected.resolve(_Source(self, method, metric, used))
         return protection(protected, used)
 
     def _one(self, metric: str | None) -> str:
         name = metric or self.sole_metric
         if name is None:
-            raise pytest.UsageError(f"which metric? write metric='accuracy', or another of "
-                                    f"{', '.join(sorted(self.metrics))}")
+            raise pytest.UsageError(
+                f"which metric? write metric='accuracy', or another of {', '.join(sorted(self.metrics))}"
+            )
         return name
 
 
@@ -176,8 +202,10 @@ _session = pytest.StashKey[Recent]()
 def resilience_of(session: pytest.Session, options: Options, model: Any, data: Any, metrics: Any) -> Resilience:
     """The session's object for these fixture values, by identity: whatever they are named and wherever defined."""
     if not isinstance(metrics, Mapping):
-        raise pytest.UsageError(f"the fkeras_metrics fixture gave {type(metrics).__name__}; it is a dict of name to "
-                                "metric, as in {'emd': fkeras.metrics.emd(coordinates)}")
+        raise pytest.UsageError(
+            f"the fkeras_metrics fixture gave {type(metrics).__name__}; it is a dict of name to "
+            "metric, as in {'emd': fkeras.metrics.emd(coordinates)}"
+        )
     kept = session.stash.setdefault(_session, Recent())
     key = (os.fspath(model) if isinstance(model, str | os.PathLike) else id(model), id(data), id(metrics))
     # The object keeps the fixture values alive, so no other object gets their identity meanwhile.
@@ -188,17 +216,20 @@ def _loaded(model: Any) -> Any:
     if not isinstance(model, str | os.PathLike):
         return model
     from fkeras.api import load_model
+
     return load_model(model)
 
 
 def _checked_data(data: Any) -> tuple[Any, Any]:
     if not isinstance(data, tuple | list) or len(data) != 2:
-        raise pytest.UsageError(f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs "
-                                "and the targets")
+        raise pytest.UsageError(
+            f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs and the targets"
+        )
     return data[0], data[1]
 
 
 def _all_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     from fkeras.metrics import resolve
     from fkeras.metrics.named import NAMED
+
     return {name: resolve(metric) for name, metric in {**{name: name for name in NAMED}, **metrics}.items()}

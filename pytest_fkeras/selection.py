@@ -44,9 +44,16 @@ class Selection:
     def __sub__(self, other: Selection) -> Selection:
         return Combination(self, "-", other) if isinstance(other, Selection) else NotImplemented
 
+    def under(self, protection: Callable[[BitSet], Any]) -> Protected:
+        """These bits under a protection other than assumed immunity, as in `ranking[:4040].under(fkeras.TMR)`."""
+        if not callable(protection):
+            raise TypeError(f"{self!r}.under({protection!r}): write {self!r}.under(fkeras.TMR), the class itself")
+        return Protected(self, protection)
+
     def _refuse(self, what: str, remedy: str) -> NoReturn:
-        raise TypeError(f"{what} {self!r} is not possible: it only records which bits are meant, and no model exists "
-                        f"yet; {remedy}")
+        raise TypeError(
+            f"{what} {self!r} is not possible: it only records which bits are meant, and no model exists yet; {remedy}"
+        )
 
     def __iter__(self) -> NoReturn:
         self._refuse("iterating over", "take the fkeras_ranking fixture and write for bit in fkeras_ranking[:k]")
@@ -56,6 +63,9 @@ class Selection:
 
     def __bool__(self) -> NoReturn:
         self._refuse("the truth of", "compare with None instead, as in protected is None")
+
+    def __array__(self, *args: object, **keywords: object) -> NoReturn:
+        self._refuse("an array of", f"to protect it in another way, write {self!r}.under(fkeras.TMR)")
 
     def __contains__(self, bit: object) -> NoReturn:
         self._refuse("membership in", "take the fkeras_ranking fixture and write bit in fkeras_ranking[:k]")
@@ -86,12 +96,15 @@ class LazyRanking(Selection):
         if not isinstance(part, slice):
             self._refuse(f"[{part!r}] of", f"write {self!r}[:k] for the first k bits")
         if part.step not in (None, 1):
-            raise TypeError(f"{self!r}[{part.start}:{part.stop}:{part.step}]: steps are not allowed; write "
-                            f"{self!r}[a:b]")
+            raise TypeError(
+                f"{self!r}[{part.start}:{part.stop}:{part.step}]: steps are not allowed; write {self!r}[a:b]"
+            )
         for end in (part.start, part.stop):
             if end is not None and (isinstance(end, bool) or not isinstance(end, int) or end < 0):
-                raise TypeError(f"{self!r}[{part.start}:{part.stop}]: {end!r} is no count of bits; allowed are whole "
-                                f"numbers from 0 up, or {self!r}.fraction(0.32)")
+                raise TypeError(
+                    f"{self!r}[{part.start}:{part.stop}]: {end!r} is no count of bits; allowed are whole "
+                    f"numbers from 0 up, or {self!r}.fraction(0.32)"
+                )
         return Slice(self, part.start, part.stop)
 
     def fraction(self, share: float) -> Share:
@@ -113,8 +126,10 @@ class LazyRanking(Selection):
     def resolve(self, source: Source) -> BitSet:
         if not self.globs:
             from fkeras.errors import InputError
+
             raise InputError(f"{self!r} is a whole ranking; write {self!r}[:k] for its first k bits")
         import numpy as np
+
         return _bits(np.flatnonzero(_in_layers(source.space, self.globs)), source, self)
 
 
@@ -128,11 +143,12 @@ class Slice(Selection):
 
     def resolve(self, source: Source) -> BitSet:
         from fkeras.errors import InputError
+
         order = self.ranking.order(source)
         for end in (self.start, self.stop):
             if end is not None and end > len(order):
                 raise InputError(f"{self!r}: there are {len(order):,} bits; allowed are bounds from 0 to {len(order)}")
-        return _bits(order[self.start:self.stop], source, self)
+        return _bits(order[self.start : self.stop], source, self)
 
     def __repr__(self) -> str:
         start, stop = ("" if end is None else end for end in (self.start, self.stop))
@@ -148,7 +164,7 @@ class Share(Selection):
 
     def resolve(self, source: Source) -> BitSet:
         order = self.ranking.order(source)
-        return _bits(order[:round(self.share * len(order))], source, self)
+        return _bits(order[: round(self.share * len(order))], source, self)
 
     def __repr__(self) -> str:
         return f"{self.ranking!r}.fraction({self.share!r})"
@@ -168,13 +184,33 @@ class Combination(Selection):
 
     def __repr__(self) -> str:
         right = f"({self.right!r})" if isinstance(self.right, Combination) else repr(self.right)
-        left = f"({self.left!r})" if isinstance(self.left, Combination) and self.left.sign != self.sign else (
-            repr(self.left))
+        left = (
+            f"({self.left!r})"
+            if isinstance(self.left, Combination) and self.left.sign != self.sign
+            else (repr(self.left))
+        )
         return f"{left} {self.sign} {right}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Protected:
+    """`selection.under(protection)`."""
+
+    selection: Selection
+    protection: Callable[[BitSet], Any]
+
+    def resolve(self, source: Source) -> Any:
+        """The protection of the bits, once there is a model."""
+        return self.protection(self.selection.resolve(source))
+
+    def __repr__(self) -> str:
+        name = getattr(self.protection, "__name__", None) or repr(self.protection)
+        return f"{self.selection!r}.under({name})"
 
 
 def _bits(bits: Any, source: Source, selection: Selection) -> BitSet:
     from fkeras.memory import BitSet
+
     return BitSet(bits, source.space.layout_digest, repr(selection))
 
 
@@ -182,6 +218,7 @@ def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:
     import numpy as np
 
     from fkeras.backends.tf.slots import LayerChoice
+
     chosen = LayerChoice(globs)
     layers = [tensor.path.rpartition("/")[0] for tensor in space.tensors]
     chosen.require_matches(layers)

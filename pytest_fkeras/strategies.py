@@ -17,6 +17,7 @@ def offer_ranking(item: pytest.Item) -> Iterator[None]:
     if strategies is None or request is None:
         yield
         return
-    with strategies.source_of_draws(lambda: request.getfixturevalue("fault_space"),
-                                    lambda: request.getfixturevalue("fkeras_ranking")):
+    with strategies.source_of_draws(
+        lambda: request.getfixturevalue("fault_space"), lambda: request.getfixturevalue("fkeras_ranking")
+    ):
         yield

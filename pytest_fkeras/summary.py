@@ -20,10 +20,10 @@ class Summary:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
-    @property
     def records(self) -> list[BudgetRecord]:
         """The records so far, in the order of their tests' reports."""
         from fkeras.report.record import BudgetRecord
+
         return [BudgetRecord.from_json(text) for text in self._texts.values()]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -35,6 +35,7 @@ class Summary:
         if not self._texts:
             return
         from fkeras.report.table import report_lines
-        terminalreporter.section(TITLE)
-        for line in report_lines(self.records, terminalreporter._tw.fullwidth):
+
+        terminalreporter.write_sep("=", TITLE)
+        for line in report_lines(self.records(), terminalreporter._tw.fullwidth):
             terminalreporter.write_line(line)

@@ -66,8 +66,9 @@ class ExhaustiveResult(CampaignResult):
         failures = int(self.broken(requirement.limits).sum())
         share = failures / len(self)
         outcome = Outcome.PASS if share <= requirement.max_failure_rate else Outcome.FAIL
-        return Verdict(outcome, requirement, failures, len(self), Estimate(share, share, share, 1.0, METHOD),
-                       exact=True)
+        return Verdict(
+            outcome, requirement, failures, len(self), Estimate(share, share, share, 1.0, METHOD), exact=True
+        )
 
 
 def run_exhaustive(run: Run, protection: Protection, progress: Progress) -> ExhaustiveResult:
@@ -85,9 +86,11 @@ def run_exhaustive(run: Run, protection: Protection, progress: Progress) -> Exha
                 values[name][bits], undefined[name][bits] = scores.values, scores.undefined
             advance(len(bits))
     setting = ExhaustiveSetting(EachBitAlone(), protection, 0, run.engine, run.n_samples, run.space)
-    by_metric = {name: MetricTrials(name, metric.better, metric.bounds, values[name], undefined[name],
-                                    run.golden[name]) for name, metric in run.metrics.items()}
+    by_metric = {
+        name: MetricTrials(name, metric.better, metric.bounds, values[name], undefined[name], run.golden[name])
+        for name, metric in run.metrics.items()
+    }
     residual = np.isin(np.arange(n_bits), exposed).astype(np.int64)
-    return ExhaustiveResult(by_metric, setting, FixedTrials(n_bits), np.ones(n_bits, np.int64),
-                            np.zeros(n_bits, np.int64), residual)
-
+    return ExhaustiveResult(
+        by_metric, setting, FixedTrials(n_bits), np.ones(n_bits, np.int64), np.zeros(n_bits, np.int64), residual
+    )

@@ -12,21 +12,28 @@ if TYPE_CHECKING:
     from fkeras.memory import BitSpace
 
 
-def failure_text(result: CampaignResult, requirement: Requirement, verdict: Verdict, culprits: Sequence[Culprit],
-                 rerun: str) -> str:
+def failure_text(
+    result: CampaignResult, requirement: Requirement, verdict: Verdict, culprits: Sequence[Culprit], rerun: str
+) -> str:
     """Requirement, share of trials over it with its bound, seed, most damaging bits, and how to see it again."""
+    import numpy as np
+
     setting, n_bits = result.setting, len(result.setting.space)
     limits = ", ".join(str(limit) for limit in requirement.limits)
-    lines = [f"{verdict}, limits {limits}",
-             f"  required    {requirement}",
-             f"  faults      {setting.fault_model.describe(n_bits)}; seed {setting.seed}",
-             f"  protection  {protection_text(setting)}"]
+    lines = [
+        f"{verdict}, limits {limits}",
+        f"  required    {requirement}",
+        f"  faults      {setting.fault_model.describe(n_bits)}; seed {setting.seed}",
+        f"  protection  {protection_text(setting)}",
+    ]
     for limit in requirement.limits:
         one = result[limit.metric]
-        broken = bool(limit.broken_by(one.values[:0] + one.golden.value, one.golden.value).any())
-        lines.append(f"  {limit.metric:<11} mean {one.estimate.best:.6g} over {len(result)} trials, golden "
-                     f"{golden_text(one.golden.value, one.golden.standard_error)}"
-                     + ("; the golden model breaks the limit already" if broken else ""))
+        broken = bool(limit.broken_by(np.array([one.golden.value]), one.golden.value)[0])
+        lines.append(
+            f"  {limit.metric:<11} mean {one.estimate.best:.6g} over {len(result)} trials, golden "
+            f"{golden_text(one.golden.value, one.golden.standard_error)}"
+            + ("; the golden model breaks the limit already" if broken else "")
+        )
     if culprits:
         lines.append("  most damaging bits (an association over the trials)")
         lines += [f"    {culprit}: {change_text(setting.space, culprit.bit)}" for culprit in culprits]
@@ -36,6 +43,7 @@ def failure_text(result: CampaignResult, requirement: Requirement, verdict: Verd
 def change_text(space: BitSpace, bit: int) -> str:
     """The value of a bit's word before and after its flip."""
     from fkeras.faults import FaultSet
+
     for patch in FaultSet([bit]).patches(space):  # type: ignore[arg-type]
         tensor = space.tensors[patch.tensor]
         return f"{tensor.golden[patch.elements[0]]:.6g} -> {patch.values[0]:.6g}"

@@ -78,35 +78,72 @@ class BudgetRecord:
         return cls(**values)
 
 
-def record_of(nodeid: str, model: str, result: CampaignResult, requirement: Requirement | None,
-              verdict: Verdict | None, most_damaging: Sequence[str] = ()) -> BudgetRecord:
+def record_of(
+    nodeid: str,
+    model: str,
+    result: CampaignResult,
+    requirement: Requirement | None,
+    verdict: Verdict | None,
+    most_damaging: Sequence[str] = (),
+) -> BudgetRecord:
     """The record of a campaign; without a verdict the test judged it."""
     limits = () if requirement is None else requirement.limits
-    metrics = tuple(_metric_record(trials, result[name].estimate,
-                                   tuple(str(limit) for limit in limits if limit.metric == name))
-                    for name, trials in result.by_metric.items())
+    metrics = tuple(
+        _metric_record(trials, result[name].estimate, tuple(str(limit) for limit in limits if limit.metric == name))
+        for name, trials in result.by_metric.items()
+    )
     assumed = _assumptions(model, result)
     if verdict is None:
-        return BudgetRecord(nodeid, "ASSERTED", "judged by the test itself", trials=len(result), metrics=metrics,
-                            assumptions=assumed)
-    return BudgetRecord(nodeid, verdict.outcome.value, str(verdict), verdict.failures, verdict.trials,
-                        verdict.share.low, verdict.share.high, verdict.share.confidence, metrics, assumed,
-                        tuple(most_damaging))
+        return BudgetRecord(
+            nodeid, "ASSERTED", "judged by the test itself", trials=len(result), metrics=metrics, assumptions=assumed
+        )
+    return BudgetRecord(
+        nodeid,
+        verdict.outcome.value,
+        str(verdict),
+        verdict.failures,
+        verdict.trials,
+        verdict.share.low,
+        verdict.share.high,
+        verdict.share.confidence,
+        metrics,
+        assumed,
+        tuple(most_damaging),
+    )
 
 
 def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[str, ...]) -> MetricRecord:
-    return MetricRecord(trials.metric, float(trials.golden.value), float(trials.golden.standard_error), mean.best,
-                        mean.low, mean.high, mean.method, int(trials.undefined.sum()), limits)
+    return MetricRecord(
+        trials.metric,
+        float(trials.golden.value),
+        float(trials.golden.standard_error),
+        mean.best,
+        mean.low,
+        mean.high,
+        mean.method,
+        int(trials.undefined.sum()),
+        limits,
+    )
 
 
 def _assumptions(model: str, result: CampaignResult) -> Assumptions:
     setting, space = result.setting, result.setting.space
     n_bits, covered = len(space), setting.protection.bits
     protected = f"{covered.label or f'{len(covered):,} bits'}" if len(covered) else "-"
-    return Assumptions(model, n_bits, space.layout_digest, space.content_digest, tuple(map(str, space.uncovered)),
-                       setting.fault_model.describe(n_bits), _flips(setting.fault_model, n_bits),
-                       protection_text(setting), protected, int(setting.seed), setting.engine,
-                       int(setting.n_samples))
+    return Assumptions(
+        model,
+        n_bits,
+        space.layout_digest,
+        space.content_digest,
+        tuple(map(str, space.uncovered)),
+        setting.fault_model.describe(n_bits),
+        _flips(setting.fault_model, n_bits),
+        protection_text(setting),
+        protected,
+        int(setting.seed),
+        setting.engine,
+        int(setting.n_samples),
+    )
 
 
 def protection_text(setting: Setting) -> str:
@@ -118,6 +155,7 @@ def _flips(fault_model: FaultModel, n_bits: int) -> str:
     """The fault model in a word, for a table."""
     from fkeras.campaigns.exhaustive import EachBitAlone
     from fkeras.faults import BitErrorRate, Exposure, FlipCount
+
     if isinstance(fault_model, FlipCount):
         return str(fault_model.n_faults)
     if isinstance(fault_model, BitErrorRate):

@@ -29,18 +29,26 @@ def report_lines(records: Sequence[BudgetRecord], width: int) -> list[str]:
 def _group_lines(records: Sequence[BudgetRecord], width: int) -> Iterator[str]:
     assumed = records[0].assumptions
     if assumed is not None:
-        yield from _wrapped(f"model {assumed.model}  content {assumed.content_digest[:12]}  layout "
-                            f"{assumed.layout_digest[:12]}  {assumed.n_bits:,} bits  {assumed.n_samples:,} samples  "
-                            f"engine {assumed.engine}", width)
+        yield from _wrapped(
+            f"model {assumed.model}  content {assumed.content_digest[:12]}  layout "
+            f"{assumed.layout_digest[:12]}  {assumed.n_bits:,} bits  {assumed.n_samples:,} samples  "
+            f"engine {assumed.engine}",
+            width,
+        )
     rows = [row for record in records for row in _rows(record)]
     table = tabulate(rows, _HEADERS, tablefmt="plain", disable_numparse=True, colalign=_ALIGN).splitlines()
     if max(map(len, table)) <= width:
         yield from table
     else:
         for row in rows:
-            yield from _wrapped("  ".join(f"{name} {cell}" if 0 < i < 7 else cell
-                                          for i, (name, cell) in enumerate(zip(_HEADERS, row, strict=True)) if cell
-                                          and cell != "-"), width)
+            yield from _wrapped(
+                "  ".join(
+                    f"{name} {cell}" if 0 < i < 7 else cell
+                    for i, (name, cell) in enumerate(zip(_HEADERS, row, strict=True))
+                    if cell and cell != "-"
+                ),
+                width,
+            )
     for line in dict.fromkeys(line for record in records for line in _notes(record)):
         yield from _wrapped(line, width)
 
@@ -59,8 +67,15 @@ def _rows(record: BudgetRecord) -> Iterator[list[str]]:
 
 
 def _limits(metric: MetricRecord) -> str:
-    return " ".join(limit.replace(f"max_{metric.name}=", "<=").replace(f"min_{metric.name}=", ">=")
-                    .replace(f"max_{metric.name}_", "") for limit in metric.limits) or "-"
+    return (
+        " ".join(
+            limit.replace(f"max_{metric.name}=", "<=")
+            .replace(f"min_{metric.name}=", ">=")
+            .replace(f"max_{metric.name}_", "")
+            for limit in metric.limits
+        )
+        or "-"
+    )
 
 
 def _share(record: BudgetRecord) -> str:
@@ -96,5 +111,12 @@ def _assumption_line(assumed: Assumptions) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 20), subsequent_indent="    ", break_long_words=False,
-                         break_on_hyphens=False, drop_whitespace=True, replace_whitespace=False) or [""]
+    return textwrap.wrap(
+        text,
+        max(width, 20),
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    ) or [""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.engine import Evidence
 from fkeras.errors import InputError
-from fkeras.sensitivity.displacement import displacement_scores
+from fkeras.sensitivity.adaptive import adaptive_scores
+from fkeras.sensitivity.displacement import displacement_scores, loss_change_scores
 from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
 from fkeras.sensitivity.hessian import hessian_scores, upstream_hessian_scores
 from fkeras.sensitivity.positional import msb_scores, random_scores
@@ -23,8 +25,8 @@ from fkeras.sensitivity.ranking import Ranking
 class Method:
     """A way to score bits.
 
-    scores: (evidence) -> (n_bits,); summary: one line; needs: of "x", "y", "metric" and "loss" (one that is resolved
-    when it is not given); cost: in words, where the oracle's work is bits x samples.
+    scores: (evidence) -> (n_bits,); summary: one line; needs: of "x", "y", "metric" and "loss" (both are taken from
+    the targets when they are not given); cost: in words, where the oracle's work is bits x samples.
     """
 
     scores: Callable[[Evidence], NDArray[np.float64]]
@@ -48,6 +50,12 @@ METHODS: dict[str, Method] = {
                                ("x", "y", "loss"), "some tens of Hessian-vector products"),
     "displacement": Method(displacement_scores, "expected squared displacement of the outputs, significances mixed",
                            ("x",), "one backward pass in batches of 8"),
+    "loss_change": Method(loss_change_scores, "slope and curvature of the loss times each flip's step, significances mixed",
+                          ("x", "y", "loss"), "three backward passes, two of them in batches of 8"),
+    "adaptive": Method(adaptive_scores, "few exact flips where they decide most, corrected by the metric's slope",
+                       ("x", "y", "metric"), "1 % of the oracle's work"),
+    "adaptive_tenth": Method(partial(adaptive_scores, share=0.1), "the same, closer to the oracle",
+                             ("x", "y", "metric"), "10 % of the oracle's work"),
 }
 
 UserMethod = Callable[..., ArrayLike]
@@ -71,8 +79,6 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
     if "x" in chosen.needs and evidence.n_samples == 0:
         raise InputError(f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y); without data there are "
                          "'msb' and 'random'")
-    if "metric" in chosen.needs and evidence.metric is None:
-        raise InputError(f"method '{name}' needs metric=, for instance metric='accuracy'")
     return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
 
 

@@ -16,10 +16,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("statement", [
-    "import fkeras",
-    "import fkeras; fkeras.FaultSet([1]) ^ fkeras.FaultSet([2]); fkeras.TMR([1]); fkeras.BitErrorRate(0.1)",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import fkeras",
+        "import fkeras; fkeras.FaultSet([1]) ^ fkeras.FaultSet([2]); fkeras.TMR([1]); fkeras.BitErrorRate(0.1)",
+    ],
+)
 def test_import_is_light(statement):
     assert loaded_by(statement) == set()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import fkeras.api
 import fkeras.campaigns.exhaustive
 import fkeras.report.record
 import fkeras.report.table
+import fkeras.sensitivity.methods
 import fkeras.strategies  # noqa: F401
-import pytest
 
 PROJECT = '''
-import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ import pytest
 import fkeras
 from fkeras.memory import BitSpace, FixedPoint, Uncovered, WordTensor
 from fkeras.scoring import Scorecard, scores_of
+from fkeras.sensitivity.methods import make_ranking
 
 CODEC = FixedPoint(4, 0)
 CALLS = []
@@ -66,8 +69,15 @@ def pytest_fkeras_bit_space(model, layers, biases):
     if isinstance(model, Linear):
         tensors = []
         for name, part in (("first", model.kernel[:4]), ("second", model.kernel[4:])):
-            tensors.append(WordTensor(f"{name}/kernel", (2, 2), CODEC, CODEC.encode(part), np.ones(4, np.float32), part))
+            words = CODEC.encode(part)
+            tensors.append(WordTensor(f"{name}/kernel", (2, 2), CODEC, words, np.ones(4, np.float32), part))
         return BitSpace(tuple(tensors), (Uncovered("second/bias", 2, "no bias"),))
+
+
+def pytest_fkeras_rank(model, method, seed, space):
+    if isinstance(model, Linear):
+        CALLS.append(f"rank {method}")
+        return make_ranking(method, SimpleNamespace(space=space, seed=seed, n_samples=0, metric=None))
 
 
 def pytest_fkeras_start_run(model, data, metrics, space, engine):
@@ -110,7 +120,10 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 @pytest.fixture
 def write_test(project: pytest.Pytester):
     """Write a test module with the usual imports: write_test("name", source)."""
+
     def write(source: str, name: str = "test_budgets") -> None:
         import textwrap
+
         project.makepyfile(**{name: HEAD + textwrap.dedent(source)})
+
     return write

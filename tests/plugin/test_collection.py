@@ -28,7 +28,7 @@ def test_raw_marks_go_through_the_same_checks(project, write_test, flags):
     """)
     result = project.runpytest_inprocess(*flags)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*test_budgets.py:6: test_typo: fault_budget: unknown keyword protect=; did you mean*"])
+    result.stdout.fnmatch_lines(["*test_budgets.py:*: test_typo: fault_budget: unknown keyword protect=*"])
     assert result.ret != 0
 
 
@@ -57,11 +57,14 @@ def test_a_mark_on_a_module_counts(project, write_test):
 
 
 def test_a_mark_added_after_collection_counts(project, write_test):
-    project.makeconftest((project.path / "conftest.py").read_text() + """
+    project.makeconftest(
+        (project.path / "conftest.py").read_text()
+        + """
 def pytest_collection_modifyitems(items):
     for item in items:
         item.add_marker(pytest.mark.fault_budget(bits=3, max_mse=1e-9))
-""")
+"""
+    )
     write_test("""
         def test_fails():
             pass
@@ -77,7 +80,7 @@ def test_a_budget_that_could_not_fail_is_refused(project, write_test):
     """)
     result = project.runpytest_inprocess()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*test_budgets.py:6: test_asserts_nothing: fault_budget: this budget could not fail*"])
+    result.stdout.fnmatch_lines(["*test_budgets.py:*: test_asserts_nothing: fault_budget: this budget could not fail*"])
 
 
 def test_two_budgets_on_one_test_are_refused(project, write_test):
@@ -126,12 +129,15 @@ def test_markers_are_registered(project, write_test):
     result.stdout.fnmatch_lines(["@pytest.mark.fault_budget(*"])
 
 
-@pytest.mark.parametrize(("limits", "message"), [
-    ("max_emd=1", "no metric 'emd'; there are accuracy, mean_squared_error, mispredictions, mse"),
-    ("max_mse=1, protected=ranking('msb')[:33]", "ranking('msb')[:33]: there are 32 bits; allowed are bounds from 0 to 32"),
-    ("max_mse=1, protected=ranking.layers('third')", "no layer matches 'third'; the model has first, second"),
-    ("max_mse=1, method='guess', protected=ranking[:3]", "guess"),
-])
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ("max_emd=1", "no metric 'emd'; there are accuracy, mean_squared_error, mispredictions, mse"),
+        ("max_mse=1, protected=ranking('msb')[:33]", "ranking('msb')[:33]: there are 32 bits; allowed are bounds"),
+        ("max_mse=1, protected=ranking.layers('third')", "no layer matches 'third'; the model has first, second"),
+        ("max_mse=1, method='guess', protected=ranking[:3]", "no ranking method is called 'guess'"),
+    ],
+)
 def test_what_only_the_model_can_tell_is_an_error_without_traceback(project, write_test, limits, message):
     write_test(f"""
         @fault_budget(bits=3, {limits})

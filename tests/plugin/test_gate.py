@@ -49,13 +49,17 @@ def test_a_missed_budget_fails_without_a_traceback(project, write_test):
     write_test(FAILING)
     result = project.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FAIL: * of * trials over the limit, share above *",
-                                 "*required * max_mse=1e-09 in at least 0.95 of trials, at 0.95 confidence",
-                                 "*faults * 3 distinct bits, uniform over 32; seed 0",
-                                 "*most damaging bits*",
-                                 "*kernel[[]*[]]:* in * failing trials: * -> *",
-                                 "*again * python -m pytest test_budgets.py::test_fails*",
-                                 "FAILED test_budgets.py::test_fails - BudgetExceeded: FAIL: *"])
+    result.stdout.fnmatch_lines(
+        [
+            "*FAIL: * of * trials over the limit, share above *",
+            "*required * max_mse=1e-09 in at least 0.95 of trials, at 0.95 confidence",
+            "*faults * 3 distinct bits, uniform over 32; seed 0",
+            "*most damaging bits*",
+            "*kernel[[]*[]]:* in * failing trials: * -> *",
+            "*again * python -m pytest test_budgets.py::test_fails*",
+            "FAILED test_budgets.py::test_fails - BudgetExceeded: FAIL: *",
+        ]
+    )
     result.stdout.no_fnmatch_line("*pytest_fkeras/gate.py*")
     result.stdout.no_fnmatch_line("*def test_fails*")
 
@@ -107,9 +111,11 @@ def test_a_skip_inside_the_body_does_not_hide_a_missed_budget(project, write_tes
     project.runpytest_inprocess().assert_outcomes(failed=1)
 
 
-def test_one_ulp_past_the_limit_fails(project, write_test):
+def test_one_ulp_past_the_limit_fails(project, write_test, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     worst = _worst_single_flip(project)
     write_test(f"""
+        # Two flips (a sign in each column) do the same, largest, damage.
         @fault_budget(bits=1, trials="all", max_failure_rate=0.0, max_mse={worst!r})
         def test_at_the_limit():
             pass
@@ -120,18 +126,22 @@ def test_one_ulp_past_the_limit_fails(project, write_test):
     """)
     result = project.runpytest_inprocess("-v", "--junitxml=out.xml")
     result.stdout.fnmatch_lines(["*::test_at_the_limit PASSED*", "*::test_one_ulp_past_it FAILED*"])
-    result.stdout.fnmatch_lines(["test_at_the_limit * 0 of 32 *PASS", "test_one_ulp_past_it * 1 of 32 *FAIL"])
+    result.stdout.fnmatch_lines(
+        ["test_at_the_limit * 0 of 32 [[]0.0%, 0.0%]  PASS", "test_one_ulp_past_it * 2 of 32 [[]6.2%, 6.2%]  FAIL"]
+    )
     junit = (project.path / "out.xml").read_text()
     assert 'failures="1"' in junit
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
 def _worst_single_flip(project: pytest.Pytester) -> float:
-    project.makepyfile(test_probe="""
+    project.makepyfile(
+        test_probe="""
         def test_worst(resilience):
             with open("worst.txt", "w") as file:
                 file.write(repr(float(resilience.oracle("mse").values.max())))
-    """)
+    """
+    )
     project.runpytest_inprocess("test_probe.py").assert_outcomes(passed=1)
     (project.path / "test_probe.py").unlink()
     return float((project.path / "worst.txt").read_text())

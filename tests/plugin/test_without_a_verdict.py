@@ -18,8 +18,10 @@ def test_undecided_fails_and_says_how_many_more_trials(project, write_test):
     result.stdout.fnmatch_lines(["INCONCLUSIVE: 0 of 2 trials over the limit*about * more trials would decide*"])
 
 
-@pytest.mark.parametrize("mark", ["xfail", "xfail(strict=True)", "xfail(raises=Exception, strict=True)",
-                                  "xfail(raises=fkeras.BudgetExceeded)"])
+@pytest.mark.parametrize(
+    "mark",
+    ["xfail", "xfail(strict=True)", "xfail(raises=Exception, strict=True)", "xfail(raises=fkeras.BudgetExceeded)"],
+)
 def test_undecided_is_no_expected_failure(project, write_test, mark):
     write_test(f"""
         @pytest.mark.{mark}

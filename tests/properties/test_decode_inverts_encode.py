@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from fkeras.memory import Binary, FixedPoint, PowerOfTwo, Ternary
 
-CODECS = st.one_of(st.builds(FixedPoint, st.integers(1, 32), st.integers(-3, 8), st.booleans()), st.just(Binary()),
-                   st.just(Ternary()), st.builds(PowerOfTwo, st.integers(2, 8)))
+CODECS = st.one_of(
+    st.builds(FixedPoint, st.integers(1, 32), st.integers(-3, 8), st.booleans()),
+    st.just(Binary()),
+    st.just(Ternary()),
+    st.builds(PowerOfTwo, st.integers(2, 8)),
+)
 
 
 @given(codec=CODECS, data=st.data())
@@ -20,8 +24,14 @@ def test_decode_inverts_encode(codec, data):
     assert (codec.decode(codec.encode(values)) == values).all()
 
 
-@given(codec=st.one_of(st.builds(FixedPoint, st.integers(1, 32), st.integers(-3, 8), st.booleans()), st.just(Binary()),
-                       st.builds(PowerOfTwo, st.integers(2, 8))), data=st.data())
+@given(
+    codec=st.one_of(
+        st.builds(FixedPoint, st.integers(1, 32), st.integers(-3, 8), st.booleans()),
+        st.just(Binary()),
+        st.builds(PowerOfTwo, st.integers(2, 8)),
+    ),
+    data=st.data(),
+)
 def test_encode_inverts_decode_where_no_two_words_share_a_value(codec, data):
     words = np.array(data.draw(st.lists(st.integers(0, 2**codec.width - 1), min_size=1, max_size=20)), np.uint32)
     assert (codec.encode(codec.decode(words)) == words).all()

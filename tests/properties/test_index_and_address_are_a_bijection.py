@@ -11,12 +11,19 @@ from fkeras.memory import BitAddress, BitSpace, FixedPoint, WordTensor
 
 def tensor(path: str, shape: tuple[int, ...], width: int) -> WordTensor:
     size = int(np.prod(shape))
-    return WordTensor(path, shape, FixedPoint(width, 0), np.zeros(size, np.uint32), np.ones(size, np.float32),
-                      np.zeros(size, np.float32))
+    return WordTensor(
+        path,
+        shape,
+        FixedPoint(width, 0),
+        np.zeros(size, np.uint32),
+        np.ones(size, np.float32),
+        np.zeros(size, np.float32),
+    )
 
 
-PATHS = st.lists(st.from_regex(r"[a-z_0-9]{1,4}(/[a-z_0-9]{1,4}){0,2}", fullmatch=True), min_size=1, max_size=4,
-                 unique=True)
+PATHS = st.lists(
+    st.from_regex(r"[a-z_0-9]{1,4}(/[a-z_0-9]{1,4}){0,2}", fullmatch=True), min_size=1, max_size=4, unique=True
+)
 SHAPES = st.lists(st.integers(1, 3), max_size=4).map(tuple)
 
 

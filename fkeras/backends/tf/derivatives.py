@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.forward import forward_of, golden_values
-from fkeras.backends.tf.losses import Loss
+from fkeras.backends.tf.losses import Loss, Targets
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.errors import InputError
 from fkeras.faults import RandomStream
 from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import take
 
 CHUNK = 512
 """Samples per call: bounds the memory of the activations and their derivatives."""
@@ -37,22 +38,33 @@ class TensorFlowDerivatives:
         self._inputs = inputs
         self._loss = loss
         self._forward = forward_of(model, space)
+        self._n_words = sum(tensor.size for tensor in space.tensors)
         self._shapes = [tensor.shape for tensor in space.tensors]
         self._theta = [tensorflow().constant(values) for values in golden_values(space)]
 
-    def gradient(self) -> NDArray[np.float64]:
-        """dL/dtheta, (n_words,) (paper, eq. 1)."""
-        return self._mean(self._loss_gradient, [])
+    def gradient(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """dL/dtheta, (n_words,) (paper, eq. 1), of the mean over the samples `rows` (all unless given)."""
+        return self._mean(self._loss_gradient, rows)
 
     def hessian_vector_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """H v, (n_words,) (paper, eq. 2). InputError for a vector of another length."""
         direction = np.asarray(vector)
-        n_words = sum(tensor.size for tensor in self.space.tensors)
-        if direction.shape != (n_words,):
-            raise InputError(f"a vector of shape {direction.shape}; allowed is ({n_words},), one number per stored word")
+        if direction.shape != (self._n_words,):
+            raise InputError(f"a vector of shape {direction.shape}; allowed is ({self._n_words},), one number per "
+                             "stored word")
         parts = np.split(direction.astype(np.float32), np.cumsum([tensor.size for tensor in self.space.tensors])[:-1])
-        return self._mean(self._loss_curvature, [part.reshape(shape)
-                                                 for part, shape in zip(parts, self._shapes, strict=True)])
+        return self._mean(self._loss_curvature, None, [part.reshape(shape)
+                                                       for part, shape in zip(parts, self._shapes, strict=True)])
+
+    def gauss_newton_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
+        """The diagonal of the mean over samples of J^T C J, (n_words,); C: the loss's second derivatives in the outputs.
+
+        With random signs r on the outputs, (J^T r) x (J^T C r) has this diagonal as its mean. Unbiased; error as for
+        `squared_jacobian_diagonal`.
+        """
+        return self._probed(stream, lambda inputs, targets, signs: _flat(
+            (parts := self._signed_products(inputs, targets, self._theta, signs))[0]) * _flat(parts[1]),
+            self._required_loss().targets)
 
     def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
         """The diagonal of the mean over samples of J^T J, (n_words,); J: all outputs' derivatives in theta.
@@ -60,30 +72,43 @@ class TensorFlowDerivatives:
         Random signs r on the outputs of a few samples at a time: the square of the derivative of r . outputs has the
         sum over these samples as its mean. Unbiased; relative standard deviation about sqrt(2 x 8 / n_samples).
         """
+        return self._probed(stream, lambda inputs, targets, signs: np.square(
+            _flat(self._signed_gradient(inputs, self._theta, signs))), self._inputs[0])
+
+    def _probed(self, stream: RandomStream, one_probe: Callable[..., NDArray[np.float64]],
+                targets: Targets) -> NDArray[np.float64]:
+        """The mean over samples of what one probe of a few samples gives."""
         shapes = [output.shape[1:] for output in self._forward([array[:1] for array in self._inputs], self._theta)]
-        total = np.zeros(sum(tensor.size for tensor in self.space.tensors))
+        total = np.zeros(self._n_words)
         for start in range(0, self.n_samples, PROBE_SAMPLES):
-            inputs = [array[start:start + PROBE_SAMPLES] for array in self._inputs]
+            rows = slice(start, start + PROBE_SAMPLES)
+            inputs = [array[rows] for array in self._inputs]
             signs = [_signs(stream, (inputs[0].shape[0], *shape)) for shape in shapes]
-            total += np.square(_flat(self._signed_gradient(inputs, self._theta, signs)))
+            total += one_probe(inputs, take(targets, rows), signs)
         return total / self.n_samples
 
-    def _mean(self, function: Callable[..., Any], extra: Sequence[Any]) -> NDArray[np.float64]:
+    def _mean(self, function: Callable[..., Any], rows: NDArray[np.int64] | None,
+              *extra: Sequence[Any]) -> NDArray[np.float64]:
+        targets = self._required_loss().targets
+        n = self.n_samples if rows is None else len(rows)
+        total = np.zeros(self._n_words)
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK) if rows is None else rows[start:start + CHUNK]
+            total += _flat(function([array[part] for array in self._inputs], take(targets, part), self._theta, *extra))
+        return total / n
+
+    def _required_loss(self) -> Loss:
         if self._loss is None:
             raise InputError("these derivatives have no loss; pass data=(x, y), and loss= if y does not suggest one")
-        total = np.zeros(sum(tensor.size for tensor in self.space.tensors))
-        for start in range(0, self.n_samples, CHUNK):
-            rows = slice(start, start + CHUNK)
-            targets = self._loss.targets
-            batch = tuple(part[rows] for part in targets) if isinstance(targets, tuple) else targets[rows]
-            total += _flat(function([array[rows] for array in self._inputs], batch, self._theta, *([extra] if extra
-                                                                                                    else [])))
-        return total / self.n_samples
+        return self._loss
 
     def _total_loss(self, inputs: Any, targets: Any, values: Any) -> Any:
-        assert self._loss is not None
-        outputs = self._forward(inputs, values)
-        return tensorflow().reduce_sum(self._loss.per_sample(targets, outputs[0] if len(outputs) == 1 else outputs))
+        return self._loss_of(targets, self._forward(inputs, values))
+
+    def _loss_of(self, targets: Any, outputs: Any) -> Any:
+        """The sum over a batch."""
+        given = outputs[0] if len(outputs) == 1 else outputs
+        return tensorflow().reduce_sum(self._required_loss().per_sample(targets, given))
 
     @cached_property
     def _loss_gradient(self) -> Any:
@@ -127,6 +152,28 @@ class TensorFlowDerivatives:
             return tape.gradient(along, values, unconnected_gradients="zero")
 
         return tf.function(gradient, autograph=False, reduce_retracing=True)
+
+
+    @cached_property
+    def _signed_products(self) -> Any:
+        tf = tensorflow()
+
+        def products(inputs: Any, targets: Any, values: Any, signs: Any) -> Any:
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(values)
+                outputs = self._forward(inputs, values)
+            with tf.GradientTape() as outer:
+                outer.watch(outputs)
+                with tf.GradientTape() as inner:
+                    inner.watch(outputs)
+                    loss = self._loss_of(targets, outputs)
+                slope = inner.gradient(loss, outputs, unconnected_gradients="zero")
+                along = tf.add_n([tf.reduce_sum(part * sign) for part, sign in zip(slope, signs, strict=True)])
+            curved = outer.gradient(along, outputs, unconnected_gradients="zero")
+            return (tape.gradient(outputs, values, output_gradients=signs, unconnected_gradients="zero"),
+                    tape.gradient(outputs, values, output_gradients=curved, unconnected_gradients="zero"))
+
+        return tf.function(products, autograph=False, reduce_retracing=True)
 
 
 def _signs(stream: RandomStream, shape: Sequence[int]) -> NDArray[np.float32]:

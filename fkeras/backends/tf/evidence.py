@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.derivatives import TensorFlowDerivatives
 from fkeras.backends.tf.forward import forward_of, golden_values
-from fkeras.backends.tf.losses import Loss, resolve_loss
+from fkeras.backends.tf.losses import damage_loss, implied_metric, resolve_loss
 from fkeras.backends.tf.tracing import flat_data
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Metric, Outputs
+from fkeras.metrics.inputs import take
+from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, SampleMetric
 from fkeras.scoring import joined
 
 CHUNK = 1024
@@ -36,36 +38,42 @@ class ModelEvidence:
         self._y = None if data is None else data[1]
         self.n_samples = 0 if self._inputs is None else int(self._inputs[0].shape[0])
 
-    def derivatives(self, rows: NDArray[np.int64] | None = None) -> TensorFlowDerivatives:
-        """Derivatives of the loss (of the outputs alone without targets) on `rows`, all samples unless given."""
-        inputs = self._some_inputs(rows)
-        loss = self._resolved(inputs, rows) if self._y is not None else None
-        return TensorFlowDerivatives(self._model, self.space, inputs, loss)
+    def derivatives(self) -> TensorFlowDerivatives:
+        """Derivatives of the loss, or of the outputs alone without targets."""
+        loss = None if self._y is None else resolve_loss(self._loss, self.metric, self._model, self._y,
+                                                         self._golden_outputs)
+        return TensorFlowDerivatives(self._model, self.space, self._required_inputs(), loss)
+
+    def damage(self) -> SampleMetric:
+        """The metric, or the one that the targets suggest."""
+        if isinstance(self.metric, DatasetMetric):
+            raise InputError(f"metric '{self.metric.name}' is one number for the whole data set; this ranking looks at "
+                             "samples: give a metric per sample, or use method='displacement'")
+        return implied_metric(self._y, self._golden_outputs) if self.metric is None else self.metric
+
+    def damage_derivatives(self) -> TensorFlowDerivatives | None:
+        """Derivatives of the damage, exact to first order for EMD; of a surrogate, or None, for other metrics."""
+        loss = damage_loss(self.damage(), self._loss, self._model, self._y, self._golden_outputs)
+        return loss and TensorFlowDerivatives(self._model, self.space, self._required_inputs(), loss)
 
     def run(self, rows: NDArray[np.int64]) -> Run:
         """The exact engine on `rows`."""
-        if self.metric is None or self._y is None:
-            raise InputError("an exact run needs metric= and data=(x, y)")
-        inputs = self._some_inputs(rows)
-        x = inputs[0] if len(inputs) == 1 else list(inputs)
-        return self._start_run(self._model, (x, _some(self._y, rows)), {self.metric.name: self.metric}, self.space)
+        inputs = take(self._required_inputs(), rows)
+        damage = self.damage()
+        y = [np.asarray(part)[rows] for part in self._y] if isinstance(self._y, tuple) else np.asarray(self._y)[rows]
+        return self._start_run(self._model, (inputs[0] if len(inputs) == 1 else list(inputs),
+                                             tuple(y) if isinstance(y, list) else y), {damage.name: damage}, self.space)
 
-    def _some_inputs(self, rows: NDArray[np.int64] | None) -> tuple[NDArray[Any], ...]:
+    def _required_inputs(self) -> tuple[NDArray[Any], ...]:
         if self._inputs is None:
-            raise InputError("this ranking needs data: pass data=(x, y), or method='msb', which needs none")
-        return self._inputs if rows is None else tuple(array[rows] for array in self._inputs)
+            raise InputError("this ranking needs data: pass data=(x, y); without data there are 'msb' and 'random'")
+        return self._inputs
 
-    def _resolved(self, inputs: tuple[NDArray[Any], ...], rows: NDArray[np.int64] | None) -> Loss:
-        y = self._y if rows is None else _some(self._y, rows)
-        return resolve_loss(self._loss, self.metric, self._model, y, self._golden_outputs(inputs))
-
-    def _golden_outputs(self, inputs: tuple[NDArray[Any], ...]) -> Outputs:
+    @cached_property
+    def _golden_outputs(self) -> Outputs:
+        inputs = self._required_inputs()
         forward, values = forward_of(self._model, self.space), golden_values(self.space)
-        parts = [tuple(output.numpy() for output in forward([array[start:start + CHUNK] for array in inputs], values))
-                 for start in range(0, inputs[0].shape[0], CHUNK)]
-        outputs = joined(parts)
+        outputs = joined([tuple(output.numpy() for output in forward([array[start:start + CHUNK] for array in inputs],
+                                                                     values))
+                          for start in range(0, self.n_samples, CHUNK)])
         return outputs[0] if len(outputs) == 1 else outputs
-
-
-def _some(y: Any, rows: NDArray[np.int64]) -> Any:
-    return tuple(np.asarray(part)[rows] for part in y) if isinstance(y, tuple) else np.asarray(y)[rows]

@@ -145,11 +145,18 @@ def _compiled_view(faulty: FaultyModel, model: Any) -> Any:
         def losses(self) -> Any:
             return model.losses
 
+    # Keras writes the output's name before that of a metric object once it has used it
+    prefixes = model.output_names if len(model.output_names) > 1 and model.compiled_metrics.built else []
+
+    def fresh_one(metric: Any) -> Any:
+        if not isinstance(metric, tf.keras.metrics.Metric):
+            return metric
+        config = metric.get_config()
+        prefix = next((f"{name}_" for name in prefixes if metric.name.startswith(f"{name}_")), "")
+        return type(metric).from_config({**config, "name": metric.name.removeprefix(prefix)})
+
     def fresh(metrics: Any) -> Any:
-        return tf.nest.map_structure(
-            lambda one: type(one).from_config(one.get_config()) if isinstance(one, tf.keras.metrics.Metric) else one,
-            metrics,
-        )
+        return tf.nest.map_structure(fresh_one, metrics)
 
     view = View(name=model.name)
     view.output_names = model.output_names

@@ -36,6 +36,8 @@ def load_model(
     file = _existing(path, "model")
     weight_file = None if weights is None else _existing(weights, "weight")
     config = _architecture(file)
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ModelError(f"{file}: is no model file; its configuration describes no model; allowed are {_KINDS}")
     if weight_file is None and _is_json(file):
         raise InputError(f"{file}: an architecture has no weights; pass weights='file.h5'")
     if not trusted:
@@ -152,10 +154,13 @@ def _known_objects(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _deserialize(file: Path, config: Any, objects: dict[str, Any]) -> Any:
+    """The model of a file whose code, if it holds any, was found to be trusted."""
     keras = tensorflow().keras
-    if _is_json(file):
-        return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
-    with keras.utils.custom_object_scope(objects):
+    from tf_keras.src.saving.serialization_lib import SafeModeScope
+
+    with SafeModeScope(safe_mode=False), keras.utils.custom_object_scope(objects):
+        if _is_json(file):
+            return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
         if zipfile.is_zipfile(file):
             return keras.models.load_model(file, custom_objects=objects, compile=False, safe_mode=False)
         import h5py

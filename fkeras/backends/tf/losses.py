@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.errors import InputError
-from fkeras.metrics.classification import class_labels
+from fkeras.metrics.classification import class_labels, mispredictions
 from fkeras.metrics.metric import Metric, Outputs, SampleMetric
+from fkeras.metrics.regression import mean_squared_error
 
 Targets = NDArray[Any] | tuple[NDArray[Any], ...]
 
@@ -51,6 +52,32 @@ def resolve_loss(loss: Any, metric: Metric | None, model: Any, y: Any, outputs: 
                      "a Keras loss or a function (y_true, y_pred) -> one number per sample")
 
 
+def damage_loss(metric: SampleMetric, loss: Any, model: Any, y: Any, outputs: Outputs) -> Loss | None:
+    """The loss whose slope is the metric's own where that is known, or a surrogate's; None when nothing fits.
+
+    EMD: the output's normalized masses weighted by the golden optimum's dual potentials, its exact first order.
+    """
+    if metric.surrogate == "emd_cells":
+        scorer: Any = metric.bind(y, outputs)
+        rows = np.arange(len(scorer.golden.values))
+        return _of_cells("emd", scorer.cells, scorer.potentials(rows), lambda share, potential: share * potential)
+    try:
+        return resolve_loss(loss, metric, model, y, outputs)
+    except InputError:
+        return None
+
+
+def implied_metric(y: Any, outputs: Outputs) -> SampleMetric:
+    """Mispredictions for class targets, mean squared error for targets shaped like the outputs; else an InputError."""
+    if y is not None and not isinstance(outputs, tuple) and not isinstance(y, tuple | list):
+        if _looks_like_classes(y, outputs):
+            return mispredictions()
+        if np.shape(y) == outputs.shape:
+            return mean_squared_error()
+    raise InputError(f"targets of shape {_shape(y)} and outputs of shape {_shape(outputs)} suggest no metric; pass "
+                     "metric=, for instance metric='accuracy' or fkeras.metrics.emd(coordinates)")
+
+
 def _shape(data: Any) -> Any:
     return [np.shape(part) for part in data] if isinstance(data, tuple | list) else np.shape(data)
 
@@ -72,15 +99,19 @@ def _squared_error(targets: Any, outputs: Any) -> Any:
 def _emd_cells(metric: Any, y: Any, outputs: NDArray[Any]) -> Loss:
     """Squared difference of normalized target and output, summed over the cells."""
     scorer = metric.bind(y, outputs)
-    cells = scorer.cells
+    return _of_cells("emd_cells", scorer.cells, scorer.target_mass, lambda share, target: (share - target) ** 2)
 
-    def per_sample(targets: Any, given: Any) -> Any:
+
+def _of_cells(name: str, cells: NDArray[np.intp], targets: NDArray[np.float64], term: Callable[[Any, Any], Any]) -> Loss:
+    """The sum over cells of `term` of the output's share of mass and the cell's target."""
+
+    def per_sample(batch: Any, given: Any) -> Any:
         tf = tensorflow()
         mass = tf.gather(_flat(given), cells, axis=1)
         share = tf.math.divide_no_nan(mass, tf.reduce_sum(mass, axis=1, keepdims=True))
-        return tf.reduce_sum(tf.square(share - targets), axis=1)
+        return tf.reduce_sum(term(share, batch), axis=1)
 
-    return Loss("emd_cells", scorer.target_mass.astype(np.float32), per_sample)
+    return Loss(name, targets.astype(np.float32), per_sample)
 
 
 def _cross_entropy(model: Any, labels: NDArray[Any], outputs: NDArray[Any]) -> Loss:

@@ -62,22 +62,23 @@ def _fixed_point(quantizer: Any, layer_path: str) -> Codec:
 
 def words_of(codec: Codec, golden: NDArray[np.float32], scale: NDArray[np.float32], path: str) -> Words:
     """The words behind the float values that a quantizer emits. UnsupportedError when a value is off the grid."""
+    remedy = f"or exclude the layer with layers='!{path.rsplit('/', 1)[0]}'"
     units = np.divide(golden, scale, out=np.zeros(golden.size), where=scale != 0, dtype=np.float64)
     nearest = _nearest(codec, units)
     grid = np.maximum(codec.step, np.abs(nearest)) if isinstance(codec, PowerOfTwo) else codec.step
     off = ~(np.abs(nearest - units) <= OFF_GRID * grid)
     if off.any():
         raise UnsupportedError(
-            f"tensor '{path}': {int(off.sum())} of {off.size} values are not on the grid of {codec} "
-            f"(the first is {float(golden[off][0])!r}); the quantizer must quantize fully "
-            "(qnoise_factor=1) and the weights must be finite"
+            f"tensor '{path}': {int(off.sum())} of {off.size} values are not on the grid of {codec} (the first is "
+            f"{float(golden[off][0])!r}); the weights must be finite and the quantizer must quantize fully "
+            f"(qnoise_factor=1), {remedy}"
         )
     try:
         return codec.encode(nearest)
     except InputError as error:
         raise UnsupportedError(
-            f"tensor '{path}': {error}. The quantizer emits values that its own bits cannot hold; "
-            "give it more bits or exclude the layer"
+            f"tensor '{path}': {error}. The quantizer emits values that its own bits cannot hold; give it more bits, "
+            f"{remedy}"
         ) from error
 
 

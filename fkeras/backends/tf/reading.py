@@ -53,6 +53,7 @@ def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any
     """What each slot's quantizer emits in the model's own graph, and its scale; float32 each."""
     tf = tensorflow()
     records: dict[str, tuple[Any, Any]] = {}
+    doubles: list[str] = []
 
     def recording(slot: Slot) -> Callable[[Any], Any]:
         quantizer = copy.copy(slot.quantizer)
@@ -60,11 +61,7 @@ def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any
         def quantize(x: Any) -> Any:
             values = quantizer(x)
             if values.dtype == tf.float64:
-                raise UnsupportedError(
-                    f"layer '{slot.layer_path}' computes in float64; stored words are read in "
-                    f"float32 or less: build it with dtype='float32', or exclude it with "
-                    f"layers='!{slot.layer_path}'"
-                )
+                doubles.append(slot.layer_path)
             scale = getattr(quantizer, "scale", None)
             records.setdefault(
                 slot.path, (tf.cast(values, tf.float32), tf.cast(1.0 if scale is None else scale, tf.float32))
@@ -80,5 +77,11 @@ def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any
 
     specs = input_specs(model)
     one_sample = [tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype) for spec in specs]
-    arrays = [tensor.numpy() for tensor in pure_function(read, specs)(*one_sample)]
+    function = pure_function(read, specs)
+    if doubles:
+        raise UnsupportedError(
+            f"layer '{doubles[0]}' computes in float64; stored words are read in float32 or less: build it with "
+            f"dtype='float32', or exclude it with layers='!{doubles[0]}'"
+        )
+    arrays = [tensor.numpy() for tensor in function(*one_sample)]
     return list(zip(arrays[::2], arrays[1::2], strict=True))

@@ -38,7 +38,8 @@ PASS_THROUGH = (
     "QAveragePooling2D",
     "QGlobalAveragePooling2D",
 )
-REASONS = {"QConv2DTranspose": " (QKeras 0.9 cannot build it on current TensorFlow)"}
+CANNOT_BE_BUILT = " (QKeras 0.9 cannot build it on current TensorFlow)"
+REASONS = {"QConv2DTranspose": CANNOT_BE_BUILT, "QGRU": CANNOT_BE_BUILT}
 
 
 @dataclass(frozen=True, slots=True)

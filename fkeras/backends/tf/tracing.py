@@ -76,9 +76,31 @@ def pure_function(function: Callable[..., Any], specs: Sequence[Any]) -> Callabl
 
     def call(*arguments: Any) -> tuple[Any, ...]:
         tensors = (tf.convert_to_tensor(value, spec.dtype) for value, spec in zip(arguments, specs, strict=True))
-        return tuple(pruned(*tensors))
+        with _sums_as_written():
+            return tuple(pruned(*tensors))
 
     return call
+
+
+@contextmanager
+def _sums_as_written() -> Iterator[None]:
+    """Graphs that are optimized within the block keep the order of additions.
+
+    TensorFlow merges chains of additions into one node that adds in another order; Keras' `predict` hides them in
+    nested functions, where that does not happen, and its last bits are the ones to meet.
+    """
+    from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+    from tensorflow.python.eager import context
+
+    here = context.context()
+    usual = here.function_call_options
+    config = config_pb2.ConfigProto.FromString(usual.config_proto_serialized)
+    config.graph_options.rewrite_options.arithmetic_optimization = rewriter_config_pb2.RewriterConfig.OFF
+    here.function_call_options = context.FunctionCallOptions(usual.executor_type, config)
+    try:
+        yield
+    finally:
+        here.function_call_options = usual
 
 
 def input_specs(model: Any) -> list[Any]:

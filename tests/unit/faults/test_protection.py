@@ -13,8 +13,7 @@ from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 @pytest.fixture
 def space() -> BitSpace:
     zeros = np.zeros(5, np.uint32)
-    return BitSpace((WordTensor("k", (5,), FixedPoint(4, 0), zeros, np.ones(5, np.float32),
-                                np.zeros(5, np.float32)),))
+    return BitSpace((WordTensor("k", (5,), FixedPoint(4, 0), zeros, np.ones(5, np.float32), np.zeros(5, np.float32)),))
 
 
 @pytest.mark.parametrize("kind", [AssumedImmune, TMR])
@@ -40,7 +39,11 @@ def test_bits_lists_arrays_and_protections_are_taken(space):
     tmr = TMR(BitSet([3]))
     assert protection(tmr, space) is tmr
     assert [protection(given, space).bits.bits.tolist() for given in (None, [2, 1], np.array([4]), BitSet([5]))] == [
-        [], [1, 2], [4], [5]]
+        [],
+        [1, 2],
+        [4],
+        [5],
+    ]
     assert protection(None, space).describe(20) == "nothing: 0 bits (0.0%) assumed immune"
 
 

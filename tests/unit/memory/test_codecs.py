@@ -21,14 +21,17 @@ def test_unsigned_fixed_point_is_plain_binary():
     assert FixedPoint(3, 0, signed=False).decode(all_words(3)).tolist() == [i / 8 for i in range(8)]
 
 
-@pytest.mark.parametrize(("codec", "step", "largest"), [
-    (FixedPoint(6, 0), 2.0**-5, 1.0),
-    (FixedPoint(6, 2), 2.0**-3, 4.0),
-    (FixedPoint(8, 1, signed=False), 2.0**-7, 255 * 2.0**-7),
-    (Binary(), 1.0, 1.0),
-    (Ternary(), 1.0, 1.0),
-    (PowerOfTwo(4), 2.0**-4, 8.0),
-])
+@pytest.mark.parametrize(
+    ("codec", "step", "largest"),
+    [
+        (FixedPoint(6, 0), 2.0**-5, 1.0),
+        (FixedPoint(6, 2), 2.0**-3, 4.0),
+        (FixedPoint(8, 1, signed=False), 2.0**-7, 255 * 2.0**-7),
+        (Binary(), 1.0, 1.0),
+        (Ternary(), 1.0, 1.0),
+        (PowerOfTwo(4), 2.0**-4, 8.0),
+    ],
+)
 def test_step_and_largest_bound_every_value(codec, step, largest):
     values = codec.decode(all_words(codec.width))
     assert codec.step == step

@@ -36,12 +36,15 @@ class QuadraticDerivatives:
     loss: str = "quadratic"
     products: list[np.ndarray] = field(default_factory=list)
 
-    def gradient(self) -> np.ndarray:
+    def gradient(self, rows: np.ndarray | None = None) -> np.ndarray:
         return self.slope
 
     def hessian_vector_product(self, vector: np.ndarray) -> np.ndarray:
         self.products.append(vector)
         return self.curvature @ vector
+
+    def gauss_newton_diagonal(self, stream: RandomStream) -> np.ndarray:
+        return 3 * self.diagonal
 
     def squared_jacobian_diagonal(self, stream: RandomStream) -> np.ndarray:
         return self.diagonal
@@ -55,9 +58,14 @@ class FakeEvidence:
     n_samples: int = 4
     metric: None = None
 
-    def derivatives(self, rows: np.ndarray | None = None) -> QuadraticDerivatives:
+    def derivatives(self) -> QuadraticDerivatives:
         assert self.known is not None, "this method should need no derivatives"
         return self.known
+
+    def damage(self) -> None:
+        raise AssertionError("this method should need no metric")
+
+    damage_derivatives = damage
 
     def run(self, rows: np.ndarray) -> None:
         raise AssertionError("this method should need no run")

@@ -27,12 +27,6 @@ def test_methods_without_needs_work_without_data(blind, name):
     assert len(make_ranking(name, blind)) == 18
 
 
-@pytest.mark.parametrize("name", sorted(name for name, method in METHODS.items() if "metric" in method.needs))
-def test_methods_that_need_a_metric_say_so(evidence, name):
-    with pytest.raises(InputError, match=rf"method '{name}' needs metric="):
-        make_ranking(name, evidence)
-
-
 def test_a_callable_scores_the_space(evidence):
     def last_first(space):
         return np.arange(len(space))

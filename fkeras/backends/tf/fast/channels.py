@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int32]
 
 
+@numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def at(table: Ints, place: int) -> int:  # pragma: no cover - compiled
+    """The entry of a table; beyond its ends it goes on as it ends."""
+    return table[min(max(place, 0), table.size - 1)]
+
+
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def mark_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints, low: int, golden: Ints,
                 needed: NDArray[np.int32]) -> None:  # pragma: no cover - compiled
     """Mark the levels that some fault moves a sample to; one position per channel.
 
-    sums (n,), inputs (n, terms), terms and deltas (faults,), table (levels of low, low + 1, ...), golden (n,) levels,
+    sums (n,), inputs (n, terms), terms and deltas (faults,), table (levels of low, low + 1, ... ; constant beyond its ends), golden (n,) levels,
     needed (n, n_levels) zeros, set to 1.
     """
     for sample in numba.prange(sums.size):
         for fault in range(terms.size):
-            level = table[sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low]
+            level = at(table, sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low)
             if level != golden[sample]:
                 needed[sample, level] = 1
 
@@ -37,7 +43,7 @@ def look_up_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: I
     """The state of each (fault, sample): -1 while unchanged, else its number in `state_of_level` (n, n_levels)."""
     for fault in numba.prange(terms.size):
         for sample in range(sums.size):
-            level = table[sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low]
+            level = at(table, sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low)
             state_of[fault, sample] = -1 if level == golden[sample] else state_of_level[sample, level]
 
 
@@ -58,7 +64,7 @@ def shift_channel(sums: Ints, padded: Ints, rows: Ints, columns: Ints, channels:
         for y in range(height):
             for x in range(width):
                 value = padded[sample, channels[fault], rows[fault] + y * stride[0], columns[fault] + x * stride[1]]
-                level = table[sums[sample, y, x] + deltas[fault] * value - low]
+                level = at(table, sums[sample, y, x] + deltas[fault] * value - low)
                 levels[fault, sample, y, x] = level
                 different |= level != golden[sample, y, x]
         changed[fault, sample] = different

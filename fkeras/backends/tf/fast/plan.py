@@ -91,4 +91,4 @@ def _site(graph: Graph, facts: Mapping[Key, Fact], number: int, tensor: WordTens
     if not downstream_is_reproducible(graph, part.call, facts):
         return None
     segment, end = elementwise_segment(graph, part.call)
-    return Site(number, tensor, part.bias, part.call, window, segment, end, given, step)
+    return Site(number, tensor, part.bias, part.call, window, segment, end, given, facts[end], step)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.fast.channels import Ints
+from fkeras.backends.tf.fast.channels import Ints, as_integers
 from fkeras.backends.tf.fast.golden import GoldenTensors
 from fkeras.backends.tf.fast.graph import Key
-from fkeras.backends.tf.fast.plan import plan_of
-from fkeras.backends.tf.fast.sites import Faults, Site
+from fkeras.backends.tf.fast.plan import Plan, plan_of
+from fkeras.backends.tf.fast.sites import Faults, Site, as_image
+from fkeras.backends.tf.fast.stage import changed_ends, stage_after
 from fkeras.backends.tf.fast.states import States, add_up, states_of
-from fkeras.backends.tf.fast.suffix import Suffix
+from fkeras.backends.tf.fast.suffix import Suffix, floats_per_sample
 from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
@@ -22,7 +24,7 @@ from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.scoring import joined
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 32 * 2**20
 """Bounds the golden activations that are held at once."""
 MOST_CHUNK = 4096
 
@@ -74,62 +76,101 @@ class FastRun:
         return self._reference.fault_sets(faults)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """The golden tensors of some samples; sums and inputs of the site and (sums, ends) of its stage in grid units."""
+
+    start: int
+    tensors: Mapping[Key, Any]
+    sums: Ints
+    inputs: Ints
+    stage: tuple[Ints, Ints] | None
+
+
 class SiteWorker:
     """Single flips of one kernel tensor."""
 
-    def __init__(self, model: Any, plan: Any, site: Site, reference: ReferenceRun) -> None:
+    def __init__(self, model: Any, plan: Plan, site: Site, reference: ReferenceRun) -> None:
         self.site = site
         self._reference = reference
-        shapes = _floats_per_sample(plan.graph, site)
-        self._suffix = Suffix(model, plan.graph, site.end, plan.kernels, shapes)
+        self._stage = stage_after(plan.graph, plan.sites, site)
+        end = site.end if self._stage is None else self._stage.end
+        floats = floats_per_sample(plan.graph, [site.call, *plan.graph.downstream(site.call.outputs)])
+        self._suffix = Suffix(model, plan.graph, end, plan.kernels)
         chunk = reference.n_samples if reference.card.needs_all_outputs else int(
-            np.clip(CHUNK_BYTES // (4 * shapes), 16, MOST_CHUNK))
-        self._chunk = min(chunk, reference.n_samples)
+            np.clip(CHUNK_BYTES // (4 * floats), 16, MOST_CHUNK))
+        self._chunk_size = min(chunk, reference.n_samples)
+        sites = [site] if self._stage is None else [site, self._stage.site]
         self._tensors = GoldenTensors(model, plan.graph, plan.kernels,
-                                      [site.call.inputs[0], site.end, *self._suffix.side], reference.inputs,
-                                      self._chunk)
-        self._held: dict[int, tuple[Mapping[Key, Any], Ints, Ints]] = {}
+                                      [*(one.call.inputs[0] for one in sites), *(one.end for one in sites),
+                                       *self._suffix.side], reference.inputs, self._chunk_size)
+        self._held: Chunk | None = None
 
-    def _golden(self, rows: slice) -> tuple[Mapping[Key, Any], Ints, Ints]:
-        """Golden tensors, weighted sums and inputs of a chunk; the last chunk is kept."""
-        if rows.start not in self._held:
+    def _chunk(self, rows: slice) -> Chunk:
+        """The golden tensors of a chunk; the last one asked for is kept."""
+        if self._held is None or self._held.start != rows.start:
             tensors = self._tensors(rows)
             padded = self.site.padded(np.asarray(tensors[self.site.call.inputs[0]])[:rows.stop - rows.start])
-            self._held = {rows.start: (tensors, self.site.sums(padded), self.site.inputs(padded))}
-        return self._held[rows.start]
+            self._held = Chunk(rows.start, tensors, self.site.sums(padded), self.site.inputs(padded),
+                               None if self._stage is None else self._stage.golden(tensors))
+        return self._held
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit of this tensor flipped alone."""
         faults = self.site.faults(self._reference.space, bits)
         totals = {name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
                   for name in self._reference.metrics}
-        for start in range(0, self._reference.n_samples, self._chunk):
-            rows = slice(start, min(start + self._chunk, self._reference.n_samples))
-            tensors, sums, inputs = self._golden(rows)
+        for start in range(0, self._reference.n_samples, self._chunk_size):
+            chunk = self._chunk(slice(start, min(start + self._chunk_size, self._reference.n_samples)))
             for channel in np.unique(faults.channel).tolist():
                 chosen = np.flatnonzero(faults.channel == channel)
                 one = Faults(*(getattr(faults, name)[chosen] for name in Faults.__slots__))
-                for states in states_of(self.site, channel, one, np.ascontiguousarray(sums[:, channel]), inputs):
-                    self._add(totals, states, chosen[states.faults], tensors, channel, start)
-        for name, metric in self._reference.card.scorers.items():
+                sums = np.ascontiguousarray(chunk.sums[..., channel])
+                for states in states_of(self.site, channel, one, sums, chunk.inputs):
+                    self._add(totals, states, chosen[states.faults], chunk, channel)
+        for name in self._reference.card.scorers:
             totals[name].values[:] /= self._reference.n_samples
         return totals
 
-    def _add(self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64], tensors: Mapping[Key, Any],
-             channel: int, start: int) -> None:
+    def _outputs(self, states: States, part: slice, channel: int, chunk: Chunk) -> tuple[NDArray[np.intp], Outputs]:
+        """Which of the states in `part` still differ at the suffix's tensor, and their outputs."""
+        samples, values = states.sample[part], states.values[part]
+        alive = np.arange(samples.size)
+        golden = np.asarray(chunk.tensors[self._suffix.end])
+        channel_golden = as_image(np.asarray(chunk.tensors[self.site.end]))[..., channel][samples]
+        if self._stage is None or chunk.stage is None:
+            ends = golden[samples]
+            ends[..., channel] = values.reshape(ends.shape[:-1])
+            return alive, self._suffix(samples, ends, chunk.tensors)
+        step = self.site.end_fact.step or 1
+        changes = as_integers(values.reshape(channel_golden.shape), step) - as_integers(channel_golden, step)
+        after, changed = self._stage.flow(changes, channel, samples, *chunk.stage)
+        if not changed.all():
+            alive, after = alive[changed], after[changed]
+        ends = np.empty((alive.size, *golden.shape[1:]), np.float32)
+        changed_ends(golden.reshape(len(golden), -1), samples[alive], after.reshape(alive.size, -1),
+                     np.float32(self._stage.step), ends.reshape(alive.size, -1))
+        return alive, self._suffix(samples[alive], ends, chunk.tensors)
+
+    def _add(self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64], chunk: Chunk,
+             channel: int) -> None:
         card = self._reference.card
+        samples = states.sample.astype(np.intp) + chunk.start
+        errors = {name: scorer.golden.values[samples] for name, scorer in card.scorers.items()}
+        undefined = {name: scorer.golden.undefined[samples] for name, scorer in card.scorers.items()}
         outputs: list[Outputs] = []
-        errors = {name: np.empty(states.sample.size) for name in card.scorers}
-        undefined = {name: np.empty(states.sample.size, np.bool_) for name in card.scorers}
-        for first in range(0, states.sample.size, self._suffix.rows):
+        kept: list[NDArray[np.intp]] = []
+        for first in range(0, samples.size, self._suffix.rows):
             part = slice(first, first + self._suffix.rows)
-            out = self._suffix(states.sample[part], states.values[part], channel, tensors)
+            alive, found = self._outputs(states, part, channel, chunk)
+            alive = alive + first
             for name, scorer in card.scorers.items():
-                scores = scorer.score(out, states.sample[part].astype(np.intp) + start)
-                errors[name][part], undefined[name][part] = scores.values, scores.undefined
+                scores = scorer.score(found, samples[alive])
+                errors[name][alive], undefined[name][alive] = scores.values, scores.undefined
             if card.needs_all_outputs:
-                outputs.append(out)
-        rows = slice(start + states.samples.start, start + states.samples.stop)
+                outputs.append(found)
+                kept.append(alive)
+        rows = slice(chunk.start + states.samples.start, chunk.start + states.samples.stop)
         for name, scorer in card.scorers.items():
             whole = totals[name]
             sums, lost, worse = whole.values[faults], whole.undefined[faults], whole.harmed[faults]
@@ -137,14 +178,16 @@ class SiteWorker:
                    1.0 if card.metrics[name].better == "lower" else -1.0, sums, lost, worse)
             whole.values[faults], whole.undefined[faults], whole.harmed[faults] = sums, lost, worse
         if card.needs_all_outputs:
-            self._add_dataset(totals, states, faults, outputs)
+            place = np.full(samples.size + 1, -1, np.int32)
+            place[np.concatenate([np.zeros(0, np.intp), *kept])] = np.arange(sum(one.size for one in kept))
+            self._add_dataset(totals, place[states.of], faults, outputs)
 
-    def _add_dataset(self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64],
+    def _add_dataset(self, totals: dict[str, Scores], of: Ints, faults: NDArray[np.int64],
                      outputs: list[Outputs]) -> None:
         found = joined(outputs) if outputs else None
-        for fault, of in zip(faults.tolist(), states.of, strict=True):
+        for fault, states in zip(faults.tolist(), of, strict=True):
             for name, (value, undefined, harmed) in self._reference.card.dataset_scores(
-                    _replaced(self._reference.golden_outputs, found, of)).items():
+                    _replaced(self._reference.golden_outputs, found, states)).items():
                 totals[name].values[fault], totals[name].undefined[fault] = value, undefined
                 totals[name].harmed[fault] = harmed
 
@@ -157,15 +200,3 @@ def _replaced(golden: Outputs, found: Outputs, of: Ints) -> Outputs:
     if changed.any():
         whole[changed] = found[of[changed]]
     return whole
-
-
-def _floats_per_sample(graph: Any, site: Site) -> int:
-    """Of the largest tensor that the site's work touches."""
-    keys = [site.call.node.keras_inputs[0], *(tensor for call in (site.call, *graph.downstream(site.call.outputs))
-                                              for tensor in _tensors(call))]
-    return max(int(np.prod([size or 1 for size in tensor.shape[1:]])) for tensor in keys)
-
-
-def _tensors(call: Any) -> list[Any]:
-    outputs = call.node.outputs
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from typing import Any
 
@@ -68,6 +69,7 @@ class Site:
     segment: tuple[Call, ...]
     end: Key
     input_fact: Fact
+    end_fact: Fact
     kernel_step: float
 
     @property
@@ -83,14 +85,18 @@ class Site:
         step = self.kernel_step
         scale = self.tensor.scale[place.element].astype(np.float64)
         delta = (self.tensor.codec.decode(flipped) - self.tensor.codec.decode(words)) * scale / step
-        shape = (1, 1, *self.tensor.shape)[-4:] if len(self.tensor.shape) < 4 else self.tensor.shape
-        if len(self.tensor.shape) == 3:
-            shape = (self.tensor.shape[0], 1, *self.tensor.shape[1:])
-        row, column, term, last = np.unravel_index(place.element, shape)
-        channel = term * shape[3] + last if self.depthwise else last
+        row, column, term, last = np.unravel_index(place.element, self.kernel.shape)
+        channel = term * self.kernel.shape[3] + last if self.depthwise else last
         rates = self.window.dilation
         return Faults(*(np.asarray(part, np.int32) for part in
                         (channel, term, row * rates[0], column * rates[1], np.rint(delta))))
+
+    @cached_property
+    def kernel(self) -> NDArray[np.float32]:
+        """The golden kernel as (height, width, input channels, outputs per input channel or output channels)."""
+        kernel = self.tensor.golden.reshape(self.tensor.shape)
+        return kernel.reshape({2: (1, 1, *kernel.shape), 3: (kernel.shape[0], 1, *kernel.shape[1:])}.get(
+            kernel.ndim, kernel.shape))
 
     def padded(self, x: Any) -> NDArray[np.float32]:
         """The layer's input as (n, height, width, channels), zeros added as the layer does."""
@@ -99,17 +105,14 @@ class Site:
         return np.pad(image, ((0, 0), rows, columns, (0, 0)))
 
     def sums(self, padded: NDArray[np.float32]) -> Ints:
-        """The golden weighted sums without bias, in grid units; (n, channels, height, width)."""
+        """The golden weighted sums without bias, in grid units; (n, height, width, channels)."""
         tf = tensorflow()
-        kernel = np.reshape(self.tensor.golden, self.tensor.shape)
-        kernel = kernel.reshape((1, 1, *kernel.shape) if kernel.ndim == 2 else
-                                (kernel.shape[0], 1, *kernel.shape[1:]) if kernel.ndim == 3 else kernel.shape)
         if self.depthwise:
-            sums = tf.nn.depthwise_conv2d(padded, kernel, (1, *self.window.stride, 1), "VALID",
+            sums = tf.nn.depthwise_conv2d(padded, self.kernel, (1, *self.window.stride, 1), "VALID",
                                           dilations=self.window.dilation)
         else:
-            sums = tf.nn.conv2d(padded, kernel, self.window.stride, "VALID", dilations=self.window.dilation)
-        return as_integers(np.moveaxis(sums.numpy(), 3, 1), self.sum_step)
+            sums = tf.nn.conv2d(padded, self.kernel, self.window.stride, "VALID", dilations=self.window.dilation)
+        return as_integers(sums, self.sum_step)
 
     @property
     def sum_step(self) -> float:
@@ -121,6 +124,12 @@ class Site:
         """The padded inputs in grid units; (n, channels, height, width)."""
         assert self.input_fact.step is not None
         return np.ascontiguousarray(as_integers(np.moveaxis(padded, 3, 1), self.input_fact.step))
+
+    @property
+    def rounds(self) -> bool:
+        """Whether a quantizer of bounded, monotone levels stands between the sums and the end tensor."""
+        activations = [self.call.layer.activation, *(call.layer.activation for call in self.segment)]
+        return self.end_fact.step is not None and any(hasattr(one, "get_config") for one in activations)
 
     def values_after(self, sums: NDArray[np.int64], channel: int) -> NDArray[np.float32]:
         """What the end tensor holds in `channel` for each weighted sum, by the network's own operations."""

@@ -5,9 +5,8 @@ Faults that leave a sample as it was need no evaluation; faults that move a samp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.fast import channels
 from fkeras.backends.tf.fast.channels import Ints
 from fkeras.backends.tf.fast.sites import Faults, Site
+from fkeras.backends.tf.fast.tables import ChannelTable, channel_table
 
 MOST_CELLS = 2**23
 """Entries of the largest scratch array."""
-MOST_SUMS = 2**22
-"""Weighted sums that a channel's table may cover."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,32 +37,15 @@ class States:
     values: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChannelTable:
-    """From weighted sums to the end tensor's values: level[sum - low] numbers a value of `values`."""
-
-    low: int
-    level: Ints
-    values: NDArray[np.float32]
-
-
-def channel_table(site: Site, channel: int, sums: Ints, inputs: Ints, deltas: Ints) -> ChannelTable:
-    """The table of one channel, wide enough for every fault."""
-    reach = int(np.abs(deltas).max(initial=0)) * int(np.abs(inputs).max(initial=0))
-    low, high = int(sums.min()) - reach, int(sums.max()) + reach
-    after = site.values_after(np.arange(low, high + 1, dtype=np.int64), channel)
-    values, level = np.unique(after.view(np.uint32), return_inverse=True)
-    return ChannelTable(low, level.astype(np.int32).reshape(-1), values.view(np.float32))
-
-
 def states_of(site: Site, channel: int, faults: Faults, sums: Ints, inputs: Ints) -> Iterator[States]:
     """All wrong states of one channel, in blocks that fit into memory.
 
     sums (n, height, width) of the channel; inputs (n, channels, padded height, padded width); `faults` all of this
     channel.
     """
-    table = channel_table(site, channel, sums, inputs, faults.delta)
-    golden = table.level[sums - table.low]
+    reach = int(np.abs(faults.delta).max(initial=0)) * int(np.abs(inputs).max(initial=0))
+    table = channel_table(site, channel, int(sums.min()) - reach, int(sums.max()) + reach)
+    golden = table.levels_of(sums)
     blocks = _points if sums.shape[1] * sums.shape[2] == 1 else _maps
     yield from blocks(site, faults, sums, inputs, table, golden)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.backends.tf.fast.channels import Ints
 from fkeras.backends.tf.fast.exactness import Fact, is_rounding, quantizer_fact
 from fkeras.backends.tf.fast.golden import Kernels, with_fixed_kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
@@ -20,50 +21,49 @@ MOST_ROW_BYTES = 32 * 2**20
 
 
 class Suffix:
-    """outputs(samples, channel values, channel): the model's outputs when one channel of `end` holds other values."""
+    """The model's outputs when the tensor `end` holds something else for some samples."""
 
-    def __init__(self, model: Any, graph: Graph, end: Key, kernels: Kernels, floats_per_sample: int) -> None:
+    def __init__(self, model: Any, graph: Graph, end: Key, kernels: Kernels) -> None:
         self.calls = graph.downstream([end])
         made = {end, *(key for call in self.calls for key in call.outputs)}
         read = [key for call in self.calls for key in call.inputs] + list(graph.outputs)
         self.side = tuple(dict.fromkeys(key for key in read if key not in made))
         self.end = end
-        self.rows = int(np.clip(MOST_ROW_BYTES // (4 * floats_per_sample), 16, 8192))
+        self.rows = int(np.clip(MOST_ROW_BYTES // (4 * floats_per_sample(graph, self.calls)), 16, 8192))
         self._graph = graph
-        self._function = self._compile(model, kernels)
+        self._compile(model, kernels)
 
-    def _compile(self, model: Any, kernels: Kernels) -> Callable[..., Any]:
+    def _compile(self, model: Any, kernels: Kernels) -> None:
         tf = tensorflow()
         products = as_matrix_products(self._graph, self.calls)
 
-        def outputs(samples: Any, values: Any, channel: Any, golden: Any, side: Any) -> list[Any]:
-            base = tf.gather(golden, samples)
-            values = tf.reshape(values, [*base.shape[:-1], 1])
-            tensors = {key: tf.gather(one, samples) for key, one in zip(self.side, side, strict=True)}
-            tensors[self.end] = tf.where(tf.range(base.shape[-1]) == channel, values, base)
+        def outputs(ends: Any, side: Any) -> list[Any]:
+            tensors = {self.end: ends, **dict(zip(self.side, side, strict=True))}
             with with_fixed_kernels(model, kernels, self.calls):
                 self._graph.run(self.calls, tensors, products)
             return [tensors[key] for key in self._graph.outputs]
 
-        compiled: Callable[..., Any] = tf.function(outputs, autograph=False, jit_compile=self._may_fuse())
-        return compiled
+        self._function = tf.function(outputs, autograph=False, jit_compile=self._may_fuse())
 
     def _may_fuse(self) -> bool:
         """Whether a compiler may rewrite the operations: where all rounding is simple arithmetic on exact values."""
         return all(quantizer_fact(getattr(call.layer, "quantizer", None) or call.layer.activation,
                                   Fact(1.0, 1.0, True)) is not None for call in self.calls if is_rounding(call))
 
-    def __call__(self, samples: NDArray[np.int32], values: NDArray[np.float32], channel: int,
-                 golden: Mapping[Key, Any]) -> Outputs:
-        """Outputs of at most `rows` states: samples (k,) of this chunk, values (k, positions) of the channel."""
-        k = samples.size
-        padded = np.zeros(self.rows, np.int32)
-        padded[:k] = samples
-        spread = np.zeros((self.rows, values.shape[1]), np.float32)
-        spread[:k] = values
-        outputs = [np.asarray(one)[:k] for one in self._function(
-            padded, spread, np.int32(channel), golden[self.end], [golden[key] for key in self.side])]
+    def __call__(self, samples: Ints, ends: NDArray[np.float32], golden: Mapping[Key, Any]) -> Outputs:
+        """Outputs for k states, at most `rows`: ends (k, ...) the end tensor, samples (k,) whose side inputs to use."""
+        missing = self.rows - samples.size
+        side = [np.asarray(golden[key])[np.pad(samples, (0, missing))] for key in self.side]
+        padded = np.pad(ends, ((0, missing), *((0, 0),) * (ends.ndim - 1))) if missing else ends
+        outputs = [np.asarray(one)[:samples.size] for one in self._function(padded, side)]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def floats_per_sample(graph: Graph, calls: Sequence[Call]) -> int:
+    """The size of the largest tensor that some calls read or write."""
+    nest = tensorflow().nest
+    shapes = [tensor.shape[1:] for call in calls for tensor in (*call.node.keras_inputs, *nest.flatten(call.node.outputs))]
+    return max((int(np.prod([size or 1 for size in shape])) for shape in shapes), default=1)
 
 
 def downstream_is_reproducible(graph: Graph, start: Call, facts: Mapping[Key, Fact]) -> bool:

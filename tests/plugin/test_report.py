@@ -1,0 +1,110 @@
+"""The terminal report, from one process and from workers."""
+
+from __future__ import annotations
+
+import pytest
+
+TWO = """
+    @fault_budget(bits=3, protected=ranking("msb")[:8], max_mse=1e6)
+    def test_kept():
+        pass
+
+    @fault_budget(bits=3, max_mse=1e-9)
+    def test_missed():
+        pass
+"""
+TITLE = "fkeras resilience"
+
+
+def section(result: pytest.RunResult) -> list[str]:
+    lines = result.stdout.str().splitlines()
+    starts = [i for i, line in enumerate(lines) if TITLE in line]
+    assert len(starts) == 1
+    body = lines[starts[0] + 1 :]
+    return body[: next((i for i, line in enumerate(body) if line.startswith("===")), len(body))]
+
+
+@pytest.mark.parametrize("flags", [[], ["-n2"]])
+def test_the_report_says_what_was_assumed(project, write_test, monkeypatch, flags):
+    monkeypatch.setenv("COLUMNS", "160")
+    write_test(TWO)
+    text = section(project.runpytest_inprocess(*flags))
+    assert text[0].startswith("model linear  content ")
+    assert text[0].endswith("32 bits  64 samples  engine numpy")
+    assert text[1].split() == ["test", "flips", "protected", "metric", "mean", "limit", "over", "limit", "verdict"]
+    rows = {line.split()[0]: line for line in text[2:4]}
+    assert rows["test_kept"].split()[1:4] == ["3", "ranking('msb')[:8]", "mse"]
+    assert rows["test_kept"].endswith("0 of 69 [0.0%, 4.9%]    PASS")
+    assert "<=1e-09  2 of 2 [12.4%, 100.0%]" in rows["test_missed"]
+    assert rows["test_missed"].endswith("FAIL")
+    notes = "\n".join(text[4:])
+    assert "not covered: second/bias (2 values: no bias)" in notes
+    assert "faults: 3 distinct bits, uniform over 32  protection: none  seed 0" in notes
+    assert "protection: ranking('msb')[:8]: 8 bits (25.0%) assumed immune" in notes
+    assert "golden mse 0 +- 0 (data)" in notes
+    assert "one-sided bounds, each at 0.95 confidence, given this data set" in notes
+    assert "most damaging: " in notes
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_narrow_terminals(project, write_test, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    write_test(TWO)
+    text = section(project.runpytest_inprocess())
+    assert max(map(len, text)) <= columns
+    joined = " ".join(" ".join(text).split())
+    assert "0 of 69 [0.0%, 4.9%]" in joined
+    assert "PASS" in joined
+
+
+def test_a_passing_test_takes_ten_lines_at_most(project, write_test, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    write_test("""
+        @fault_budget(bits=3, protected=ranking("msb")[:8], max_mse=1e6)
+        def test_a_budget_with_a_rather_long_name():
+            pass
+    """)
+    assert len(section(project.runpytest_inprocess())) <= 10
+
+
+def test_no_budget_no_report(project, write_test):
+    write_test("def test_plain(): pass")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(passed=1)
+    assert TITLE not in result.stdout.str()
+
+
+def test_junit_gets_no_properties(project, write_test):
+    write_test(TWO)
+    project.runpytest_inprocess("--junitxml=out.xml", "-o", "junit_family=xunit2")
+    junit = (project.path / "out.xml").read_text()
+    assert "properties" not in junit
+    assert "fkeras_record" not in junit
+    assert 'message="BudgetExceeded: FAIL: 2 of 2 trials over the limit' in junit
+
+
+def test_a_killed_worker_fails_the_run_and_the_rest_is_reported(project, write_test):
+    write_test("""
+        import os
+
+        def die(y, outputs):
+            if len(outputs) and (outputs != y).any():
+                os._exit(9)
+            return abs(outputs - y).sum(axis=1)
+
+        @pytest.fixture(scope="module")
+        def fkeras_metrics():
+            return {"deadly": fkeras.metrics.sample_metric(die, "deadly", "lower"), "mse": "mean_squared_error"}
+
+        @fault_budget(bits=3, max_mse=1e6)
+        def test_first():
+            pass
+
+        @fault_budget(bits=3, max_deadly=1)
+        def test_kills():
+            pass
+    """)
+    result = project.runpytest_inprocess("-n1")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert any("test_first" in line for line in section(result))
