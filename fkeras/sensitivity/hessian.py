@@ -12,6 +12,8 @@ from fkeras.sensitivity.spectrum import Spectrum, top_eigenpairs
 
 N_EIGENPAIRS = 8
 """As many as the authors' scripts use."""
+TOLERANCE = 1e-3
+"""Of the eigenvalues; a ranking needs no more."""
 
 
 def hessian_scores(evidence: Evidence, n_eigenpairs: int = N_EIGENPAIRS) -> NDArray[np.float64]:
@@ -35,4 +37,5 @@ def eq3(spectrum: Spectrum, theta: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _spectrum_and_theta(evidence: Evidence, n_eigenpairs: int) -> tuple[Spectrum, NDArray[np.float64]]:
     theta = concatenate_values(evidence.space.tensors).astype(np.float64)
-    return top_eigenpairs(evidence.derivatives(), min(n_eigenpairs, theta.size), seed=evidence.seed), theta
+    return top_eigenpairs(evidence.derivatives(), min(n_eigenpairs, theta.size), tolerance=TOLERANCE,
+                          seed=evidence.seed), theta

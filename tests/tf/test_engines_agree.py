@@ -11,6 +11,9 @@ import fkeras
 from fkeras.api import start_run
 from fkeras.backends.tf.setup import qkeras, tensorflow
 
+EXACT_KERNELS = ["quantized_bits(5,1,alpha=1)", "quantized_bits(4,0,1,alpha=1)", "quantized_bits(6,2,alpha='auto_po2')",
+                 "ternary(alpha=1)", "binary(alpha=1)"]
+EXACT_ACTIVATIONS = ["quantized_relu(4,1)", "quantized_bits(6,2,alpha=1)", "quantized_relu(3,2)"]
 KERNELS = [
     "quantized_bits(5,1,alpha=1)",
     "quantized_bits(4,0,1,alpha=1)",
@@ -34,32 +37,35 @@ def random_network(seed: int):
     def one_of(choices):
         return choices[generator.integers(len(choices))]
 
+    exact = generator.random() < 0.7  # most networks are the kind that the shortcuts are for
+    kernels, activations = (EXACT_KERNELS, EXACT_ACTIVATIONS) if exact else (KERNELS, ACTIVATIONS)
+
     def maybe() -> bool:
         return bool(generator.integers(2))
 
     def activate(x):
-        kind = one_of(ACTIVATIONS)
+        kind = one_of(activations)
         return (keras.layers.Activation("relu") if kind == "relu" else q.QActivation(kind))(x)
 
     def conv(x, filters):
         options = {"bias_quantizer": one_of(BIASES), "padding": one_of(["same", "valid"]), "strides": one_of([1, 2])}
         if maybe():
-            return q.QConv2D(filters, int(generator.integers(1, 4)), kernel_quantizer=one_of(KERNELS), **options)(x)
-        return q.QDepthwiseConv2D(2, depthwise_quantizer=one_of(KERNELS), **options)(x)
+            return q.QConv2D(filters, int(generator.integers(1, 4)), kernel_quantizer=one_of(kernels), **options)(x)
+        return q.QDepthwiseConv2D(2, depthwise_quantizer=one_of(kernels), **options)(x)
 
     x = inputs = keras.Input((6, 6, 2))
     if maybe():
         x = q.QActivation("quantized_bits(5,1,alpha=1)")(x)
     x = activate(conv(x, 3))
     if maybe():
-        same = q.QConv2D(int(x.shape[-1]), 1, kernel_quantizer=one_of(KERNELS), bias_quantizer=one_of(BIASES))(x)
+        same = q.QConv2D(int(x.shape[-1]), 1, kernel_quantizer=one_of(kernels), bias_quantizer=one_of(BIASES))(x)
         x = keras.layers.Add()([activate(same), x])
     elif maybe():
         x = activate(conv(x, 4))
-    if maybe():
+    if generator.random() < 0.3:
         x = keras.layers.MaxPooling2D(2, padding="same")(x)
     x = keras.layers.Flatten()(x)
-    x = q.QDense(4, kernel_quantizer=one_of(KERNELS), bias_quantizer=one_of(BIASES), name="dense")(x)
+    x = q.QDense(4, kernel_quantizer=one_of(kernels), bias_quantizer=one_of(BIASES), name="dense")(x)
     tail = one_of(["softmax", "transposed", "none"])
     if tail == "softmax":
         outputs = keras.layers.Activation("softmax")(x)
@@ -78,6 +84,7 @@ def random_network(seed: int):
     return model, np.round(x * 16) / 16 if maybe() else x, generator
 
 
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_fast_and_reference_agree_on_random_graphs(seed: int) -> None:
@@ -140,6 +147,17 @@ def test_every_tensor_of_a_plain_network_is_served_by_shortcuts(images) -> None:
     model = small_network(tail=True)
     run = start_run(model, (images, np.zeros(40, int)), {"accuracy": fkeras.metrics.accuracy()}, engine="fast")
     assert sorted(run._workers) == [0, 1]
+
+
+def test_changes_flow_through_the_exact_layer_behind(images) -> None:
+    model = small_network(tail=False)
+    data = images, np.random.default_rng(2).normal(0, 1, (40, 3))
+    runs = {engine: start_run(model, data, {"mse": fkeras.metrics.mean_squared_error()}, engine=engine)
+            for engine in ("fast", "reference")}
+    assert runs["fast"]._workers[0]._stage is not None, "the convolution is followed by an exact dense layer"
+    bits = np.arange(len(runs["fast"].space))
+    np.testing.assert_allclose(runs["fast"].flips(bits)["mse"].values, runs["reference"].flips(bits)["mse"].values,
+                               rtol=1e-12)
 
 
 def test_data_set_metrics_agree(images) -> None:

@@ -51,7 +51,7 @@ def test_every_method_ranks_a_classifier(classifier, name):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"adaptive_tenth"}))
 def test_every_method_is_reproducible(classifier, name):
     model, x, y = classifier
     first, second = (fkeras.rank(model, (x[:100], y[:100]), method=name, seed=3) for _ in range(2))
@@ -106,7 +106,7 @@ class TestLoss:
         loss = resolve_loss(None, None, model, y, outputs)
         expected = -np.log(outputs[np.arange(400), y])
         assert loss.name == "cross_entropy"
-        assert loss.per_sample(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert loss(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
     def test_without_a_softmax_outputs_are_logits(self, classifier):
         _, x, y = classifier
@@ -115,7 +115,7 @@ class TestLoss:
         loss = resolve_loss(None, None, model, y, outputs)
         shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         expected = -np.log((shifted / shifted.sum(axis=1, keepdims=True))[np.arange(400), y])
-        assert loss.per_sample(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert loss(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
     def test_one_hot_targets_are_classes(self, classifier):
         model, x, y = classifier
@@ -127,7 +127,7 @@ class TestLoss:
         outputs = model.predict(x, verbose=0)
         loss = resolve_loss(None, None, model, outputs + 0.5, outputs)
         assert loss.name == "squared_error"
-        assert loss.per_sample(loss.targets, outputs).numpy() == pytest.approx(np.full(400, 0.25), rel=1e-5)
+        assert loss(loss.targets, outputs).numpy() == pytest.approx(np.full(400, 0.25), rel=1e-5)
 
     def test_emd_has_the_squared_difference_of_normalized_cells(self):
         model = dense_model(4, "sigmoid")
@@ -135,7 +135,7 @@ class TestLoss:
         outputs = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
         loss = resolve_loss(None, metric, model, np.array([[0, 1, 0, 3]]), outputs)
         # cells in the order of the coordinates: 0.3, 0.1, 0.2, 0.4 against 0, 1/4, 0, 3/4
-        assert loss.per_sample(loss.targets, outputs).numpy() == pytest.approx([0.09 + 0.0225 + 0.04 + 0.1225])
+        assert loss(loss.targets, outputs).numpy() == pytest.approx([0.09 + 0.0225 + 0.04 + 0.1225])
 
     def test_keras_names_objects_and_functions_agree(self, classifier):
         from fkeras.backends.tf.setup import tensorflow
@@ -149,7 +149,7 @@ class TestLoss:
             return tf.reduce_mean(tf.square(y_true - y_pred))
 
         values = [
-            np.mean(loss.per_sample(loss.targets, outputs))
+            np.mean(loss(loss.targets, outputs))
             for loss in (
                 resolve_loss(given, None, model, targets, outputs)
                 for given in ("mse", tf.keras.losses.MeanSquaredError(), tf.keras.losses.mean_squared_error, mean)

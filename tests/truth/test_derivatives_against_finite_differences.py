@@ -13,6 +13,10 @@ from fkeras.memory.space import concatenate_values
 from fkeras.sensitivity.hessian import eq3
 from fkeras.sensitivity.spectrum import layer_traces, top_eigenpairs
 
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:'\w+' deprecated - use:DeprecationWarning",
+    "ignore:The initializer HeNormal is unseeded:UserWarning",
+)
 N_IN, N_HIDDEN, N_OUT, N_SAMPLES = 4, 3, 3, 600
 
 
@@ -118,6 +122,17 @@ def test_layer_traces(derivatives, known):
 def test_squared_jacobian_diagonal(derivatives, known):
     draws = np.mean([derivatives.squared_jacobian_diagonal(RandomStream("test", i)) for i in range(20)], axis=0)
     assert draws == pytest.approx(known[3], rel=0.15)
+
+
+def test_gauss_newton_diagonal_of_a_cross_entropy(small, derivatives, known):
+    model, x, _ = small
+    theta = known[0]
+    shares = outputs_of(model, theta, x)
+    jacobian = differences(lambda values: np.log(outputs_of(model, values, x)), theta)
+    curvature = shares[:, :, None] * (np.eye(N_OUT) - shares[:, None, :])
+    exact = np.einsum("now,nop,npw->w", jacobian, curvature, jacobian) / N_SAMPLES
+    draws = np.mean([derivatives.gauss_newton_diagonal(RandomStream("test", i)) for i in range(20)], axis=0)
+    assert draws == pytest.approx(exact, rel=0.2)
 
 
 def test_gauss_newton_diagonal_of_a_squared_error_is_the_squared_jacobian(small, known):

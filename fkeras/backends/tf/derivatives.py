@@ -57,14 +57,19 @@ class TensorFlowDerivatives:
                                                        for part, shape in zip(parts, self._shapes, strict=True)])
 
     def gauss_newton_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
-        """The diagonal of the mean over samples of J^T C J, (n_words,); C: the loss's second derivatives in the outputs.
+        """The diagonal of the mean over samples of J^T C J, (n_words,); C: the loss's second derivatives in the
+        outputs, taken as logits for a cross-entropy and as shares of mass for an EMD's surrogate.
 
-        With random signs r on the outputs, (J^T r) x (J^T C r) has this diagonal as its mean. Unbiased; error as for
-        `squared_jacobian_diagonal`.
+        With random signs r on the outputs, (J^T r) x (J^T C r) has this diagonal as its mean. Unbiased; error as
+        for `squared_jacobian_diagonal`.
         """
-        return self._probed(stream, lambda inputs, targets, signs: _flat(
-            (parts := self._signed_products(inputs, targets, self._theta, signs))[0]) * _flat(parts[1]),
-            self._required_loss().targets)
+        loss = self._required_loss()
+
+        def one_probe(inputs: Any, targets: Any, signs: Any) -> NDArray[np.float64]:
+            along, curved = self._signed_products(inputs, targets, self._theta, signs)
+            return _flat(along) * _flat(curved)
+
+        return self._probed(stream, one_probe, loss.targets, lambda outputs: _linked(loss, outputs))
 
     def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
         """The diagonal of the mean over samples of J^T J, (n_words,); J: all outputs' derivatives in theta.
@@ -72,13 +77,16 @@ class TensorFlowDerivatives:
         Random signs r on the outputs of a few samples at a time: the square of the derivative of r . outputs has the
         sum over these samples as its mean. Unbiased; relative standard deviation about sqrt(2 x 8 / n_samples).
         """
-        return self._probed(stream, lambda inputs, targets, signs: np.square(
-            _flat(self._signed_gradient(inputs, self._theta, signs))), self._inputs[0])
+        def one_probe(inputs: Any, targets: Any, signs: Any) -> NDArray[np.float64]:
+            return np.square(_flat(self._signed_gradient(inputs, self._theta, signs)))
 
-    def _probed(self, stream: RandomStream, one_probe: Callable[..., NDArray[np.float64]],
-                targets: Targets) -> NDArray[np.float64]:
+        return self._probed(stream, one_probe, self._inputs[0], lambda outputs: outputs)
+
+    def _probed(self, stream: RandomStream, one_probe: Callable[..., NDArray[np.float64]], targets: Targets,
+                link: Callable[[Any], Any]) -> NDArray[np.float64]:
         """The mean over samples of what one probe of a few samples gives."""
-        shapes = [output.shape[1:] for output in self._forward([array[:1] for array in self._inputs], self._theta)]
+        one_sample = link(self._forward([array[:1] for array in self._inputs], self._theta))
+        shapes = [output.shape[1:] for output in one_sample]
         total = np.zeros(self._n_words)
         for start in range(0, self.n_samples, PROBE_SAMPLES):
             rows = slice(start, start + PROBE_SAMPLES)
@@ -103,12 +111,8 @@ class TensorFlowDerivatives:
         return self._loss
 
     def _total_loss(self, inputs: Any, targets: Any, values: Any) -> Any:
-        return self._loss_of(targets, self._forward(inputs, values))
-
-    def _loss_of(self, targets: Any, outputs: Any) -> Any:
-        """The sum over a batch."""
-        given = outputs[0] if len(outputs) == 1 else outputs
-        return tensorflow().reduce_sum(self._required_loss().per_sample(targets, given))
+        outputs = self._forward(inputs, values)
+        return tensorflow().reduce_sum(self._required_loss()(targets, outputs[0] if len(outputs) == 1 else outputs))
 
     @cached_property
     def _loss_gradient(self) -> Any:
@@ -156,24 +160,30 @@ class TensorFlowDerivatives:
 
     @cached_property
     def _signed_products(self) -> Any:
-        tf = tensorflow()
+        tf, loss = tensorflow(), self._required_loss()
 
         def products(inputs: Any, targets: Any, values: Any, signs: Any) -> Any:
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(values)
-                outputs = self._forward(inputs, values)
+                outputs = _linked(loss, self._forward(inputs, values))
             with tf.GradientTape() as outer:
                 outer.watch(outputs)
                 with tf.GradientTape() as inner:
                     inner.watch(outputs)
-                    loss = self._loss_of(targets, outputs)
-                slope = inner.gradient(loss, outputs, unconnected_gradients="zero")
+                    given = outputs[0] if len(outputs) == 1 else outputs
+                    total = tf.reduce_sum(loss.per_sample(targets, given))
+                slope = inner.gradient(total, outputs, unconnected_gradients="zero")
                 along = tf.add_n([tf.reduce_sum(part * sign) for part, sign in zip(slope, signs, strict=True)])
             curved = outer.gradient(along, outputs, unconnected_gradients="zero")
             return (tape.gradient(outputs, values, output_gradients=signs, unconnected_gradients="zero"),
                     tape.gradient(outputs, values, output_gradients=curved, unconnected_gradients="zero"))
 
         return tf.function(products, autograph=False, reduce_retracing=True)
+
+
+def _linked(loss: Loss, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    linked = loss.link(outputs[0] if len(outputs) == 1 else outputs)
+    return linked if isinstance(linked, tuple) else (linked,)
 
 
 def _signs(stream: RandomStream, shape: Sequence[int]) -> NDArray[np.float32]:

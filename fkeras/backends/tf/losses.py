@@ -23,12 +23,18 @@ class Loss:
     """A loss ready to be differentiated.
 
     name: for reports; targets: one array (n, ...) or a tuple of them, what `per_sample` reads;
-    per_sample: (targets, outputs) as tensors of one batch -> (batch,) float tensor.
+    per_sample: (targets, linked outputs) as tensors of one batch -> (batch,) float tensor;
+    link: outputs -> linked outputs, in which the loss is convex and its curvature mild: logits, shares of mass.
     """
 
     name: str
     targets: Targets
     per_sample: Callable[[Any, Any], Any]
+    link: Callable[[Any], Any] = staticmethod(lambda outputs: outputs)
+
+    def __call__(self, targets: Any, outputs: Any) -> Any:
+        """The loss of each sample of a batch."""
+        return self.per_sample(targets, self.link(outputs))
 
 
 def resolve_loss(loss: Any, metric: Metric | None, model: Any, y: Any, outputs: Outputs) -> Loss:
@@ -105,27 +111,36 @@ def _emd_cells(metric: Any, y: Any, outputs: NDArray[Any]) -> Loss:
 def _of_cells(name: str, cells: NDArray[np.intp], targets: NDArray[np.float64], term: Callable[[Any, Any], Any]) -> Loss:
     """The sum over cells of `term` of the output's share of mass and the cell's target."""
 
-    def per_sample(batch: Any, given: Any) -> Any:
+    def shares(given: Any) -> Any:
         tf = tensorflow()
         mass = tf.gather(_flat(given), cells, axis=1)
-        share = tf.math.divide_no_nan(mass, tf.reduce_sum(mass, axis=1, keepdims=True))
-        return tf.reduce_sum(term(share, batch), axis=1)
+        return tf.math.divide_no_nan(mass, tf.reduce_sum(mass, axis=1, keepdims=True))
 
-    return Loss(name, targets.astype(np.float32), per_sample)
+    return Loss(name, targets.astype(np.float32),
+                lambda batch, share: tensorflow().reduce_sum(term(share, batch), axis=1), shares)
 
 
 def _cross_entropy(model: Any, labels: NDArray[Any], outputs: NDArray[Any]) -> Loss:
     binary = outputs.ndim == 1 or outputs.shape[1] == 1
-    from_logits = not ends_in(model, "sigmoid" if binary else "softmax")
+    are_probabilities = ends_in(model, "sigmoid" if binary else "softmax")
 
-    def per_sample(targets: Any, given: Any) -> Any:
+    def logits(given: Any) -> Any:
+        tf = tensorflow()
+        scores = tf.reshape(given, [-1, 1]) if binary else given
+        if not are_probabilities:
+            return scores
+        floor = tf.keras.backend.epsilon()
+        odds = tf.math.log(tf.maximum(scores, floor))
+        return odds - tf.math.log(tf.maximum(1.0 - scores, floor)) if binary else odds
+
+    def per_sample(targets: Any, scores: Any) -> Any:
         tf = tensorflow()
         if binary:
-            target = tf.cast(tf.reshape(targets, [-1, 1]), given.dtype)
-            return tf.keras.losses.binary_crossentropy(target, tf.reshape(given, [-1, 1]), from_logits=from_logits)
-        return tf.keras.losses.sparse_categorical_crossentropy(targets, given, from_logits=from_logits)
+            target = tf.cast(tf.reshape(targets, [-1, 1]), scores.dtype)
+            return tf.nn.sigmoid_cross_entropy_with_logits(target, scores)[:, 0]
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, scores)
 
-    return Loss("cross_entropy", labels.astype(np.int32), per_sample)
+    return Loss("cross_entropy", labels.astype(np.int32), per_sample, logits)
 
 
 def ends_in(model: Any, activation: str) -> bool:

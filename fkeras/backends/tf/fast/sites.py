@@ -128,7 +128,8 @@ class Site:
     @property
     def rounds(self) -> bool:
         """Whether a quantizer of bounded, monotone levels stands between the sums and the end tensor."""
-        activations = [self.call.layer.activation, *(call.layer.activation for call in self.segment)]
+        activations = [self.call.layer.activation,
+                       *(getattr(call.layer, "quantizer", None) for call in self.segment)]
         return self.end_fact.step is not None and any(hasattr(one, "get_config") for one in activations)
 
     def values_after(self, sums: NDArray[np.int64], channel: int) -> NDArray[np.float32]:
