@@ -37,8 +37,9 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.05)
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--max-trials", type=int, default=1000)
-    parser.add_argument("--shares", type=float, nargs="+",
-                        default=[0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.2, 0.5, 1])
+    parser.add_argument(
+        "--shares", type=float, nargs="+", default=[0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.2, 0.5, 1]
+    )
     arguments = parser.parse_args()
     n, k = np.tril_indices(arguments.max_trials + 1)
     enough = -math.log1p(-arguments.confidence)

@@ -19,8 +19,15 @@ if "tensorflow" not in sys.modules:
 _HOMES = {
     "fkeras.api": ("bit_space", "campaign", "injected", "load_model", "oracle", "rank"),
     "fkeras.campaigns": ("BudgetExceeded", "CampaignResult", "Oracle", "Verdict"),
-    "fkeras.errors": ("EnvironmentSetupError", "FkerasError", "InputError", "LayoutError", "MissingExtraError",
-                      "ModelError", "UnsupportedError"),
+    "fkeras.errors": (
+        "EnvironmentSetupError",
+        "FkerasError",
+        "InputError",
+        "LayoutError",
+        "MissingExtraError",
+        "ModelError",
+        "UnsupportedError",
+    ),
     "fkeras.faults": ("AssumedImmune", "BitErrorRate", "Exposure", "FaultSet", "FlipCount", "TMR"),
     "fkeras.memory": ("BitAddress", "BitSet", "BitSpace"),
     "fkeras.sensitivity": ("Ranking", "RankingQuality", "ranking_quality"),
@@ -29,14 +36,58 @@ _HOMES = {
 _MODULES = ("errors", "faults", "layers", "memory", "metrics", "statistics", "strategies")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "layers", "metrics", "strategies", "__version__"])
+__all__ = [
+    "TMR",
+    "AssumedImmune",
+    "BitAddress",
+    "BitErrorRate",
+    "BitSet",
+    "BitSpace",
+    "BudgetExceeded",
+    "CampaignResult",
+    "EnvironmentSetupError",
+    "Estimate",
+    "Exposure",
+    "FaultSet",
+    "FkerasError",
+    "FlipCount",
+    "InputError",
+    "LayoutError",
+    "MissingExtraError",
+    "ModelError",
+    "Oracle",
+    "Ranking",
+    "RankingQuality",
+    "UnsupportedError",
+    "Verdict",
+    "__version__",
+    "bit_space",
+    "campaign",
+    "errors",
+    "injected",
+    "layers",
+    "leveugle",
+    "load_model",
+    "metrics",
+    "oracle",
+    "rank",
+    "ranking_quality",
+    "strategies",
+]
 
 if TYPE_CHECKING:
-    from fkeras import layers, metrics, strategies
+    from fkeras import errors, layers, metrics, strategies
     from fkeras.api import bit_space, campaign, injected, load_model, oracle, rank
     from fkeras.campaigns import BudgetExceeded, CampaignResult, Oracle, Verdict
-    from fkeras.errors import (EnvironmentSetupError, FkerasError, InputError, LayoutError, MissingExtraError,
-                               ModelError, UnsupportedError)
+    from fkeras.errors import (
+        EnvironmentSetupError,
+        FkerasError,
+        InputError,
+        LayoutError,
+        MissingExtraError,
+        ModelError,
+        UnsupportedError,
+    )
     from fkeras.faults import TMR, AssumedImmune, BitErrorRate, Exposure, FaultSet, FlipCount
     from fkeras.memory import BitAddress, BitSet, BitSpace
     from fkeras.sensitivity import Ranking, RankingQuality, ranking_quality

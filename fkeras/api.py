@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fkeras.campaigns import (
     CampaignResult,
@@ -17,6 +17,7 @@ from fkeras.campaigns import (
     Requirement,
     Setting,
     UntilDecided,
+    combined,
     measure_oracle,
     named_metrics,
     parse_limit,
@@ -30,15 +31,19 @@ from fkeras.faults import FaultModel, FaultSet, fault_model, protection
 from fkeras.faults.protection import Protectable
 from fkeras.memory import BitSpace
 from fkeras.metrics import resolve
-from fkeras.metrics.metric import Metric
+from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.sensitivity import Ranking
 
 MetricLike = Metric | str
 ENGINES = ("auto", "fast", "reference")
 
 
-def load_model(path: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None,
-               custom_objects: Mapping[str, Any] | None = None, trusted: bool = False) -> Any:
+def load_model(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+) -> Any:
     """The (uncompiled) tf-keras model in a file, QKeras' own classes known, pruning wrappers stripped.
 
     path: `.h5`, `.keras`, or an architecture JSON together with `weights`; custom_objects: own classes by name;
@@ -46,6 +51,7 @@ def load_model(path: str | os.PathLike[str], weights: str | os.PathLike[str] | N
     no model or cannot be loaded.
     """
     from fkeras.backends.tf.loading import load_model as load
+
     return load(path, weights, custom_objects, trusted)
 
 
@@ -56,6 +62,7 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     known; `.uncovered` lists the weights that the space leaves out.
     """
     from fkeras.backends.tf.reading import bit_space as read
+
     return read(model, layers, biases)
 
 
@@ -65,14 +72,21 @@ def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> Abs
     space: what the flat indices refer to, `bit_space(model)` unless given.
     """
     from fkeras.backends.tf.injection import injected as inject
+
     return inject(model, faults, space)
 
 
-def start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace | None = None,
-              engine: str = "auto") -> Run:
+def start_run(
+    model: Any,
+    data: tuple[Any, Any],
+    metrics: Mapping[str, Metric],
+    space: BitSpace | None = None,
+    engine: str = "auto",
+) -> Run:
     """An engine bound to a model, its space, the data and the metrics; the golden outputs are computed here."""
     from fkeras.backends.tf.reading import bit_space as read
     from fkeras.backends.tf.reference import ReferenceRun
+
     if engine not in ENGINES:
         raise InputError(f"engine={engine!r}; allowed are {', '.join(ENGINES)}")
     x, y = _pair(data)
@@ -80,26 +94,69 @@ def start_run(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], 
     if engine == "reference":
         return ReferenceRun(model, used, x, y, metrics)
     from fkeras.backends.tf.fast.run import FastRun
+
     return FastRun(model, used, x, y, metrics)
 
 
-def oracle(model: Any, data: tuple[Any, Any], *, metric: MetricLike, bits: ArrayLike | None = None,
-           space: BitSpace | None = None, engine: str = "auto", progress: Progress = terminal_bar) -> Oracle:
+def oracle(
+    model: Any,
+    data: tuple[Any, Any],
+    *,
+    metric: MetricLike,
+    bits: ArrayLike | None = None,
+    space: BitSpace | None = None,
+    engine: str = "auto",
+    sample_groups: int = 1,
+    progress: Progress = terminal_bar,
+) -> Oracle:
     """Flip every bit (or each of `bits`, flat indices) alone and measure the metric.
 
+    sample_groups: keep the deltas of that many interleaved groups of the samples as well; `ranking_quality` then says
+    how sure it is. For metrics per sample.
     Cost: one evaluation of the data set per bit, less with the fast engine, which gives the same numbers.
     """
     one = resolve(metric)
-    run = start_run(model, data, {one.name: one}, space, engine)
-    chosen = np.arange(len(run.space)) if bits is None else run.space.check(bits)
-    return measure_oracle(run, one.name, chosen, progress)
+    used = bit_space(model) if space is None else space
+    chosen = np.arange(len(used)) if bits is None else used.check(bits)
+    if sample_groups == 1:
+        return measure_oracle(start_run(model, data, {one.name: one}, used, engine), one.name, chosen, progress)
+    x, y = _pair(data)
+    n_samples = len(y[0]) if isinstance(y, tuple) else len(y)
+    if isinstance(one, DatasetMetric) or not 1 <= sample_groups <= n_samples:
+        raise InputError(
+            f"sample_groups={sample_groups}; allowed are 1 to {n_samples}, the number of samples, and only "
+            "1 for a metric that is one number for the data set"
+        )
+    return combined(
+        [
+            measure_oracle(
+                start_run(model, (_rows(x, rows), _rows(y, rows)), {one.name: one}, used, engine),
+                one.name,
+                chosen,
+                progress,
+            )
+            for rows in (np.arange(group, n_samples, sample_groups) for group in range(sample_groups))
+        ]
+    )
 
 
-def campaign(model: Any, data: tuple[Any, Any], *, metric: MetricLike | Mapping[str, MetricLike],
-             faults: int | FaultModel, trials: int | None = None, protected: Protectable = None, seed: int = 0,
-             limits: Mapping[str, float] | None = None, max_failure_rate: float = 0.05, confidence: float = 0.95,
-             max_trials: int = MAX_TRIALS, space: BitSpace | None = None, engine: str = "auto",
-             progress: Progress = terminal_bar) -> CampaignResult:
+def campaign(
+    model: Any,
+    data: tuple[Any, Any],
+    *,
+    metric: MetricLike | Mapping[str, MetricLike],
+    faults: int | FaultModel,
+    trials: int | None = None,
+    protected: Protectable = None,
+    seed: int = 0,
+    limits: Mapping[str, float] | None = None,
+    max_failure_rate: float = 0.05,
+    confidence: float = 0.95,
+    max_trials: int = MAX_TRIALS,
+    space: BitSpace | None = None,
+    engine: str = "auto",
+    progress: Progress = terminal_bar,
+) -> CampaignResult:
     """Draw fault sets and measure what each does to the metric.
 
     faults: a number of distinct flips or a fault model; protected: bits that cannot fail, or a protection;
@@ -107,11 +164,15 @@ def campaign(model: Any, data: tuple[Any, Any], *, metric: MetricLike | Mapping[
     draws go on until the share of trials that break one is decided against `max_failure_rate` at `confidence`, up to
     `max_trials`. The faults depend on seed, layout and fault model only.
     """
-    metrics = ({name: resolve(one) for name, one in metric.items()} if isinstance(metric, Mapping)
-               else named_metrics(resolve(metric)))
+    metrics = (
+        {name: resolve(one) for name, one in metric.items()}
+        if isinstance(metric, Mapping)
+        else named_metrics(resolve(metric))
+    )
     run = start_run(model, data, metrics, space, engine)
-    setting = Setting(fault_model(faults), protection(protected, run.space), int(seed), run.engine, run.n_samples,
-                      run.space)
+    setting = Setting(
+        fault_model(faults), protection(protected, run.space), int(seed), run.engine, run.n_samples, run.space
+    )
     plan: FixedTrials | UntilDecided = FixedTrials(100 if trials is None else trials)
     if limits and trials is None:
         chosen = tuple(parse_limit(keyword, value, metrics) for keyword, value in limits.items())
@@ -122,8 +183,16 @@ def campaign(model: Any, data: tuple[Any, Any], *, metric: MetricLike | Mapping[
 RankingMethod = str | Callable[..., ArrayLike] | None
 
 
-def rank(model: Any, data: tuple[Any, Any] | None = None, *, method: RankingMethod = None,
-         metric: MetricLike | None = None, loss: Any = None, seed: int = 0, space: BitSpace | None = None) -> Ranking:
+def rank(
+    model: Any,
+    data: tuple[Any, Any] | None = None,
+    *,
+    method: RankingMethod = None,
+    metric: MetricLike | None = None,
+    loss: Any = None,
+    seed: int = 0,
+    space: BitSpace | None = None,
+) -> Ranking:
     """Rank the bits of a model, most sensitive first.
 
     method: a name (`fkeras.sensitivity.methods` lists them with what each needs and costs), or a callable
@@ -134,10 +203,26 @@ def rank(model: Any, data: tuple[Any, Any] | None = None, *, method: RankingMeth
     """
     from fkeras.backends.tf.evidence import ModelEvidence
     from fkeras.sensitivity.methods import make_ranking
+
     used = bit_space(model) if space is None else space
-    evidence = ModelEvidence(model, used, None if data is None else _pair(data),
-                             None if metric is None else resolve(metric), loss, seed, start_run)
+    evidence = ModelEvidence(
+        model,
+        used,
+        None if data is None else _pair(data),
+        None if metric is None else resolve(metric),
+        loss,
+        seed,
+        start_run,
+    )
     return make_ranking(method, evidence)
+
+
+def _rows(data: Any, rows: NDArray[np.int64]) -> Any:
+    if isinstance(data, dict):
+        return {name: np.asarray(part)[rows] for name, part in data.items()}
+    if isinstance(data, tuple) or (isinstance(data, list) and data and np.ndim(data[0]) > 1):
+        return type(data)(np.asarray(part)[rows] for part in data)
+    return np.asarray(data)[rows]
 
 
 def _pair(data: Any) -> tuple[Any, Any]:

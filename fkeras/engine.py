@@ -48,9 +48,11 @@ class Scores:
     @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
         """The scores of consecutive batches as one."""
-        return cls(np.concatenate([np.zeros(0), *(p.values for p in parts)]),
-                   np.concatenate([np.zeros(0, np.int64), *(p.undefined for p in parts)]),
-                   np.concatenate([np.zeros(0, np.int64), *(p.harmed for p in parts)]))
+        return cls(
+            np.concatenate([np.zeros(0), *(p.values for p in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(p.undefined for p in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(p.harmed for p in parts)]),
+        )
 
 
 class Run(Protocol):
@@ -59,9 +61,9 @@ class Run(Protocol):
     engine: str
     """The engine's name, for reports and identities."""
     space: BitSpace
-    metrics: Mapping[str, Metric]
+    metrics: dict[str, Metric]
     n_samples: int
-    golden: Mapping[str, GoldenScore]
+    golden: dict[str, GoldenScore]
     batch_size: int
     """How many fault sets a call takes best; callers split their work into batches of this size."""
 

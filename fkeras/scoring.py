@@ -28,8 +28,11 @@ class Scorecard:
             raise InputError("no metric was given; pass metric=, for instance metric='accuracy'")
         self.metrics = dict(metrics)
         self.targets = targets
-        self.scorers = {name: metric.bind(targets, golden_outputs) for name, metric in metrics.items()
-                       if isinstance(metric, SampleMetric)}
+        self.scorers = {
+            name: metric.bind(targets, golden_outputs)
+            for name, metric in metrics.items()
+            if isinstance(metric, SampleMetric)
+        }
         self.golden = {name: self._golden(name, metric, golden_outputs) for name, metric in metrics.items()}
 
     def _golden(self, name: str, metric: Metric, outputs: Outputs) -> GoldenScore:
@@ -68,7 +71,8 @@ class Tally:
 
     def __init__(self, card: Scorecard) -> None:
         self._card = card
-        self._sums = {name: [0.0, 0, 0, 0] for name in card.scorers}
+        self._totals = dict.fromkeys(card.scorers, 0.0)
+        self._counts = {name: np.zeros(3, np.int64) for name in card.scorers}
         self._kept: list[Outputs] = []
 
     def add(self, outputs: Outputs, rows: slice) -> None:
@@ -77,17 +81,16 @@ class Tally:
             scores = scorer.score(outputs, rows)
             golden = scorer.golden.values[rows]
             worse = scores.values > golden if self._card.metrics[name].better == "lower" else scores.values < golden
-            sums = self._sums[name]
-            sums[0] += float(scores.values.sum())
-            sums[1] += int(scores.undefined.sum())
-            sums[2] += int(worse.sum())
-            sums[3] += scores.values.size
+            self._totals[name] += float(scores.values.sum())
+            self._counts[name] += (scores.undefined.sum(), worse.sum(), scores.values.size)
         if self._card.needs_all_outputs:
             self._kept.append(outputs)
 
     def result(self) -> dict[str, tuple[float, int, int]]:
         """(value, undefined, harmed) by metric."""
-        result = {name: (total / n, undefined, harmed) for name, (total, undefined, harmed, n) in self._sums.items()}
+        result: dict[str, tuple[float, int, int]] = {}
+        for name, (undefined, harmed, n) in self._counts.items():
+            result[name] = self._totals[name] / n, int(undefined), int(harmed)
         if self._kept:
             result |= self._card.dataset_scores(joined(self._kept))
         return result
@@ -95,6 +98,11 @@ class Tally:
 
 def scores_of(results: Sequence[Mapping[str, tuple[float, int, int]]], names: Sequence[str]) -> dict[str, Scores]:
     """The results of n fault sets, by metric."""
-    return {name: Scores(np.array([result[name][0] for result in results], np.float64),
-                         np.array([result[name][1] for result in results], np.int64),
-                         np.array([result[name][2] for result in results], np.int64)) for name in names}
+    return {
+        name: Scores(
+            np.array([result[name][0] for result in results], np.float64),
+            np.array([result[name][1] for result in results], np.int64),
+            np.array([result[name][2] for result in results], np.int64),
+        )
+        for name in names
+    }

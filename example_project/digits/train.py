@@ -1,8 +1,8 @@
 """Train the digits network and save it without its optimizer.
 
-    python -m digits.train                                            replaces digits/digits.h5
-    python -m digits.train --seed 7 --out /tmp/again.h5               an equal retraining
-    python -m digits.train --integer-bits -3 --out /tmp/narrow.h5     the same memory, worse weights
+python -m digits.train                                            replaces digits/digits.h5
+python -m digits.train --seed 7 --out /tmp/again.h5               an equal retraining
+python -m digits.train --integer-bits -3 --out /tmp/narrow.h5     the same memory, worse weights
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Train the ECON-T Medium autoencoder and save it without its optimizer.
 
-    python -m econ_t.train                                            replaces econ_t/econ_t_medium.h5
-    python -m econ_t.train --seed 7 --out /tmp/again.h5               an equal retraining
-    python -m econ_t.train --integer-bits -4 --out /tmp/narrow.h5     the same memory, worse weights
-    ECON_T_CSV=wafers.csv python -m econ_t.train --out /tmp/real.h5   on real wafers
+python -m econ_t.train                                            replaces econ_t/econ_t_medium.h5
+python -m econ_t.train --seed 7 --out /tmp/again.h5               an equal retraining
+python -m econ_t.train --integer-bits -4 --out /tmp/narrow.h5     the same memory, worse weights
+ECON_T_CSV=wafers.csv python -m econ_t.train --out /tmp/real.h5   on real wafers
 """
 
 from __future__ import annotations

@@ -48,5 +48,14 @@ def most_damaging(result: CampaignResult, broken: NDArray[np.bool_], n: int = 3)
     candidates = np.flatnonzero(failing > 0)
     score = excess[candidates] / np.sqrt(times[candidates])
     chosen = candidates[np.lexsort((candidates, -score))][:n]
-    return [Culprit(int(bit), result.setting.space.address(int(bit)), int(failing[bit]), int(broken.sum()),
-                    int(times[bit] - failing[bit]), int((~broken).sum())) for bit in chosen]
+    return [
+        Culprit(
+            int(bit),
+            result.setting.space.address(int(bit)),
+            int(failing[bit]),
+            int(broken.sum()),
+            int(times[bit] - failing[bit]),
+            int((~broken).sum()),
+        )
+        for bit in chosen
+    ]

@@ -44,8 +44,11 @@ class UntilDecided:
     max_trials: int = MAX_TRIALS
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_trials, bool) or not isinstance(self.max_trials, int | np.integer) \
-                or self.max_trials < 1:
+        if (
+            isinstance(self.max_trials, bool)
+            or not isinstance(self.max_trials, int | np.integer)
+            or self.max_trials < 1
+        ):
             raise InputError(f"max_trials is {self.max_trials!r}; allowed are whole numbers from 1 up")
 
 
@@ -103,8 +106,9 @@ class CampaignResult:
     def __getitem__(self, metric: str) -> CampaignResult:
         if metric not in self.by_metric:
             raise InputError(f"no metric '{metric}' in this campaign; there are {', '.join(self.by_metric)}")
-        return CampaignResult({metric: self.by_metric[metric]}, self.setting, self.plan, self.hits, self.cancelled,
-                              self.residual)
+        return CampaignResult(
+            {metric: self.by_metric[metric]}, self.setting, self.plan, self.hits, self.cancelled, self.residual
+        )
 
     def _only(self) -> MetricTrials:
         if len(self.by_metric) != 1:
@@ -182,8 +186,9 @@ class CampaignResult:
     def verdict(self, requirement: Requirement) -> Verdict:
         """What these trials prove about a requirement."""
         failures = int(self.broken(requirement.limits).sum())
-        return judge(requirement, failures, len(self), sequential=isinstance(self.plan, UntilDecided),
-                     exact=self.is_exact)
+        return judge(
+            requirement, failures, len(self), sequential=isinstance(self.plan, UntilDecided), exact=self.is_exact
+        )
 
 
 def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, progress: Progress) -> CampaignResult:
@@ -208,7 +213,8 @@ def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, p
             advance(size)
             result = _result(run, setting, plan, draws, residuals, parts)
             if isinstance(plan, UntilDecided) and (
-                    result.is_exact or result.verdict(plan.requirement).outcome.value in ("PASS", "FAIL")):
+                result.is_exact or result.verdict(plan.requirement).outcome.value in ("PASS", "FAIL")
+            ):
                 break
     return result
 
@@ -232,8 +238,11 @@ def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
     measured = run.fault_sets([faults[i] for i in evaluated]) if evaluated else {}
     scores = {}
     for name, golden in run.golden.items():
-        filled = Scores(np.full(len(faults), golden.value), np.full(len(faults), golden.undefined, np.int64),
-                        np.zeros(len(faults), np.int64))
+        filled = Scores(
+            np.full(len(faults), golden.value),
+            np.full(len(faults), golden.undefined, np.int64),
+            np.zeros(len(faults), np.int64),
+        )
         if evaluated:
             filled.values[evaluated] = measured[name].values
             filled.undefined[evaluated] = measured[name].undefined
@@ -242,16 +251,28 @@ def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
     return scores
 
 
-def _result(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, draws: list[Draw],
-            residuals: list[FaultSet], parts: Mapping[str, list[Scores]]) -> CampaignResult:
+def _result(
+    run: Run,
+    setting: Setting,
+    plan: FixedTrials | UntilDecided,
+    draws: list[Draw],
+    residuals: list[FaultSet],
+    parts: Mapping[str, list[Scores]],
+) -> CampaignResult:
     by_metric = {}
     for name, metric in run.metrics.items():
         scores = Scores.concatenate(parts[name])
-        by_metric[name] = MetricTrials(name, metric.better, metric.bounds, scores.values, scores.undefined,
-                                       run.golden[name])
-    return CampaignResult(by_metric, setting, plan, np.array([draw.n_hits for draw in draws], np.int64),
-                          np.array([draw.n_cancelled for draw in draws], np.int64),
-                          np.array([len(faults) for faults in residuals], np.int64))
+        by_metric[name] = MetricTrials(
+            name, metric.better, metric.bounds, scores.values, scores.undefined, run.golden[name]
+        )
+    return CampaignResult(
+        by_metric,
+        setting,
+        plan,
+        np.array([draw.n_hits for draw in draws], np.int64),
+        np.array([draw.n_cancelled for draw in draws], np.int64),
+        np.array([len(faults) for faults in residuals], np.int64),
+    )
 
 
 def named_metrics(metric: Metric | Mapping[str, Metric]) -> dict[str, Metric]:

@@ -27,8 +27,11 @@ class Limit:
     @property
     def keyword(self) -> str:
         """The keyword that states it."""
-        return f"min_{self.metric}" if self.kind == "min" else (
-            f"max_{self.metric}" + ("" if self.kind == "max" else f"_{self.kind}"))
+        return (
+            f"min_{self.metric}"
+            if self.kind == "min"
+            else (f"max_{self.metric}" + ("" if self.kind == "max" else f"_{self.kind}"))
+        )
 
     def __str__(self) -> str:
         return f"{self.keyword}={self.value:g}"

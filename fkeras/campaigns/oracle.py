@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,8 @@ class Oracle:
 
     bits: (n,) int64 flat indices; positions: (n,) int64, bit within its word (0 = MSB);
     values: (n,) float64, the metric under each flip (a mean over samples, or the data set's number);
-    golden: the fault-free value; undefined: (n,) samples without a score; harmed: (n,) samples that got worse.
+    golden: the fault-free value; undefined: (n,) samples without a score; harmed: (n,) samples that got worse;
+    group_deltas: (n, n_groups) value - golden within each of several groups of samples, where they were asked for.
     """
 
     metric: str
@@ -41,6 +43,7 @@ class Oracle:
     layout_digest: str
     content_digest: str
     engine: str
+    group_deltas: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.bits.size)
@@ -90,7 +93,55 @@ def measure_oracle(run: Run, metric: str, bits: NDArray[np.int64], progress: Pro
             advance(len(positions))
     kind = run.metrics[metric]
     golden = run.golden[metric]
-    return Oracle(metric, kind.better, isinstance(kind, SampleMetric) and kind.per_sample_sensitivity, bits,
-                  run.space.bit_positions[bits], scores.values, scores.undefined, scores.harmed, golden.value,
-                  golden.standard_error, run.n_samples, len(run.space), run.space.layout_digest,
-                  run.space.content_digest, run.engine)
+    return Oracle(
+        metric,
+        kind.better,
+        isinstance(kind, SampleMetric) and kind.per_sample_sensitivity,
+        bits,
+        run.space.bit_positions[bits],
+        scores.values,
+        scores.undefined,
+        scores.harmed,
+        golden.value,
+        golden.standard_error,
+        run.n_samples,
+        len(run.space),
+        run.space.layout_digest,
+        run.space.content_digest,
+        run.engine,
+    )
+
+
+def combined(parts: Sequence[Oracle]) -> Oracle:
+    """The oracle over all samples from oracles over disjoint groups of them; it keeps each group's deltas.
+
+    InputError unless all measured the same bits of the same words.
+    """
+    first = parts[0]
+    if any(
+        part.content_digest != first.content_digest
+        or part.metric != first.metric
+        or not np.array_equal(part.bits, first.bits)
+        for part in parts
+    ):
+        raise InputError(
+            "these oracles measured different bits, words or metrics; only groups of samples of one "
+            "measurement can be combined"
+        )
+    weights = np.array([part.n_samples for part in parts], np.float64)
+    shares = weights / weights.sum()
+    golden = np.array([part.golden for part in parts])
+    # Within groups from their standard errors, between groups from their means.
+    squares = np.square([part.golden_standard_error for part in parts]) * weights * (weights - 1)
+    spread = squares.sum() + (weights * np.square(golden - golden @ shares)).sum()
+    total = weights.sum()
+    return replace(
+        first,
+        values=np.stack([part.values for part in parts], axis=1) @ shares,
+        undefined=np.sum([part.undefined for part in parts], axis=0),
+        harmed=np.sum([part.harmed for part in parts], axis=0),
+        golden=float(golden @ shares),
+        golden_standard_error=float(np.sqrt(spread / (total * (total - 1)))) if total > 1 else np.nan,
+        n_samples=int(total),
+        group_deltas=np.stack([part.delta for part in parts], axis=1),
+    )

@@ -14,6 +14,7 @@ Progress = Callable[[int, str, str], AbstractContextManager[Callable[[int], obje
 def terminal_bar(total: int, unit: str, what: str) -> Iterator[Callable[[int], object]]:
     """A tqdm bar with the time left, shown on a terminal only."""
     from tqdm import tqdm
+
     with tqdm(total=total, unit=unit, desc=what, disable=not sys.stderr.isatty(), leave=False) as bar:
         yield bar.update
 

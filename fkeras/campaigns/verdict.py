@@ -37,8 +37,10 @@ class Requirement:
         if not self.limits:
             raise InputError("a requirement needs a limit, as in max_emd=1.25")
         if not 0 <= self.max_failure_rate < 1:
-            raise InputError(f"max_failure_rate is {self.max_failure_rate!r}, a share of trials; allowed are 0 up to, "
-                             "not including, 1")
+            raise InputError(
+                f"max_failure_rate is {self.max_failure_rate!r}, a share of trials; allowed are 0 up to, "
+                "not including, 1"
+            )
         if not 0 < self.confidence < 1:
             raise InputError(f"confidence is {self.confidence!r}; allowed are numbers between 0 and 1, such as 0.95")
 
@@ -73,8 +75,10 @@ class Verdict:
         if self.outcome is Outcome.FAIL:
             return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence})"
         more = "" if self.more_trials is None else f": about {self.more_trials} more trials would decide"
-        return (f"{self.outcome.value}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
-                f"decided against {self.requirement.max_failure_rate:.4g}{more}")
+        return (
+            f"{self.outcome.value}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
+            f"decided against {self.requirement.max_failure_rate:.4g}{more}"
+        )
 
 
 def judge(requirement: Requirement, failures: int, trials: int, *, sequential: bool, exact: bool = False) -> Verdict:
@@ -86,10 +90,19 @@ def judge(requirement: Requirement, failures: int, trials: int, *, sequential: b
     limit, confidence = requirement.max_failure_rate, requirement.confidence
     if exact:
         share = failures / trials
-        return Verdict(Outcome.PASS if share <= limit else Outcome.FAIL, requirement, failures, trials,
-                       Estimate(share, share, share, 1.0, "no fault can reach"), exact=True)
-    low_of, high_of, method = ((anytime_lower_bound, anytime_upper_bound, "confidence sequence") if sequential
-                               else (lower_bound, upper_bound, "Clopper-Pearson"))
+        return Verdict(
+            Outcome.PASS if share <= limit else Outcome.FAIL,
+            requirement,
+            failures,
+            trials,
+            Estimate(share, share, share, 1.0, "no fault can reach"),
+            exact=True,
+        )
+    low_of, high_of, method = (
+        (anytime_lower_bound, anytime_upper_bound, "confidence sequence")
+        if sequential
+        else (lower_bound, upper_bound, "Clopper-Pearson")
+    )
     low, high = low_of(failures, trials, confidence), high_of(failures, trials, confidence)
     best = failures / trials
     share_estimate = Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds")
@@ -101,5 +114,11 @@ def judge(requirement: Requirement, failures: int, trials: int, *, sequential: b
         return Verdict(Outcome.PASS, requirement, failures, trials, share_estimate)
     if decision == "above":
         return Verdict(Outcome.FAIL, requirement, failures, trials, share_estimate)
-    return Verdict(Outcome.INCONCLUSIVE, requirement, failures, trials, share_estimate,
-                   trials_to_decide(failures, trials, limit, confidence))
+    return Verdict(
+        Outcome.INCONCLUSIVE,
+        requirement,
+        failures,
+        trials,
+        share_estimate,
+        trials_to_decide(failures, trials, limit, confidence),
+    )

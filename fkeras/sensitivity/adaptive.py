@@ -21,27 +21,34 @@ from fkeras.sensitivity.positional import flip_steps, word_numbers
 N_PILOTS, PILOT_SHARE = 2, 0.3
 N_ROUNDS, ROUND_BITS = 2, 0.25
 """More and smaller ones gain less than a point in the third digit of rho; every run of the engine costs its set-up."""
+PASSES = 7
+"""Evaluations of every sample that the rest costs: golden outputs, and two backward passes worth three each."""
 LARGEST_SHARE = 0.25
 """More samples than there are would be needed for the later rounds."""
 PRIOR_WEIGHT = 4.0
 """How many observations the variance that a whole class of bits suggests is worth."""
+TENSOR_FLOOR = 0.25
+"""Share of a tensor's damage per displacement that is believed of a class at least."""
 Values = NDArray[np.float64]
 
 
 def adaptive_scores(evidence: Evidence, share: float = 0.01) -> Values:
     """Expected size of each bit's mean damage, from about `share` of the exhaustive oracle's work.
 
-    share: of bits x samples, above 0 and up to 0.25; at least one sample per pilot and round is used. A bit whose
-    damage was infinite on some sample scores infinity. Nearly unbiased before the last step, which shrinks noisy
+    share: of bits x samples, above 0 and up to 0.25, derivatives included; at least one sample per pilot and round is
+    used, so that a few hundred bits or samples cost more. A bit whose damage was infinite on some sample scores
+    infinity. Nearly unbiased before the last step, which shrinks noisy
     estimates towards what the bit's output displacement suggests.
     Sources: difference (regression) estimators, Cochran, "Sampling Techniques", ch. 7; the last step is empirical
     Bayes with a normal prior.
     """
     if not 0 < share <= LARGEST_SHARE:
-        raise InputError(f"share={share!r}; allowed are shares of the oracle's work above 0 and up to {LARGEST_SHARE}: "
-                         "beyond that measure the oracle itself")
+        raise InputError(
+            f"share={share!r}; allowed are shares of the oracle's work above 0 and up to {LARGEST_SHARE}: "
+            "beyond that measure the oracle itself"
+        )
     study = _Study(evidence)
-    wanted = share * evidence.n_samples
+    wanted = max(share - PASSES / len(evidence.space), 0.0) * evidence.n_samples
     pilot = max(1, round(PILOT_SHARE * wanted / N_PILOTS))
     later = max(1, round((1 - PILOT_SHARE) * wanted / (N_ROUNDS * ROUND_BITS)))
     everything = np.arange(len(evidence.space))
@@ -107,6 +114,7 @@ class _Study:
         self._displacement = np.square(self._steps) * plain.squared_jacobian_diagonal(stream)[self._words]
         # Bits of one tensor and position behave alike: they share beta and the size of the residuals.
         place = space.locate(np.arange(len(space)))
+        self._tensors = place.tensor
         _, self._classes = np.unique(np.stack([place.tensor, place.bit]), axis=1, return_inverse=True)
         self._observations: list[_Observation] = []
         self.infinite = np.zeros(len(space), np.bool_)
@@ -119,7 +127,7 @@ class _Study:
 
     def observe(self, bits: NDArray[np.int64], n_samples: int) -> None:
         """Flip `bits` on samples that were not used before, as long as there are any."""
-        rows = np.sort(self._rows[self._used:self._used + n_samples])
+        rows = np.sort(self._rows[self._used : self._used + n_samples])
         self._used += rows.size
         if rows.size == 0 or bits.size == 0:
             return
@@ -137,8 +145,9 @@ class _Study:
     def estimate(self) -> _Estimate:
         """The difference estimator of every bit, class by class."""
         weight = np.stack([one.seen * float(one.weight) for one in self._observations], axis=1)
-        damage, predicted = (np.stack([getattr(one, name) for one in self._observations], axis=1)
-                             for name in ("damage", "predicted"))
+        damage, predicted = (
+            np.stack([getattr(one, name) for one in self._observations], axis=1) for name in ("damage", "predicted")
+        )
         n_samples, groups = np.maximum(weight.sum(axis=1), 1.0), np.count_nonzero(weight, axis=1)
         mean, local = (weight * damage).sum(axis=1) / n_samples, (weight * predicted).sum(axis=1) / n_samples
         around, slope = damage - mean[:, None], predicted - local[:, None]
@@ -150,10 +159,22 @@ class _Study:
         expected = self._by_class(residual, freedom.astype(np.float64)) * relative
         variance = (residual + PRIOR_WEIGHT * expected) / (freedom + PRIOR_WEIGHT)
         error = np.sqrt(variance / n_samples)
-        signal = np.maximum(self._by_class(np.square(mean) - np.square(error), self._displacement), 0.0)
+        signal = self._signal(np.square(mean) - np.square(error))
         return _Estimate(mean, error, n_samples, np.sqrt(signal * self._displacement))
 
+    def _signal(self, excess: Values) -> Values:
+        """Squared damage per squared displacement; `excess`: squared estimates less the noise in them.
+
+        Where noise hides a class, its tensor speaks for it: to first order the ratio is the same for all positions.
+        """
+        tensor = _ratio(self._tensors, excess, self._displacement)
+        return np.maximum(self._by_class(excess, self._displacement), TENSOR_FLOOR * np.maximum(tensor, 0.0))
+
     def _by_class(self, above: Values, below: Values) -> Values:
-        """The ratio of the sums over each bit's class; 0 where there is nothing below."""
-        top, bottom = np.bincount(self._classes, above), np.bincount(self._classes, below)
-        return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)[self._classes]
+        return _ratio(self._classes, above, below)
+
+
+def _ratio(groups: NDArray[np.int64], above: Values, below: Values) -> Values:
+    """The ratio of the sums over each bit's group; 0 where there is nothing below."""
+    top, bottom = np.bincount(groups, above), np.bincount(groups, below)
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)[groups]

@@ -41,7 +41,7 @@ class BinFI:
         """(flips spent, bits known to be sensitive or flipped so far in this word), word by word."""
         start = 0
         for (first, width), end in zip(_words(space), self.probe_ends.tolist(), strict=True):
-            known = first + np.flatnonzero(self.predicted[first:first + width])
+            known = first + np.flatnonzero(self.predicted[first : first + width])
             yield end, np.union1d(known, self.probes[start:end])
             start = end
 
@@ -65,9 +65,20 @@ def binfi(space: BitSpace, sensitive: Flags) -> BinFI:
                 low = middle + 1
             else:
                 high = middle - 1
-        predicted[first:first + low] = True
+        predicted[first : first + low] = True
         ends.append(len(probes))
     return BinFI(np.array(probes, np.int64), np.array(ends, np.int64), predicted)
+
+
+def implied_curve(found: BinFI, space: BitSpace, damage: NDArray[np.float64]) -> tuple[Bits, NDArray[np.float64]]:
+    """The paper's "actual + implied" curve: (flips spent, share of all damage known by then), a point per word.
+
+    damage: (n_bits,) the size of each bit's damage; it is known for bits that were flipped or implied.
+    """
+    steps = list(found.implied_steps(space))
+    known = np.cumsum([damage[bits].sum() for _, bits in steps])
+    total = damage.sum()
+    return np.array([spent for spent, _ in steps], np.int64), known / total if total > 0 else known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +100,9 @@ class StatFI:
         return np.flatnonzero(missed)
 
 
-def statfi(space: BitSpace, *, data_aware: bool = False, margin: float = 0.01, t: float = 2.58,
-           seed: int = 0) -> StatFI:
+def statfi(
+    space: BitSpace, *, data_aware: bool = False, margin: float = 0.01, t: float = 2.58, seed: int = 0
+) -> StatFI:
     """StatFI (Ruospo et al., DATE 2023): Leveugle's sample size for every tensor and bit position.
 
     Drawn without replacement and listed from the top bit down, tensor by tensor. p = 0.5, or with `data_aware`
@@ -104,7 +116,7 @@ def statfi(space: BitSpace, *, data_aware: bool = False, margin: float = 0.01, t
             width = tensor.codec.width
             if position >= width:
                 continue
-            start, stop = space.offsets[number:number + 2]
+            start, stop = space.offsets[number : number + 2]
             candidates = start + np.flatnonzero(positions[start:stop] == position)
             place = width - 1 - position
             p = 0.5 * (2**place - 1) / (2 ** (width - 1) - 1) if data_aware and width > 1 else 0.5
@@ -124,5 +136,7 @@ def _words(space: BitSpace) -> Iterator[tuple[int, int]]:
 
 def _require(space: BitSpace, sensitive: Flags) -> None:
     if sensitive.shape != (len(space),) or sensitive.dtype != np.bool_:
-        raise InputError(f"sensitive is {sensitive.dtype} of shape {sensitive.shape}; BinFI needs one bool for each of "
-                         f"the {len(space)} bits: measure an oracle over all of them")
+        raise InputError(
+            f"sensitive is {sensitive.dtype} of shape {sensitive.shape}; BinFI needs one bool for each of "
+            f"the {len(space)} bits: measure an oracle over all of them"
+        )

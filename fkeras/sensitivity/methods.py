@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.engine import Evidence
 from fkeras.errors import InputError
+from fkeras.metrics.metric import SampleMetric
 from fkeras.sensitivity.adaptive import adaptive_scores
 from fkeras.sensitivity.displacement import displacement_scores, loss_change_scores
 from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
@@ -36,27 +37,58 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "random": Method(lambda evidence: random_scores(evidence.space, evidence.seed),
-                     "chance, drawn from the seed", (), "none"),
-    "msb": Method(lambda evidence: msb_scores(evidence.space),
-                  "most significant bits first, words in order (paper)", (), "none"),
-    "gradient": Method(gradient_scores, "|dL/dw|, most significant bits first (paper)", ("x", "y", "loss"),
-                       "one backward pass"),
-    "taylor": Method(taylor_scores, "(w dL/dw)^2, most significant bits first (Aspis)", ("x", "y", "loss"),
-                     "one backward pass"),
-    "hessian": Method(hessian_scores, "eq. (3) over 8 eigenpairs, most significant bits first (paper)",
-                      ("x", "y", "loss"), "some tens of Hessian-vector products"),
-    "hessian_upstream": Method(upstream_hessian_scores, "the form of eq. (3) that the authors' code computes",
-                               ("x", "y", "loss"), "some tens of Hessian-vector products"),
-    "displacement": Method(displacement_scores, "expected squared displacement of the outputs, significances mixed",
-                           ("x",), "one backward pass in batches of 8"),
-    "loss_change": Method(loss_change_scores, "slope and curvature of the loss times each flip's step, significances mixed",
-                          ("x", "y", "loss"), "three backward passes, two of them in batches of 8"),
-    "adaptive": Method(adaptive_scores, "few exact flips where they decide most, corrected by the metric's slope",
-                       ("x", "y", "metric"), "1 % of the oracle's work"),
-    "adaptive_tenth": Method(partial(adaptive_scores, share=0.1), "the same, closer to the oracle",
-                             ("x", "y", "metric"), "10 % of the oracle's work"),
+    "random": Method(
+        lambda evidence: random_scores(evidence.space, evidence.seed), "chance, drawn from the seed", (), "none"
+    ),
+    "msb": Method(
+        lambda evidence: msb_scores(evidence.space), "most significant bits first, words in order (paper)", (), "none"
+    ),
+    "gradient": Method(
+        gradient_scores, "|dL/dw|, most significant bits first (paper)", ("x", "y", "loss"), "one backward pass"
+    ),
+    "taylor": Method(
+        taylor_scores, "(w dL/dw)^2, most significant bits first (Aspis)", ("x", "y", "loss"), "one backward pass"
+    ),
+    "hessian": Method(
+        hessian_scores,
+        "eq. (3) over 8 eigenpairs, most significant bits first (paper)",
+        ("x", "y", "loss"),
+        "some tens of Hessian-vector products",
+    ),
+    "hessian_upstream": Method(
+        upstream_hessian_scores,
+        "the form of eq. (3) that the authors' code computes",
+        ("x", "y", "loss"),
+        "some tens of Hessian-vector products",
+    ),
+    "displacement": Method(
+        displacement_scores,
+        "expected squared displacement of the outputs, significances mixed",
+        ("x",),
+        "one backward pass in batches of 8",
+    ),
+    "loss_change": Method(
+        loss_change_scores,
+        "slope and curvature of the loss, significances mixed",
+        ("x", "y", "loss"),
+        "three backward passes, two of them in batches of 8",
+    ),
+    "adaptive": Method(
+        adaptive_scores,
+        "few exact flips where they decide most, corrected by the metric's slope",
+        ("x", "y", "metric"),
+        "1 % of the oracle's work",
+    ),
+    "adaptive_tenth": Method(
+        partial(adaptive_scores, share=0.1),
+        "the same, closer to the oracle",
+        ("x", "y", "metric"),
+        "10 % of the oracle's work",
+    ),
 }
+
+MOST_BITS_BY_DEFAULT = 100_000
+"""Beyond these, flips that nobody asked for would take more than minutes."""
 
 UserMethod = Callable[..., ArrayLike]
 
@@ -73,24 +105,35 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
         return Ranking.from_scores(method(*arguments), evidence.space, name)
     name = default_method(evidence) if method is None else method
     if name not in METHODS:
-        raise InputError(f"no ranking method is called {name!r}; there are\n{methods_text()}\nor a function "
-                         "(space) or (space, evidence) -> one score per bit")
+        raise InputError(
+            f"no ranking method is called {name!r}; there are\n{methods_text()}\nor a function "
+            "(space) or (space, evidence) -> one score per bit"
+        )
     chosen = METHODS[name]
     if "x" in chosen.needs and evidence.n_samples == 0:
-        raise InputError(f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y); without data there are "
-                         "'msb' and 'random'")
+        raise InputError(
+            f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y); without data there are "
+            "'msb' and 'random'"
+        )
     return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
 
 
 def default_method(evidence: Evidence) -> str:
-    """The best method for what is there."""
+    """The best method for what is there, by the measurements in docs/rankings.md.
+
+    With a metric per sample and up to 100,000 bits: adaptive; with data: displacement; with nothing: msb.
+    """
+    if isinstance(evidence.metric, SampleMetric) and evidence.n_samples and len(evidence.space) <= MOST_BITS_BY_DEFAULT:
+        return "adaptive"
     return "displacement" if evidence.n_samples else "msb"
 
 
 def methods_text() -> str:
     """One line per method."""
-    return "\n".join(f"  {name}: {method.summary}; needs {', '.join(method.needs) or 'nothing'}; cost: {method.cost}"
-                     for name, method in METHODS.items())
+    return "\n".join(
+        f"  {name}: {method.summary}; needs {', '.join(method.needs) or 'nothing'}; cost: {method.cost}"
+        for name, method in METHODS.items()
+    )
 
 
 def _takes_two(method: UserMethod) -> bool:
@@ -98,5 +141,10 @@ def _takes_two(method: UserMethod) -> bool:
         parameters = inspect.signature(method).parameters.values()
     except (TypeError, ValueError):
         return False
-    return sum(one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-               for one in parameters) >= 2
+    return (
+        sum(
+            one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+            for one in parameters
+        )
+        >= 2
+    )

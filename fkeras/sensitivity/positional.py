@@ -29,8 +29,10 @@ def most_significant_first(space: BitSpace, word_scores: ArrayLike) -> NDArray[n
     """
     strength = np.abs(np.asarray(word_scores, np.float64))
     if np.isnan(strength).any():
-        raise InputError(f"{int(np.isnan(strength).sum())} of {strength.size} weight scores are NaN: the loss or its "
-                         "derivatives are not finite on this data; choose another loss=, or leave such samples out")
+        raise InputError(
+            f"{int(np.isnan(strength).sum())} of {strength.size} weight scores are NaN: the loss or its "
+            "derivatives are not finite on this data; choose another loss=, or leave such samples out"
+        )
     rank = average_ranks(strength) / (strength.size + 1)
     return rank[word_numbers(space)] - space.bit_positions
 

@@ -93,9 +93,12 @@ class RankingQuality:
 
     def rows(self) -> list[tuple[str, Estimate]]:
         """Name and value of every number, for tables."""
-        return [("rho", self.rho), ("area", self.area),
-                *((f"top {100 * one.share:g} %", one.flips) for one in self.top),
-                *((f"rho, bit {one.position}", one.rho) for one in self.by_position)]
+        return [
+            ("rho", self.rho),
+            ("area", self.area),
+            *((f"top {100 * one.share:g} %", one.flips) for one in self.top),
+            *((f"rho, bit {one.position}", one.rho) for one in self.by_position),
+        ]
 
 
 def ranking_quality(ranking: Ranking, oracle: Damage, *, n_bootstrap: int = 200, seed: int = 0) -> RankingQuality:
@@ -105,28 +108,44 @@ def ranking_quality(ranking: Ranking, oracle: Damage, *, n_bootstrap: int = 200,
     of equal damage, "the top 1 %" takes those that the ranking meets first. LayoutError for another memory.
     """
     if ranking.layout_digest is not None and ranking.layout_digest != oracle.layout_digest:
-        raise LayoutError(f"ranking '{ranking.method}' belongs to layout {ranking.layout_digest[:12]}, the oracle to "
-                          f"{oracle.layout_digest[:12]}; make both for one model")
+        raise LayoutError(
+            f"ranking '{ranking.method}' belongs to layout {ranking.layout_digest[:12]}, the oracle to "
+            f"{oracle.layout_digest[:12]}; make both for one model"
+        )
     if oracle.bits.size == 0 or oracle.bits.max() >= len(ranking):
-        raise InputError(f"the oracle measured {oracle.bits.size} bits up to "
-                         f"{int(oracle.bits.max(initial=-1))}; the ranking has {len(ranking)} bits")
+        raise InputError(
+            f"the oracle measured {oracle.bits.size} bits up to "
+            f"{int(oracle.bits.max(initial=-1))}; the ranking has {len(ranking)} bits"
+        )
     place = np.empty(len(ranking), np.int64)
     place[ranking.order] = np.arange(len(ranking))
     order = np.argsort(place[oracle.bits], kind="stable")
     scores = average_ranks(ranking.scores)[oracle.bits]
     numbers = _numbers(scores, order, np.abs(oracle.delta), oracle.positions)
-    spread = [_numbers(scores, order, np.abs(delta), oracle.positions)
-              for delta in _resampled(oracle.group_deltas, n_bootstrap, seed)]
+    spread = [
+        _numbers(scores, order, np.abs(delta), oracle.positions)
+        for delta in _resampled(oracle.group_deltas, n_bootstrap, seed)
+    ]
     estimates = [_estimate(best, [one[i] for one in spread]) for i, best in enumerate(numbers)]
     tops = tuple(TopQuality(share, estimate) for share, estimate in zip(TOP_SHARES, estimates[2:], strict=False))
     counts = np.bincount(oracle.positions)
     present = np.flatnonzero(counts)
-    by_position = tuple(PositionQuality(int(position), int(counts[position]), estimate)
-                        for position, estimate in zip(present, estimates[2 + len(TOP_SHARES):], strict=True))
+    by_position = tuple(
+        PositionQuality(int(position), int(counts[position]), estimate)
+        for position, estimate in zip(present, estimates[2 + len(TOP_SHARES) :], strict=True)
+    )
     damage = np.abs(oracle.delta)
-    return RankingQuality(ranking.method, oracle.bits.size, estimates[0], by_position, estimates[1], tops,
-                          damage_curve(damage[order]), damage_curve(np.sort(damage)[::-1]),
-                          noise_ceiling(oracle.group_deltas, seed))
+    return RankingQuality(
+        ranking.method,
+        oracle.bits.size,
+        estimates[0],
+        by_position,
+        estimates[1],
+        tops,
+        damage_curve(damage[order]),
+        damage_curve(np.sort(damage)[::-1]),
+        noise_ceiling(oracle.group_deltas, seed),
+    )
 
 
 def damage_curve(damage: ArrayLike) -> Values:
@@ -151,7 +170,7 @@ def flips_for_top(damage_in_order: Values, share: float) -> float:
     wanted = max(1, round(share * n))
     threshold = np.partition(damage_in_order, n - wanted)[n - wanted]
     above = np.flatnonzero(damage_in_order > threshold)
-    equal = np.flatnonzero(damage_in_order == threshold)[:wanted - above.size]
+    equal = np.flatnonzero(damage_in_order == threshold)[: wanted - above.size]
     return float(max(above.max(initial=-1), equal.max(initial=-1)) + 1) / n
 
 
@@ -167,7 +186,7 @@ def noise_ceiling(group_deltas: Values | None, seed: int = 0, n_splits: int = 20
     rhos = []
     for _ in range(n_splits):
         half = stream.distinct(n_groups // 2, n_groups)
-        other = np.setdiff1d(np.arange(n_groups), half)[:half.size]
+        other = np.setdiff1d(np.arange(n_groups), half)[: half.size]
         rhos.append(spearman(np.abs(group_deltas[:, half].mean(axis=1)), np.abs(group_deltas[:, other].mean(axis=1))))
     r = float(np.mean(rhos))
     return 2 * r / (1 + r) if r > -1 else -1.0
@@ -176,10 +195,15 @@ def noise_ceiling(group_deltas: Values | None, seed: int = 0, n_splits: int = 20
 def _numbers(scores: Values, order: NDArray[np.int64], damage: Values, positions: NDArray[np.int64]) -> list[float]:
     """rho, area, flips for the tops, rho of each position that occurs."""
     ranked = damage[order]
-    by_position = [spearman(scores[positions == position], damage[positions == position])
-                   for position in np.unique(positions)]
-    return [spearman(scores, damage), area_share(ranked), *(flips_for_top(ranked, share) for share in TOP_SHARES),
-            *by_position]
+    by_position = [
+        spearman(scores[positions == position], damage[positions == position]) for position in np.unique(positions)
+    ]
+    return [
+        spearman(scores, damage),
+        area_share(ranked),
+        *(flips_for_top(ranked, share) for share in TOP_SHARES),
+        *by_position,
+    ]
 
 
 def _resampled(group_deltas: Values | None, n_bootstrap: int, seed: int) -> Sequence[Values]:
@@ -187,8 +211,9 @@ def _resampled(group_deltas: Values | None, n_bootstrap: int, seed: int) -> Sequ
         return []
     n_groups = group_deltas.shape[1]
     stream = RandomStream("fkeras-quality/1", seed, n_groups)
-    weights = [np.bincount(stream.integers(n_groups, n_groups), minlength=n_groups) / n_groups
-               for _ in range(n_bootstrap)]
+    weights = [
+        np.bincount(stream.integers(n_groups, n_groups), minlength=n_groups) / n_groups for _ in range(n_bootstrap)
+    ]
     return [group_deltas @ weight for weight in weights]
 
 

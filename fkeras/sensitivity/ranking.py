@@ -38,7 +38,9 @@ class Ranking:
             wanted = "one score per bit" if space is None else f"{len(space)}, one per bit of the space"
             raise InputError(f"ranking '{method}': scores of shape {values.shape}; allowed are {wanted}")
         if np.isnan(values).any():
-            raise InputError(f"ranking '{method}': {int(np.isnan(values).sum())} scores are NaN; give every bit a number")
+            raise InputError(
+                f"ranking '{method}': {int(np.isnan(values).sum())} scores are NaN; give every bit a number"
+            )
         order = np.argsort(-values, kind="stable").astype(np.int64)
         return cls(order, values, method, None if space is None else space.layout_digest)
 
@@ -51,10 +53,13 @@ class Ranking:
     def __getitem__(self, part: slice) -> BitSet:
         if not isinstance(part, slice):
             raise InputError(f"ranking[{part!r}]: write ranking[:k] for the first k bits; ranking.order[i] is one bit")
-        if part.step not in (None, 1) or any(end is not None and not 0 <= end <= len(self)
-                                             for end in (part.start, part.stop)):
-            raise InputError(f"ranking[{part.start}:{part.stop}:{part.step}]: allowed are bounds from 0 to {len(self)} "
-                             "without a step")
+        if part.step not in (None, 1) or any(
+            end is not None and not 0 <= end <= len(self) for end in (part.start, part.stop)
+        ):
+            raise InputError(
+                f"ranking[{part.start}:{part.stop}:{part.step}]: allowed are bounds from 0 to {len(self)} "
+                "without a step"
+            )
         start = f"{part.start}" if part.start else ""
         stop = "" if part.stop is None else f"{part.stop}"
         return BitSet(self.order[part], self.layout_digest, f"ranking({self.method!r})[{start}:{stop}]")
@@ -63,4 +68,4 @@ class Ranking:
         """The first `share` (0 to 1) of the bits, rounded to the nearest whole number of bits."""
         if not 0 <= share <= 1:
             raise InputError(f"fraction({share!r}): allowed are shares from 0 to 1")
-        return self[:round(share * len(self))]
+        return self[: round(share * len(self))]

@@ -46,8 +46,9 @@ class LayerTrace:
     converged: bool
 
 
-def top_eigenpairs(derivatives: Derivatives, k: int = 8, *, tolerance: float = 1e-5, max_iter: int = 300,
-                   seed: int = 0) -> Spectrum:
+def top_eigenpairs(
+    derivatives: Derivatives, k: int = 8, *, tolerance: float = 1e-5, max_iter: int = 300, seed: int = 0
+) -> Spectrum:
     """The k eigenpairs with the largest |eigenvalue|, by implicitly restarted Lanczos over Hessian-vector products.
 
     tolerance: relative accuracy of an eigenvalue; max_iter: restarts at most, as in `scipy.sparse.linalg.eigsh`.
@@ -66,13 +67,15 @@ def top_eigenpairs(derivatives: Derivatives, k: int = 8, *, tolerance: float = 1
         values, vectors, converged = _lanczos(product, n_words, k, tolerance, max_iter, seed)
     order = np.argsort(-np.abs(values), kind="stable")[:k]
     values, vectors = values[order], vectors[:, order]
-    residuals = [float(np.linalg.norm(product(vector) - value * vector))
-                 for value, vector in zip(values, vectors.T, strict=True)]
+    residuals = [
+        float(np.linalg.norm(product(vector) - value * vector)) for value, vector in zip(values, vectors.T, strict=True)
+    ]
     return Spectrum(values, vectors, np.array(residuals), product.count, converged)
 
 
-def layer_traces(derivatives: Derivatives, *, tolerance: float = 0.02, max_iter: int = 200,
-                 seed: int = 0) -> tuple[LayerTrace, ...]:
+def layer_traces(
+    derivatives: Derivatives, *, tolerance: float = 0.02, max_iter: int = 200, seed: int = 0
+) -> tuple[LayerTrace, ...]:
     """The trace of every layer's block of the Hessian, by Hutchinson's estimator with Rademacher probes.
 
     Probes are drawn until each standard error is below `tolerance` times the |trace|, `max_iter` at most. Unbiased.
@@ -89,16 +92,19 @@ def layer_traces(derivatives: Derivatives, *, tolerance: float = 0.02, max_iter:
     mean = error = np.full(len(names), np.nan)
     met = np.zeros(len(names), np.bool_)
     while len(draws) < max_iter and not met.all():
-        probe = 1.0 - 2.0 * stream.integers(number.size, 2)
-        draws.append(np.bincount(number, probe * derivatives.hessian_vector_product(probe), len(names)))
+        probe = 1.0 - 2.0 * stream.integers(number.size, 2).astype(np.float64)
+        products = probe * derivatives.hessian_vector_product(probe)
+        draws.append(np.bincount(number, products, len(names)).astype(np.float64))
         mean = np.mean(draws, axis=0)
         if len(draws) > 1:
             error = np.std(draws, axis=0, ddof=1) / np.sqrt(len(draws))
             # Two equal draws are no proof: a few more probes guard against stopping by luck.
             met = (error <= tolerance * np.abs(mean)) & (len(draws) >= min(8, max_iter))
     sizes = np.bincount(number, minlength=len(names))
-    return tuple(LayerTrace(name, float(mean[i]), float(error[i]), int(sizes[i]), len(draws), bool(met[i]))
-                 for i, name in enumerate(names))
+    return tuple(
+        LayerTrace(name, float(mean[i]), float(error[i]), int(sizes[i]), len(draws), bool(met[i]))
+        for i, name in enumerate(names)
+    )
 
 
 class _Product:

@@ -62,7 +62,5 @@ def check_counts(failures: int, trials: int) -> tuple[int, int]:
     """The counts as Python integers; InputError unless 0 <= failures <= trials, TypeError unless whole numbers."""
     failures, trials = index(failures), index(trials)
     if not 0 <= failures <= trials:
-        raise InputError(
-            f"{failures} failures in {trials} trials cannot be: give counts with 0 <= failures <= trials"
-        )
+        raise InputError(f"{failures} failures in {trials} trials cannot be: give counts with 0 <= failures <= trials")
     return failures, trials

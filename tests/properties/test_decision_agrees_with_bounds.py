@@ -28,8 +28,9 @@ def test_decision_agrees_with_bounds(counts, limit, confidence):
 @given(counts=counts, confidence=confidences, distance=st.floats(1e-6, 0.5), upper=st.booleans())
 def test_the_answer_changes_at_the_bound(counts, confidence, distance, upper):
     bound = anytime_upper_bound(*counts, confidence) if upper else anytime_lower_bound(*counts, confidence)
-    beyond, short = (bound * (1 + distance), bound * (1 - distance)) if upper else (
-        bound * (1 - distance), bound * (1 + distance))
+    beyond, short = (
+        (bound * (1 + distance), bound * (1 - distance)) if upper else (bound * (1 - distance), bound * (1 + distance))
+    )
     if 0 < beyond <= 1 and 0 < bound < 1:
         assert share_decision(*counts, beyond, confidence) == ("below" if upper else "above")
     share = counts[0] / counts[1]

@@ -11,8 +11,13 @@ import fkeras
 from fkeras.api import start_run
 from fkeras.backends.tf.setup import qkeras, tensorflow
 
-EXACT_KERNELS = ["quantized_bits(5,1,alpha=1)", "quantized_bits(4,0,1,alpha=1)", "quantized_bits(6,2,alpha='auto_po2')",
-                 "ternary(alpha=1)", "binary(alpha=1)"]
+EXACT_KERNELS = [
+    "quantized_bits(5,1,alpha=1)",
+    "quantized_bits(4,0,1,alpha=1)",
+    "quantized_bits(6,2,alpha='auto_po2')",
+    "ternary(alpha=1)",
+    "binary(alpha=1)",
+]
 EXACT_ACTIVATIONS = ["quantized_relu(4,1)", "quantized_bits(6,2,alpha=1)", "quantized_relu(3,2)"]
 KERNELS = [
     "quantized_bits(5,1,alpha=1)",
@@ -152,12 +157,15 @@ def test_every_tensor_of_a_plain_network_is_served_by_shortcuts(images) -> None:
 def test_changes_flow_through_the_exact_layer_behind(images) -> None:
     model = small_network(tail=False)
     data = images, np.random.default_rng(2).normal(0, 1, (40, 3))
-    runs = {engine: start_run(model, data, {"mse": fkeras.metrics.mean_squared_error()}, engine=engine)
-            for engine in ("fast", "reference")}
+    runs = {
+        engine: start_run(model, data, {"mse": fkeras.metrics.mean_squared_error()}, engine=engine)
+        for engine in ("fast", "reference")
+    }
     assert runs["fast"]._workers[0]._stage is not None, "the convolution is followed by an exact dense layer"
     bits = np.arange(len(runs["fast"].space))
-    np.testing.assert_allclose(runs["fast"].flips(bits)["mse"].values, runs["reference"].flips(bits)["mse"].values,
-                               rtol=1e-12)
+    np.testing.assert_allclose(
+        runs["fast"].flips(bits)["mse"].values, runs["reference"].flips(bits)["mse"].values, rtol=1e-12
+    )
 
 
 def test_data_set_metrics_agree(images) -> None:

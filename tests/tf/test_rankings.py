@@ -87,7 +87,8 @@ def test_the_space_may_be_chosen(classifier):
 
 def test_metric_aware_rankings_know_the_damage_best(classifier):
     model, x, y = classifier
-    oracle = fkeras.oracle(model, (x[200:], y[200:]), metric="accuracy")
+    oracle = fkeras.oracle(model, (x[200:], y[200:]), metric="accuracy", sample_groups=4)
+    assert oracle.group_deltas.mean(axis=1) == pytest.approx(oracle.delta)
     area = {
         name: fkeras.ranking_quality(
             fkeras.rank(model, (x[:200], y[:200]), method=name, metric="accuracy"), oracle

@@ -28,24 +28,32 @@ def small():
     tf, q = tensorflow(), qkeras()
     tf.keras.utils.set_random_seed(4)
     layers = tf.keras.layers
-    model = tf.keras.Sequential([
-        layers.Input((N_IN,)),
-        q.QDense(N_HIDDEN, kernel_quantizer="quantized_bits(6, 1, alpha=1)", use_bias=False, name="first"),
-        layers.BatchNormalization(name="norm"),
-        layers.Activation("tanh"),
-        q.QDense(N_OUT, kernel_quantizer="quantized_bits(5, 1, alpha=1)", use_bias=False, name="second"),
-        layers.Activation("softmax"),
-    ])
+    model = tf.keras.Sequential(
+        [
+            layers.Input((N_IN,)),
+            q.QDense(N_HIDDEN, kernel_quantizer="quantized_bits(6, 1, alpha=1)", use_bias=False, name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.Activation("tanh"),
+            q.QDense(N_OUT, kernel_quantizer="quantized_bits(5, 1, alpha=1)", use_bias=False, name="second"),
+            layers.Activation("softmax"),
+        ]
+    )
     draw = np.random.default_rng(0)
-    model.get_layer("norm").set_weights([draw.uniform(0.5, 1.5, N_HIDDEN), draw.normal(size=N_HIDDEN),
-                                         draw.normal(size=N_HIDDEN), draw.uniform(0.5, 2, N_HIDDEN)])
+    model.get_layer("norm").set_weights(
+        [
+            draw.uniform(0.5, 1.5, N_HIDDEN),
+            draw.normal(size=N_HIDDEN),
+            draw.normal(size=N_HIDDEN),
+            draw.uniform(0.5, 2, N_HIDDEN),
+        ]
+    )
     x = draw.normal(size=(N_SAMPLES, N_IN)).astype(np.float32)
     return model, x, draw.integers(0, N_OUT, N_SAMPLES)
 
 
 def outputs_of(model, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The network in plain float64."""
-    first, second = theta[:N_IN * N_HIDDEN].reshape(N_IN, N_HIDDEN), theta[N_IN * N_HIDDEN:].reshape(N_HIDDEN, N_OUT)
+    first, second = theta[: N_IN * N_HIDDEN].reshape(N_IN, N_HIDDEN), theta[N_IN * N_HIDDEN :].reshape(N_HIDDEN, N_OUT)
     norm = model.get_layer("norm")
     gamma, beta, mean, variance = (weight.astype(np.float64) for weight in norm.get_weights())
     hidden = np.tanh(gamma * (x @ first - mean) / np.sqrt(variance + norm.epsilon) + beta)
@@ -55,8 +63,10 @@ def outputs_of(model, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def differences(function, theta: np.ndarray, step: float = 1e-4) -> np.ndarray:
     """Central differences of a (vector) function, one column per parameter."""
-    return np.stack([(function(theta + step * unit) - function(theta - step * unit)) / (2 * step)
-                     for unit in np.eye(theta.size)], axis=-1)
+    return np.stack(
+        [(function(theta + step * unit) - function(theta - step * unit)) / (2 * step) for unit in np.eye(theta.size)],
+        axis=-1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +124,9 @@ def test_eq3_with_all_eigenpairs_is_the_hessian_times_theta(derivatives, known):
 
 def test_layer_traces(derivatives, known):
     exact = np.diag(known[2])
-    for found, expected in zip(layer_traces(derivatives, tolerance=0.0, max_iter=100),
-                               (exact[:12].sum(), exact[12:].sum()), strict=True):
+    for found, expected in zip(
+        layer_traces(derivatives, tolerance=0.0, max_iter=100), (exact[:12].sum(), exact[12:].sum()), strict=True
+    ):
         assert abs(found.trace - expected) < 4 * found.standard_error
 
 

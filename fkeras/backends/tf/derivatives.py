@@ -50,11 +50,13 @@ class TensorFlowDerivatives:
         """H v, (n_words,) (paper, eq. 2). InputError for a vector of another length."""
         direction = np.asarray(vector)
         if direction.shape != (self._n_words,):
-            raise InputError(f"a vector of shape {direction.shape}; allowed is ({self._n_words},), one number per "
-                             "stored word")
+            raise InputError(
+                f"a vector of shape {direction.shape}; allowed is ({self._n_words},), one number per stored word"
+            )
         parts = np.split(direction.astype(np.float32), np.cumsum([tensor.size for tensor in self.space.tensors])[:-1])
-        return self._mean(self._loss_curvature, None, [part.reshape(shape)
-                                                       for part, shape in zip(parts, self._shapes, strict=True)])
+        return self._mean(
+            self._loss_curvature, None, [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        )
 
     def gauss_newton_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
         """The diagonal of the mean over samples of J^T C J, (n_words,); C: the loss's second derivatives in the
@@ -77,13 +79,19 @@ class TensorFlowDerivatives:
         Random signs r on the outputs of a few samples at a time: the square of the derivative of r . outputs has the
         sum over these samples as its mean. Unbiased; relative standard deviation about sqrt(2 x 8 / n_samples).
         """
+
         def one_probe(inputs: Any, targets: Any, signs: Any) -> NDArray[np.float64]:
             return np.square(_flat(self._signed_gradient(inputs, self._theta, signs)))
 
         return self._probed(stream, one_probe, self._inputs[0], lambda outputs: outputs)
 
-    def _probed(self, stream: RandomStream, one_probe: Callable[..., NDArray[np.float64]], targets: Targets,
-                link: Callable[[Any], Any]) -> NDArray[np.float64]:
+    def _probed(
+        self,
+        stream: RandomStream,
+        one_probe: Callable[..., NDArray[np.float64]],
+        targets: Targets,
+        link: Callable[[Any], Any],
+    ) -> NDArray[np.float64]:
         """The mean over samples of what one probe of a few samples gives."""
         one_sample = link(self._forward([array[:1] for array in self._inputs], self._theta))
         shapes = [output.shape[1:] for output in one_sample]
@@ -95,13 +103,14 @@ class TensorFlowDerivatives:
             total += one_probe(inputs, take(targets, rows), signs)
         return total / self.n_samples
 
-    def _mean(self, function: Callable[..., Any], rows: NDArray[np.int64] | None,
-              *extra: Sequence[Any]) -> NDArray[np.float64]:
+    def _mean(
+        self, function: Callable[..., Any], rows: NDArray[np.int64] | None, *extra: Sequence[Any]
+    ) -> NDArray[np.float64]:
         targets = self._required_loss().targets
         n = self.n_samples if rows is None else len(rows)
         total = np.zeros(self._n_words)
         for start in range(0, n, CHUNK):
-            part = slice(start, start + CHUNK) if rows is None else rows[start:start + CHUNK]
+            part = slice(start, start + CHUNK) if rows is None else rows[start : start + CHUNK]
             total += _flat(function([array[part] for array in self._inputs], take(targets, part), self._theta, *extra))
         return total / n
 
@@ -137,8 +146,12 @@ class TensorFlowDerivatives:
                     inner.watch(values)
                     loss = self._total_loss(inputs, targets, values)
                 slope = inner.gradient(loss, values, unconnected_gradients="zero")
-                along = tf.add_n([tf.reduce_sum(part * tf.cast(direction, part.dtype))
-                                  for part, direction in zip(slope, vector, strict=True)])
+                along = tf.add_n(
+                    [
+                        tf.reduce_sum(part * tf.cast(direction, part.dtype))
+                        for part, direction in zip(slope, vector, strict=True)
+                    ]
+                )
             return outer.gradient(along, values, unconnected_gradients="zero")
 
         return tf.function(product, autograph=False, reduce_retracing=True)
@@ -151,12 +164,15 @@ class TensorFlowDerivatives:
             with tf.GradientTape() as tape:
                 tape.watch(values)
                 outputs = self._forward(inputs, values)
-                along = tf.add_n([tf.reduce_sum(output * tf.cast(sign, output.dtype))
-                                  for output, sign in zip(outputs, signs, strict=True)])
+                along = tf.add_n(
+                    [
+                        tf.reduce_sum(output * tf.cast(sign, output.dtype))
+                        for output, sign in zip(outputs, signs, strict=True)
+                    ]
+                )
             return tape.gradient(along, values, unconnected_gradients="zero")
 
         return tf.function(gradient, autograph=False, reduce_retracing=True)
-
 
     @cached_property
     def _signed_products(self) -> Any:
@@ -175,8 +191,10 @@ class TensorFlowDerivatives:
                 slope = inner.gradient(total, outputs, unconnected_gradients="zero")
                 along = tf.add_n([tf.reduce_sum(part * sign) for part, sign in zip(slope, signs, strict=True)])
             curved = outer.gradient(along, outputs, unconnected_gradients="zero")
-            return (tape.gradient(outputs, values, output_gradients=signs, unconnected_gradients="zero"),
-                    tape.gradient(outputs, values, output_gradients=curved, unconnected_gradients="zero"))
+            return (
+                tape.gradient(outputs, values, output_gradients=signs, unconnected_gradients="zero"),
+                tape.gradient(outputs, values, output_gradients=curved, unconnected_gradients="zero"),
+            )
 
         return tf.function(products, autograph=False, reduce_retracing=True)
 

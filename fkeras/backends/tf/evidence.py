@@ -30,8 +30,16 @@ class ModelEvidence:
     start_run: makes the exact engine for (model, (x, y), metrics, space).
     """
 
-    def __init__(self, model: Any, space: BitSpace, data: tuple[Any, Any] | None, metric: Metric | None, loss: Any,
-                 seed: int, start_run: StartRun) -> None:
+    def __init__(
+        self,
+        model: Any,
+        space: BitSpace,
+        data: tuple[Any, Any] | None,
+        metric: Metric | None,
+        loss: Any,
+        seed: int,
+        start_run: StartRun,
+    ) -> None:
         self.space, self.metric, self.seed = space, metric, seed
         self._model, self._loss, self._start_run = model, loss, start_run
         self._inputs = None if data is None else flat_data(model, data[0])
@@ -40,29 +48,38 @@ class ModelEvidence:
 
     def derivatives(self) -> TensorFlowDerivatives:
         """Derivatives of the loss, or of the outputs alone without targets."""
-        loss = None if self._y is None else resolve_loss(self._loss, self.metric, self._model, self._y,
-                                                         self._golden_outputs)
+        loss = (
+            None
+            if self._y is None
+            else resolve_loss(self._loss, self.metric, self._model, self._y, self._golden_outputs)
+        )
         return TensorFlowDerivatives(self._model, self.space, self._required_inputs(), loss)
 
     def damage(self) -> SampleMetric:
         """The metric, or the one that the targets suggest."""
         if isinstance(self.metric, DatasetMetric):
-            raise InputError(f"metric '{self.metric.name}' is one number for the whole data set; this ranking looks at "
-                             "samples: give a metric per sample, or use method='displacement'")
+            raise InputError(
+                f"metric '{self.metric.name}' is one number for the whole data set; this ranking looks at "
+                "samples: give a metric per sample, or use method='displacement'"
+            )
         return implied_metric(self._y, self._golden_outputs) if self.metric is None else self.metric
 
     def damage_derivatives(self) -> TensorFlowDerivatives | None:
         """Derivatives of the damage, exact to first order for EMD; of a surrogate, or None, for other metrics."""
         loss = damage_loss(self.damage(), self._loss, self._model, self._y, self._golden_outputs)
-        return loss and TensorFlowDerivatives(self._model, self.space, self._required_inputs(), loss)
+        return None if loss is None else TensorFlowDerivatives(self._model, self.space, self._required_inputs(), loss)
 
     def run(self, rows: NDArray[np.int64]) -> Run:
         """The exact engine on `rows`."""
         inputs = take(self._required_inputs(), rows)
         damage = self.damage()
         y = [np.asarray(part)[rows] for part in self._y] if isinstance(self._y, tuple) else np.asarray(self._y)[rows]
-        return self._start_run(self._model, (inputs[0] if len(inputs) == 1 else list(inputs),
-                                             tuple(y) if isinstance(y, list) else y), {damage.name: damage}, self.space)
+        return self._start_run(
+            self._model,
+            (inputs[0] if len(inputs) == 1 else list(inputs), tuple(y) if isinstance(y, list) else y),
+            {damage.name: damage},
+            self.space,
+        )
 
     def _required_inputs(self) -> tuple[NDArray[Any], ...]:
         if self._inputs is None:
@@ -73,7 +90,10 @@ class ModelEvidence:
     def _golden_outputs(self) -> Outputs:
         inputs = self._required_inputs()
         forward, values = forward_of(self._model, self.space), golden_values(self.space)
-        outputs = joined([tuple(output.numpy() for output in forward([array[start:start + CHUNK] for array in inputs],
-                                                                     values))
-                          for start in range(0, self.n_samples, CHUNK)])
+        outputs = joined(
+            [
+                tuple(output.numpy() for output in forward([array[start : start + CHUNK] for array in inputs], values))
+                for start in range(0, self.n_samples, CHUNK)
+            ]
+        )
         return outputs[0] if len(outputs) == 1 else outputs

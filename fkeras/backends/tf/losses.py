@@ -18,6 +18,10 @@ from fkeras.metrics.regression import mean_squared_error
 Targets = NDArray[Any] | tuple[NDArray[Any], ...]
 
 
+def _unchanged(outputs: Any) -> Any:
+    return outputs
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A loss ready to be differentiated.
@@ -30,7 +34,7 @@ class Loss:
     name: str
     targets: Targets
     per_sample: Callable[[Any, Any], Any]
-    link: Callable[[Any], Any] = staticmethod(lambda outputs: outputs)
+    link: Callable[[Any], Any] = _unchanged
 
     def __call__(self, targets: Any, outputs: Any) -> Any:
         """The loss of each sample of a batch."""
@@ -53,9 +57,11 @@ def resolve_loss(loss: Any, metric: Metric | None, model: Any, y: Any, outputs: 
         return _cross_entropy(model, class_labels(y, outputs), outputs)
     if single and np.shape(y) == outputs.shape and np.asarray(y).dtype.kind in "biuf":
         return Loss("squared_error", np.asarray(y, np.float32), _squared_error)
-    raise InputError(f"no loss fits targets of shape {_shape(y)} and outputs of shape {_shape(outputs)}"
-                     f"{'' if metric is None else f' (metric {metric.name!r} has no surrogate that does)'}; pass loss=, "
-                     "a Keras loss or a function (y_true, y_pred) -> one number per sample")
+    raise InputError(
+        f"no loss fits targets of shape {_shape(y)} and outputs of shape {_shape(outputs)}"
+        f"{'' if metric is None else f' (metric {metric.name!r} has no surrogate that does)'}; pass loss=, "
+        "a Keras loss or a function (y_true, y_pred) -> one number per sample"
+    )
 
 
 def damage_loss(metric: SampleMetric, loss: Any, model: Any, y: Any, outputs: Outputs) -> Loss | None:
@@ -80,8 +86,10 @@ def implied_metric(y: Any, outputs: Outputs) -> SampleMetric:
             return mispredictions()
         if np.shape(y) == outputs.shape:
             return mean_squared_error()
-    raise InputError(f"targets of shape {_shape(y)} and outputs of shape {_shape(outputs)} suggest no metric; pass "
-                     "metric=, for instance metric='accuracy' or fkeras.metrics.emd(coordinates)")
+    raise InputError(
+        f"targets of shape {_shape(y)} and outputs of shape {_shape(outputs)} suggest no metric; pass "
+        "metric=, for instance metric='accuracy' or fkeras.metrics.emd(coordinates)"
+    )
 
 
 def _shape(data: Any) -> Any:
@@ -94,7 +102,7 @@ def _looks_like_classes(y: Any, outputs: NDArray[Any]) -> bool:
         return False
     if targets.shape != outputs.shape or (outputs.ndim == 2 and outputs.shape[1] == 1):
         return targets.ndim == 1 or targets.shape[1:] == (1,)
-    return bool(targets.ndim == 1 or ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all())
+    return bool(targets.ndim == 1 or (((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()))
 
 
 def _squared_error(targets: Any, outputs: Any) -> Any:
@@ -108,7 +116,9 @@ def _emd_cells(metric: Any, y: Any, outputs: NDArray[Any]) -> Loss:
     return _of_cells("emd_cells", scorer.cells, scorer.target_mass, lambda share, target: (share - target) ** 2)
 
 
-def _of_cells(name: str, cells: NDArray[np.intp], targets: NDArray[np.float64], term: Callable[[Any, Any], Any]) -> Loss:
+def _of_cells(
+    name: str, cells: NDArray[np.intp], targets: NDArray[np.float64], term: Callable[[Any, Any], Any]
+) -> Loss:
     """The sum over cells of `term` of the output's share of mass and the cell's target."""
 
     def shares(given: Any) -> Any:
@@ -116,8 +126,12 @@ def _of_cells(name: str, cells: NDArray[np.intp], targets: NDArray[np.float64], 
         mass = tf.gather(_flat(given), cells, axis=1)
         return tf.math.divide_no_nan(mass, tf.reduce_sum(mass, axis=1, keepdims=True))
 
-    return Loss(name, targets.astype(np.float32),
-                lambda batch, share: tensorflow().reduce_sum(term(share, batch), axis=1), shares)
+    return Loss(
+        name,
+        targets.astype(np.float32),
+        lambda batch, share: tensorflow().reduce_sum(term(share, batch), axis=1),
+        shares,
+    )
 
 
 def _cross_entropy(model: Any, labels: NDArray[Any], outputs: NDArray[Any]) -> Loss:
@@ -177,12 +191,16 @@ def _users_loss(loss: Any, targets: Targets) -> Loss:
     try:
         given = keras.losses.get(loss) if isinstance(loss, str) else loss
     except ValueError as error:
-        raise InputError(f"loss={loss!r} is no Keras loss; allowed are names such as 'mse', loss objects, and "
-                         "functions (y_true, y_pred) -> one number per sample") from error
+        raise InputError(
+            f"loss={loss!r} is no Keras loss; allowed are names such as 'mse', loss objects, and "
+            "functions (y_true, y_pred) -> one number per sample"
+        ) from error
     function = given.call if isinstance(given, keras.losses.Loss) else given
     if not callable(function):
-        raise InputError(f"loss is {type(loss).__name__}; allowed are Keras loss names and objects, and functions "
-                         "(y_true, y_pred) -> one number per sample")
+        raise InputError(
+            f"loss is {type(loss).__name__}; allowed are Keras loss names and objects, and functions "
+            "(y_true, y_pred) -> one number per sample"
+        )
 
     def per_sample(batch: Any, outputs: Any) -> Any:
         tf = tensorflow()

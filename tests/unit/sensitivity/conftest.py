@@ -13,15 +13,20 @@ from fkeras.memory import BitSpace, FixedPoint, WordTensor
 
 def tensor(path: str, words: list[int], codec: FixedPoint) -> WordTensor:
     stored = np.array(words, np.uint32)
-    return WordTensor(path, (stored.size,), codec, stored, np.ones(stored.size, np.float32),
-                      codec.decode(stored).astype(np.float32))
+    return WordTensor(
+        path, (stored.size,), codec, stored, np.ones(stored.size, np.float32), codec.decode(stored).astype(np.float32)
+    )
 
 
 @pytest.fixture
 def space() -> BitSpace:
     """Three 4-bit words in layer `a`, two 3-bit words in layer `b`: 18 bits."""
-    return BitSpace((tensor("a/kernel", [0b0011, 0b1000, 0b0000], FixedPoint(4, 0)),
-                     tensor("b/kernel", [0b111, 0b001], FixedPoint(3, 1))))
+    return BitSpace(
+        (
+            tensor("a/kernel", [0b0011, 0b1000, 0b0000], FixedPoint(4, 0)),
+            tensor("b/kernel", [0b111, 0b001], FixedPoint(3, 1)),
+        )
+    )
 
 
 @dataclass
@@ -74,8 +79,9 @@ class FakeEvidence:
 @pytest.fixture
 def quadratic(space: BitSpace) -> QuadraticDerivatives:
     matrix = np.random.default_rng(3).normal(size=(5, 5))
-    return QuadraticDerivatives(space, np.array([0.1, -4.0, 0.0, 2.0, -1.0]), matrix + matrix.T,
-                                np.array([1.0, 2.0, 0.0, 4.0, 0.25]))
+    return QuadraticDerivatives(
+        space, np.array([0.1, -4.0, 0.0, 2.0, -1.0]), matrix + matrix.T, np.array([1.0, 2.0, 0.0, 4.0, 0.25])
+    )
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from fkeras.engine import GoldenScore, Scores
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.sensitivity.adaptive import adaptive_scores
+from fkeras.sensitivity.adaptive import PASSES, adaptive_scores
 from fkeras.sensitivity.positional import flip_steps, word_numbers
 from fkeras.statistics.ranks import spearman
 
-N_WORDS, N_SAMPLES, GOLDEN = 100, 2000, 5.0
+N_WORDS, N_SAMPLES, GOLDEN = 300, 1000, 5.0
 
 
 @dataclass
@@ -84,8 +84,13 @@ class Table:
     @property
     def work(self) -> float:
         """Bits x samples, as a share of the oracle's."""
-        return sum(sum(part.size for part in run.flipped) * rows.size
-                   for run, rows in zip(self.runs, self.asked, strict=True)) / self.damage_of.size
+        return (
+            sum(
+                sum(part.size for part in run.flipped) * rows.size
+                for run, rows in zip(self.runs, self.asked, strict=True)
+            )
+            / self.damage_of.size
+        )
 
 
 @pytest.fixture
@@ -94,8 +99,18 @@ def table() -> Table:
     draw = np.random.default_rng(0)
     words = draw.integers(0, 64, N_WORDS).astype(np.uint32)
     codec = FixedPoint(6, 1)
-    space = BitSpace((WordTensor("a/kernel", (N_WORDS,), codec, words, np.ones(N_WORDS, np.float32),
-                                 codec.decode(words).astype(np.float32)),))
+    space = BitSpace(
+        (
+            WordTensor(
+                "a/kernel",
+                (N_WORDS,),
+                codec,
+                words,
+                np.ones(N_WORDS, np.float32),
+                codec.decode(words).astype(np.float32),
+            ),
+        )
+    )
     slopes = draw.normal(size=(N_WORDS, 1)) + 2 * draw.normal(size=(N_WORDS, N_SAMPLES))
     shifts = slopes[word_numbers(space)] * flip_steps(space)[:, None]
     return Table(space, np.tanh(shifts) + 0.1 * shifts**2, Slope(slopes), Slope(slopes))
@@ -123,7 +138,7 @@ def test_more_work_comes_closer(table):
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.2])
 def test_it_spends_what_it_says(table, share):
     adaptive_scores(table, share=share)
-    assert table.work == pytest.approx(share, rel=0.15)
+    assert table.work + PASSES / len(table.space) == pytest.approx(share, rel=0.15)
 
 
 def test_no_sample_is_drawn_twice(table):

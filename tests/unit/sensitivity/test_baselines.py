@@ -7,18 +7,29 @@ import pytest
 
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.sensitivity.baselines import binfi, statfi
+from fkeras.sensitivity.baselines import binfi, implied_curve, statfi
 
 
 def memory(*sizes_and_widths: tuple[int, int]) -> BitSpace:
-    return BitSpace(tuple(
-        WordTensor(f"layer_{i}/kernel", (size,), FixedPoint(width, 0), np.zeros(size, np.uint32),
-                   np.ones(size, np.float32), np.zeros(size, np.float32))
-        for i, (size, width) in enumerate(sizes_and_widths)))
+    return BitSpace(
+        tuple(
+            WordTensor(
+                f"layer_{i}/kernel",
+                (size,),
+                FixedPoint(width, 0),
+                np.zeros(size, np.uint32),
+                np.ones(size, np.float32),
+                np.zeros(size, np.float32),
+            )
+            for i, (size, width) in enumerate(sizes_and_widths)
+        )
+    )
 
 
-@pytest.mark.parametrize(("boundary", "probes"), [(0, [2, 0]), (1, [2, 0, 1]), (2, [2, 0, 1]), (3, [2, 4, 3]),
-                                                  (4, [2, 4, 3]), (5, [2, 4, 5]), (6, [2, 4, 5])])
+@pytest.mark.parametrize(
+    ("boundary", "probes"),
+    [(0, [2, 0]), (1, [2, 0, 1]), (2, [2, 0, 1]), (3, [2, 4, 3]), (4, [2, 4, 3]), (5, [2, 4, 5]), (6, [2, 4, 5])],
+)
 def test_a_six_bit_word_takes_two_or_three_probes(boundary, probes):
     found = binfi(memory((1, 6)), np.arange(6) < boundary)
     assert found.probes.tolist() == probes
@@ -46,6 +57,14 @@ def test_words_are_searched_in_order_and_bits_become_known_word_by_word():
     assert found.probes.tolist() == [1, 2, 4, 3]
     steps = [(spent, known.tolist()) for spent, known in found.implied_steps(space)]
     assert steps == [(2, [0, 1, 2]), (4, [3, 4])]
+
+
+def test_implied_bits_count_as_known_when_their_word_is_done():
+    space = memory((2, 3))
+    found = binfi(space, np.array([True, True, False, False, False, False]))
+    flips, known = implied_curve(found, space, np.array([4.0, 2.0, 1.0, 1.0, 0.0, 2.0]))
+    assert flips.tolist() == [2, 4]
+    assert known.tolist() == [0.7, 0.8]
 
 
 def test_binfi_needs_every_bit_measured():

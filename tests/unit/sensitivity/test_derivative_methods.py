@@ -36,7 +36,9 @@ def test_hessian_ranks_by_eq3(evidence, quadratic, space):
 def test_the_authors_form_squares_lambda_and_adds_magnitudes(evidence, quadratic, space):
     theta = concatenate_values(space.tensors).astype(np.float64)
     values, vectors = np.linalg.eigh(quadratic.curvature)
-    expected = sum(np.abs(value**2 * (vector @ theta) * vector) for value, vector in zip(values, vectors.T, strict=True))
+    expected = sum(
+        np.abs(value**2 * (vector @ theta) * vector) for value, vector in zip(values, vectors.T, strict=True)
+    )
     assert np.array_equal(upstream_hessian_scores(evidence), most_significant_first(space, expected))
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.sensitivity.methods import METHODS, make_ranking
+from fkeras.metrics import accuracy, dataset_metric
+from fkeras.sensitivity import methods
+from fkeras.sensitivity.methods import METHODS, default_method, make_ranking
 
 
 def test_an_unknown_name_lists_every_method_on_its_own_line(evidence):
@@ -54,6 +56,22 @@ def test_rankings_carry_name_and_layout(evidence, space):
 
 def test_without_data_the_default_is_msb(blind):
     assert make_ranking(None, blind).method == "msb"
+
+
+def test_with_a_metric_the_default_is_adaptive(evidence):
+    evidence.metric = accuracy()
+    assert default_method(evidence) == "adaptive"
+
+
+def test_large_memories_are_not_flipped_by_default(evidence, monkeypatch):
+    evidence.metric = accuracy()
+    monkeypatch.setattr(methods, "MOST_BITS_BY_DEFAULT", 17)
+    assert default_method(evidence) == "displacement"
+
+
+def test_a_metric_of_the_whole_data_set_is_not_sampled_by_default(evidence):
+    evidence.metric = dataset_metric(lambda targets, outputs: 0.5, "auc", "higher")
+    assert default_method(evidence) == "displacement"
 
 
 def test_with_data_and_no_metric_the_default_is_displacement(evidence):

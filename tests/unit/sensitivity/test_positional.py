@@ -40,7 +40,7 @@ def test_scores_of_very_different_size_never_leave_their_bit_position(space):
 
 
 def test_nan_word_scores_are_refused(space):
-    with pytest.raises(InputError, match="1 of 5 weight scores are NaN.*loss="):
+    with pytest.raises(InputError, match=r"1 of 5 weight scores are NaN.*loss="):
         most_significant_first(space, [0.0, np.nan, 0.0, 1.0, 2.0])
 
 

@@ -59,7 +59,9 @@ def test_the_reverse_order_is_as_bad_as_can_be():
 def test_rho_within_each_bit_position():
     quality = ranking_quality(Ranking.from_scores([3.0, 1.0, 2.0, 2.0, 1.0, 3.0]), measured([3, 3, 2, 2, 1, 1]))
     assert [(one.position, one.n_bits, one.rho.best) for one in quality.by_position] == [
-        (0, 3, pytest.approx(1.0)), (1, 3, pytest.approx(-1.0))]
+        (0, 3, pytest.approx(1.0)),
+        (1, 3, pytest.approx(-1.0)),
+    ]
 
 
 def test_the_curve_is_the_share_of_all_damage():
@@ -138,5 +140,13 @@ def test_bits_beyond_the_ranking_are_refused():
 
 def test_rows_name_every_number():
     quality = ranking_quality(Ranking.from_scores([4.0, 3.0, 2.0, 1.0]), measured([4.0, 3.0, 2.0, 1.0]))
-    assert [name for name, _ in quality.rows()] == ["rho", "area", "top 1 %", "top 5 %", "top 10 %", "top 20 %",
-                                                    "rho, bit 0", "rho, bit 1"]
+    assert [name for name, _ in quality.rows()] == [
+        "rho",
+        "area",
+        "top 1 %",
+        "top 5 %",
+        "top 10 %",
+        "top 20 %",
+        "rho, bit 0",
+        "rho, bit 1",
+    ]

@@ -15,8 +15,10 @@ from fkeras.sensitivity.spectrum import layer_traces, top_eigenpairs
 def wide_space(n: int) -> BitSpace:
     codec = FixedPoint(2, 0)
     zeros = np.zeros(n, np.uint32)
-    tensors = [WordTensor(path, (n,), codec, zeros.copy(), np.ones(n, np.float32), np.zeros(n, np.float32))
-               for path in ("one/kernel", "two/kernel")]
+    tensors = [
+        WordTensor(path, (n,), codec, zeros.copy(), np.ones(n, np.float32), np.zeros(n, np.float32))
+        for path in ("one/kernel", "two/kernel")
+    ]
     return BitSpace(tuple(tensors))
 
 
@@ -36,8 +38,9 @@ def test_largest_magnitudes_come_first_with_their_sign(wide):
 
 def test_residuals_are_those_of_the_pairs(wide):
     spectrum = top_eigenpairs(wide, 3)
-    expected = np.linalg.norm(wide.curvature @ spectrum.eigenvectors - spectrum.eigenvectors * spectrum.eigenvalues,
-                              axis=0)
+    expected = np.linalg.norm(
+        wide.curvature @ spectrum.eigenvectors - spectrum.eigenvectors * spectrum.eigenvalues, axis=0
+    )
     assert spectrum.residuals == pytest.approx(expected, abs=1e-12)
     assert spectrum.residuals.max() < 1e-3
 

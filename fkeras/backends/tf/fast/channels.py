@@ -19,16 +19,17 @@ Ints = NDArray[np.int32]
 @numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def at(table: Ints, place: int) -> int:  # pragma: no cover - compiled
     """The entry of a table; beyond its ends it goes on as it ends."""
-    return table[min(max(place, 0), table.size - 1)]
+    return table[min(max(place, 0), table.size - 1)]  # type: ignore[no-any-return]
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def mark_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints, low: int, golden: Ints,
-                needed: NDArray[np.int32]) -> None:  # pragma: no cover - compiled
+def mark_states(
+    sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints, low: int, golden: Ints, needed: NDArray[np.int32]
+) -> None:  # pragma: no cover - compiled
     """Mark the levels that some fault moves a sample to; one position per channel.
 
-    sums (n,), inputs (n, terms), terms and deltas (faults,), table (levels of low, low + 1, ... ; constant beyond its ends), golden (n,) levels,
-    needed (n, n_levels) zeros, set to 1.
+    sums (n,), inputs (n, terms), terms and deltas (faults,), table: levels of low, low + 1, ... (constant beyond
+    its ends), golden (n,) levels, needed (n, n_levels) zeros, set to 1.
     """
     for sample in numba.prange(sums.size):
         for fault in range(terms.size):
@@ -38,8 +39,17 @@ def mark_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def look_up_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints, low: int, golden: Ints,
-                   state_of_level: NDArray[np.int32], state_of: NDArray[np.int32]) -> None:  # pragma: no cover
+def look_up_states(
+    sums: Ints,
+    inputs: Ints,
+    terms: Ints,
+    deltas: Ints,
+    table: Ints,
+    low: int,
+    golden: Ints,
+    state_of_level: NDArray[np.int32],
+    state_of: NDArray[np.int32],
+) -> None:  # pragma: no cover
     """The state of each (fault, sample): -1 while unchanged, else its number in `state_of_level` (n, n_levels)."""
     for fault in numba.prange(terms.size):
         for sample in range(sums.size):
@@ -48,9 +58,20 @@ def look_up_states(sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: I
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def shift_channel(sums: Ints, padded: Ints, rows: Ints, columns: Ints, channels: Ints, deltas: Ints,
-                  stride: tuple[int, int], table: Ints, low: int, golden: Ints, levels: NDArray[np.int32],
-                  changed: NDArray[np.bool_]) -> None:  # pragma: no cover - compiled
+def shift_channel(
+    sums: Ints,
+    padded: Ints,
+    rows: Ints,
+    columns: Ints,
+    channels: Ints,
+    deltas: Ints,
+    stride: tuple[int, int],
+    table: Ints,
+    low: int,
+    golden: Ints,
+    levels: NDArray[np.int32],
+    changed: NDArray[np.bool_],
+) -> None:  # pragma: no cover - compiled
     """The levels of a whole channel under each fault; many positions per channel.
 
     sums, golden (n, height, width); padded (n, channels, padded height, padded width) inputs; rows, columns, channels,

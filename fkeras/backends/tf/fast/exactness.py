@@ -18,10 +18,30 @@ from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.memory import WordTensor
 
 EXACT_STEPS = 2.0**24
-SAME_VALUES = ("Dropout", "Flatten", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D",
-               "UpSampling1D", "MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
-               "Concatenate", "Maximum", "Minimum", "RepeatVector", "SpatialDropout1D", "SpatialDropout2D",
-               "GaussianNoise", "GaussianDropout", "ActivityRegularization")
+SAME_VALUES = (
+    "Dropout",
+    "Flatten",
+    "Reshape",
+    "Permute",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "Cropping1D",
+    "Cropping2D",
+    "UpSampling1D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "Concatenate",
+    "Maximum",
+    "Minimum",
+    "RepeatVector",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "ActivityRegularization",
+)
 SUMS = ("Add", "Subtract")
 
 
@@ -54,14 +74,21 @@ def quantizer_fact(quantizer: Any, given: Fact) -> Fact | None:
     config = quantizer.get_config() if hasattr(quantizer, "get_config") else {}
     if config.get("use_stochastic_rounding") or float(config.get("qnoise_factor", 1.0)) != 1.0:
         return None
-    if kind == "quantized_relu" and not config["use_sigmoid"] and not config["negative_slope"] \
-            and config["relu_upper_bound"] is None:
+    if (
+        kind == "quantized_relu"
+        and not config["use_sigmoid"]
+        and not config["negative_slope"]
+        and config["relu_upper_bound"] is None
+    ):
         bits, integer = int(config["bits"]), int(config["integer"])
         return Fact(2.0 ** (integer - bits), 2.0**integer, given.reproducible)
     if kind == "quantized_bits" and config["alpha"] in (None, 1, 1.0) and int(config["bits"]) > 1:
         sign = int(bool(config["keep_negative"]))
-        return Fact(2.0 ** (int(config["integer"]) + sign - int(config["bits"])), 2.0 ** int(config["integer"]),
-                    given.reproducible)
+        return Fact(
+            2.0 ** (int(config["integer"]) + sign - int(config["bits"])),
+            2.0 ** int(config["integer"]),
+            given.reproducible,
+        )
     return None
 
 
@@ -77,9 +104,14 @@ def activation_fact(activation: Any, given: Fact) -> Fact:
 
 def is_rounding(call: Call) -> bool:
     """Whether a call quantizes, so that a last-bit difference of its input may become a whole step."""
-    return any(type(quantizer).__module__.startswith("qkeras")
-               for quantizer in (getattr(call.layer, "activation", None), getattr(call.layer, "quantizer", None),
-                                 getattr(call.layer, "average_quantizer_internal", None)))
+    return any(
+        type(quantizer).__module__.startswith("qkeras")
+        for quantizer in (
+            getattr(call.layer, "activation", None),
+            getattr(call.layer, "quantizer", None),
+            getattr(call.layer, "average_quantizer_internal", None),
+        )
+    )
 
 
 def power_of_two_step(tensor: WordTensor) -> float | None:
@@ -129,8 +161,9 @@ def analyse(graph: Graph, inputs: Mapping[Key, Fact], weighted: Mapping[int, Any
             fact = weighted[call.index](given[0])
         elif kind in SAME_VALUES and all(one.reproducible for one in given):
             steps = [one.step for one in given]
-            fact = Fact(None if None in steps else min(s for s in steps if s is not None),
-                        max(one.bound for one in given), True)
+            fact = Fact(
+                None if None in steps else min(s for s in steps if s is not None), max(one.bound for one in given), True
+            )
         elif kind in SUMS and all(one.step is not None for one in given):
             step, bound = min(one.step for one in given if one.step), sum(one.bound for one in given)
             fact = Fact(step, bound, True) if bound < EXACT_STEPS * step else UNKNOWN

@@ -22,15 +22,25 @@ def with_fixed_kernels(model: Any, kernels: Kernels, calls: Sequence[Call]) -> A
     tf = tensorflow()
     inside = {id(call.layer) for call in calls}
     fixed = {slot.path: values for slot, values in kernels if id(slot.layer) in inside}
-    return replaced(model, [slot for slot, _ in kernels if slot.path in fixed],
-                    lambda slot: lambda x: tf.constant(fixed[slot.path], x.dtype))
+    return replaced(
+        model,
+        [slot for slot, _ in kernels if slot.path in fixed],
+        lambda slot: lambda x: tf.constant(fixed[slot.path], x.dtype),
+    )
 
 
 class GoldenTensors:
     """The golden values of chosen tensors for a chunk of samples."""
 
-    def __init__(self, model: Any, graph: Graph, kernels: Kernels, keys: Sequence[Key],
-                 inputs: Sequence[NDArray[Any]], chunk: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        graph: Graph,
+        kernels: Kernels,
+        keys: Sequence[Key],
+        inputs: Sequence[NDArray[Any]],
+        chunk: int,
+    ) -> None:
         tf = tensorflow()
         self._inputs, self.chunk = inputs, chunk
         self._keys = tuple(dict.fromkeys(keys))

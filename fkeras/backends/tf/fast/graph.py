@@ -26,8 +26,9 @@ class Call:
         """The outputs of the call, flattened, in inference mode."""
         nest = tensorflow().nest
         given = iter([tensors[key] for key in self.inputs])
-        args, kwargs = nest.map_structure(lambda x: next(given) if _is_symbolic(x) else x,
-                                          (self.node.call_args, self.node.call_kwargs))
+        args, kwargs = nest.map_structure(
+            lambda x: next(given) if _is_symbolic(x) else x, (self.node.call_args, self.node.call_kwargs)
+        )
         return tuple(nest.flatten(self.layer(*args, **kwargs)))
 
 
@@ -57,8 +58,9 @@ class Graph:
                 reached.append(call)
         return reached
 
-    def run(self, calls: Sequence[Call], tensors: dict[Key, Any],
-            instead: Mapping[int, Callable[[Any], Any]] | None = None) -> dict[Key, Any]:
+    def run(
+        self, calls: Sequence[Call], tensors: dict[Key, Any], instead: Mapping[int, Callable[[Any], Any]] | None = None
+    ) -> dict[Key, Any]:
         """`tensors` with the outputs of `calls` added; `instead` replaces calls of one input by index."""
         replacements = instead or {}
         for call in calls:
@@ -105,5 +107,8 @@ def flatten(model: Any) -> Graph | None:
                     calls.append(Call(len(calls), inner, node, inputs, outputs))
 
     expand(model, (), [0])
-    return Graph(tuple(calls), tuple((id(tensor),) for tensor in model.inputs),
-                 tuple(resolve((id(tensor),)) for tensor in model.outputs))
+    return Graph(
+        tuple(calls),
+        tuple((id(tensor),) for tensor in model.inputs),
+        tuple(resolve((id(tensor),)) for tensor in model.outputs),
+    )

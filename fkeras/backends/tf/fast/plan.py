@@ -14,8 +14,8 @@ from fkeras.backends.tf.fast.golden import Kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key, flatten
 from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
 from fkeras.backends.tf.fast.suffix import downstream_is_reproducible
-from fkeras.backends.tf.reading import bit_space
 from fkeras.backends.tf.forward import slots_of_space
+from fkeras.backends.tf.reading import bit_space
 from fkeras.backends.tf.slots import FOLDING
 from fkeras.errors import FkerasError
 from fkeras.memory import BitSpace, WordTensor
@@ -43,10 +43,16 @@ def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan
     slots = slots_of_space(model, everything)
     kernels = [(slot, tensors[slot.path].golden.reshape(tensors[slot.path].shape)) for slot in slots]
     parts = {id(slot.layer): slot.layer_path for slot in slots}
-    known = {call.index: part for call in graph.calls
-             if (part := _part(call, parts.get(id(call.layer)), tensors)) is not None}
-    facts = analyse(graph, {key: grid_of(array) for key, array in zip(graph.inputs, inputs, strict=True)},
-                    {index: part.fact for index, part in known.items()})
+    known = {
+        call.index: part
+        for call in graph.calls
+        if (part := _part(call, parts.get(id(call.layer)), tensors)) is not None
+    }
+    facts = analyse(
+        graph,
+        {key: grid_of(array) for key, array in zip(graph.inputs, inputs, strict=True)},
+        {index: part.fact for index, part in known.items()},
+    )
     sites = {}
     for number, tensor in enumerate(space.tensors):
         places = [part for part in known.values() if part.kernel.path == tensor.path]

@@ -40,15 +40,21 @@ class FastRun:
         self.golden, self.batch_size = self._reference.golden, self._reference.batch_size
         self._card = self._reference.card
         plan = plan_of(model, space, self._reference.inputs) if self.n_samples else None
-        self._workers = {} if plan is None else {
-            number: SiteWorker(model, plan, site, self._reference) for number, site in plan.sites.items()}
+        self._workers = (
+            {}
+            if plan is None
+            else {number: SiteWorker(model, plan, site, self._reference) for number, site in plan.sites.items()}
+        )
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits` that are best measured together: the faults of one channel."""
         place = self.space.locate(bits)
         slow = ~np.isin(place.tensor, list(self._workers))
-        yield from np.split(np.flatnonzero(slow), range(self.batch_size, int(slow.sum()), self.batch_size)) \
-            if slow.any() else ()
+        yield from (
+            np.split(np.flatnonzero(slow), range(self.batch_size, int(slow.sum()), self.batch_size))
+            if slow.any()
+            else ()
+        )
         for number, worker in self._workers.items():
             here = np.flatnonzero(place.tensor == number)
             channel = worker.site.faults(self.space, bits[here]).channel
@@ -58,16 +64,20 @@ class FastRun:
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit flipped alone."""
         place = self.space.locate(bits)
-        results = {name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
-                   for name in self.metrics}
+        results = {
+            name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
+            for name in self.metrics
+        }
         for number in np.unique(place.tensor).tolist():
             here = np.flatnonzero(place.tensor == number)
             worker = self._workers.get(number)
             part = self._reference.flips(bits[here]) if worker is None else worker.flips(bits[here])
             for name, scores in part.items():
-                for whole, piece in ((results[name].values, scores.values),
-                                     (results[name].undefined, scores.undefined),
-                                     (results[name].harmed, scores.harmed)):
+                for whole, piece in (
+                    (results[name].values, scores.values),
+                    (results[name].undefined, scores.undefined),
+                    (results[name].harmed, scores.harmed),
+                ):
                     whole[here] = piece
         return results
 
@@ -97,29 +107,44 @@ class SiteWorker:
         end = site.end if self._stage is None else self._stage.end
         floats = floats_per_sample(plan.graph, [site.call, *plan.graph.downstream(site.call.outputs)])
         self._suffix = Suffix(model, plan.graph, end, plan.kernels)
-        chunk = reference.n_samples if reference.card.needs_all_outputs else int(
-            np.clip(CHUNK_BYTES // (4 * floats), 16, MOST_CHUNK))
+        chunk = (
+            reference.n_samples
+            if reference.card.needs_all_outputs
+            else int(np.clip(CHUNK_BYTES // (4 * floats), 16, MOST_CHUNK))
+        )
         self._chunk_size = min(chunk, reference.n_samples)
         sites = [site] if self._stage is None else [site, self._stage.site]
-        self._tensors = GoldenTensors(model, plan.graph, plan.kernels,
-                                      [*(one.call.inputs[0] for one in sites), *(one.end for one in sites),
-                                       *self._suffix.side], reference.inputs, self._chunk_size)
+        self._tensors = GoldenTensors(
+            model,
+            plan.graph,
+            plan.kernels,
+            [*(one.call.inputs[0] for one in sites), *(one.end for one in sites), *self._suffix.side],
+            reference.inputs,
+            self._chunk_size,
+        )
         self._held: Chunk | None = None
 
     def _chunk(self, rows: slice) -> Chunk:
         """The golden tensors of a chunk; the last one asked for is kept."""
         if self._held is None or self._held.start != rows.start:
             tensors = self._tensors(rows)
-            padded = self.site.padded(np.asarray(tensors[self.site.call.inputs[0]])[:rows.stop - rows.start])
-            self._held = Chunk(rows.start, tensors, self.site.sums(padded), self.site.inputs(padded),
-                               None if self._stage is None else self._stage.golden(tensors))
+            padded = self.site.padded(np.asarray(tensors[self.site.call.inputs[0]])[: rows.stop - rows.start])
+            self._held = Chunk(
+                rows.start,
+                tensors,
+                self.site.sums(padded),
+                self.site.inputs(padded),
+                None if self._stage is None else self._stage.golden(tensors),
+            )
         return self._held
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit of this tensor flipped alone."""
         faults = self.site.faults(self._reference.space, bits)
-        totals = {name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
-                  for name in self._reference.metrics}
+        totals = {
+            name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
+            for name in self._reference.metrics
+        }
         for start in range(0, self._reference.n_samples, self._chunk_size):
             chunk = self._chunk(slice(start, min(start + self._chunk_size, self._reference.n_samples)))
             for channel in np.unique(faults.channel).tolist():
@@ -148,12 +173,18 @@ class SiteWorker:
         if not changed.all():
             alive, after = alive[changed], after[changed]
         ends = np.empty((alive.size, *golden.shape[1:]), np.float32)
-        changed_ends(golden.reshape(len(golden), -1), samples[alive], after.reshape(alive.size, -1),
-                     np.float32(self._stage.step), ends.reshape(alive.size, -1))
+        changed_ends(
+            golden.reshape(len(golden), -1),
+            samples[alive],
+            after.reshape(alive.size, -1),
+            np.float32(self._stage.step),
+            ends.reshape(alive.size, -1),
+        )
         return alive, self._suffix(samples[alive], ends, chunk.tensors)
 
-    def _add(self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64], chunk: Chunk,
-             channel: int) -> None:
+    def _add(
+        self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64], chunk: Chunk, channel: int
+    ) -> None:
         card = self._reference.card
         samples = states.sample.astype(np.intp) + chunk.start
         errors = {name: scorer.golden.values[samples] for name, scorer in card.scorers.items()}
@@ -174,20 +205,31 @@ class SiteWorker:
         for name, scorer in card.scorers.items():
             whole = totals[name]
             sums, lost, worse = whole.values[faults], whole.undefined[faults], whole.harmed[faults]
-            add_up(states.of, errors[name], undefined[name], scorer.golden.values[rows], scorer.golden.undefined[rows],
-                   1.0 if card.metrics[name].better == "lower" else -1.0, sums, lost, worse)
+            add_up(
+                states.of,
+                errors[name],
+                undefined[name],
+                scorer.golden.values[rows],
+                scorer.golden.undefined[rows],
+                1.0 if card.metrics[name].better == "lower" else -1.0,
+                sums,
+                lost,
+                worse,
+            )
             whole.values[faults], whole.undefined[faults], whole.harmed[faults] = sums, lost, worse
         if card.needs_all_outputs:
             place = np.full(samples.size + 1, -1, np.int32)
             place[np.concatenate([np.zeros(0, np.intp), *kept])] = np.arange(sum(one.size for one in kept))
             self._add_dataset(totals, place[states.of], faults, outputs)
 
-    def _add_dataset(self, totals: dict[str, Scores], of: Ints, faults: NDArray[np.int64],
-                     outputs: list[Outputs]) -> None:
+    def _add_dataset(
+        self, totals: dict[str, Scores], of: Ints, faults: NDArray[np.int64], outputs: list[Outputs]
+    ) -> None:
         found = joined(outputs) if outputs else None
         for fault, states in zip(faults.tolist(), of, strict=True):
             for name, (value, undefined, harmed) in self._reference.card.dataset_scores(
-                    _replaced(self._reference.golden_outputs, found, states)).items():
+                _replaced(self._reference.golden_outputs, found, states)
+            ).items():
                 totals[name].values[fault], totals[name].undefined[fault] = value, undefined
                 totals[name].harmed[fault] = harmed
 

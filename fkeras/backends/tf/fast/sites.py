@@ -88,15 +88,17 @@ class Site:
         row, column, term, last = np.unravel_index(place.element, self.kernel.shape)
         channel = term * self.kernel.shape[3] + last if self.depthwise else last
         rates = self.window.dilation
-        return Faults(*(np.asarray(part, np.int32) for part in
-                        (channel, term, row * rates[0], column * rates[1], np.rint(delta))))
+        return Faults(
+            *(np.asarray(part, np.int32) for part in (channel, term, row * rates[0], column * rates[1], np.rint(delta)))
+        )
 
     @cached_property
     def kernel(self) -> NDArray[np.float32]:
         """The golden kernel as (height, width, input channels, outputs per input channel or output channels)."""
         kernel = self.tensor.golden.reshape(self.tensor.shape)
-        return kernel.reshape({2: (1, 1, *kernel.shape), 3: (kernel.shape[0], 1, *kernel.shape[1:])}.get(
-            kernel.ndim, kernel.shape))
+        return kernel.reshape(
+            {2: (1, 1, *kernel.shape), 3: (kernel.shape[0], 1, *kernel.shape[1:])}.get(kernel.ndim, kernel.shape)
+        )
 
     def padded(self, x: Any) -> NDArray[np.float32]:
         """The layer's input as (n, height, width, channels), zeros added as the layer does."""
@@ -108,8 +110,9 @@ class Site:
         """The golden weighted sums without bias, in grid units; (n, height, width, channels)."""
         tf = tensorflow()
         if self.depthwise:
-            sums = tf.nn.depthwise_conv2d(padded, self.kernel, (1, *self.window.stride, 1), "VALID",
-                                          dilations=self.window.dilation)
+            sums = tf.nn.depthwise_conv2d(
+                padded, self.kernel, (1, *self.window.stride, 1), "VALID", dilations=self.window.dilation
+            )
         else:
             sums = tf.nn.conv2d(padded, self.kernel, self.window.stride, "VALID", dilations=self.window.dilation)
         return as_integers(sums, self.sum_step)
@@ -128,8 +131,7 @@ class Site:
     @property
     def rounds(self) -> bool:
         """Whether a quantizer of bounded, monotone levels stands between the sums and the end tensor."""
-        activations = [self.call.layer.activation,
-                       *(getattr(call.layer, "quantizer", None) for call in self.segment)]
+        activations = [self.call.layer.activation, *(getattr(call.layer, "quantizer", None) for call in self.segment)]
         return self.end_fact.step is not None and any(hasattr(one, "get_config") for one in activations)
 
     def values_after(self, sums: NDArray[np.int64], channel: int) -> NDArray[np.float32]:

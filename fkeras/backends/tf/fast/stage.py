@@ -54,8 +54,9 @@ class Stage:
         ends = as_image(np.asarray(tensors[self.end]))
         return self.site.sums(self.site.padded(x)), as_integers(ends, self.step)
 
-    def flow(self, changes: Ints, channel: int, samples: Ints, sums: Ints, ends: Ints
-             ) -> tuple[Ints, NDArray[np.bool_]]:
+    def flow(
+        self, changes: Ints, channel: int, samples: Ints, sums: Ints, ends: Ints
+    ) -> tuple[Ints, NDArray[np.bool_]]:
         """Push the changes (k, height, width) of one input channel of k states through the stage.
 
         Returns the changes of the end tensor, (k, height, width, channels), and which states have any, (k,).
@@ -64,8 +65,20 @@ class Stage:
         after = np.empty((samples.size, *sums.shape[1:]), np.int32)
         changed = np.empty(samples.size, np.bool_)
         kernel = self.kernel[channel].reshape(self.window.size[0], self.window.stride[1], -1)
-        flow(np.ascontiguousarray(changes), samples, kernel, self.window.size, self.window.stride,
-             (rows[0], columns[0]), self.low, self.tables, sums, ends, after, changed)
+        flow(
+            np.ascontiguousarray(changes),
+            samples,
+            kernel,
+            self.window.size,
+            self.window.stride,
+            (rows[0], columns[0]),
+            self.low,
+            self.tables,
+            sums,
+            ends,
+            after,
+            changed,
+        )
         return after, changed
 
 
@@ -73,8 +86,7 @@ def stage_after(graph: Graph, sites: Mapping[int, Site], site: Site) -> Stage | 
     """The stage through which everything that `site` changes flows; None when what follows is none."""
     following, flattened = _next(graph, site.end)
     found = [one for one in sites.values() if one.call.index == following]
-    if not site.rounds or not found or found[0].depthwise or not found[0].rounds \
-            or found[0].window.dilation != (1, 1):
+    if not site.rounds or not found or found[0].depthwise or not found[0].rounds or found[0].window.dilation != (1, 1):
         return None
     return _stage(found[0], _image_shape(site) if flattened else None)
 
@@ -107,10 +119,19 @@ def _stage(site: Site, flattened_from: tuple[int, int, int] | None) -> Stage:
     most = np.abs(kernel).sum((0, 1, 2), dtype=np.int64) * round(site.input_fact.bound / (site.input_fact.step or 1))
     tables = [channel_table(site, channel, -int(reach), int(reach)) for channel, reach in enumerate(most)]
     size = max(table.level.size for table in tables)
-    entries = np.stack([np.pad(as_integers(table.values[table.level], site.end_fact.step or 1),
-                               (0, size - table.level.size), mode="edge") for table in tables])
-    return Stage(site, window, _by_phase(kernel, window.stride[1]),
-                 np.array([table.low for table in tables], np.int32), entries)
+    entries = np.stack(
+        [
+            np.pad(
+                as_integers(table.values[table.level], site.end_fact.step or 1),
+                (0, size - table.level.size),
+                mode="edge",
+            )
+            for table in tables
+        ]
+    )
+    return Stage(
+        site, window, _by_phase(kernel, window.stride[1]), np.array([table.low for table in tables], np.int32), entries
+    )
 
 
 def _by_phase(kernel: Ints, stride: int) -> NDArray[np.float32]:
@@ -122,9 +143,20 @@ def _by_phase(kernel: Ints, stride: int) -> NDArray[np.float32]:
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def flow(changes: Ints, samples: Ints, kernel: NDArray[np.float32], size: tuple[int, int], stride: tuple[int, int],
-         before: tuple[int, int], low: Ints, tables: Ints, sums: Ints, golden: Ints, after: Ints,
-         changed: NDArray[np.bool_]) -> None:  # pragma: no cover - compiled
+def flow(
+    changes: Ints,
+    samples: Ints,
+    kernel: NDArray[np.float32],
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    before: tuple[int, int],
+    low: Ints,
+    tables: Ints,
+    sums: Ints,
+    golden: Ints,
+    after: Ints,
+    changed: NDArray[np.bool_],
+) -> None:  # pragma: no cover - compiled
     """Push the changes of k states through one stage.
 
     changes (k, height, width), samples (k,), kernel (window rows, phases, run x output channels) float32, before:
@@ -150,7 +182,7 @@ def flow(changes: Ints, samples: Ints, kernel: NDArray[np.float32], size: tuple[
                     row = y + before[0] - i
                     if row < 0 or row % stride[0] != 0 or row // stride[0] >= height:
                         continue
-                    target = extra[row // stride[0], first * n_out:(first + runs) * n_out]
+                    target = extra[row // stride[0], first * n_out : (first + runs) * n_out]
                     weights = kernel[i, phase]
                     for k in range(target.size):
                         target[k] += change * weights[k]
@@ -169,8 +201,9 @@ def flow(changes: Ints, samples: Ints, kernel: NDArray[np.float32], size: tuple[
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def changed_ends(golden: NDArray[np.float32], samples: Ints, changes: Ints, step: np.float32,
-                 ends: NDArray[np.float32]) -> None:  # pragma: no cover - compiled
+def changed_ends(
+    golden: NDArray[np.float32], samples: Ints, changes: Ints, step: np.float32, ends: NDArray[np.float32]
+) -> None:  # pragma: no cover - compiled
     """ends[state] = golden[sample of state] + step x changes[state]; (k, floats) each, exact on the grid."""
     for state in numba.prange(samples.size):
         for i in range(golden.shape[1]):

@@ -55,8 +55,9 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def _points(site: Site, faults: Faults, sums: Ints, inputs: Ints, table: ChannelTable, golden: Ints
-            ) -> Iterator[States]:
+def _points(
+    site: Site, faults: Faults, sums: Ints, inputs: Ints, table: ChannelTable, golden: Ints
+) -> Iterator[States]:
     flat_sums, flat_golden = sums.reshape(-1), golden.reshape(-1)
     terms = (faults.term * inputs.shape[2] + faults.row) * inputs.shape[3] + faults.column
     flat_inputs = inputs.reshape(inputs.shape[0], -1)
@@ -69,8 +70,17 @@ def _points(site: Site, faults: Faults, sums: Ints, inputs: Ints, table: Channel
         values = table.values[level][:, None]
         for part in _blocks(terms.size, MOST_CELLS // needed.shape[0]):
             of = np.empty((part.stop - part.start, needed.shape[0]), np.int32)
-            channels.look_up_states(given[0], given[1], terms[part], faults.delta[part], table.level, table.low,
-                                    flat_golden[rows], needed, of)
+            channels.look_up_states(
+                given[0],
+                given[1],
+                terms[part],
+                faults.delta[part],
+                table.level,
+                table.low,
+                flat_golden[rows],
+                needed,
+                of,
+            )
             yield States(rows, part, of, (sample + rows.start).astype(np.int32), values)
 
 
@@ -80,17 +90,37 @@ def _maps(site: Site, faults: Faults, sums: Ints, inputs: Ints, table: ChannelTa
         size = part.stop - part.start
         levels = np.empty((size, n, height, width), np.int32)
         changed = np.empty((size, n), np.bool_)
-        channels.shift_channel(sums, inputs, faults.row[part], faults.column[part], faults.term[part],
-                               faults.delta[part], site.window.stride, table.level, table.low, golden, levels, changed)
+        channels.shift_channel(
+            sums,
+            inputs,
+            faults.row[part],
+            faults.column[part],
+            faults.term[part],
+            faults.delta[part],
+            site.window.stride,
+            table.level,
+            table.low,
+            golden,
+            levels,
+            changed,
+        )
         of = np.where(changed, np.cumsum(changed).reshape(changed.shape) - 1, -1).astype(np.int32)
         sample = np.nonzero(changed)[1].astype(np.int32)
         yield States(slice(0, n), part, of, sample, table.values[levels[changed].reshape(sample.size, height * width)])
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def add_up(of: Ints, errors: NDArray[np.float64], undefined: NDArray[np.bool_], golden: NDArray[np.float64],
-           golden_undefined: NDArray[np.bool_], sign: float, sums: NDArray[np.float64],
-           undefined_counts: NDArray[np.int64], harmed: NDArray[np.int64]) -> None:  # pragma: no cover - compiled
+def add_up(
+    of: Ints,
+    errors: NDArray[np.float64],
+    undefined: NDArray[np.bool_],
+    golden: NDArray[np.float64],
+    golden_undefined: NDArray[np.bool_],
+    sign: float,
+    sums: NDArray[np.float64],
+    undefined_counts: NDArray[np.int64],
+    harmed: NDArray[np.int64],
+) -> None:  # pragma: no cover - compiled
     """Add each fault's errors over a block of samples to its sums; sign is +1 where lower is better."""
     for fault in numba.prange(of.shape[0]):
         total, lost, worse = 0.0, 0, 0

@@ -47,26 +47,33 @@ class Suffix:
 
     def _may_fuse(self) -> bool:
         """Whether a compiler may rewrite the operations: where all rounding is simple arithmetic on exact values."""
-        return all(quantizer_fact(getattr(call.layer, "quantizer", None) or call.layer.activation,
-                                  Fact(1.0, 1.0, True)) is not None for call in self.calls if is_rounding(call))
+        return all(
+            quantizer_fact(getattr(call.layer, "quantizer", None) or call.layer.activation, Fact(1.0, 1.0, True))
+            is not None
+            for call in self.calls
+            if is_rounding(call)
+        )
 
     def __call__(self, samples: Ints, ends: NDArray[np.float32], golden: Mapping[Key, Any]) -> Outputs:
         """Outputs for k states, at most `rows`: ends (k, ...) the end tensor, samples (k,) whose side inputs to use."""
         missing = self.rows - samples.size
         side = [np.asarray(golden[key])[np.pad(samples, (0, missing))] for key in self.side]
         padded = np.pad(ends, ((0, missing), *((0, 0),) * (ends.ndim - 1))) if missing else ends
-        outputs = [np.asarray(one)[:samples.size] for one in self._function(padded, side)]
+        outputs = [np.asarray(one)[: samples.size] for one in self._function(padded, side)]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def floats_per_sample(graph: Graph, calls: Sequence[Call]) -> int:
     """The size of the largest tensor that some calls read or write."""
     nest = tensorflow().nest
-    shapes = [tensor.shape[1:] for call in calls for tensor in (*call.node.keras_inputs, *nest.flatten(call.node.outputs))]
+    shapes = [
+        tensor.shape[1:] for call in calls for tensor in (*call.node.keras_inputs, *nest.flatten(call.node.outputs))
+    ]
     return max((int(np.prod([size or 1 for size in shape])) for shape in shapes), default=1)
 
 
 def downstream_is_reproducible(graph: Graph, start: Call, facts: Mapping[Key, Fact]) -> bool:
     """Whether every quantizer that `start` can reach rounds reproducible values only."""
-    return all(facts[key].reproducible for call in graph.downstream(start.outputs) if is_rounding(call)
-               for key in call.inputs)
+    return all(
+        facts[key].reproducible for call in graph.downstream(start.outputs) if is_rounding(call) for key in call.inputs
+    )
