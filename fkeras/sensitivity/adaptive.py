@@ -32,11 +32,12 @@ TENSOR_FLOOR = 0.25
 Values = NDArray[np.float64]
 
 
-def adaptive_scores(evidence: Evidence, share: float = 0.01) -> Values:
+def adaptive_scores(evidence: Evidence, share: float = 0.01, fewest_samples: int = 0) -> Values:
     """Expected size of each bit's mean damage, from about `share` of the exhaustive oracle's work.
 
     share: of bits x samples, above 0 and up to 0.25, derivatives included; at least one sample per pilot and round is
-    used, so that a few hundred bits or samples cost more. A bit whose damage was infinite on some sample scores
+    used, so that a few hundred bits or samples cost more. fewest_samples: on a small data set more than the share is
+    spent, as much as this many samples (a quarter of the data at most) cost, lest chance decide. A bit whose damage was infinite on some sample scores
     infinity. Nearly unbiased before the last step, which shrinks noisy
     estimates towards what the bit's output displacement suggests.
     Sources: difference (regression) estimators, Cochran, "Sampling Techniques", ch. 7; the last step is empirical
@@ -49,6 +50,7 @@ def adaptive_scores(evidence: Evidence, share: float = 0.01) -> Values:
         )
     study = _Study(evidence)
     wanted = max(share - PASSES / len(evidence.space), 0.0) * evidence.n_samples
+    wanted = max(wanted, min(fewest_samples, LARGEST_SHARE * evidence.n_samples))
     pilot = max(1, round(PILOT_SHARE * wanted / N_PILOTS))
     later = max(1, round((1 - PILOT_SHARE) * wanted / (N_ROUNDS * ROUND_BITS)))
     everything = np.arange(len(evidence.space))

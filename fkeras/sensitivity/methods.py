@@ -74,10 +74,10 @@ METHODS: dict[str, Method] = {
         "three backward passes, two of them in batches of 8",
     ),
     "adaptive": Method(
-        adaptive_scores,
+        partial(adaptive_scores, fewest_samples=100),
         "few exact flips where they decide most, corrected by the metric's slope",
         ("x", "y", "metric"),
-        "1 % of the oracle's work",
+        "1 % of the oracle's work, 100 samples' at least",
     ),
     "adaptive_tenth": Method(
         partial(adaptive_scores, share=0.1),
@@ -121,9 +121,13 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
 def default_method(evidence: Evidence) -> str:
     """The best method for what is there, by the measurements in docs/rankings.md.
 
-    With a metric per sample and up to 100,000 bits: adaptive; with data: displacement; with nothing: msb.
+    With a metric that grades every sample and up to 100,000 bits: adaptive; with data: displacement; with nothing: msb.
+    Counts of right and wrong samples do not grade: most single flips change none of them, so that a ranking by them is
+    mostly ties, and protects badly against many flips at once.
     """
-    if isinstance(evidence.metric, SampleMetric) and evidence.n_samples and len(evidence.space) <= MOST_BITS_BY_DEFAULT:
+    metric = evidence.metric
+    graded = isinstance(metric, SampleMetric) and not metric.per_sample_sensitivity
+    if graded and evidence.n_samples and len(evidence.space) <= MOST_BITS_BY_DEFAULT:
         return "adaptive"
     return "displacement" if evidence.n_samples else "msb"
 

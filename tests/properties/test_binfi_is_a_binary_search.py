@@ -12,8 +12,13 @@ from fkeras.sensitivity.baselines import binfi
 
 def memory(size: int, width: int) -> BitSpace:
     zeros = np.zeros(size, np.uint32)
-    return BitSpace((WordTensor("a/kernel", (size,), FixedPoint(width, 0), zeros, np.ones(size, np.float32),
-                                np.zeros(size, np.float32)),))
+    return BitSpace(
+        (
+            WordTensor(
+                "a/kernel", (size,), FixedPoint(width, 0), zeros, np.ones(size, np.float32), np.zeros(size, np.float32)
+            ),
+        )
+    )
 
 
 @given(st.data(), st.integers(1, 12), st.integers(1, 8))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.metrics import accuracy, dataset_metric
+from fkeras.metrics import accuracy, dataset_metric, mean_squared_error
 from fkeras.sensitivity import methods
 from fkeras.sensitivity.methods import METHODS, default_method, make_ranking
 
@@ -58,13 +58,18 @@ def test_without_data_the_default_is_msb(blind):
     assert make_ranking(None, blind).method == "msb"
 
 
-def test_with_a_metric_the_default_is_adaptive(evidence):
-    evidence.metric = accuracy()
+def test_with_a_metric_that_grades_samples_the_default_is_adaptive(evidence):
+    evidence.metric = mean_squared_error()
     assert default_method(evidence) == "adaptive"
 
 
-def test_large_memories_are_not_flipped_by_default(evidence, monkeypatch):
+def test_a_metric_that_only_counts_samples_is_not_the_default_judge(evidence):
     evidence.metric = accuracy()
+    assert default_method(evidence) == "displacement"
+
+
+def test_large_memories_are_not_flipped_by_default(evidence, monkeypatch):
+    evidence.metric = mean_squared_error()
     monkeypatch.setattr(methods, "MOST_BITS_BY_DEFAULT", 17)
     assert default_method(evidence) == "displacement"
 
