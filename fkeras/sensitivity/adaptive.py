@@ -37,9 +37,9 @@ def adaptive_scores(evidence: Evidence, share: float = 0.01, fewest_samples: int
 
     share: of bits x samples, above 0 and up to 0.25, derivatives included; at least one sample per pilot and round is
     used, so that a few hundred bits or samples cost more. fewest_samples: on a small data set more than the share is
-    spent, as much as this many samples (a quarter of the data at most) cost, lest chance decide. A bit whose damage was infinite on some sample scores
-    infinity. Nearly unbiased before the last step, which shrinks noisy
-    estimates towards what the bit's output displacement suggests.
+    spent, as much as this many samples (a quarter of the data at most) cost, lest chance decide. A bit whose damage was
+    infinite on some sample scores infinity. Nearly unbiased before the last step, which shrinks noisy estimates towards
+    what the bit's output displacement suggests.
     Sources: difference (regression) estimators, Cochran, "Sampling Techniques", ch. 7; the last step is empirical
     Bayes with a normal prior.
     """
