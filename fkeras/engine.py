@@ -46,6 +46,16 @@ class Scores:
     harmed: NDArray[np.int64]
 
     @classmethod
+    def zeros(cls, n: int) -> Scores:
+        """Scores of n fault sets, to be filled in."""
+        return cls(np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))
+
+    def fill(self, positions: NDArray[np.int64], part: Scores) -> None:
+        """Write the scores of a batch to their places."""
+        self.values[positions], self.undefined[positions] = part.values, part.undefined
+        self.harmed[positions] = part.harmed
+
+    @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
         """The scores of consecutive batches as one."""
         return cls(

@@ -186,9 +186,8 @@ class CampaignResult:
     def verdict(self, requirement: Requirement) -> Verdict:
         """What these trials prove about a requirement."""
         failures = int(self.broken(requirement.limits).sum())
-        return judge(
-            requirement, failures, len(self), sequential=isinstance(self.plan, UntilDecided), exact=self.is_exact
-        )
+        max_trials = self.plan.max_trials if isinstance(self.plan, UntilDecided) else None
+        return judge(requirement, failures, len(self), max_trials=max_trials, exact=self.is_exact)
 
 
 def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, progress: Progress) -> CampaignResult:
@@ -227,7 +226,7 @@ def _decided_after(plan: UntilDecided, so_far: CampaignResult, scores: Mapping[s
         broken |= limit.broken_by(scores[limit.metric].values, run.golden[limit.metric].value)
     failures = int(so_far.broken(plan.requirement.limits).sum()) + np.cumsum(broken)
     for i, count in enumerate(failures.tolist(), start=1):
-        verdict = judge(plan.requirement, count, len(so_far) + i, sequential=True)
+        verdict = judge(plan.requirement, count, len(so_far) + i, max_trials=plan.max_trials)
         if verdict.outcome.value in ("PASS", "FAIL"):
             return i
     return None
@@ -244,9 +243,7 @@ def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
             np.zeros(len(faults), np.int64),
         )
         if evaluated:
-            filled.values[evaluated] = measured[name].values
-            filled.undefined[evaluated] = measured[name].undefined
-            filled.harmed[evaluated] = measured[name].harmed
+            filled.fill(np.array(evaluated), measured[name])
         scores[name] = filled
     return scores
 

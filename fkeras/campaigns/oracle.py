@@ -87,10 +87,9 @@ def measure_oracle(run: Run, metric: str, bits: NDArray[np.int64], progress: Pro
     scores = Scores(np.full(bits.size, np.nan), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
     with progress(len(bits), "bit", f"oracle, {metric}") as advance:
         for positions in run.batches(bits):
-            part = run.flips(bits[positions])[metric]
-            scores.values[positions], scores.undefined[positions] = part.values, part.undefined
-            scores.harmed[positions] = part.harmed
+            scores.fill(positions, run.flips(bits[positions])[metric])
             advance(len(positions))
+    assert not np.isnan(scores.values).any(), "every bit is measured, and no score is NaN"
     kind = run.metrics[metric]
     golden = run.golden[metric]
     return Oracle(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from fkeras.backends.tf.fast.exactness import Fact, analyse, grid_of, power_of_t
 from fkeras.backends.tf.fast.golden import Kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key, flatten
 from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
-from fkeras.backends.tf.fast.suffix import downstream_is_reproducible
+from fkeras.backends.tf.fast.stage import Stage, stage_after
+from fkeras.backends.tf.fast.suffix import Suffix, downstream_is_reproducible
 from fkeras.backends.tf.forward import slots_of_space
 from fkeras.backends.tf.reading import bit_space
 from fkeras.backends.tf.slots import FOLDING
@@ -28,12 +31,54 @@ class Plan:
     graph: Graph
     kernels: Kernels
     sites: Mapping[int, Site]
+    _suffixes: dict[Key, Suffix] = field(default_factory=dict)
+    _stages: dict[int, Stage | None] = field(default_factory=dict)
+
+    def suffix(self, model: Any, end: Key) -> Suffix:
+        """What computes outputs from `end` on; compiled once per plan."""
+        if end not in self._suffixes:
+            self._suffixes[end] = Suffix(model, self.graph, end, self.kernels)
+        return self._suffixes[end]
+
+    def stage(self, site: Site) -> Stage | None:
+        """The exact layer behind a site; its tables are made once per plan."""
+        if site.number not in self._stages:
+            self._stages[site.number] = stage_after(self.graph, self.sites, site)
+        return self._stages[site.number]
 
 
-def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan | None:
-    """The plan for a model and a data set; None when nothing of it can be served."""
+NOTHING = Plan(Graph((), (), ()), (), {})
+
+_plans: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], Plan]] = weakref.WeakKeyDictionary()
+
+
+def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan:
+    """The plan for a model and a data set; kept while the model has the same weights and the data the same grid."""
+    facts = tuple(grid_of(array) for array in inputs)
+    key = (space.content_digest, _weights_digest(model), facts, *map(id, model._flatten_layers()))
+    plans = _plans.setdefault(model, {})
+    if key not in plans:
+        plans.clear()
+        plans[key] = _plan(model, space, facts) or NOTHING
+    return plans[key]
+
+
+def _weights_digest(model: Any) -> str:
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether a layer is Keras' or QKeras' own and computes without side effects or code from elsewhere."""
+    home, kind = type(layer).__module__.split(".")[0], type(layer).__name__
+    return home in ("tf_keras", "qkeras") and kind not in ("Lambda", "QAdaptiveActivation")
+
+
+def _plan(model: Any, space: BitSpace, inputs: Sequence[Fact]) -> Plan | None:
     graph = flatten(model)
-    if graph is None:
+    if graph is None or not all(_is_plain(call.layer) for call in graph.calls):
         return None
     try:
         everything = bit_space(model, biases=True)
@@ -50,7 +95,7 @@ def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan
     }
     facts = analyse(
         graph,
-        {key: grid_of(array) for key, array in zip(graph.inputs, inputs, strict=True)},
+        dict(zip(graph.inputs, inputs, strict=True)),
         {index: part.fact for index, part in known.items()},
     )
     sites = {}

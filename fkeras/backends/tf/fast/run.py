@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from fkeras.backends.tf.fast.golden import GoldenTensors
 from fkeras.backends.tf.fast.graph import Key
 from fkeras.backends.tf.fast.plan import Plan, plan_of
 from fkeras.backends.tf.fast.sites import Faults, Site, as_image
-from fkeras.backends.tf.fast.stage import changed_ends, stage_after
+from fkeras.backends.tf.fast.stage import changed_ends
 from fkeras.backends.tf.fast.states import States, add_up, states_of
-from fkeras.backends.tf.fast.suffix import Suffix, floats_per_sample
+from fkeras.backends.tf.fast.suffix import floats_per_sample
 from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
@@ -38,13 +39,12 @@ class FastRun:
         self._reference = ReferenceRun(model, space, x, y, metrics)
         self.space, self.metrics, self.n_samples = space, dict(metrics), self._reference.n_samples
         self.golden, self.batch_size = self._reference.golden, self._reference.batch_size
-        self._card = self._reference.card
-        plan = plan_of(model, space, self._reference.inputs) if self.n_samples else None
-        self._workers = (
-            {}
-            if plan is None
-            else {number: SiteWorker(model, plan, site, self._reference) for number, site in plan.sites.items()}
-        )
+        self._model = model
+
+    @cached_property
+    def _workers(self) -> dict[int, SiteWorker]:
+        plan = plan_of(self._model, self.space, self._reference.inputs)
+        return {number: SiteWorker(self._model, plan, site, self._reference) for number, site in plan.sites.items()}
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits` that are best measured together: the faults of one channel."""
@@ -64,21 +64,13 @@ class FastRun:
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit flipped alone."""
         place = self.space.locate(bits)
-        results = {
-            name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
-            for name in self.metrics
-        }
+        results = {name: Scores.zeros(bits.size) for name in self.metrics}
         for number in np.unique(place.tensor).tolist():
             here = np.flatnonzero(place.tensor == number)
             worker = self._workers.get(number)
             part = self._reference.flips(bits[here]) if worker is None else worker.flips(bits[here])
             for name, scores in part.items():
-                for whole, piece in (
-                    (results[name].values, scores.values),
-                    (results[name].undefined, scores.undefined),
-                    (results[name].harmed, scores.harmed),
-                ):
-                    whole[here] = piece
+                results[name].fill(here, scores)
         return results
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
@@ -103,10 +95,10 @@ class SiteWorker:
     def __init__(self, model: Any, plan: Plan, site: Site, reference: ReferenceRun) -> None:
         self.site = site
         self._reference = reference
-        self._stage = stage_after(plan.graph, plan.sites, site)
+        self._stage = plan.stage(site)
         end = site.end if self._stage is None else self._stage.end
         floats = floats_per_sample(plan.graph, [site.call, *plan.graph.downstream(site.call.outputs)])
-        self._suffix = Suffix(model, plan.graph, end, plan.kernels)
+        self._suffix = plan.suffix(model, end)
         chunk = (
             reference.n_samples
             if reference.card.needs_all_outputs
@@ -141,10 +133,7 @@ class SiteWorker:
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit of this tensor flipped alone."""
         faults = self.site.faults(self._reference.space, bits)
-        totals = {
-            name: Scores(np.zeros(bits.size), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
-            for name in self._reference.metrics
-        }
+        totals = {name: Scores.zeros(bits.size) for name in self._reference.metrics}
         for start in range(0, self._reference.n_samples, self._chunk_size):
             chunk = self._chunk(slice(start, min(start + self._chunk_size, self._reference.n_samples)))
             for channel in np.unique(faults.channel).tolist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,10 +37,11 @@ class Suffix:
     def _compile(self, model: Any, kernels: Kernels) -> None:
         tf = tensorflow()
         products = as_matrix_products(self._graph, self.calls)
+        model_of = weakref.ref(model)
 
         def outputs(ends: Any, side: Any) -> list[Any]:
             tensors = {self.end: ends, **dict(zip(self.side, side, strict=True))}
-            with with_fixed_kernels(model, kernels, self.calls):
+            with with_fixed_kernels(model_of(), kernels, self.calls):
                 self._graph.run(self.calls, tensors, products)
             return [tensors[key] for key in self._graph.outputs]
 
