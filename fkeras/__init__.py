@@ -17,7 +17,7 @@ if "tensorflow" not in sys.modules:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
-    "fkeras.api": ("bit_space", "campaign", "injected", "load_model", "oracle", "rank"),
+    "fkeras.api": ("bit_space", "campaign", "injected", "load_model", "oracle", "rank", "sensitive_bits"),
     "fkeras.campaigns": ("BudgetExceeded", "CampaignResult", "Oracle", "Verdict"),
     "fkeras.errors": (
         "EnvironmentSetupError",
@@ -72,12 +72,13 @@ __all__ = [
     "oracle",
     "rank",
     "ranking_quality",
+    "sensitive_bits",
     "strategies",
 ]
 
 if TYPE_CHECKING:
     from fkeras import errors, layers, metrics, strategies
-    from fkeras.api import bit_space, campaign, injected, load_model, oracle, rank
+    from fkeras.api import bit_space, campaign, injected, load_model, oracle, rank, sensitive_bits
     from fkeras.campaigns import BudgetExceeded, CampaignResult, Oracle, Verdict
     from fkeras.errors import (
         EnvironmentSetupError,

@@ -25,12 +25,14 @@ from fkeras.campaigns import (
 )
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.progress import Progress, terminal_bar
+from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import FaultModel, FaultSet, fault_model, protection
 from fkeras.faults.protection import Protectable
 from fkeras.memory import BitSpace
 from fkeras.metrics import resolve
+from fkeras.metrics.classification import margins
 from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.sensitivity import Ranking
 
@@ -137,6 +139,33 @@ def oracle(
             )
             for rows in (np.arange(group, n_samples, sample_groups) for group in range(sample_groups))
         ]
+    )
+
+
+def sensitive_bits(
+    model: Any,
+    data: tuple[Any, Any],
+    *,
+    bits: ArrayLike | None = None,
+    space: BitSpace | None = None,
+    engine: str = "auto",
+    progress: Progress = terminal_bar,
+) -> NDArray[np.bool_]:
+    """Whether each flip makes a sample wrong that was right (paper, section 4.1), in the order of `bits`; (n,) bool.
+
+    The same as `oracle(..., metric="mispredictions").sensitive`, for less work: a bit is done at its first broken
+    sample, and samples whose class wins by little are tried first. data: y are classes.
+    """
+    x, y = _pair(data)
+    metric = resolve("mispredictions")
+    whole = start_run(model, data, {metric.name: metric}, space, "reference")
+    chosen = np.arange(len(whole.space)) if bits is None else whole.space.check(bits)
+    wrong = whole.golden[metric.name].per_sample
+    return find_sensitive(
+        lambda rows: start_run(model, (_rows(x, rows), _rows(y, rows)), {metric.name: metric}, whole.space, engine),
+        np.where(wrong == 0, margins(whole.golden_outputs), np.nan),
+        chosen,
+        progress,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fkeras.faults import FaultSet, RandomStream
 from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Metric, SampleMetric
+from fkeras.metrics.metric import Metric, Outputs, SampleMetric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +74,7 @@ class Run(Protocol):
     metrics: dict[str, Metric]
     n_samples: int
     golden: dict[str, GoldenScore]
+    golden_outputs: Outputs
     batch_size: int
     """How many fault sets a call takes best; callers split their work into batches of this size."""
 

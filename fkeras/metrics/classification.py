@@ -41,6 +41,17 @@ def predicted_classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
     return classes
 
 
+def margins(outputs: NDArray[Any]) -> NDArray[np.float64]:
+    """By how much the winning class of each row wins, (n,) float64; NaN for a row with a non-finite score."""
+    scores = outputs.reshape(len(outputs), -1).astype(np.float64)
+    if scores.shape[1] == 1:
+        distance: NDArray[np.float64] = np.abs(scores[:, 0] - 0.5)
+        return np.where(np.isfinite(distance), distance, np.nan)
+    best = np.partition(np.where(np.isfinite(scores), scores, np.nan), -2, axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(scores).all(axis=1), best[:, -1] - best[:, -2], np.nan)
+
+
 def right_predictions(labels: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.bool_]:
     """(n,) bool: the predicted class is the label."""
     right: NDArray[np.bool_] = predicted_classes(outputs) == labels

@@ -189,3 +189,12 @@ def test_a_shared_layer_is_left_to_the_reference(images) -> None:
         for engine in ("fast", "reference")
     ]
     np.testing.assert_array_equal(*values)
+
+
+def test_sensitive_bits_are_the_oracles_sensitive_bits(images) -> None:
+    model = small_network(tail=True)
+    targets = np.random.default_rng(0).integers(0, 3, 40)
+    bits = np.random.default_rng(1).permutation(len(fkeras.bit_space(model)))
+    oracle = fkeras.oracle(model, (images, targets), metric="mispredictions", bits=bits, engine="reference")
+    assert 0 < oracle.sensitive.sum() < len(bits)
+    np.testing.assert_array_equal(fkeras.sensitive_bits(model, (images, targets), bits=bits), oracle.sensitive)

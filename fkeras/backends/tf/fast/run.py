@@ -39,6 +39,7 @@ class FastRun:
         self._reference = ReferenceRun(model, space, x, y, metrics)
         self.space, self.metrics, self.n_samples = space, dict(metrics), self._reference.n_samples
         self.golden, self.batch_size = self._reference.golden, self._reference.batch_size
+        self.golden_outputs = self._reference.golden_outputs
         self._model = model
 
     @cached_property
