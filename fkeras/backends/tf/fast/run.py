@@ -69,6 +69,9 @@ class FastRun:
         for number in np.unique(place.tensor).tolist():
             here = np.flatnonzero(place.tensor == number)
             worker = self._workers.get(number)
+            for other in self._workers.values():
+                if other is not worker:
+                    other.release()
             part = self._reference.flips(bits[here]) if worker is None else worker.flips(bits[here])
             for name, scores in part.items():
                 results[name].fill(here, scores)
@@ -130,6 +133,10 @@ class SiteWorker:
                 None if self._stage is None else self._stage.golden(tensors),
             )
         return self._held
+
+    def release(self) -> None:
+        """Let go of the golden tensors."""
+        self._held = None
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit of this tensor flipped alone."""

@@ -17,8 +17,10 @@ from fkeras.backends.tf.fast.matrices import as_matrix_products
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.metrics.metric import Outputs
 
-MOST_ROW_BYTES = 32 * 2**20
-"""Bounds the activations of one call."""
+MOST_ROW_BYTES = 16 * 2**20
+"""Bounds the largest activation of one call; a convolution's scratch space is some tens of times that."""
+SMALLER = (64, 8, 1)
+"""Calls for few states are compiled for this part of the most rows, so that they are not mostly padding."""
 
 
 class Suffix:
@@ -58,7 +60,8 @@ class Suffix:
 
     def __call__(self, samples: Ints, ends: NDArray[np.float32], golden: Mapping[Key, Any]) -> Outputs:
         """Outputs for k states, at most `rows`: ends (k, ...) the end tensor, samples (k,) whose side inputs to use."""
-        missing = self.rows - samples.size
+        rows = next(size for part in SMALLER if (size := max(self.rows // part, 1)) >= samples.size)
+        missing = rows - samples.size
         side = [np.asarray(golden[key])[np.pad(samples, (0, missing))] for key in self.side]
         padded = np.pad(ends, ((0, missing), *((0, 0),) * (ends.ndim - 1))) if missing else ends
         outputs = [np.asarray(one)[: samples.size] for one in self._function(padded, side)]
