@@ -14,7 +14,7 @@ from fkeras.campaigns.progress import Progress
 from fkeras.campaigns.verdict import Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
-from fkeras.faults import Draw, FaultModel, FaultSet, Protection, draw_trial
+from fkeras.faults import Draw, FaultModel, FaultSet, Protection, draw_trial, never_faults
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction, Metric
 from fkeras.statistics import Estimate
@@ -103,6 +103,13 @@ class CampaignResult:
     def __len__(self) -> int:
         return int(self.hits.size)
 
+    def __repr__(self) -> str:
+        means = ", ".join(
+            f"{name} mean {one.values.mean():.6g} (golden {one.golden.value:.6g})"
+            for name, one in self.by_metric.items()
+        )
+        return f"<{type(self).__name__} of {len(self):,} trials: {means}>"
+
     def __getitem__(self, metric: str) -> CampaignResult:
         if metric not in self.by_metric:
             raise InputError(f"no metric '{metric}' in this campaign; there are {', '.join(self.by_metric)}")
@@ -134,8 +141,9 @@ class CampaignResult:
     @cached_property
     def is_exact(self) -> bool:
         """Whether no fault can reach: every possible trial gives the golden result."""
-        n_bits = len(self.setting.space)
-        return len(self.setting.protection.bits) == n_bits and not self.residual.any()
+        setting = self.setting
+        covered = len(setting.protection.bits) == len(setting.space) or never_faults(setting.fault_model)
+        return covered and not self.residual.any()
 
     @cached_property
     def estimate(self) -> Estimate:

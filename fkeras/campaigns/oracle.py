@@ -48,6 +48,12 @@ class Oracle:
     def __len__(self) -> int:
         return int(self.bits.size)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Oracle of {len(self):,} flips: {self.metric} golden {self.golden:.6g}, "
+            f"{int(self.sensitive.sum()):,} sensitive, {self.n_samples:,} samples>"
+        )
+
     @cached_property
     def delta(self) -> NDArray[np.float64]:
         """values - golden, (n,)."""

@@ -47,6 +47,9 @@ class FaultyModel:
         values = patched_values(space, golden_values(space), faults.patches(space))
         self._values: list[Any] | None = [tf.constant(value) for value in values]
 
+    def __repr__(self) -> str:
+        return f"<faulty view of '{self._model.name}' with {len(self.faults)} faults>"
+
     def close(self) -> None:
         """End the view; calls raise from now on."""
         self._values = None

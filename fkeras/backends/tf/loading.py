@@ -144,6 +144,7 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _known_objects(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
+    tensorflow()
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import PruneLowMagnitude
 
     from fkeras.backends.tf import layers

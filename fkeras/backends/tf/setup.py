@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fkeras.errors import EnvironmentSetupError
@@ -31,11 +34,35 @@ def tensorflow() -> Any:
     if os.environ.get("TF_USE_LEGACY_KERAS", "1").lower() not in ("1", "true"):
         _refuse(f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_greetings():
         warnings.simplefilter("ignore")
         import tensorflow as module
     return module
+
+
+@contextmanager
+def _without_greetings() -> Iterator[None]:
+    """Keeps back what TensorFlow's C++ code prints while it is imported, unless the import fails.
+
+    A user who sets TF_CPP_MIN_LOG_LEVEL gets what that asks for.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        usual = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(usual, kept.read())
+            raise
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
 
 
 def qkeras() -> Any:

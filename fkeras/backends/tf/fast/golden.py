@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,36 +30,35 @@ def with_fixed_kernels(model: Any, kernels: Kernels, calls: Sequence[Call]) -> A
     )
 
 
-class GoldenTensors:
-    """The golden values of chosen tensors for a chunk of samples."""
+class GoldenFunction:
+    """The golden values of chosen tensors for a batch of inputs; traced once per shape."""
 
-    def __init__(
-        self,
-        model: Any,
-        graph: Graph,
-        kernels: Kernels,
-        keys: Sequence[Key],
-        inputs: Sequence[NDArray[Any]],
-        chunk: int,
-    ) -> None:
+    def __init__(self, model: Any, graph: Graph, kernels: Kernels, keys: Sequence[Key]) -> None:
         tf = tensorflow()
-        self._inputs, self.chunk = inputs, chunk
-        self._keys = tuple(dict.fromkeys(keys))
-        calls = _upstream(graph, self._keys)
+        self.keys = tuple(keys)
+        calls = _upstream(graph, self.keys)
+        model_of = weakref.ref(model)
 
         def compute(*arrays: Any) -> list[Any]:
             tensors = dict(zip(graph.inputs, arrays, strict=True))
-            with with_fixed_kernels(model, kernels, calls):
+            with with_fixed_kernels(model_of(), kernels, calls):
                 graph.run(calls, tensors)
-            return [tensors[key] for key in self._keys]
+            return [tensors[key] for key in self.keys]
 
-        self._compute = tf.function(compute, autograph=False, reduce_retracing=True)
+        self.compute = tf.function(compute, autograph=False, reduce_retracing=True)
+
+
+class GoldenTensors:
+    """The golden values of chosen tensors for chunks of a data set."""
+
+    def __init__(self, function: GoldenFunction, inputs: Sequence[NDArray[Any]], chunk: int) -> None:
+        self._function, self._inputs, self._chunk = function, inputs, chunk
 
     def __call__(self, rows: slice) -> Mapping[Key, Any]:
         """By key, tensors of exactly `chunk` samples; those past the end of `rows` are padding."""
-        missing = self.chunk - (rows.stop - rows.start)
+        missing = self._chunk - (rows.stop - rows.start)
         parts = [np.pad(array[rows], ((0, missing), *((0, 0),) * (array.ndim - 1))) for array in self._inputs]
-        return dict(zip(self._keys, self._compute(*parts), strict=True))
+        return dict(zip(self._function.keys, self._function.compute(*parts), strict=True))
 
 
 def _upstream(graph: Graph, keys: Sequence[Key]) -> list[Call]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.exactness import Fact, analyse, grid_of, power_of_two_step
-from fkeras.backends.tf.fast.golden import Kernels
+from fkeras.backends.tf.fast.golden import GoldenFunction, Kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key, flatten
 from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
 from fkeras.backends.tf.fast.stage import Stage, stage_after
@@ -32,6 +32,7 @@ class Plan:
     kernels: Kernels
     sites: Mapping[int, Site]
     _suffixes: dict[Key, Suffix] = field(default_factory=dict)
+    _golden: dict[tuple[Key, ...], GoldenFunction] = field(default_factory=dict)
     _stages: dict[int, Stage | None] = field(default_factory=dict)
 
     def suffix(self, model: Any, end: Key) -> Suffix:
@@ -39,6 +40,13 @@ class Plan:
         if end not in self._suffixes:
             self._suffixes[end] = Suffix(model, self.graph, end, self.kernels)
         return self._suffixes[end]
+
+    def golden(self, model: Any, keys: Iterable[Key]) -> GoldenFunction:
+        """What computes the golden values of some tensors; traced once per plan."""
+        wanted = tuple(dict.fromkeys(keys))
+        if wanted not in self._golden:
+            self._golden[wanted] = GoldenFunction(model, self.graph, self.kernels, wanted)
+        return self._golden[wanted]
 
     def stage(self, site: Site) -> Stage | None:
         """The exact layer behind a site; its tables are made once per plan."""

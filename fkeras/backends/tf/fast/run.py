@@ -110,14 +110,8 @@ class SiteWorker:
         )
         self._chunk_size = min(chunk, reference.n_samples)
         sites = [site] if self._stage is None else [site, self._stage.site]
-        self._tensors = GoldenTensors(
-            model,
-            plan.graph,
-            plan.kernels,
-            [*(one.call.inputs[0] for one in sites), *(one.end for one in sites), *self._suffix.side],
-            reference.inputs,
-            self._chunk_size,
-        )
+        keys = [*(one.call.inputs[0] for one in sites), *(one.end for one in sites), *self._suffix.side]
+        self._tensors = GoldenTensors(plan.golden(model, keys), reference.inputs, self._chunk_size)
         self._held: Chunk | None = None
 
     def _chunk(self, rows: slice) -> Chunk:
