@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help example test lint types bench docs clean
+.PHONY: help example test lint types bench paper clean
 
 help:
 	@echo "make example   run the example project's fault budgets"
@@ -12,7 +12,7 @@ help:
 	@echo "make lint      ruff and the import contracts"
 	@echo "make types     mypy --strict"
 	@echo "make bench     measure speed against the naive way"
-	@echo "make docs      build the documentation, warnings are errors"
+	@echo "make paper     repeat the paper's evaluation: make paper DATA=folder [PAPER_OPTIONS='--wafers 4000']"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,9 +37,9 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py
 
-docs: $(STAMP)
-	$(BIN)/pip install --quiet --group docs
-	$(BIN)/sphinx-build -W -n docs docs/_build
+paper: $(STAMP)
+	@test -n "$(DATA)" || { echo "name the folder with models and data: make paper DATA=../shared/data"; exit 2; }
+	$(BIN)/python -m benchmarks.paper --data $(DATA) $(PAPER_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .fkeras_cache

@@ -28,7 +28,7 @@ from fkeras.campaigns.progress import Progress, terminal_bar
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.engine import Run
 from fkeras.errors import InputError
-from fkeras.faults import FaultModel, FaultSet, fault_model, protection
+from fkeras.faults import FaultModel, FaultSet, fault_model, protection, whole_seed
 from fkeras.faults.protection import Protectable
 from fkeras.memory import BitSpace
 from fkeras.metrics import resolve
@@ -200,7 +200,7 @@ def campaign(
     )
     run = start_run(model, data, metrics, space, engine)
     setting = Setting(
-        fault_model(faults), protection(protected, run.space), int(seed), run.engine, run.n_samples, run.space
+        fault_model(faults), protection(protected, run.space), whole_seed(seed), run.engine, run.n_samples, run.space
     )
     plan: FixedTrials | UntilDecided = FixedTrials(100 if trials is None else trials)
     if limits and trials is None:
@@ -240,7 +240,7 @@ def rank(
         None if data is None else _pair(data),
         None if metric is None else resolve(metric),
         loss,
-        seed,
+        whole_seed(seed),
         start_run,
     )
     return make_ranking(method, evidence)

@@ -118,9 +118,9 @@ def fkeras_campaign(
     under_test = resilience_of(request.session, options, fkeras_model, fkeras_data, fkeras_metrics)
     try:
         campaign = FaultCampaign(under_test, budget, options)
+        campaign.prepare()
     except InputError as error:
         raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}") from error
-    campaign.prepare()
     request.node.stash[CAMPAIGN] = campaign
     return campaign
 

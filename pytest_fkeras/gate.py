@@ -110,7 +110,9 @@ def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestR
     if judgement is not None:
         setattr(report, ATTRIBUTE, judgement.record.to_json())
     elif not report.passed:
-        reason = (report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext).strip()
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else crash.message if crash else ""
+        reason = reason.strip() or report.longreprtext.strip()
         last = reason.splitlines()[0] if reason else report.outcome
         setattr(report, ATTRIBUTE, BudgetRecord(item.nodeid, "NOT_RUN", last).to_json())
 

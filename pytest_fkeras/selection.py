@@ -217,7 +217,7 @@ def _bits(bits: Any, source: Source, selection: Selection) -> BitSet:
 def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:
     import numpy as np
 
-    from fkeras.backends.tf.slots import LayerChoice
+    from fkeras.memory import LayerChoice
 
     chosen = LayerChoice(globs)
     layers = [tensor.path.rpartition("/")[0] for tensor in space.tensors]

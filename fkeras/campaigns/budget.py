@@ -192,10 +192,19 @@ class CampaignResult:
         return interval(failures, len(self), confidence)
 
     def verdict(self, requirement: Requirement) -> Verdict:
-        """What these trials prove about a requirement."""
+        """What these trials prove about a requirement. InputError for limits that could not fail, or not pass."""
+        require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())
         max_trials = self.plan.max_trials if isinstance(self.plan, UntilDecided) else None
         return judge(requirement, failures, len(self), max_trials=max_trials, exact=self.is_exact)
+
+
+def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials]) -> None:
+    """InputError for limits that no outcome could break, or that every outcome breaks."""
+    for limit in limits:
+        if limit.metric in by_metric:
+            trials = by_metric[limit.metric]
+            limit.require_bite(trials.bounds, trials.golden.value)
 
 
 def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, progress: Progress) -> CampaignResult:
@@ -205,6 +214,8 @@ def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, p
     residuals: list[FaultSet] = []
     parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
     result = _result(run, setting, plan, draws, residuals, parts)
+    if isinstance(plan, UntilDecided):
+        require_bite(plan.requirement.limits, result.by_metric)
     with progress(total, "trial", setting.fault_model.describe(len(setting.space))) as advance:
         while len(draws) < total:
             size = min(run.batch_size, total - len(draws))

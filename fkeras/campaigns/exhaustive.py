@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting
+from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting, require_bite
 from fkeras.campaigns.progress import Progress
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict
 from fkeras.engine import Run
@@ -63,6 +63,7 @@ class ExhaustiveResult(CampaignResult):
 
     def verdict(self, requirement: Requirement) -> Verdict:
         """Whether the share of single flips that break a limit is within the requirement."""
+        require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())
         share = failures / len(self)
         outcome = Outcome.PASS if share <= requirement.max_failure_rate else Outcome.FAIL

@@ -34,7 +34,7 @@ class Limit:
         )
 
     def __str__(self) -> str:
-        return f"{self.keyword}={self.value:g}"
+        return f"{self.keyword}={repr(float(self.value)).removesuffix('.0')}"
 
     def broken_by(self, values: NDArray[np.float64], golden: float) -> NDArray[np.bool_]:
         """Which of the values are past the limit; a value equal to it is not."""
@@ -43,6 +43,27 @@ class Limit:
         if self.kind == "min":
             return values < self.value
         return values - golden > self.value if self.kind == "increase" else golden - values > self.value
+
+    def require_bite(self, bounds: tuple[float, float] | None, golden: float) -> None:
+        """InputError for a limit that no value within the metric's bounds could break, or that every value breaks."""
+        if bounds is None:
+            return
+        low, high = bounds
+        least, most = {
+            "max": (low, high),
+            "min": (-high, -low),
+            "increase": (low - golden, high - golden),
+            "drop": (golden - high, golden - low),
+        }[self.kind]
+        reach = -self.value if self.kind == "min" else self.value
+        if least <= reach < most:
+            return
+        verb = "can never be broken" if reach >= most else "is broken by every possible value"
+        hint = f"; shares are written as 0.02, not {self.value:g}" if high == 1 and 1 <= self.value <= 100 else ""
+        raise InputError(
+            f"{self} {verb}: {self.metric} lies between {low:g} and {high:g}, and the golden value is "
+            f"{golden:.6g}{hint}"
+        )
 
 
 def parse_limit(keyword: str, value: object, metrics: Mapping[str, object] | None = None) -> Limit:

@@ -46,7 +46,9 @@ class Requirement:
 
     def __str__(self) -> str:
         limits = ", ".join(str(limit) for limit in self.limits)
-        return f"{limits} in at least {1 - self.max_failure_rate:.4g} of trials, at {self.confidence:.4g} confidence"
+        share = f"at least {1 - self.max_failure_rate:.4%}".rstrip("%").rstrip("0").rstrip(".") + " %"
+        trials = f"{share} of trials" if self.max_failure_rate else "all trials"
+        return f"{limits} in {trials}, at {self.confidence:.4g} confidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Verdict:
     """An outcome with its evidence.
 
     failures, trials: counts; share: the observed share with its one-sided bounds, each at `requirement.confidence`;
-    more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected; exact: no statistics needed.
+    more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected; exact: no statistics needed;
+    max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials.
     """
 
     outcome: Outcome
@@ -64,16 +67,20 @@ class Verdict:
     share: Estimate
     more_trials: int | None = None
     exact: bool = False
+    max_trials: int | None = None
 
     def __str__(self) -> str:
         counted = f"{self.failures} of {self.trials} trials over the limit"
         confidence = f"{self.requirement.confidence:.4g} confidence"
         if self.exact:
             return f"{self.outcome.value}: {counted}, exact ({self.share.method})"
+        saved = (
+            "" if self.max_trials is None else f", decided after {self.trials:,} of up to {self.max_trials:,} trials"
+        )
         if self.outcome is Outcome.PASS:
-            return f"PASS: {counted}, share below {self.share.high:.2%} ({confidence})"
+            return f"PASS: {counted}, share below {self.share.high:.2%} ({confidence}){saved}"
         if self.outcome is Outcome.FAIL:
-            return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence})"
+            return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence}){saved}"
         more = "" if self.more_trials is None else f": about {self.more_trials} more trials would decide"
         return (
             f"{self.outcome.value}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
@@ -81,10 +88,13 @@ class Verdict:
         )
 
 
-def judge(requirement: Requirement, failures: int, trials: int, *, sequential: bool, exact: bool = False) -> Verdict:
+def judge(
+    requirement: Requirement, failures: int, trials: int, *, max_trials: int | None, exact: bool = False
+) -> Verdict:
     """The verdict on `failures` of `trials`.
 
-    sequential: the number of trials depended on the results, so the bounds must hold at every moment;
+    max_trials: the most that would have been drawn, where the number of trials depended on the results and the
+    bounds must hold at every moment; None where that number was fixed beforehand;
     exact: every trial has the same result whatever is drawn.
     """
     limit, confidence = requirement.max_failure_rate, requirement.confidence
@@ -100,20 +110,20 @@ def judge(requirement: Requirement, failures: int, trials: int, *, sequential: b
         )
     low_of, high_of, method = (
         (anytime_lower_bound, anytime_upper_bound, "confidence sequence")
-        if sequential
+        if max_trials is not None
         else (lower_bound, upper_bound, "Clopper-Pearson")
     )
     low, high = low_of(failures, trials, confidence), high_of(failures, trials, confidence)
     best = failures / trials
     share_estimate = Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds")
-    if sequential:
+    if max_trials is not None:
         decision = share_decision(failures, trials, limit, confidence)
     else:
         decision = "below" if high <= limit else "above" if low > limit else None
     if decision == "below":
-        return Verdict(Outcome.PASS, requirement, failures, trials, share_estimate)
+        return Verdict(Outcome.PASS, requirement, failures, trials, share_estimate, max_trials=max_trials)
     if decision == "above":
-        return Verdict(Outcome.FAIL, requirement, failures, trials, share_estimate)
+        return Verdict(Outcome.FAIL, requirement, failures, trials, share_estimate, max_trials=max_trials)
     return Verdict(
         Outcome.INCONCLUSIVE,
         requirement,
@@ -121,4 +131,5 @@ def judge(requirement: Requirement, failures: int, trials: int, *, sequential: b
         trials,
         share_estimate,
         trials_to_decide(failures, trials, limit, confidence),
+        max_trials=max_trials,
     )

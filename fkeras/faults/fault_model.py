@@ -11,7 +11,7 @@ import numpy as np
 
 from fkeras.errors import InputError
 from fkeras.faults.fault_set import FaultSet
-from fkeras.faults.stream import RandomStream
+from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.memory import BitSpace
 
 _OBJECT_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -172,6 +172,11 @@ class Exposure:
         )
 
 
+def never_faults(model: FaultModel) -> bool:
+    """Whether a fault model of this module draws nothing in any memory: no flips, probability 0, no exposure."""
+    return model in (FlipCount(0), BitErrorRate(0.0)) or (isinstance(model, Exposure) and model.mean_upsets(1) == 0)
+
+
 def fault_model(faults: int | FaultModel) -> FaultModel:
     """A count means that many distinct flips; a fault model is itself."""
     if isinstance(faults, int | np.integer):
@@ -192,5 +197,5 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
 
 def draw_trial(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Draw:
     """Trial number `trial` of a campaign: depends on seed, layout and fault model only, not on order or weights."""
-    stream = RandomStream("fkeras-trial/1", int(seed), space.layout_digest, repr(fault_model(model)), int(trial))
+    stream = RandomStream("fkeras-trial/1", whole_seed(seed), space.layout_digest, repr(fault_model(model)), int(trial))
     return model.draw(len(space), stream)

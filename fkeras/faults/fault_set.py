@@ -134,6 +134,8 @@ class FaultSet:
 
         A flat index may stand for an address. InputError names the entry that cannot be read.
         """
+        if not isinstance(text, str):
+            raise InputError(f"{text!r} is no text; FaultSet([12, 977]) makes a set of flat indices")
         parts: dict[str, list[int]] = {"": [], "1": [], "0": []}
         for entry in filter(None, _SEPARATOR.split(text)):
             address, _, value = entry.partition("=")

@@ -3,6 +3,7 @@
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.codecs import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
+from fkeras.memory.layer_choice import LayerChoice
 from fkeras.memory.space import BitSpace, Location, Uncovered
 from fkeras.memory.tensor import WordTensor
 
@@ -13,6 +14,7 @@ __all__ = [
     "BitSpace",
     "Codec",
     "FixedPoint",
+    "LayerChoice",
     "Location",
     "PowerOfTwo",
     "Ternary",

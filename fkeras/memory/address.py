@@ -30,7 +30,7 @@ class BitAddress:
     @classmethod
     def parse(cls, text: str) -> BitAddress:
         """Read what `str` prints. InputError for any other text."""
-        match = _PATTERN.fullmatch(text.strip())
+        match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
             raise InputError(
                 f"{text!r} is not a bit address; write tensor[index,...]:bit, "

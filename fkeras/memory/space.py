@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.errors import InputError, LayoutError
 from fkeras.memory.address import BitAddress
+from fkeras.memory.bitset import BitSet
 from fkeras.memory.tensor import WordTensor
 
 Bits = NDArray[np.int64]
@@ -72,7 +73,9 @@ class BitSpace:
         return {tensor.path: number for number, tensor in enumerate(self.tensors)}
 
     def check(self, bits: ArrayLike) -> Bits:
-        """`bits` as (n,) int64 flat indices of this space, or an InputError."""
+        """`bits` as (n,) int64 flat indices of this space, or an InputError; LayoutError for another space's BitSet."""
+        if isinstance(bits, BitSet):
+            self.require_layout(bits.layout_digest, f"{bits!r}")
         flat = np.atleast_1d(np.asarray(bits))
         if flat.size == 0:
             return np.zeros(0, np.int64)
@@ -105,7 +108,7 @@ class BitSpace:
 
     def index(self, address: BitAddress | str) -> int:
         """The flat index of an address, given as such or as text."""
-        where = BitAddress.parse(address) if isinstance(address, str) else address
+        where = address if isinstance(address, BitAddress) else BitAddress.parse(address)
         if where.tensor not in self._number:
             raise InputError(f"no tensor '{where.tensor}' in this space; it has {', '.join(self._number) or 'none'}")
         number = self._number[where.tensor]

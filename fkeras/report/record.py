@@ -30,13 +30,16 @@ class MetricRecord:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the numbers rest on; `protected` and `flips` are short, for tables."""
+    """What the numbers rest on; `protected` and `flips` are short, for tables.
+
+    not_covered: path, number of values and reason of every weight tensor outside the memory.
+    """
 
     model: str
     n_bits: int
     layout_digest: str
     content_digest: str
-    not_covered: tuple[str, ...]
+    not_covered: tuple[tuple[str, int, str], ...]
     fault_model: str
     flips: str
     protection: str
@@ -58,6 +61,7 @@ class BudgetRecord:
     share_low: float = 0.0
     share_high: float = 1.0
     confidence: float = 0.0
+    max_trials: int | None = None
     metrics: tuple[MetricRecord, ...] = ()
     assumptions: Assumptions | None = None
     most_damaging: tuple[str, ...] = ()
@@ -73,7 +77,7 @@ class BudgetRecord:
         values["metrics"] = tuple(MetricRecord(**{**one, "limits": tuple(one["limits"])}) for one in values["metrics"])
         if values["assumptions"] is not None:
             assumed = values["assumptions"]
-            values["assumptions"] = Assumptions(**{**assumed, "not_covered": tuple(assumed["not_covered"])})
+            values["assumptions"] = Assumptions(**{**assumed, "not_covered": tuple(map(tuple, assumed["not_covered"]))})
         values["most_damaging"] = tuple(values["most_damaging"])
         return cls(**values)
 
@@ -106,6 +110,7 @@ def record_of(
         verdict.share.low,
         verdict.share.high,
         verdict.share.confidence,
+        verdict.max_trials,
         metrics,
         assumed,
         tuple(most_damaging),
@@ -135,7 +140,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         n_bits,
         space.layout_digest,
         space.content_digest,
-        tuple(map(str, space.uncovered)),
+        tuple((one.path, one.n_values, one.reason) for one in space.uncovered),
         setting.fault_model.describe(n_bits),
         _flips(setting.fault_model, n_bits),
         protection_text(setting),

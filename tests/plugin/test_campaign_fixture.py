@@ -163,3 +163,14 @@ def test_relative_limits_compare_with_golden(project, write_test):
             pass
     """)
     project.runpytest_inprocess().assert_outcomes(failed=2)
+
+
+def test_a_campaign_without_faults_is_exact(project, write_test):
+    write_test("""
+        @fault_budget(ber=0, trials=3)
+        def test_no_faults(fkeras_campaign):
+            estimate = fkeras_campaign.estimate
+            assert (estimate.low, estimate.high, estimate.confidence) == (0.0, 0.0, 1.0)
+            assert fkeras_campaign.failure_rate(max_mse=1).high == 0.0
+    """)
+    project.runpytest_inprocess().assert_outcomes(passed=1)

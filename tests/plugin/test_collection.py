@@ -135,6 +135,7 @@ def test_markers_are_registered(project, write_test):
         ("max_emd=1", "no metric 'emd'; there are accuracy, mean_squared_error, mispredictions, mse"),
         ("max_mse=1, protected=ranking('msb')[:33]", "ranking('msb')[:33]: there are 32 bits; allowed are bounds"),
         ("max_mse=1, protected=ranking.layers('third')", "no layer matches 'third'; the model has first, second"),
+        ("max_mse=1, protected=[32]", "bit 32 does not exist: the space has 32 bits"),
         ("max_mse=1, method='guess', protected=ranking[:3]", "no ranking method is called 'guess'"),
     ],
 )
@@ -148,3 +149,16 @@ def test_what_only_the_model_can_tell_is_an_error_without_traceback(project, wri
     result.assert_outcomes(errors=1)
     assert message in result.stdout.str()
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_more_flips_than_bits_is_an_error_without_traceback(project, write_test):
+    write_test("""
+        @fault_budget(bits=33, max_mse=1)
+        def test_wrong():
+            pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["fault_budget of test_wrong: 33 distinct faults do not fit into a memory of 32 bits"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*SubRequest*")

@@ -58,7 +58,7 @@ def test_protected():
     pass
 
 
-@fault_budget(bits=4, min_accuracy=1.0)
+@fault_budget(bits=4, trials=60, min_accuracy=1.0)
 def test_bare():
     pass
 

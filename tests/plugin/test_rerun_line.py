@@ -13,7 +13,7 @@ import pytest
 def test_the_rerun_line_fails_again(project, write_test, flags):
     write_test("""
         @pytest.mark.parametrize("limit", ["a b"])
-        @fault_budget(bits=3, max_mse=1e-9)
+        @fault_budget(bits=3, trials=30, max_mse=1e-9)
         def test_missed(limit):
             pass
     """)

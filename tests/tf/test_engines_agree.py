@@ -90,7 +90,7 @@ def random_network(seed: int):
 
 
 @pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_fast_and_reference_agree_on_random_graphs(seed: int) -> None:
     model, x, generator = random_network(seed)

@@ -51,7 +51,7 @@ def test_exhaustive_oracle_of_400_wafers(shared_data: Path, wafers, medium) -> N
     np.testing.assert_allclose(oracle.values, truth["mean_emd"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("engine", "every"), [("fast", 3), ("reference", 30)])
+@pytest.mark.parametrize(("engine", "every"), [("fast", 5), ("reference", 30)])
 def test_mispredictions_of_the_cifar_network(shared_data: Path, engine: str, every: int) -> None:
     truth = np.load(shared_data / "truth/rn07_500x300.npz")
     images = np.load(shared_data / "cifar10_test_2000.npz")

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.faults import BitErrorRate, Draw, Exposure, FaultSet, FlipCount, RandomStream, draw_trial, fault_model
+from fkeras.faults import (
+    BitErrorRate,
+    Draw,
+    Exposure,
+    FaultSet,
+    FlipCount,
+    RandomStream,
+    draw_trial,
+    fault_model,
+    never_faults,
+)
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 
 
@@ -214,3 +224,19 @@ def test_a_users_model_that_names_its_parameters_is_taken(space):
 )
 def test_reports_say_what_was_drawn(model, text):
     assert model.describe(12_720) == text
+
+
+@pytest.mark.parametrize(
+    ("model", "never"),
+    [
+        (FlipCount(0), True),
+        (BitErrorRate(0), True),
+        (Exposure(0, upsets_per_second=1), True),
+        (Exposure(5, upsets_per_bit_second=0), True),
+        (FlipCount(1), False),
+        (BitErrorRate(1e-300), False),
+        (Exposure(1e-9, upsets_per_second=1), False),
+    ],
+)
+def test_models_that_never_draw_a_fault_are_known(model, never):
+    assert never_faults(model) is never

@@ -125,3 +125,8 @@ def test_the_digest_is_the_same_on_every_machine():
         == "e972fb7f921444b524b20bfbd1692aeeab2c15febe7f723c07707a3d38ad4b7b"
     )
     assert FaultSet([12], [977]).digest != FaultSet([12, 977]).digest
+
+
+def test_only_text_is_parsed(space):
+    with pytest.raises(InputError, match=r"3 is no text; FaultSet\(\[12, 977\]\) makes"):
+        FaultSet.parse(3, space)

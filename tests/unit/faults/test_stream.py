@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.faults import RandomStream
+from fkeras.errors import InputError
+from fkeras.faults import RandomStream, whole_seed
 
 
 def test_known_answers():
@@ -67,3 +68,9 @@ def test_poisson_has_its_mean_and_its_variance(mean):
 
 def test_no_rate_gives_no_count():
     assert RandomStream("zero").poisson(0.0) == 0
+
+
+@pytest.mark.parametrize("seed", [1.5, True, "a", None])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InputError, match="allowed are whole numbers"):
+        whole_seed(seed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError, LayoutError
-from fkeras.memory import BitAddress, BitSpace, FixedPoint, Ternary, WordTensor
+from fkeras.memory import BitAddress, BitSet, BitSpace, FixedPoint, Ternary, WordTensor
 
 
 def tensor(path: str, shape: tuple[int, ...], codec, words=None, scale: float = 1.0) -> WordTensor:
@@ -154,3 +154,15 @@ def test_an_empty_space_has_no_bits():
     assert len(empty) == 0
     with pytest.raises(InputError, match="the space has 0 bits"):
         empty.address(0)
+
+
+def test_bits_of_another_layout_are_refused(space):
+    with pytest.raises(LayoutError, match=r"BitSet of 1 bits: ranking\[:1\]> belongs to a memory of layout abc"):
+        space.check(BitSet(np.array([0]), "abc", "ranking[:1]"))
+    assert space.check(BitSet(np.array([1, 0]), space.layout_digest)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("address", [None, 3, ("d", 0)])
+def test_what_is_no_address_is_refused(space, address):
+    with pytest.raises(InputError, match="is not a bit address; write"):
+        space.index(address)

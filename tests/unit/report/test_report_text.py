@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fkeras.campaigns import CampaignResult, FixedTrials, Limit, MetricTrials, Requirement, Setting
+from fkeras.campaigns import (
+    CampaignResult,
+    Culprit,
+    FixedTrials,
+    Limit,
+    MetricTrials,
+    Requirement,
+    Setting,
+    UntilDecided,
+)
 from fkeras.campaigns.exhaustive import EachBitAlone
 from fkeras.engine import GoldenScore
 from fkeras.faults import TMR, AssumedImmune, BitErrorRate, Exposure, FlipCount
@@ -88,24 +100,54 @@ def test_the_table_has_one_row_per_test_and_what_it_rests_on():
     protected = AssumedImmune(BitSet(np.arange(4), label="ranking[:4]"))
     lines = report_lines([record([1.0] * 60, protected=protected)], 200)
     assert lines[0] == (
-        f"model econ  content {SPACE.content_digest[:12]}  layout {SPACE.layout_digest[:12]}  8 bits  "
+        f"model econ  content {SPACE.content_digest[:8]}  layout {SPACE.layout_digest[:8]}  8 bits  "
         "50 samples  engine numpy"
     )
     assert lines[1:] == [
-        "test           flips  protected    metric      mean  limit    over limit            verdict",
-        "test_one[x]        2  ranking[:4]  emd            1  <=2      0 of 60 [0.0%, 4.9%]  PASS",
-        "not covered: layer_0/bias (3 values: bias), layer_1/bias (3 values: bias), layer_2/bias (3 values: bias) "
-        "and 2 more",
-        "faults: 2 distinct bits, uniform over 8  protection: ranking[:4]: 4 bits (50.0%) assumed immune  seed 7",
-        "golden emd 1 +- 0.01 (data)",
+        "test         flips  protected    mean   limit  over limit        verdict",
+        "test_one[x]      2  ranking[:4]  emd 1  <=2    0 of 60 [<4.9 %]  PASS",
+        "not covered: layer_0/bias and 4 more (15 values: bias)",
+        "faults: 2 distinct bits, uniform over 8, seed 7",
+        "protection: ranking[:4]: 4 bits (50.0%) assumed immune",
+        "golden: emd 1 +- 0.01 (data)",
         "over limit: one-sided bounds, each at 0.95 confidence, given this data set",
         "most damaging: bit 3",
     ]
 
 
+def test_shortened_names_of_tests_stay_apart():
+    protected = AssumedImmune(BitSet(np.arange(4), label="ranking('hessian').fraction(0.5)"))
+    one = record([1.0] * 60, faults=FlipCount(960), protected=protected)
+    names = ("test_survives_four_hours_protected", "test_survives_four_hours_unprotected")
+    lines = report_lines([replace(one, nodeid=f"t.py::{name}") for name in names], 72)
+    top = next(i for i, line in enumerate(lines) if line.startswith("test "))
+    assert lines[top].split() == ["test", "flips", "mean", "limit", "over", "limit", "verdict"]
+    shown = [line.split()[0] for line in lines[top + 1 : top + 3]]
+    assert ".." in shown[0]
+    assert shown[0] != shown[1]
+
+
+def test_every_limit_has_its_row():
+    requirement = Requirement((Limit("emd", "max", 2.0), Limit("emd", "increase", 0.5)))
+    result = result_of([1.0] * 60)
+    one = record_of("t.py::test_two_limits", "econ", result, requirement, result.verdict(requirement))
+    lines = report_lines([one], 90)
+    assert lines[2].split() == ["test_two_limits", "2", "-", "emd", "1", "<=2", "0", "of", "60", "[<4.9", "%]", "PASS"]
+    assert lines[3].split() == ["emd", "1", "<=golden+0.5"]
+
+
+def test_what_did_not_run_has_a_line_with_the_reason():
+    one = BudgetRecord("t.py::test_one", "NOT_RUN", "no metric 'foo'")
+    other = BudgetRecord("t.py::test_two", "NOT_RUN", "NOT_RUN: the budget has no limit")
+    assert report_lines([one, other], 80) == [
+        "NOT_RUN test_one: no metric 'foo'",
+        "NOT_RUN test_two: the budget has no limit",
+    ]
+
+
 def test_undefined_scores_are_told():
     assert any(
-        "180 undefined sample scores counted as the worst" in line
+        "undefined: 180 sample scores, counted as the worst" in line
         for line in report_lines([record([1.0] * 60, undefined=3)], 200)
     )
 
@@ -117,6 +159,38 @@ def test_models_have_tables_of_their_own():
     assert [line.split()[1] for line in lines if line.startswith("model ")] == ["econ", "other"]
 
 
+def test_facts_that_tests_share_are_said_once():
+    one = record([1.0] * 60)
+    lines = report_lines([one, replace(one, nodeid="t.py::test_two"), record([3.0] * 60, faults=FlipCount(3))], 200)
+    assert [line.partition(":")[0] for line in lines if ":" in line and "PASS" not in line and "FAIL" not in line] == [
+        "not covered",
+        "faults",
+        "protection",
+        "golden",
+        "over limit",
+        "most damaging",
+    ]
+    assert "faults: 2 distinct bits, uniform over 8, seed 7; 3 distinct bits, uniform over 8, seed 7" in lines
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"),
+    [(100, set()), (66, {"protected"}), (56, {"protected", "flips"})],
+)
+def test_narrow_tables_leave_out_what_the_notes_say_too(width, missing):
+    protected = AssumedImmune(BitSet(np.arange(4), label="ranking('hessian').fraction(0.5)"))
+    one = replace(record([3.0] * 60, protected=protected), nodeid="t.py::test_four_hours_in_the_beam")
+    lines = report_lines([one], width)
+    top = next(i for i, line in enumerate(lines) if line.startswith("test "))
+    header = re.split(r"\s{2,}", lines[top])
+    all_columns = ["test", "flips", "protected", "mean", "limit", "over limit", "verdict"]
+    assert header == [name for name in all_columns if name not in missing]
+    assert lines[top + 1].startswith("test_")
+    assert lines[top + 1].endswith("60 of 60 [>95.1 %]  FAIL")
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("faults: 2 distinct bits") for line in lines)
+
+
 @pytest.mark.parametrize("width", [30, 60, 90])
 def test_lines_fit_the_width(width):
     assert max(map(len, report_lines([record([1.0] * 60)], width))) <= max(width, 50)
@@ -124,15 +198,40 @@ def test_lines_fit_the_width(width):
 
 def test_a_failure_says_everything():
     result = result_of([1.0] * 60 + [3.0] * 40, protected=TMR(BitSet(np.arange(4), label="ranking[:4]")))
-    text = failure_text(result, REQUIREMENT, result.verdict(REQUIREMENT), [], "python -m pytest t.py::test_one")
+    culprit = Culprit(3, SPACE.address(3), "in 12 of 40 failing trials")
+    text = failure_text(result, REQUIREMENT, result.verdict(REQUIREMENT), [culprit], "python -m pytest t.py::test_one")
     lines = text.splitlines()
     assert lines[0].startswith("FAIL: 40 of 100 trials over the limit, share above 31.")
     assert lines[2:] == [
         "  faults      2 distinct bits, uniform over 8; seed 7",
         "  protection  ranking[:4]: 4 bits under TMR, 8 extra bits (overhead 100.0%), hits on the copies not modelled",
         "  emd         mean 1.8 over 100 trials, golden 1 +- 0.01 (data)",
+        "  most damaging bits (an association over the trials, unless alone)",
+        "    conv/kernel[0]:3 in 12 of 40 failing trials: 0.5 -> 0.625",
         "  again       python -m pytest t.py::test_one",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "plan", "line"),
+    [
+        ([3.0] * 2, UntilDecided(REQUIREMENT, 500), "(2) to name any; --fkeras-trials=100 draws on"),
+        ([3.0] * 2, FixedTrials(2), "(2) to name any"),
+        ([1.0] * 2, FixedTrials(2), None),
+    ],
+)
+def test_bits_that_cannot_be_named_are_not_passed_over(values, plan, line):
+    result = replace(result_of(values), plan=plan)
+    text = failure_text(result, REQUIREMENT, result.verdict(REQUIREMENT), [], "")
+    found = [one for one in text.splitlines() if "most damaging" in one]
+    assert found == ([] if line is None else [f"  most damaging bits: too few failing trials {line}"])
+
+
+def test_the_table_says_what_stopping_saved():
+    result = replace(result_of([1.0] * 69), plan=UntilDecided(REQUIREMENT, 1000))
+    one = record_of("t.py::test_one", "econ", result, REQUIREMENT, result.verdict(REQUIREMENT))
+    assert "decided after 138 of up to 2,000 trials" in report_lines([one, one], 80)
+    assert not any("decided after" in line for line in report_lines([record([1.0] * 69)], 80))
 
 
 def test_a_golden_model_past_the_limit_is_told():

@@ -1,0 +1,57 @@
+"""Limits print so that different limits look different."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fkeras.campaigns import Limit, parse_limit
+from fkeras.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.25, "max_emd=1.25"),
+        (2, "max_emd=2"),
+        (np.nextafter(1.25, 2), "max_emd=1.2500000000000002"),
+        (np.float64(0.1), "max_emd=0.1"),
+        (1e-9, "max_emd=1e-09"),
+        (1e6, "max_emd=1000000"),
+        (-0.5, "max_emd=-0.5"),
+    ],
+)
+def test_limits_print_the_shortest_text_that_reads_back_exactly(value, text):
+    assert str(Limit("emd", "max", value)) == text
+    assert parse_limit(text.split("=")[0], float(text.split("=")[1])) == Limit("emd", "max", float(value))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "message"),
+    [
+        ("max_accuracy_drop", 2, r"can never be broken: .* written as 0.02, not 2"),
+        ("max_accuracy_drop", 0.74, "can never be broken: accuracy lies between 0 and 1, and the golden value is 0.74"),
+        ("max_accuracy_increase", 0.26, "can never be broken"),
+        ("min_accuracy", 0, "can never be broken"),
+        ("min_accuracy", 73, "is broken by every possible value"),
+        ("max_accuracy", 1, "can never be broken"),
+        ("max_accuracy", -0.1, "is broken by every possible value"),
+    ],
+)
+def test_a_limit_that_decides_nothing_is_refused(keyword, value, message):
+    with pytest.raises(InputError, match=message):
+        parse_limit(keyword, value).require_bite((0.0, 1.0), 0.74)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("max_accuracy_drop", 0.73), ("min_accuracy", 1), ("min_accuracy", 1e-9), ("max_accuracy", 0)],
+)
+def test_a_limit_that_some_value_breaks_is_accepted(keyword, value):
+    limit = parse_limit(keyword, value)
+    limit.require_bite((0.0, 1.0), 0.74)
+    assert set(limit.broken_by(np.array([0.0, 1.0]), 0.74)) == {True, False}
+
+
+def test_a_metric_without_bounds_takes_any_limit():
+    parse_limit("max_error", 1e300).require_bite(None, 0.0)
