@@ -4,8 +4,9 @@ usage: python -m benchmarks.paper --data FOLDER [--out FOLDER] [sizes]          
 
 FOLDER holds models/econ_t_{small,medium,large}.h5, models/rn07_cifar10.h5, econ_t_val.npz, hgcal/geometry.npz and
 cifar10_test_2000.npz. Whatever was measured is kept in OUT/cache under what it depends on, so that a second run only
-draws. The default sizes take about 20 minutes on two cores; the paper's own are --wafers 19609 --wafers-large 19609
---images 8313 --cifar-share 1 --trials 14000 --trial-wafers 19609 (as far as the files go), and take days.
+draws; delete that folder after changing fkeras itself. The default sizes take about 20 minutes on two cores. The
+paper's own take days: --wafers 10000 --wafers-large 10000 --ranking-wafers 9609 --images 1000 --ranking-images 1000
+--cifar-share 1 --trials 14000 --trial-wafers 10000 comes as close as files with 19,609 wafers and 2,000 images allow.
 """
 
 from __future__ import annotations

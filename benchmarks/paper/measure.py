@@ -94,7 +94,7 @@ def measured(case: Case, store: Store) -> Measured:
         bundle = store.get("ranking", identity, lambda method=method: _ranked(case, method))
         rankings[method] = fkeras.Ranking.from_scores(bundle.arrays["scores"], case.space, method)
         seconds[method], digests[method] = float(bundle.facts["seconds"]), bundle.digest
-    qualities = {name: fkeras.ranking_quality(one, oracle) for name, one in rankings.items()}
+    qualities = {name: fkeras.ranking_quality(one, oracle, n_bootstrap=100) for name, one in rankings.items()}
     searched = binfi(case.judged_space, oracle.sensitive)
     drawn = {
         "unaware": statfi(case.space, seed=SEED),

@@ -39,7 +39,7 @@ def results_text(
         "trained again, on other wafers; the CIFAR-10 network has its published weights, but its test images were "
         "decoded from JPEG. **Topologies and bit counts can be compared with the paper, values only in kind.**",
         f"{about['date']}; {about['machine']} (shared with other work, so that times are rough); Python "
-        f"{about['python']}; {versions}. Results bundle `results.npz`, digest `{bundle}`.",
+        f"{about['python']}; {versions}. Results bundle `results.npz` (its facts: `results.json`), digest `{bundle}`.",
         "## What was measured",
         _table(
             ("network", "bits", "bits flipped, each alone", "judged by", "ranked with"),
@@ -87,9 +87,9 @@ def results_text(
         "![rankings](fig09_top.png)\n\n![baselines](fig10_top_baselines.png)",
         _table(("network", "search", "top 1 %", "top 10 %", "paper, top 1 %"), _tops(networks.values())),
         "Shares of all bits; 'never' means that the search misses at least one of them, which the paper plots as 0. "
-        "Which of the paper's rankings comes first depends on the weights, in the paper as here. Methods that mix bit "
-        "positions (`displacement`, `loss_change`, `adaptive`), which the paper left as future work, are not held up by "
-        "top bits that do nothing.",
+        "The measure is strict: one overlooked bit sets the number, so that a ranking that is better by area (above) "
+        "can still need more flips for some share. Which of the paper's rankings comes first depends on the weights, "
+        "in the paper as here.",
         "## Figs. 11 and 12: sensitive bits by network and by position",
         "![by network](fig11_sensitive_by_model.png)\n\n![by position](fig12_sensitive_by_position.png)",
         _table(

@@ -153,7 +153,7 @@ def protection_levels(trials: Mapping[str, Values], golden: float, metric: str) 
 
     trials: level -> (n_trials,), `result.values` of a campaign. Boxes span the quartiles, whiskers all trials.
     """
-    figure = _figure(1, 1, width=7, height=3.6)
+    figure = _figure(1, 1, width=max(4.0, 1.25 * len(trials)), height=3.6)
     axes = figure.axes[0]
     axes.boxplot(list(trials.values()), whis=(0, 100), showfliers=False)
     axes.set_xticks(range(1, len(trials) + 1), list(trials), fontsize=8)

@@ -26,10 +26,11 @@ def loss_change_scores(evidence: Evidence) -> NDArray[np.float64]:
 
     step: what the flip adds to the value; g: dL/dtheta; c: the diagonal of the Gauss-Newton matrix, which unlike the
     Hessian's has no terms that cancel. The slope counts without its sign: where it would undo the curvature, the
-    step is too large for either to be trusted.
+    step is too large for either to be trusted. The diagonal is estimated without bias and may come out below 0; its
+    size is taken.
     """
     stream = RandomStream("fkeras-loss-change/1", evidence.seed, evidence.space.layout_digest)
     derivatives, steps, words = evidence.derivatives(), flip_steps(evidence.space), word_numbers(evidence.space)
     slope, curvature = derivatives.gradient(), derivatives.gauss_newton_diagonal(stream)
-    scores: NDArray[np.float64] = np.abs(slope[words] * steps) + 0.5 * curvature[words] * np.square(steps)
+    scores: NDArray[np.float64] = np.abs(slope[words] * steps) + 0.5 * np.abs(curvature[words]) * np.square(steps)
     return scores

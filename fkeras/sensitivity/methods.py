@@ -74,10 +74,10 @@ METHODS: dict[str, Method] = {
         "three backward passes, two of them in batches of 8",
     ),
     "adaptive": Method(
-        partial(adaptive_scores, fewest_samples=100),
+        partial(adaptive_scores, fewest_samples=40),
         "few exact flips where they decide most, corrected by the metric's slope",
         ("x", "y", "metric"),
-        "1 % of the oracle's work, 100 samples' at least",
+        "1 % of the oracle's work, 40 samples' at least",
     ),
     "adaptive_tenth": Method(
         partial(adaptive_scores, share=0.1),

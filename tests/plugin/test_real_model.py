@@ -149,7 +149,7 @@ def fkeras_model():
     pytester.makepyfile("""
         from pytest_fkeras import fault_budget
 
-        @fault_budget(bits=4, min_accuracy=0.0)
+        @fault_budget(bits=4, max_accuracy_drop=0.99)
         def test_budget():
             pass
     """)

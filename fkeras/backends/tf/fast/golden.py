@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.backends.tf.slots import Slot
-from fkeras.backends.tf.tracing import replaced
+from fkeras.backends.tf.tracing import input_specs, replaced
 
 Kernels = Sequence[tuple[Slot, NDArray[np.float32]]]
 """The golden values of every quantized tensor, in Keras' shapes."""
@@ -31,7 +31,7 @@ def with_fixed_kernels(model: Any, kernels: Kernels, calls: Sequence[Call]) -> A
 
 
 class GoldenFunction:
-    """The golden values of chosen tensors for a batch of inputs; traced once per shape."""
+    """The golden values of chosen tensors for a batch of inputs; traced once."""
 
     def __init__(self, model: Any, graph: Graph, kernels: Kernels, keys: Sequence[Key]) -> None:
         tf = tensorflow()
@@ -45,7 +45,7 @@ class GoldenFunction:
                 graph.run(calls, tensors)
             return [tensors[key] for key in self.keys]
 
-        self.compute = tf.function(compute, autograph=False, reduce_retracing=True)
+        self.compute = tf.function(compute, input_signature=input_specs(model), autograph=False)
 
 
 class GoldenTensors:
