@@ -198,3 +198,13 @@ def test_sensitive_bits_are_the_oracles_sensitive_bits(images) -> None:
     oracle = fkeras.oracle(model, (images, targets), metric="mispredictions", bits=bits, engine="reference")
     assert 0 < oracle.sensitive.sum() < len(bits)
     np.testing.assert_array_equal(fkeras.sensitive_bits(model, (images, targets), bits=bits), oracle.sensitive)
+
+
+def test_data_set_metrics_agree_when_a_channel_is_looked_up_in_blocks_of_samples(images, monkeypatch) -> None:
+    model = small_network(tail=True)
+    targets = np.random.default_rng(0).integers(0, 3, 40)
+    metric = fkeras.metrics.dataset_metric(lambda y, p: float(np.mean(p.argmax(1) == y) ** 2), "squared", "higher")
+    monkeypatch.setattr("fkeras.backends.tf.fast.states.MOST_CELLS", 100)
+    values = [fkeras.oracle(model, (images, targets), metric=metric, engine=engine) for engine in ("fast", "reference")]
+    np.testing.assert_array_equal(values[0].values, values[1].values)
+    np.testing.assert_array_equal(values[0].harmed, values[1].harmed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from fkeras.backends.tf.fast.graph import Key
 from fkeras.backends.tf.fast.plan import Plan, plan_of
 from fkeras.backends.tf.fast.sites import Faults, Site, as_image
 from fkeras.backends.tf.fast.stage import changed_ends
-from fkeras.backends.tf.fast.states import States, add_up, states_of
+from fkeras.backends.tf.fast.states import MOST_CELLS, States, add_up, states_of
 from fkeras.backends.tf.fast.suffix import floats_per_sample
 from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.engine import Scores
@@ -140,13 +141,34 @@ class SiteWorker:
             chunk = self._chunk(slice(start, min(start + self._chunk_size, self._reference.n_samples)))
             for channel in np.unique(faults.channel).tolist():
                 chosen = np.flatnonzero(faults.channel == channel)
-                one = Faults(*(getattr(faults, name)[chosen] for name in Faults.__slots__))
-                sums = np.ascontiguousarray(chunk.sums[..., channel])
-                for states in states_of(self.site, channel, one, sums, chunk.inputs):
-                    self._add(totals, states, chosen[states.faults], chunk, channel)
+                for block in np.array_split(chosen, self._n_blocks(chosen.size)):
+                    one = Faults(*(getattr(faults, name)[block] for name in Faults.__slots__))
+                    self._measure(totals, one, block, chunk, channel)
         for name in self._reference.card.scorers:
             totals[name].values[:] /= self._reference.n_samples
         return totals
+
+    def _n_blocks(self, n_faults: int) -> int:
+        """Metrics of all outputs need one whole set of them per fault at a time; others take all faults at once."""
+        if not self._reference.card.needs_all_outputs:
+            return 1
+        golden = self._reference.golden_outputs
+        floats = sum(part.size for part in (golden if isinstance(golden, tuple) else (golden,)))
+        return min(n_faults, int(-(-n_faults * floats // MOST_CELLS)))
+
+    def _measure(
+        self, totals: dict[str, Scores], faults: Faults, places: NDArray[np.int64], chunk: Chunk, channel: int
+    ) -> None:
+        """Add what `faults`, all of one channel, do to a chunk; `places` says where in the totals they stand."""
+        card = self._reference.card
+        wholes = [deepcopy(self._reference.golden_outputs) for _ in places] if card.needs_all_outputs else []
+        sums = np.ascontiguousarray(chunk.sums[..., channel])
+        for states in states_of(self.site, channel, faults, sums, chunk.inputs):
+            self._add(totals, states, places[states.faults], chunk, channel, wholes[states.faults])
+        for place, whole in zip(places.tolist(), wholes, strict=bool(wholes)):
+            for name, (value, undefined, harmed) in card.dataset_scores(whole).items():
+                totals[name].values[place], totals[name].undefined[place] = value, undefined
+                totals[name].harmed[place] = harmed
 
     def _outputs(self, states: States, part: slice, channel: int, chunk: Chunk) -> tuple[NDArray[np.intp], Outputs]:
         """Which of the states in `part` still differ at the suffix's tensor, and their outputs."""
@@ -174,7 +196,13 @@ class SiteWorker:
         return alive, self._suffix(samples[alive], ends, chunk.tensors)
 
     def _add(
-        self, totals: dict[str, Scores], states: States, faults: NDArray[np.int64], chunk: Chunk, channel: int
+        self,
+        totals: dict[str, Scores],
+        states: States,
+        faults: NDArray[np.int64],
+        chunk: Chunk,
+        channel: int,
+        wholes: list[Outputs],
     ) -> None:
         card = self._reference.card
         samples = states.sample.astype(np.intp) + chunk.start
@@ -189,7 +217,7 @@ class SiteWorker:
             for name, scorer in card.scorers.items():
                 scores = scorer.score(found, samples[alive])
                 errors[name][alive], undefined[name][alive] = scores.values, scores.undefined
-            if card.needs_all_outputs:
+            if wholes:
                 outputs.append(found)
                 kept.append(alive)
         rows = slice(chunk.start + states.samples.start, chunk.start + states.samples.stop)
@@ -208,28 +236,19 @@ class SiteWorker:
                 worse,
             )
             whole.values[faults], whole.undefined[faults], whole.harmed[faults] = sums, lost, worse
-        if card.needs_all_outputs:
-            place = np.full(samples.size + 1, -1, np.int32)
-            place[np.concatenate([np.zeros(0, np.intp), *kept])] = np.arange(sum(one.size for one in kept))
-            self._add_dataset(totals, place[states.of], faults, outputs)
-
-    def _add_dataset(
-        self, totals: dict[str, Scores], of: Ints, faults: NDArray[np.int64], outputs: list[Outputs]
-    ) -> None:
-        found = joined(outputs) if outputs else None
-        for fault, states in zip(faults.tolist(), of, strict=True):
-            for name, (value, undefined, harmed) in self._reference.card.dataset_scores(
-                _replaced(self._reference.golden_outputs, found, states)
-            ).items():
-                totals[name].values[fault], totals[name].undefined[fault] = value, undefined
-                totals[name].harmed[fault] = harmed
+        if outputs:
+            number = np.full(samples.size + 1, -1)  # the last entry serves unchanged samples, whose state is -1
+            found, alive = joined(outputs), np.concatenate(kept)
+            number[alive] = np.arange(alive.size)
+            for whole, of in zip(wholes, states.of, strict=True):
+                _overwrite(whole, rows, found, number[of])
 
 
-def _replaced(golden: Outputs, found: Outputs, of: Ints) -> Outputs:
-    if isinstance(golden, tuple):
-        return tuple(_replaced(one, None if found is None else found[i], of) for i, one in enumerate(golden))
-    whole = golden.copy()
-    changed = of >= 0
-    if changed.any():
-        whole[changed] = found[of[changed]]
-    return whole
+def _overwrite(whole: Outputs, rows: slice, found: Outputs, of: NDArray[np.intp]) -> None:
+    """Put found outputs in place of those of `rows`; `of` (rows,) says which, -1 for none."""
+    if isinstance(whole, tuple):
+        for one, part in zip(whole, found, strict=True):
+            _overwrite(one, rows, part, of)
+        return
+    changed = np.flatnonzero(of >= 0)
+    whole[rows][changed] = found[of[changed]]
