@@ -20,7 +20,7 @@ from fkeras.metrics.metric import Direction, Metric
 from fkeras.statistics import Estimate
 from fkeras.statistics.means import asymptotic_mean, bounded_mean
 from fkeras.statistics.proportions import clopper_pearson
-from fkeras.statistics.sequential import confidence_sequence
+from fkeras.statistics.sequential import confidence_sequence, share_decision
 
 MAX_TRIALS = 1000
 
@@ -222,17 +222,15 @@ def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, p
             batch = [setting.draw(trial) for trial in range(len(draws), len(draws) + size)]
             remaining = [setting.protection.residual(draw.faults) for draw in batch]
             scores = _scores(run, remaining)
-            if isinstance(plan, UntilDecided):
-                size = _decided_after(plan, result, scores, run) or size
+            decided = _decided_after(plan, result, scores, run) if isinstance(plan, UntilDecided) else None
+            size = decided or size
             draws += batch[:size]
             residuals += remaining[:size]
             for name, part in scores.items():
                 parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
             advance(size)
             result = _result(run, setting, plan, draws, residuals, parts)
-            if isinstance(plan, UntilDecided) and (
-                result.is_exact or result.verdict(plan.requirement).outcome.value in ("PASS", "FAIL")
-            ):
+            if decided or (isinstance(plan, UntilDecided) and result.is_exact):
                 break
     return result
 
@@ -244,9 +242,9 @@ def _decided_after(plan: UntilDecided, so_far: CampaignResult, scores: Mapping[s
     for limit in plan.requirement.limits:
         broken |= limit.broken_by(scores[limit.metric].values, run.golden[limit.metric].value)
     failures = int(so_far.broken(plan.requirement.limits).sum()) + np.cumsum(broken)
+    requirement = plan.requirement
     for i, count in enumerate(failures.tolist(), start=1):
-        verdict = judge(plan.requirement, count, len(so_far) + i, max_trials=plan.max_trials)
-        if verdict.outcome.value in ("PASS", "FAIL"):
+        if share_decision(count, len(so_far) + i, requirement.max_failure_rate, requirement.confidence):
             return i
     return None
 
