@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.derivatives import TensorFlowDerivatives
 from fkeras.backends.tf.forward import forward_of, golden_values
 from fkeras.backends.tf.losses import damage_loss, implied_metric, resolve_loss
+from fkeras.backends.tf.reference import all_outputs
 from fkeras.backends.tf.tracing import flat_data
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import take
 from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, SampleMetric
-from fkeras.scoring import joined
 
-CHUNK = 1024
 StartRun = Callable[[Any, tuple[Any, Any], Mapping[str, Metric], BitSpace], Run]
 
 
@@ -89,11 +88,4 @@ class ModelEvidence:
     @cached_property
     def _golden_outputs(self) -> Outputs:
         inputs = self._required_inputs()
-        forward, values = forward_of(self._model, self.space), golden_values(self.space)
-        outputs = joined(
-            [
-                tuple(output.numpy() for output in forward([array[start : start + CHUNK] for array in inputs], values))
-                for start in range(0, self.n_samples, CHUNK)
-            ]
-        )
-        return outputs[0] if len(outputs) == 1 else outputs
+        return all_outputs(forward_of(self._model, self.space), inputs, golden_values(self.space))

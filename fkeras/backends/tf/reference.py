@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.forward import forward_of, golden_values, patched_values
+from fkeras.backends.tf.forward import Forward, forward_of, golden_values, patched_values
 from fkeras.backends.tf.tracing import flat_data
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
@@ -18,6 +18,22 @@ from fkeras.scoring import Scorecard, joined, scores_of
 
 CHUNK = 1024
 """Samples per call: bounds the memory of the activations."""
+
+
+def outputs_by_chunk(
+    forward: Forward, inputs: Sequence[NDArray[Any]], values: Sequence[Any]
+) -> Iterator[tuple[slice, Outputs]]:
+    """The outputs of all samples as arrays, with the rows that each part belongs to."""
+    n_samples = inputs[0].shape[0]
+    for start in range(0, n_samples, CHUNK):
+        rows = slice(start, min(start + CHUNK, n_samples))
+        outputs = tuple(tensor.numpy() for tensor in forward([array[rows] for array in inputs], values))
+        yield rows, outputs[0] if len(outputs) == 1 else outputs
+
+
+def all_outputs(forward: Forward, inputs: Sequence[NDArray[Any]], values: Sequence[Any]) -> Outputs:
+    """The outputs of all samples: one array, or a tuple for several outputs."""
+    return joined([outputs for _, outputs in outputs_by_chunk(forward, inputs, values)])
 
 
 class ReferenceRun:
@@ -33,14 +49,9 @@ class ReferenceRun:
         self.n_samples = self.inputs[0].shape[0]
         self._forward = forward_of(model, space)
         self._golden = golden_values(space)
-        self._chunks = [slice(start, min(start + CHUNK, self.n_samples)) for start in range(0, self.n_samples, CHUNK)]
-        self.golden_outputs = joined([self._outputs(self._golden, rows) for rows in self._chunks])
+        self.golden_outputs = all_outputs(self._forward, self.inputs, self._golden)
         self.card = Scorecard(metrics, y, self.golden_outputs)
         self.golden = self.card.golden
-
-    def _outputs(self, values: Sequence[Any], rows: slice) -> Outputs:
-        outputs = [tensor.numpy() for tensor in self._forward([array[rows] for array in self.inputs], values)]
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, a few at a time."""
@@ -56,7 +67,7 @@ class ReferenceRun:
         for one in faults:
             values = patched_values(self.space, self._golden, one.patches(self.space))
             tally = self.card.tally()
-            for rows in self._chunks:
-                tally.add(self._outputs(values, rows), rows)
+            for rows, outputs in outputs_by_chunk(self._forward, self.inputs, values):
+                tally.add(outputs, rows)
             results.append(tally.result())
         return scores_of(results, list(self.metrics))
