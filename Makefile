@@ -4,20 +4,21 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help example test lint types bench paper clean
+.PHONY: help example test lint types docs bench paper clean
 
 help:
 	@echo "make example   run the example project's fault budgets"
 	@echo "make test      run the tests"
 	@echo "make lint      ruff and the import contracts"
 	@echo "make types     mypy --strict"
+	@echo "make docs      build the documentation, warnings are errors"
 	@echo "make bench     measure speed against the naive way"
 	@echo "make paper     repeat the paper's evaluation: make paper DATA=folder [PAPER_OPTIONS='--wafers 4000']"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[plot,xdist]' --group test --group lint
+	$(BIN)/pip install --quiet --editable '.[plot,xdist]' --group test --group lint --group docs
 	@touch $@
 
 example: $(STAMP)
@@ -34,8 +35,12 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/hls4ml_engine.py --case speed
 
 paper: $(STAMP)
 	@test -n "$(DATA)" || { echo "name the folder with models and data: make paper DATA=../shared/data"; exit 2; }

@@ -2,6 +2,7 @@
 
 The distribution of the failures of all campaigns still undecided is carried from trial to trial, so the numbers
 are exact up to rounding. Run: python benchmarks/verdict_statistics.py
+With --compare, simulated: comparisons with a baseline, as the plugin makes them, at their tolerance.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.statistics.sequential import log_evidence_above, log_evidence_below
+from fkeras.campaigns.comparison import compare
+from fkeras.campaigns.measured import BudgetIdentity, Measured, MeasuredMetric
+from fkeras.statistics.sequential import log_evidence_above, log_evidence_below, share_decision
+from fkeras.statistics.tolerance import Tolerance
 
 
 def characteristics(share: float, below: NDArray[np.bool_], above: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -32,6 +36,58 @@ def characteristics(share: float, below: NDArray[np.bool_], above: NDArray[np.bo
     return float(passed.sum()), float(failed.sum()), float(np.arange(trials + 1) @ ended), float(middle), float(late)
 
 
+WORSENINGS = {
+    "a little, everywhere": lambda g, old: (0.9 * old + 0.1 * g.random(old.size), 0.025),
+    "much, in 4 % of trials": lambda g, old: (np.where(g.random(old.size) < 0.04, 1.0, old), 0.03),
+    "other luck": lambda g, old: (g.beta(2.4, 6, old.size), 2.4 / 8.4 - 0.25),
+}
+"""Old values (mean 0.25, in [0, 1]) -> new ones, and by how much their mean is larger."""
+
+
+def compare_simulated(repeats: int, trials: int) -> None:
+    """Wrong answers of comparisons whose true worsening is the tolerance."""
+    print(f"at most {trials} trials, {repeats} repetitions")
+    print("differences                          wrong PASS  wrong FAIL  trials")
+    for name, worsen in WORSENINGS.items():
+        for pairing in ("paired", "unpaired"):
+            generator, outcomes, used = np.random.default_rng(1), [], 0
+            for _ in range(repeats):
+                old, luck = generator.beta(2, 6, (2, trials))
+                new, worse = worsen(generator, old if pairing == "paired" else luck)
+                outcome, n = gated(new, old, Tolerance("err", worse, False), pairing == "paired")
+                outcomes.append(outcome)
+                used += n
+            wrong = [outcomes.count(outcome) / repeats for outcome in ("PASS", "FAIL")]
+            print(f"{name + ', ' + pairing:<35}  {wrong[0]:10.3f}  {wrong[1]:10.3f}  {used / repeats:6.0f}")
+
+
+def gated(new: NDArray[np.float64], old: NDArray[np.float64], tolerance: Tolerance, paired: bool) -> tuple[str, int]:
+    """What the plugin's gate says: campaigns end at their verdicts, an undecided comparison goes on."""
+    n_new, n_old = ended(new), ended(old)
+    end = min(new.size, n_old) if paired else new.size
+    while True:
+        made = compare(measured(new[:n_new], 1), measured(old[:n_old], 1 if paired else 2), (tolerance,))
+        if made.outcome != "INCONCLUSIVE" or n_new >= end:
+            return made.outcome, n_new
+        n_new = min(end, 2 * n_new)
+
+
+def ended(values: NDArray[np.float64], limit: float = 0.5, max_failure_rate: float = 0.2) -> int:
+    """Where a campaign ends that stops once its verdict is decided."""
+    failures = np.cumsum(values > limit)
+    decided = (n for n in range(1, values.size) if share_decision(int(failures[n - 1]), n, max_failure_rate))
+    return next(decided, values.size)
+
+
+def measured(values: NDArray[np.float64], seed: int) -> Measured:
+    """A campaign that gave these values, between 0 and 1."""
+    metric = MeasuredMetric("lower", (0.0, 1.0), 0.1, float(values.mean()), 0, values)
+    faults = (np.arange(values.size) % 256).astype(np.uint8)
+    return Measured(
+        BudgetIdentity("model", "faults"), seed, "layout", "content", 1, (), values.size, False, faults, {"err": metric}
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=0.05)
@@ -40,7 +96,12 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.2, 0.5, 1]
     )
+    parser.add_argument("--compare", action="store_true", help="simulate comparisons with a baseline instead")
+    parser.add_argument("--repeats", type=int, default=1000)
     arguments = parser.parse_args()
+    if arguments.compare:
+        compare_simulated(arguments.repeats, min(arguments.max_trials, 300))
+        return
     n, k = np.tril_indices(arguments.max_trials + 1)
     enough = -math.log1p(-arguments.confidence)
     below, above = np.zeros((2, arguments.max_trials + 1, arguments.max_trials + 1), dtype=bool)

@@ -68,15 +68,40 @@ class Scores:
 class Run(Protocol):
     """An engine at work."""
 
-    engine: str
-    """The engine's name, for reports and identities."""
-    space: BitSpace
-    metrics: dict[str, Metric]
-    n_samples: int
-    golden: dict[str, GoldenScore]
-    golden_outputs: Outputs
-    batch_size: int
-    """How many fault sets a call takes best; callers split their work into batches of this size."""
+    @property
+    def engine(self) -> str:
+        """The engine's name, for reports and identities."""
+        ...
+
+    @property
+    def space(self) -> BitSpace:
+        """The memory."""
+        ...
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What is measured, by name."""
+        ...
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in the data."""
+        ...
+
+    @property
+    def golden(self) -> dict[str, GoldenScore]:
+        """The fault-free network's scores, by metric."""
+        ...
+
+    @property
+    def golden_outputs(self) -> Outputs:
+        """The fault-free network's outputs."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many fault sets a call takes best; callers split their work into batches of this size."""
+        ...
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, grouped as `flips` takes them best; together all of them, each once."""

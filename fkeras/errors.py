@@ -32,3 +32,15 @@ class EnvironmentSetupError(FkerasError, RuntimeError):
 
 class MissingExtraError(FkerasError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
+
+
+class StoreError(FkerasError, OSError):
+    """A store of results that cannot be read or written: full disk, no permission, not a store."""
+
+
+class IdentityError(InputError):
+    """Results whose identity is unknown, or differs where it must be one."""
+
+
+class NotStored(UserWarning):
+    """Something was measured but not stored, or stored results were not used; the message says why."""

@@ -2,6 +2,9 @@
 
 Nothing is asked of a model before the first draw, so strategies can stand in a decorator. Positions in a ranking are
 drawn, not bits: hypothesis shrinks towards small numbers, hence towards fewer and then more significant bits.
+
+Importing this module makes the hypothesis profile "fkeras" known, which has no deadline (the first evaluation of a
+model compiles it): load it with `hypothesis.settings.load_profile("fkeras")` or --hypothesis-profile=fkeras.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
+from hypothesis import currently_in_test_context, settings, target
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet
@@ -21,6 +26,8 @@ from fkeras.sensitivity.positional import msb_scores
 
 TOP_SHARE = 0.01
 """The first branch of every draw takes its bits from this share of the ranking."""
+
+settings.register_profile("fkeras", deadline=None)
 
 _offered: ContextVar[tuple[Callable[[], BitSpace], Callable[[], Ranking]] | None] = ContextVar("offered", default=None)
 
@@ -78,6 +85,19 @@ def source_of_draws(space: Callable[[], BitSpace], ranking: Callable[[], Ranking
         yield
     finally:
         _offered.reset(token)
+
+
+def aim_at(damage: float, label: str) -> None:
+    """Inside a hypothesis test, make it look for inputs with more `damage`; elsewhere nothing, nor for inf or NaN.
+
+    Of several calls with one label in one test case the first counts.
+    """
+    if not (currently_in_test_context() and np.isfinite(damage)):
+        return
+    try:
+        target(float(damage), label=label)
+    except InvalidArgument:
+        return
 
 
 def _positions(n: int) -> st.SearchStrategy[int]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, Setting, UntilDecided, Verdict
     from fkeras.engine import GoldenScore, Run
     from fkeras.memory import BitSpace
+    from fkeras.report.failure import Explanation
+    from fkeras.report.findings import BitMap
     from fkeras.statistics import Estimate
 
 
@@ -30,23 +32,22 @@ class FaultCampaign:
     """
 
     def __init__(self, resilience: Resilience, budget: Budget, options: Options) -> None:
-        from fkeras.campaigns import Requirement
-
         self.budget = budget
         self.was_read = False
         self._resilience = resilience
         self._options = options
         self._limits = tuple(self._limit(keyword, value) for keyword, value in budget.limits)
+        if budget.min_change is not None:
+            self._limits = (self._worse_by(budget.min_change),)
         self._result: CampaignResult | None = None
-        self.requirement: Requirement | None = None
-        if self._limits:
-            self.requirement = Requirement(self._limits, budget.max_failure_rate, budget.confidence)
+        self._longer: CampaignResult | None = None
         self.space: BitSpace = resilience.space_of(budget.layers, budget.biases)
+        self.requirement = self._requirement()
         names = list(dict.fromkeys(limit.metric for limit in self._limits))
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
-        self.protection = resilience.protection(
-            budget.protected, budget.method, names[0] if names else None, self.space
-        )
+        source = resilience.source(budget.method, names[0] if names else None, self.space)
+        self.protection = resilience.protection(budget.protected, source)
+        self._rankings = source.used
 
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is."""
@@ -55,6 +56,14 @@ class FaultCampaign:
         )
         if names:
             self._measure(names)
+
+    @property
+    def cached(self) -> tuple[str, ...]:
+        """What was not computed in this run but read from the cache, for reports."""
+        rankings = dict.fromkeys(f"ranking '{one.method}'" for one in self._rankings if one.reused)
+        found = self._result
+        trials = () if found is None or not found.reused else (f"{found.reused:,} of {len(found):,} trials",)
+        return (*rankings, *trials)
 
     @property
     def model_name(self) -> str:
@@ -108,6 +117,61 @@ class FaultCampaign:
         """What the trials prove about the budget's limits; None without limits."""
         return None if self.requirement is None else self.result.verdict(self.requirement)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether any metric was measured yet."""
+        return self._result is not None
+
+    @property
+    def faults_text(self) -> str:
+        """The fault model as it enters the trials' seeds, and how long it takes where only scrubbing needs to know."""
+        from fkeras.campaigns.exhaustive import EachBitAlone
+
+        model = EachBitAlone() if self.budget.is_exhaustive else self._fault_model()
+        seconds = getattr(model, "exposure_seconds", None)
+        timed = seconds is not None and "exposure_seconds" not in repr(model)
+        return repr(model) + (f" over {seconds:g} s" if timed else "")
+
+    @property
+    def data_summary(self) -> Any:
+        """What tells the data from other ones."""
+        return self._resilience.data_summary
+
+    @property
+    def most_trials(self) -> int:
+        """Where this campaign would have ended at the latest."""
+        from fkeras.campaigns import UntilDecided
+
+        if self.budget.is_exhaustive:
+            return len(self.space)
+        plan = self._plan()
+        return plan.max_trials if isinstance(plan, UntilDecided) else plan.trials
+
+    def longer(self, trials: int = 0) -> CampaignResult:
+        """The metrics of the limits, or all that were read, over at least so many trials.
+
+        The campaign's own trials are the first of them, and its verdict does not see the others.
+        """
+        from fkeras.campaigns import FixedTrials
+
+        assert self._result is not None
+        names = list(dict.fromkeys(limit.metric for limit in self._limits)) or list(self._result.by_metric)
+        own = replace(self._result, by_metric={name: self._result.by_metric[name] for name in names})
+        if trials <= len(own) or own.is_exact:
+            return own
+        if self._longer is None or len(self._longer) < trials or list(self._longer.by_metric) != names:
+            self._longer = self._run(names, FixedTrials(trials))
+        return self._longer
+
+    def bit_map(self) -> BitMap | None:
+        """How much each bit matters, from what is known already; None where nothing is."""
+        from fkeras.report.bit_map import map_of_exhaustive
+
+        if self._result is not None and self.budget.is_exhaustive:
+            return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))
+        golden = {} if self._result is None else {n: one.golden.value for n, one in self._result.by_metric.items()}
+        return self._resilience.bit_map(self.space, golden, self._options.engine(self.budget.engine))
+
     def _sole(self) -> str:
         if self._main is None:
             names = sorted({limit.metric for limit in self._limits}) or sorted(self._resilience.metrics)
@@ -116,40 +180,96 @@ class FaultCampaign:
             )
         return self._main
 
+    def explanation(self) -> Explanation:
+        """Why the limits are missed; costs further evaluations."""
+        from fkeras.campaigns import FixedTrials
+        from fkeras.report.failure import Explanation
+        from pytest_fkeras.explain import explain
+
+        if self.requirement is None:
+            return Explanation()
+        names = list(dict.fromkeys(limit.metric for limit in self._limits))
+        budget, resilience = self.budget, self._resilience
+        return explain(
+            self.result,
+            self.requirement,
+            FixedTrials(len(self.result)) if budget.is_exhaustive else self._plan(),
+            resilience.run(names, self.space, self._options.engine(budget.engine)),
+            budget,
+            resilience.source(budget.method, names[0], self.space),
+            lambda protected: resilience.protection(protected, resilience.source(budget.method, names[0], self.space)),
+        )
+
+    def _requirement(self) -> Requirement | None:
+        from fkeras.campaigns import Requirement
+        from fkeras.campaigns.critical import most_critical, most_sensitive
+
+        budget = self.budget
+        if not self._limits:
+            return None
+        if budget.max_critical_bits is not None:
+            return most_critical(self._limits, int(budget.max_critical_bits), len(self.space))
+        if budget.max_sensitive_fraction is not None:
+            return most_sensitive(self._limits, float(budget.max_sensitive_fraction))
+        return Requirement(self._limits, budget.max_failure_rate, budget.confidence)
+
+    def _worse_by(self, least: float) -> Limit:
+        """The only metric must not get worse by more than `least`; roundings are no change."""
+        from fkeras.campaigns import Limit
+        from fkeras.campaigns.oracle import CHANGE_TOLERANCE
+
+        name = self._resilience.sole_metric
+        if name is None:
+            raise pytest.UsageError(
+                f"min_change={least:g} of which metric? there are {', '.join(sorted(self._resilience.metrics))}; write "
+                "a limit instead, as in max_sensitive_fraction=0.3, max_accuracy_drop=0.01"
+            )
+        kind: Any = "increase" if self._resilience.metric(name).better == "lower" else "drop"
+        return Limit(name, kind, max(float(least), CHANGE_TOLERANCE))
+
     def _limit(self, keyword: str, value: float) -> Limit:
         from fkeras.campaigns import parse_limit
 
         return parse_limit(keyword, value, self._resilience.metrics)
 
     def _measure(self, names: Sequence[str]) -> None:
-        from fkeras.campaigns import FixedTrials, run_campaign
-        from fkeras.campaigns.exhaustive import run_exhaustive
-        from fkeras.campaigns.progress import terminal_bar
+        from fkeras.campaigns import FixedTrials
 
         missing = [name for name in dict.fromkeys(names) if self._result is None or name not in self._result.by_metric]
         if not missing:
             return
-        run = self._resilience.run(missing, self.space, self._options.engine(self.budget.engine))
-        if self.budget.is_exhaustive:
-            measured: CampaignResult = run_exhaustive(run, self.protection, terminal_bar)
-        elif self._result is None:
-            measured = run_campaign(run, self._setting(run), self._plan(), terminal_bar)
-        else:
-            measured = run_campaign(run, self._setting(run), FixedTrials(len(self._result)), terminal_bar)
+        measured = self._run(missing, None if self._result is None else FixedTrials(len(self._result)))
         if self._result is not None:
             # One campaign: its trials, and how their number came about, are those of the metrics measured first.
             measured = replace(self._result, by_metric={**self._result.by_metric, **measured.by_metric})
         self._result = measured
 
+    def _run(self, names: Sequence[str], plan: FixedTrials | None) -> CampaignResult:
+        """Measure metrics, as many trials as the budget wants unless told."""
+        from fkeras.campaigns import run_campaign
+        from fkeras.campaigns.exhaustive import run_exhaustive
+        from fkeras.campaigns.progress import terminal_bar
+
+        engine = self._options.engine(self.budget.engine)
+        run, keeper = self._resilience.run(names, self.space, engine), self._resilience.keeper(self.space, engine)
+        if self.budget.is_exhaustive:
+            flips = {} if keeper is None else keeper.oracle(run.metrics)
+            return run_exhaustive(run, self.protection, terminal_bar, flips)
+        setting = self._setting(run)
+        trials = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        return run_campaign(run, setting, plan or self._plan(), terminal_bar, trials)
+
     def _fault_model(self) -> Any:
-        from fkeras.faults import BitErrorRate, Exposure, fault_model
+        from fkeras.faults import BitErrorRate, Exposure, FlipCount, fault_model
 
         budget = self.budget
         if budget.ber is not None:
-            return BitErrorRate(budget.ber)
+            return BitErrorRate(budget.ber, budget.exposure_seconds)
+        if budget.bits is not None:
+            return FlipCount(budget.bits, budget.exposure_seconds)
         if budget.exposure_seconds is not None:
             return Exposure(budget.exposure_seconds, budget.upsets_per_bit_second, budget.upsets_per_second)
-        return fault_model(budget.faults if budget.bits is None else budget.bits)
+        return fault_model(budget.faults)
 
     def _setting(self, run: Run) -> Setting:
         from fkeras.campaigns import Setting

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_fkeras.baseline import GATE, against_baseline, budget_identity, find, find_any
 from pytest_fkeras.campaign import FaultCampaign
 from pytest_fkeras.collection import budget_of
-from pytest_fkeras.gate import CAMPAIGN
+from pytest_fkeras.evaluation import MetricUnderFaults, as_faults
+from pytest_fkeras.gate import AGAINST, CAMPAIGN
 from pytest_fkeras.marks import NAME
 from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Resilience, resilience_of
 
 if TYPE_CHECKING:
+    from fkeras.campaigns.measured import Measured
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.sensitivity import Ranking
@@ -101,12 +104,18 @@ def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextMan
     return inject
 
 
+@pytest.fixture(scope="session")
+def metric_under_faults(resilience: Resilience) -> MetricUnderFaults:
+    """`metric_under_faults(faults, "emd")`: the metric with these faults in the memory; for hypothesis tests."""
+    return MetricUnderFaults(resilience)
+
+
 @pytest.fixture
 def fkeras_campaign(
     request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any, fkeras_metrics: Mapping[str, Any]
 ) -> FaultCampaign:
     """The result of the test's fault budget."""
-    from fkeras.errors import InputError
+    from fkeras.errors import InputError, StoreError
 
     budget = budget_of(request.node)
     if budget is None:
@@ -119,10 +128,26 @@ def fkeras_campaign(
     try:
         campaign = FaultCampaign(under_test, budget, options)
         campaign.prepare()
+        if campaign.requirement is not None:
+            request.node.stash[AGAINST] = against_baseline(request.node, campaign)
+    except StoreError as error:
+        raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}; or do without, --fkeras-cache=off") from error
     except InputError as error:
         raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}") from error
     request.node.stash[CAMPAIGN] = campaign
     return campaign
+
+
+@pytest.fixture
+def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampaign) -> Measured | None:
+    """What the test's budget measured before, from the baseline; None without one."""
+    folder = request.config.stash[GATE].folder
+    if folder is None:
+        return None
+    identity = budget_identity(request.node, fkeras_campaign)
+    if fkeras_campaign.requirement is None:
+        return find_any(folder, identity)
+    return find(folder, identity, list(fkeras_campaign.longer().by_metric))
 
 
 def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
@@ -137,15 +162,9 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
 
 @contextmanager
 def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
-    import numpy as np
-
     from fkeras.api import injected
-    from fkeras.faults import FaultSet
 
-    if isinstance(faults, str):
-        faults = FaultSet.parse(faults, resilience.space)
-    elif not isinstance(faults, FaultSet):
-        faults = FaultSet(np.asarray(faults))
+    faults = as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:
         with injected(resilience.model, faults, resilience.space) as faulty:

@@ -6,17 +6,22 @@ raises BudgetExceeded, and what is not a verdict (INCONCLUSIVE, NOT_RUN) fails i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_fkeras.baseline import GATE, Against, against_baseline, baseline_text
+from pytest_fkeras.cache import notices_of
 from pytest_fkeras.campaign import FaultCampaign
 from pytest_fkeras.marks import NAME, BudgetError
+from pytest_fkeras.outputs import add_junit_properties, wants_files, wants_junit
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
 
 CAMPAIGN = pytest.StashKey[FaultCampaign]()
+AGAINST = pytest.StashKey[Against]()
 JUDGED = pytest.StashKey["Judgement"]()
 ATTRIBUTE = "fkeras_record"
 """The attribute of a test report that carries the record, as a JSON string, from a worker to the controller."""
@@ -24,6 +29,9 @@ ATTRIBUTE = "fkeras_record"
 
 class Undecided(Exception):
     """A fault budget without a verdict: INCONCLUSIVE or NOT_RUN."""
+
+
+_WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
 
 
 class Judgement:
@@ -38,13 +46,23 @@ class Judgement:
 def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> None:
     """Judge the item's campaign after its body, which raised `body` or returned.
 
-    Raises BudgetExceeded for FAIL and Undecided for INCONCLUSIVE, unless the body failed by itself: then both are
-    reported. A skip or an xfail from inside the body does not stand above a missed budget.
+    Raises BudgetExceeded for FAIL, WorseThanBaseline where the baseline was better, and Undecided for INCONCLUSIVE,
+    unless the body failed by itself: then both are reported. A skip or an xfail from inside the body does not stand
+    above a missed budget.
     """
     campaign = item.stash.get(CAMPAIGN, None)
     if campaign is None or isinstance(body, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
         return
     judgement = _judgement(item, campaign, rerun, body)
+    if judgement.record.verdict != "NOT_RUN":
+        judgement = _with_baseline(judgement, item, campaign)
+    judgement.record = replace(
+        judgement.record,
+        rerun=rerun,
+        bit_map=campaign.bit_map() if wants_files(item.config) else None,
+        cached=campaign.cached,
+        notices=notices_of(item.config),
+    )
     item.stash[JUDGED] = judgement
     if judgement.problem is None:
         return
@@ -57,6 +75,7 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     from fkeras.campaigns import BudgetExceeded, Outcome, most_damaging
     from fkeras.report.failure import failure_text
     from fkeras.report.record import BudgetRecord, record_of
+    from pytest_fkeras.explain import with_explanation
 
     if campaign.requirement is None and not campaign.was_read:
         text = (
@@ -72,10 +91,39 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     record = record_of(item.nodeid, campaign.model_name, result, requirement, verdict, [str(one) for one in culprits])
     if verdict.outcome is Outcome.PASS:
         return Judgement(record, None, True)
-    text = failure_text(result, requirement, verdict, culprits, rerun)
+    # An expected failure is not looked into: it costs evaluations, and nobody reads the message.
+    found = campaign.explanation() if verdict.failures and item.get_closest_marker("xfail") is None else None
+    if found is not None:
+        record = with_explanation(record, found, result.setting.space)
+    text = failure_text(result, requirement, verdict, culprits, rerun, found)
     if verdict.outcome is Outcome.FAIL:
         return Judgement(record, BudgetExceeded(text), True)
+    if item.config.stash[GATE].inconclusive_passes:
+        return Judgement(record, None, True)
     return Judgement(record, Undecided(text), False)
+
+
+def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampaign) -> Judgement:
+    """The judgement with the comparison, which fails a test whatever its limits say, and never passes one."""
+    from fkeras.campaigns.comparison import WorseThanBaseline
+
+    against = item.stash.get(AGAINST, None) or against_baseline(item, campaign)
+    comparison, problem = against.comparison, judgement.problem
+    record = replace(
+        judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift
+    )
+    if comparison is None or comparison.outcome in ("", "PASS"):
+        return Judgement(record, problem, judgement.is_verdict)
+    record = replace(
+        record,
+        verdict=min(record.verdict, comparison.outcome, key=_WORST_FIRST.index),
+        text=f"{record.text}; against the baseline {comparison}",
+    )
+    if comparison.outcome == "INCONCLUSIVE" and item.config.stash[GATE].inconclusive_passes:
+        return Judgement(record, problem, judgement.is_verdict)
+    text = baseline_text(comparison, item, "" if problem is None else f"{problem}\n")
+    is_worse = comparison.outcome == "FAIL"
+    return Judgement(record, WorseThanBaseline(text) if is_worse else Undecided(text), is_worse)
 
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
@@ -88,10 +136,10 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         _drop_traceback(call, report)
     if item.get_closest_marker(NAME) is None or report.when == "teardown":
         return
-    if judgement is not None and judgement.record.outcome == "NOT_RUN" and problem is not ours:
+    if judgement is not None and judgement.record.verdict == "NOT_RUN" and problem is not ours:
         return
     if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
-        outcome = "NOT_RUN" if judgement is None else judgement.record.outcome
+        outcome = "NOT_RUN" if judgement is None else judgement.record.verdict
         reason = report.wasxfail
         del report.wasxfail
         report.outcome = "failed"
@@ -108,13 +156,18 @@ def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestR
     from fkeras.report.record import BudgetRecord
 
     if judgement is not None:
-        setattr(report, ATTRIBUTE, judgement.record.to_json())
+        record = judgement.record
     elif not report.passed:
         crash = getattr(report.longrepr, "reprcrash", None)
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else crash.message if crash else ""
         reason = reason.strip() or report.longreprtext.strip()
         last = reason.splitlines()[0] if reason else report.outcome
-        setattr(report, ATTRIBUTE, BudgetRecord(item.nodeid, "NOT_RUN", last).to_json())
+        record = BudgetRecord(item.nodeid, "NOT_RUN", last)
+    else:
+        return
+    setattr(report, ATTRIBUTE, record.to_json())
+    if wants_junit(item.config):
+        add_junit_properties(item, report, record)
 
 
 def _drop_traceback(call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -25,6 +25,15 @@ def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: boo
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_fkeras_model_identity(model: Any) -> str | None:
+    """A text that changes whenever the model, or code of yours that measures it, computes something else.
+
+    Results are reused while it stays the same. None, which is also the answer for Keras models in a project that
+    implements pytest_fkeras_start_run, pytest_fkeras_rank or pytest_fkeras_bit_space: nothing is reused.
+    """
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_fkeras_start_run(
     model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
 ) -> Run | None:

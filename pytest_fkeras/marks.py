@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NoReturn, TypeVar
@@ -16,6 +16,7 @@ from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 NAME = "fault_budget"
 FIXTURE = "fkeras_campaign"
 FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "faults")
+SINGLE_FLIP_KEYWORDS = ("max_critical_bits", "max_sensitive_fraction")
 _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -38,6 +39,10 @@ class Budget:
     upsets_per_bit_second: float | None = None
     exposure_seconds: float | None = None
     faults: Any = None
+    min_flips_survived: int | None = None
+    max_critical_bits: int | None = None
+    max_sensitive_fraction: float | None = None
+    min_change: float | None = None
     protected: Any = None
     method: Method = None
     trials: int | Literal["all"] | None = None
@@ -56,6 +61,11 @@ class Budget:
         """Whether every bit is flipped alone, once."""
         return self.trials == "all"
 
+    @property
+    def judges(self) -> bool:
+        """Whether it states by itself what must hold, without the test's own assertions."""
+        return bool(self.limits) or self.min_change is not None
+
 
 _KEYWORDS = tuple(field.name for field in fields(Budget) if field.name != "limits")
 
@@ -68,6 +78,10 @@ def fault_budget(
     upsets_per_bit_second: float | None = None,
     exposure_seconds: float | None = None,
     faults: Any = None,
+    min_flips_survived: int | None = None,
+    max_critical_bits: int | None = None,
+    max_sensitive_fraction: float | None = None,
+    min_change: float | None = None,
     protected: Any = None,
     method: Method = None,
     trials: int | Literal["all"] | None = None,
@@ -85,9 +99,12 @@ def fault_budget(
 
     What goes wrong, one of: bits, a count of distinct flips (`bits=1, trials="all"`: every bit alone, exhaustively);
     ber, a probability per bit; upsets_per_second (whole memory) or upsets_per_bit_second with exposure_seconds;
-    faults, a fault model. protected: `ranking[:k]`, `ranking[:k].under(fkeras.TMR)`, bits or a protection; method:
-    how a bare `ranking` ranks. Limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and
-    max_NAME_drop.
+    faults, a fault model. min_flips_survived: the same as bits, as a requirement that reports how many are survived
+    where it is missed. Single flips, every bit alone, exactly: max_critical_bits, how many may break a limit;
+    max_sensitive_fraction, the share that may break one, or make the only metric worse by more than min_change.
+    protected: `ranking[:k]`, `mask("protection.json")` or bits, assumed immune; `TMR`, `SECDED` or `Parity` of those;
+    with scrub_interval_seconds, bits and ber take exposure_seconds too. method: how a bare `ranking` ranks.
+    Limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop.
     Trials are drawn until the share is decided against max_failure_rate at the confidence, at most max_trials; or
     trials says how many; or margin, by Leveugle's sample size for a proportion. layers, biases: which words count as
     memory; seed, engine: as in fkeras. BudgetError (at import) for anything else.
@@ -99,6 +116,10 @@ def fault_budget(
         "upsets_per_bit_second": upsets_per_bit_second,
         "exposure_seconds": exposure_seconds,
         "faults": faults,
+        "min_flips_survived": min_flips_survived,
+        "max_critical_bits": max_critical_bits,
+        "max_sensitive_fraction": max_sensitive_fraction,
+        "min_change": min_change,
         "protected": protected,
         "method": method,
         "trials": trials,
@@ -130,6 +151,7 @@ def parse_budget(arguments: Sequence[object], keywords: Mapping[str, Any]) -> Bu
     for keyword, value in limits.items():
         _check_limit(keyword, value)
     budget = Budget(**{key: keywords[key] for key in _KEYWORDS if key in keywords}, limits=tuple(limits.items()))
+    budget = _single_flips(_survival(budget))
     _check_faults(budget)
     _check_trials(budget)
     _check_rest(budget)
@@ -161,6 +183,52 @@ def _check_limit(keyword: str, value: object) -> None:
         _refuse(f"{keyword}={value!r}: a limit is a finite number")
 
 
+def _survival(budget: Budget) -> Budget:
+    """A budget of `bits` flips for one that states how many must be survived."""
+    least = budget.min_flips_survived
+    if least is None:
+        return budget
+    other = [name for name in (*FAULT_KEYWORDS, *SINGLE_FLIP_KEYWORDS) if getattr(budget, name) is not None]
+    if other or budget.trials == "all":
+        _refuse(f"min_flips_survived= says how many bits flip; leave out {other[0] if other else 'trials'}=")
+    if not _is_whole(least, 1):
+        _refuse(f"min_flips_survived={least!r} is no count of flipped bits; allowed are whole numbers from 1 up")
+    if not budget.limits:
+        _refuse("min_flips_survived= needs a limit that is kept, as in min_flips_survived=500, max_emd=1.25")
+    return replace(budget, bits=least)
+
+
+def _single_flips(budget: Budget) -> Budget:
+    """An exhaustive single-bit budget for one that counts critical or sensitive bits."""
+    given = [name for name in SINGLE_FLIP_KEYWORDS if getattr(budget, name) is not None]
+    if budget.min_change is not None and "max_sensitive_fraction" not in given:
+        _refuse("min_change= says from which change on a bit is sensitive; write max_sensitive_fraction= with it")
+    if not given:
+        return budget
+    name, value = given[0], getattr(budget, given[0])
+    if len(given) > 1:
+        _refuse(f"{' and '.join(f'{one}=' for one in given)} ask two questions; write two tests")
+    for one, usual in (("bits", 1), ("trials", "all"), ("max_failure_rate", 0.05)):
+        if getattr(budget, one) not in (None, usual):
+            _refuse(f"{name}= flips every bit alone and counts; leave out {one}={getattr(budget, one)!r}")
+    if name == "max_critical_bits":
+        if not _is_whole(value, 0):
+            _refuse(f"{name}={value!r} is no count of bits; allowed are whole numbers from 0 up")
+        if not budget.limits:
+            _refuse(f"{name}= needs the limit that one flip must not break, as in {name}=12, max_emd=1.25")
+        return replace(budget, bits=1, trials="all")
+    if not (_is_number(value) and 0 <= value < 1):
+        _refuse(f"{name}={value!r} is no share of bits that could be exceeded; allowed are 0 up to, not including, 1")
+    if (budget.min_change is None) == (not budget.limits):
+        _refuse(
+            f"{name}= needs either min_change=, how much worse the only metric must get for a bit to count, or limits "
+            "such as max_emd_increase=0.01: every change that the data can show would grow with the data"
+        )
+    if budget.min_change is not None and not (_is_number(budget.min_change) and budget.min_change >= 0):
+        _refuse(f"min_change={budget.min_change!r}; allowed are finite numbers from 0 up")
+    return replace(budget, bits=1, trials="all", max_failure_rate=float(value))
+
+
 def _check_faults(budget: Budget) -> None:
     given = [name for name in FAULT_KEYWORDS if getattr(budget, name) is not None]
     if len(given) != 1:
@@ -174,18 +242,31 @@ def _check_faults(budget: Budget) -> None:
     if budget.ber is not None and not (_is_number(budget.ber) and 0 <= budget.ber <= 1):
         _refuse(f"ber={budget.ber!r} is no probability per bit; allowed are numbers from 0 to 1 (bits= is a count)")
     rate = next((name for name in ("upsets_per_second", "upsets_per_bit_second") if name in given), None)
-    if rate is None and budget.exposure_seconds is not None:
+    scrub_interval = getattr(budget.protected, "scrub_interval_seconds", None)
+    is_timed = scrub_interval is not None and not budget.is_exhaustive
+    if rate is None and budget.exposure_seconds is not None and (budget.faults is not None or not is_timed):
         _refuse(
             "exposure_seconds= needs a rate: write upsets_per_second= (for the whole memory) or "
-            "upsets_per_bit_second= with it"
+            "upsets_per_bit_second= with it (bits= and ber= take it only with a protection that is scrubbed)"
         )
-    if rate is not None:
-        if budget.exposure_seconds is None:
+    exposure = budget.exposure_seconds if budget.faults is None else getattr(budget.faults, "exposure_seconds", None)
+    if is_timed and rate is None and exposure is None:
+        how = "faults=fkeras.FlipCount(960, exposure_seconds=14400)" if budget.faults else "exposure_seconds=14400"
+        _refuse(
+            f"scrub_interval_seconds={scrub_interval!r} needs to know how long the faults take: write "
+            f"{how}, or leave scrub_interval_seconds out (never scrubbed)"
+        )
+    if rate is not None or budget.exposure_seconds is not None:
+        if rate is not None and budget.exposure_seconds is None:
             _refuse(f"{rate}= needs exposure_seconds=, as in {rate}={getattr(budget, rate)!r}, exposure_seconds=14400")
-        for name in (rate, "exposure_seconds"):
+        for name in (rate, "exposure_seconds") if rate else ("exposure_seconds",):
             value = getattr(budget, name)
             if not (_is_number(value) and value >= 0):
                 _refuse(f"{name}={value!r}; allowed are finite numbers from 0 up")
+    hit_by = [] if rate is None else [rate, "exposure_seconds"]
+    for name in ["ber", *hit_by]:
+        if getattr(budget, name) == 0 and budget.limits:
+            _refuse(f"this budget could not fail: with {name}=0 nothing is ever hit")
     if budget.faults is not None and not (
         callable(getattr(budget.faults, "draw", None)) and callable(getattr(budget.faults, "describe", None))
     ):
@@ -223,10 +304,11 @@ def _check_rest(budget: Budget) -> None:
         )
     is_recorded = isinstance(protected, Selection | Protected)
     is_bits = hasattr(protected, "__iter__") and not isinstance(protected, str | Mapping)
-    if not (protected is None or is_recorded or is_bits or hasattr(protected, "residual")):
+    is_protection = hasattr(protected, "residual") or hasattr(protected, "on")
+    if not (protected is None or is_recorded or is_bits or is_protection):
         _refuse(
-            f"protected={protected!r}; write ranking[:k], ranking[:k].under(fkeras.TMR), flat bit indices, or a "
-            "protection"
+            f"protected={protected!r}; write ranking[:k], TMR(ranking[:k]), mask('protection.json'), flat bit indices, "
+            "or a protection"
         )
     if budget.method is not None and not isinstance(budget.method, str) and not callable(budget.method):
         _refuse(f"method={budget.method!r}; write the name of a ranking method, such as 'hessian', or a function")

@@ -15,11 +15,12 @@ HELP = {
     "seed": "seed of all fault draws and rankings (default 0)",
     "trials": "a fixed number of trials for every campaign",
     "max_trials": f"trials after which an undecided campaign ends (default {MAX_TRIALS})",
-    "engine": "engine that computes outputs under faults: auto or reference (default auto)",
+    "engine": "engine that computes outputs under faults: auto, reference or hls4ml (default auto)",
 }
 FILES = {
     "model": "model file for the fkeras_model fixture, relative to the ini file",
     "data": "npz file with arrays x and y for the fkeras_data fixture, relative to the ini file",
+    "hls4ml": "hls4ml project (directory or YAML) for engine hls4ml and fkeras_hls4ml_agrees, relative to the ini file",
     "metrics": "names of metrics for the fkeras_metrics fixture, such as accuracy",
 }
 _LEAST = {"seed": 0, "trials": 1, "max_trials": 1}
@@ -68,6 +69,7 @@ class Options:
 
     command_line: Choices = Choices()
     ini: Choices = Choices()
+    hls4ml_project: str | None = None
 
     def seed(self, stated: int | None = None) -> int:
         """The seed of a budget that states `stated`."""
@@ -78,7 +80,8 @@ class Options:
 
     def engine(self, stated: str | None = None) -> str:
         """The engine of a budget that states `stated`."""
-        return self.command_line.engine or stated or self.ini.engine or "auto"
+        chosen = self.command_line.engine or stated or self.ini.engine or "auto"
+        return f"hls4ml:{self.hls4ml_project}" if chosen == "hls4ml" and self.hls4ml_project else chosen
 
     def trials(
         self, *, trials: int | None, margin: float | None, max_trials: int | None, has_limits: bool

@@ -6,39 +6,48 @@ Loading it must cost nothing to a session that does not use it: standard library
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_fkeras import gate, hooks
+from pytest_fkeras import baseline, cache, gate, hooks, outputs, workers
+from pytest_fkeras.baseline_files import BaselineFiles
+from pytest_fkeras.chip import fkeras_hls4ml_agrees, project_of
 from pytest_fkeras.collection import budget_of, request_campaign
 from pytest_fkeras.fixtures import (
     OPTIONS,
     fault_injector,
     fault_space,
+    fkeras_baseline,
     fkeras_campaign,
     fkeras_data,
     fkeras_metrics,
     fkeras_model,
     fkeras_ranking,
+    metric_under_faults,
     resilience,
 )
 from pytest_fkeras.marks import FIXTURE, NAME, BudgetError
 from pytest_fkeras.options import FILES, HELP, Choices, Options
 from pytest_fkeras.overrides import forget_overridden
 from pytest_fkeras.rerun import rerun_command
-from pytest_fkeras.strategies import offer_ranking
-from pytest_fkeras.summary import Summary
+from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
+from pytest_fkeras.summary import COLLECTED, Collected, Summary
 
 __all__ = [
     "fault_injector",
     "fault_space",
+    "fkeras_baseline",
     "fkeras_campaign",
     "fkeras_data",
+    "fkeras_hls4ml_agrees",
     "fkeras_metrics",
     "fkeras_model",
     "fkeras_ranking",
+    "metric_under_faults",
     "resilience",
 ]
 
@@ -60,14 +69,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(f"fkeras_{name}", text, default=None)
     for name, text in FILES.items():
         parser.addini(f"fkeras_{name}", text, default=None)
+    outputs.add_options(group, parser)
+    cache.add_options(group, parser)
+    workers.add_options(group, parser)
+    baseline.add_options(group, parser)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
     # project that says nothing about fkeras must not be touched.
-    if any(early_config.getini(f"fkeras_{name}") is not None for name in (*HELP, *FILES)):
+    if any(early_config.getini(f"fkeras_{name}") is not None for name in (*HELP, *FILES, *outputs.FILES, "cache", "baseline", "executor")):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    register_profile(early_config)
     return (yield)
 
 
@@ -81,11 +95,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[OPTIONS] = Options(
             Choices.read({name: getattr(config.option, f"fkeras_{name}") for name in HELP}, "--fkeras-{}"),
             Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"),
+            project_of(config),
         )
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Summary(), "fkeras_summary")
+    cache.configure(config)
+    workers.configure(config)
+    config.stash[baseline.GATE] = baseline.gate_of(config)
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        summary = Summary(outputs.outputs_of(config), config.stash[OPTIONS].seed())
+        config.pluginmanager.register(summary, "fkeras_summary")
+        config.pluginmanager.register(BaselineFiles(config.stash[baseline.GATE]), "fkeras_baseline_files")
+    elif COLLECTED in worker:
+        config.pluginmanager.register(Collected(Path(worker[COLLECTED])), "fkeras_collected")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,6 +127,7 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: obje
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     forget_overridden(item)
+    lift_deadline(item)
     # Marks that a hook added after collection have not been seen before.
     if budget_of(item) is not None and isinstance(item, pytest.Function) and FIXTURE not in item.fixturenames:
         item.fixturenames.append(FIXTURE)
@@ -121,6 +145,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     return result
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    return (yield from call_with_fixtures_made(pyfuncitem))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -135,6 +164,16 @@ def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: boo
     from fkeras.api import bit_space
 
     return bit_space(model, layers, biases)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_fkeras_model_identity(model: Any) -> Any:
+    # Elsewhere no model can be one of Keras', and TensorFlow need not be loaded to find that out.
+    if "tensorflow" not in sys.modules:
+        return None
+    from fkeras.backends.tf.identity import is_model, model_identity
+
+    return model_identity(model) if is_model(model) else None
 
 
 @pytest.hookimpl(trylast=True)

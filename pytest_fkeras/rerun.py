@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-OPTIONS = ("seed", "trials", "max_trials", "engine")
+OPTIONS = ("seed", "trials", "max_trials", "engine", "baseline", "compare_fail")
 
 
 def rerun_command(item: pytest.Item) -> str:
@@ -15,7 +15,7 @@ def rerun_command(item: pytest.Item) -> str:
     config, given = item.config, item.config.option
     start = config.invocation_params.dir
     path = os.path.relpath(item.path, start)
-    words = ["python", "-m", "pytest", path + item.nodeid[len(item.nodeid.partition("::")[0]) :]]
+    words = ["python", "-m", "pytest", path + without_group(item.nodeid)[len(item.nodeid.partition("::")[0]) :]]
     if given.inifilename:
         words += ["-c", os.path.relpath(start / given.inifilename, start)]
     if given.rootdir:
@@ -30,3 +30,14 @@ def rerun_command(item: pytest.Item) -> str:
         if value is not None:
             words.append(f"--fkeras-{name.replace('_', '-')}={value}")
     return shlex.join(words)
+
+
+def without_group(nodeid: str) -> str:
+    """pytest's name of a test, without the group that pytest-xdist appends to it under --dist=loadgroup.
+
+    >>> without_group("test_a.py::test_one[a@b]@model"), without_group("a@b/test_a.py::test_one@model")
+    ('test_a.py::test_one[a@b]', 'a@b/test_a.py::test_one')
+    """
+    path, separator, name = nodeid.partition("::")
+    end = name.rfind("]") + 1 if "[" in name else name.find("@")
+    return f"{path}{separator}{name[:end] if end > 0 else name}"

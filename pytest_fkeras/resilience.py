@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_fkeras import workers
+from pytest_fkeras.cache import store_of
 from pytest_fkeras.options import TRIALS_WITHOUT_LIMIT, Options
+from pytest_fkeras.reuse import Reuse
 from pytest_fkeras.selection import Method, Protected, Selection
 
 if TYPE_CHECKING:
@@ -18,12 +23,21 @@ if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Oracle
     from fkeras.engine import Run
     from fkeras.faults import FaultModel, Protection
+    from fkeras.keeping import Keeper
     from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
+    from fkeras.report.findings import BitMap
     from fkeras.sensitivity import Ranking
+    from fkeras.store import Store
 
 KEPT = 8
 """How many models (and engine runs of each) a session keeps at once, the most recently used ones."""
+
+_BLIND = ("msb", "random")
+"""Rankings that know nothing about the model: a map of them would only look like one."""
+
+_SHOWN = 0.5
+"""From this share of single flips on, stored ones are a map."""
 
 Value = TypeVar("Value")
 
@@ -45,14 +59,29 @@ class Recent:
         value: Value = self._kept[key]
         return value
 
+    def __iter__(self) -> Iterator[Any]:
+        """What is kept, the most recently used first."""
+        return reversed(self._kept.values())
+
 
 class Resilience:
     """A model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand.
 
-    model: what the fkeras_model fixture gave, loaded if it was a path; data: (x, y); metrics: name to metric.
+    model: what the fkeras_model fixture gave, loaded if it was a path; data: (x, y); metrics: name to metric;
+    directory: where relative paths of masks start; measured_by: from a run to one whose work is done elsewhere.
     """
 
-    def __init__(self, model: Any, data: Any, metrics: Mapping[str, Any], hooks: Any, options: Options) -> None:
+    def __init__(
+        self,
+        model: Any,
+        data: Any,
+        metrics: Mapping[str, Any],
+        hooks: Any,
+        options: Options,
+        store: Store | None,
+        directory: Path,
+        measured_by: Callable[[Run, Any, Any, Mapping[str, Any], str], Run],
+    ) -> None:
         self.given = (model, data, metrics)
         self.model = _loaded(model)
         self.data = _checked_data(data)
@@ -60,7 +89,17 @@ class Resilience:
         self.sole_metric = next(iter(metrics)) if len(metrics) == 1 else None
         self._hooks = hooks
         self._options = options
-        self._spaces, self._rankings, self._runs = Recent(), Recent(), Recent()
+        self.directory = directory
+        self._measured_by = measured_by
+        self._reuse = Reuse(self.model, self.data, hooks, store)
+        self._spaces, self._rankings, self._runs, self._oracles = Recent(), Recent(), Recent(), Recent()
+
+    @cached_property
+    def data_summary(self) -> Any:
+        """What tells the data from other ones, for baselines."""
+        from fkeras.campaigns.measured import summary_of
+
+        return summary_of(self.data)
 
     @property
     def model_name(self) -> str:
@@ -83,30 +122,44 @@ class Resilience:
     def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
         """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""
         used, seed, name = space or self.space, self._options.seed(), metric or self.sole_metric
-        ranking: Ranking = self._rankings.get(
-            (method, name, used.content_digest),
-            lambda: self._hooks.pytest_fkeras_rank(
-                model=self.model,
-                data=self.data,
-                method=method,
-                metric=None if name is None else self.metric(name),
-                seed=seed,
-                space=used,
-            ),
-        )
-        return ranking
+        damage = None if name is None else self.metric(name)
+
+        def made() -> Ranking:
+            ranking: Ranking = self._hooks.pytest_fkeras_rank(
+                model=self.model, data=self.data, method=method, metric=damage, seed=seed, space=used
+            )
+            return ranking
+
+        def kept() -> Ranking:
+            from fkeras.sensitivity.stored import stored_ranking
+
+            keeper = self.keeper(used, "auto")
+            return stored_ranking(None if keeper is None else keeper.ranking(method, damage, None, seed), used, made)
+
+        return self._rankings.get((method, name, used.content_digest), kept)
 
     def run(self, names: Sequence[str], space: BitSpace | None = None, engine: str | None = None) -> Run:
         """An engine that measures the metrics with these names."""
         used, chosen = space or self.space, engine or self._options.engine()
         metrics = {name: self.metric(name) for name in names}
-        run: Run = self._runs.get(
-            (used.content_digest, tuple(names), chosen),
-            lambda: self._hooks.pytest_fkeras_start_run(
+
+        def started() -> Run:
+            run: Run = self._hooks.pytest_fkeras_start_run(
                 model=self.model, data=self.data, metrics=metrics, space=used, engine=chosen
-            ),
-        )
-        return run
+            )
+            return self._measured_by(run, self.model, self.data, metrics, chosen)
+
+        def lazy() -> Run:
+            from fkeras.campaigns.stored import LazyRun
+
+            keeper = self.keeper(used, chosen)
+            return started() if keeper is None else LazyRun(used, metrics, started, keeper.golden(metrics))
+
+        return self._runs.get((used.content_digest, tuple(names), chosen), lazy)
+
+    def keeper(self, space: BitSpace, engine: str | None = None) -> Keeper | None:
+        """Where results on this memory are kept; None where they are not."""
+        return self._reuse.keeper(space, engine or self._options.engine())
 
     def metric(self, name: str) -> Metric:
         """The metric that limits call `name`."""
@@ -130,10 +183,33 @@ class Resilience:
         from fkeras.campaigns import measure_oracle
         from fkeras.campaigns.progress import terminal_bar
 
-        name = self._one(metric)
+        name = self.one_metric(metric)
         run = self.run([name])
         chosen = np.arange(len(run.space)) if bits is None else run.space.check(bits)
-        return measure_oracle(run, name, chosen, terminal_bar)
+        keeper = self.keeper(run.space)
+        made = measure_oracle(run, name, chosen, terminal_bar, {} if keeper is None else keeper.oracle(run.metrics))
+        if bits is None:
+            self._oracles.get((name, made.content_digest), lambda: made)
+        return made
+
+    def bit_map(self, space: BitSpace, golden: Mapping[str, float], engine: str) -> BitMap | None:
+        """How much each bit of `space` matters, as far as it is known: by an oracle of this session or a stored one
+        of a metric in `golden` (its fault-free values), or else by a ranking of this session."""
+        from fkeras.report.bit_map import map_of_flips, map_of_oracle, map_of_ranking
+
+        for oracle in self._oracles:
+            if oracle.content_digest == space.content_digest:
+                return map_of_oracle(oracle, space)
+        keeper = self.keeper(space, engine)
+        for name, value in golden.items():
+            entry = None if keeper is None else keeper.oracle({name: self.metric(name)}).get(name)
+            flips = {} if entry is None else entry.known()
+            if flips and len(set(flips["bit"].tolist())) >= _SHOWN * len(space):
+                return map_of_flips(flips["bit"], flips["value"] - value, space, name)
+        for ranking in self._rankings:
+            if ranking.layout_digest == space.layout_digest and ranking.method not in _BLIND:
+                return map_of_ranking(ranking, space)
+        return None
 
     def campaign(
         self,
@@ -149,7 +225,7 @@ class Resilience:
         from fkeras.campaigns.progress import terminal_bar
         from fkeras.faults import fault_model
 
-        run = self.run([self._one(metric)])
+        run = self.run([self.one_metric(metric)])
         setting = Setting(
             fault_model(faults),
             self.protection(protected),
@@ -158,20 +234,25 @@ class Resilience:
             run.n_samples,
             run.space,
         )
-        return run_campaign(run, setting, FixedTrials(trials), terminal_bar)
+        keeper = self.keeper(run.space)
+        entries = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        return run_campaign(run, setting, FixedTrials(trials), terminal_bar, entries)
 
-    def protection(
-        self, protected: Any, method: Method = None, metric: str | None = None, space: BitSpace | None = None
-    ) -> Protection:
-        """The protection that a mark's `protected=` means for this model."""
+    def protection(self, protected: Any, source: _Source | None = None) -> Protection:
+        """The protection that a mark's `protected=` means for this model, by default with its default ranking."""
         from fkeras.faults import protection
 
-        used = space or self.space
+        given = source or self.source(None, None, self.space)
         if isinstance(protected, Selection | Protected):
-            protected = protected.resolve(_Source(self, method, metric, used))
-        return protection(protected, used)
+            protected = protected.resolve(given)
+        return protection(protected, given.space)
 
-    def _one(self, metric: str | None) -> str:
+    def source(self, method: Method, metric: str | None, space: BitSpace) -> _Source:
+        """What recorded selections are resolved against."""
+        return _Source(self, method, metric, space)
+
+    def one_metric(self, metric: str | None) -> str:
+        """The name of the metric that is meant: the only one that fkeras_metrics names, unless told."""
         name = metric or self.sole_metric
         if name is None:
             raise pytest.UsageError(
@@ -185,9 +266,16 @@ class _Source:
 
     def __init__(self, resilience: Resilience, method: Method, metric: str | None, space: BitSpace) -> None:
         self._resilience, self._method, self._metric, self.space = resilience, method, metric, space
+        self.used: list[Ranking] = []
+
+    @property
+    def directory(self) -> Path:
+        return self._resilience.directory
 
     def ranking(self, method: Method) -> Ranking:
-        return self._resilience.ranking(self._method if method is None else method, self._metric, self.space)
+        made = self._resilience.ranking(self._method if method is None else method, self._metric, self.space)
+        self.used.append(made)
+        return made
 
 
 _EMD_REMEDY = """:
@@ -209,7 +297,13 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
     kept = session.stash.setdefault(_session, Recent())
     key = (os.fspath(model) if isinstance(model, str | os.PathLike) else id(model), id(data), id(metrics))
     # The object keeps the fixture values alive, so no other object gets their identity meanwhile.
-    return kept.get(key, lambda: Resilience(model, data, metrics, session.config.hook, options))
+    config = session.config
+    directory = config.inipath.parent if config.inipath else config.rootpath
+    measured_by = partial(workers.measured_by, config)
+    return kept.get(
+        key,
+        lambda: Resilience(model, data, metrics, config.hook, options, store_of(config), directory, measured_by),
+    )
 
 
 def _loaded(model: Any) -> Any:

@@ -5,8 +5,10 @@ It is resolved inside the campaign, against the ranking and the space of the mod
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ class Source(Protocol):
     @property
     def space(self) -> BitSpace:
         """The memory."""
+        ...
+
+    @property
+    def directory(self) -> Path:
+        """Where the paths of masks start."""
         ...
 
     def ranking(self, method: Method) -> Ranking:
@@ -45,7 +52,7 @@ class Selection:
         return Combination(self, "-", other) if isinstance(other, Selection) else NotImplemented
 
     def under(self, protection: Callable[[BitSet], Any]) -> Protected:
-        """These bits under a protection other than assumed immunity, as in `ranking[:4040].under(fkeras.TMR)`."""
+        """These bits under a protection: `ranking[:4040].under(fkeras.TMR)` is `TMR(ranking[:4040])`."""
         if not callable(protection):
             raise TypeError(f"{self!r}.under({protection!r}): write {self!r}.under(fkeras.TMR), the class itself")
         return Protected(self, protection)
@@ -65,7 +72,7 @@ class Selection:
         self._refuse("the truth of", "compare with None instead, as in protected is None")
 
     def __array__(self, *args: object, **keywords: object) -> NoReturn:
-        self._refuse("an array of", f"to protect it in another way, write {self!r}.under(fkeras.TMR)")
+        self._refuse("an array of", f"write TMR({self!r}) with TMR from pytest_fkeras")
 
     def __contains__(self, bit: object) -> NoReturn:
         self._refuse("membership in", "take the fkeras_ranking fixture and write bit in fkeras_ranking[:k]")
@@ -120,8 +127,12 @@ class LazyRanking(Selection):
 
     def order(self, source: Source) -> Any:
         """The flat bits in question, most sensitive first."""
+        return self.ranked(source)[1]
+
+    def ranked(self, source: Source) -> tuple[Ranking, Any]:
+        """The ranking, and the flat bits in question, most sensitive first."""
         made = source.ranking(self.method)
-        return made.order if not self.globs else made.order[_in_layers(source.space, self.globs)[made.order]]
+        return made, made.order if not self.globs else made.order[_in_layers(source.space, self.globs)[made.order]]
 
     def resolve(self, source: Source) -> BitSet:
         if not self.globs:
@@ -130,7 +141,7 @@ class LazyRanking(Selection):
             raise InputError(f"{self!r} is a whole ranking; write {self!r}[:k] for its first k bits")
         import numpy as np
 
-        return _bits(np.flatnonzero(_in_layers(source.space, self.globs)), source, self)
+        return _bits(np.flatnonzero(_in_layers(source.space, self.globs)), source, self, ranked=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -144,11 +155,12 @@ class Slice(Selection):
     def resolve(self, source: Source) -> BitSet:
         from fkeras.errors import InputError
 
-        order = self.ranking.order(source)
+        made, order = self.ranking.ranked(source)
         for end in (self.start, self.stop):
             if end is not None and end > len(order):
                 raise InputError(f"{self!r}: there are {len(order):,} bits; allowed are bounds from 0 to {len(order)}")
-        return _bits(order[self.start : self.stop], source, self)
+        near_tie = "" if self.stop is None else made.near_tie(self.stop, order)
+        return _bits(order[self.start : self.stop], source, self, near_tie=near_tie)
 
     def __repr__(self) -> str:
         start, stop = ("" if end is None else end for end in (self.start, self.stop))
@@ -163,8 +175,9 @@ class Share(Selection):
     share: float
 
     def resolve(self, source: Source) -> BitSet:
-        order = self.ranking.order(source)
-        return _bits(order[: round(self.share * len(order))], source, self)
+        made, order = self.ranking.ranked(source)
+        k = round(self.share * len(order))
+        return _bits(order[:k], source, self, near_tie=made.near_tie(k, order))
 
     def __repr__(self) -> str:
         return f"{self.ranking!r}.fraction({self.share!r})"
@@ -193,25 +206,86 @@ class Combination(Selection):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Mask(Selection):
+    """`mask("protection.json")`: bits frozen in a file, whatever the weights."""
+
+    path: str
+
+    def resolve(self, source: Source) -> BitSet:
+        from fkeras.protection import read_mask
+
+        return read_mask(source.directory / self.path).on(source.space, repr(self))
+
+    def __repr__(self) -> str:
+        return f"mask({self.path!r})"
+
+
+def mask(path: str | os.PathLike[str]) -> Mask:
+    """The bits in a file that `fkeras protect` or `fkeras.protect` wrote, relative to the ini file (or the rootdir)."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"mask({path!r}): write the name of a file, as in mask('protection.json')")
+    return Mask(os.fspath(path))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Protected:
-    """`selection.under(protection)`."""
+    """`TMR(selection, scrub_interval_seconds=60)`, or `selection.under(protection)`, which has no options (None)."""
 
     selection: Selection
-    protection: Callable[[BitSet], Any]
+    protection: Callable[..., Any]
+    options: tuple[tuple[str, Any], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.selection, LazyRanking) and not self.selection.globs:
+            whole = self.selection
+            raise TypeError(f"{self!r}: {whole!r} is a whole ranking; write {whole!r}[:k] for its first k bits")
 
     def resolve(self, source: Source) -> Any:
         """The protection of the bits, once there is a model."""
-        return self.protection(self.selection.resolve(source))
+        return self.protection(self.selection.resolve(source), **dict(self.options or ()))
+
+    @property
+    def scrub_interval_seconds(self) -> float | None:
+        """How often the protected memory is written anew, None: never."""
+        return dict(self.options or ()).get("scrub_interval_seconds")
 
     def __repr__(self) -> str:
         name = getattr(self.protection, "__name__", None) or repr(self.protection)
-        return f"{self.selection!r}.under({name})"
+        if self.options is None:
+            return f"{self.selection!r}.under({name})"
+        return f"{name}({', '.join([repr(self.selection), *(f'{key}={value!r}' for key, value in self.options)])})"
 
 
-def _bits(bits: Any, source: Source, selection: Selection) -> BitSet:
+def TMR(bits: Any, **options: Any) -> Any:
+    """`fkeras.TMR` of bits that are only recorded, as in `TMR(ranking[:4040], scrub_interval_seconds=60)`."""
+    return _protected("TMR", bits, options)
+
+
+def SECDED(bits: Any, **options: Any) -> Any:
+    """`fkeras.SECDED` of bits that are only recorded, as in `SECDED(ranking.layers("conv*"))`."""
+    return _protected("SECDED", bits, options)
+
+
+def Parity(bits: Any, **options: Any) -> Any:
+    """`fkeras.Parity` of bits that are only recorded, as in `Parity(mask("protection.json"))`."""
+    return _protected("Parity", bits, options)
+
+
+def _protected(name: str, bits: Any, options: dict[str, Any]) -> Any:
+    from fkeras import faults
+
+    kind = getattr(faults, name)
+    if not isinstance(bits, Selection):
+        return kind(bits, **options)
+    kind([], **options)  # wrong options are errors here, when the test module is imported
+    return Protected(bits, kind, tuple(options.items()))
+
+
+def _bits(bits: Any, source: Source, selection: Selection, ranked: bool = True, near_tie: str = "") -> BitSet:
     from fkeras.memory import BitSet
 
-    return BitSet(bits, source.space.layout_digest, repr(selection))
+    origin = "; ".join(filter(None, ("ranked anew for these weights" if ranked else "", near_tie)))
+    return BitSet(bits, source.space.layout_digest, repr(selection), origin)
 
 
 def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:

@@ -1,41 +1,156 @@
-"""The report of a session, on the process that the user looks at: records come in with the test reports."""
+"""The report of a session, on the process that the user looks at: records come in with the test reports.
+
+Every collected budget is in it: one that never reported is NOT_RUN. Under pytest-xdist only workers collect; each
+writes what it found into a folder of the controller's, because a worker that is killed tells nothing any more.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_fkeras.gate import ATTRIBUTE
+from pytest_fkeras.marks import NAME
+from pytest_fkeras.outputs import Outputs, write_at_the_end
+from pytest_fkeras.rerun import without_group
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
 
 TITLE = "fkeras resilience"
+COLLECTED = "fkeras_collected"
+"""The key under which a worker is told where to write the names of its budgets."""
+
+_COLOURS = {
+    "PASS": {"green": True},
+    "FAIL": {"red": True, "bold": True},
+    "INCONCLUSIVE": {"yellow": True, "bold": True},
+    "NOT_RUN": {"yellow": True, "bold": True},
+}
+_WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
+
+
+class Collected:
+    """On a worker: writes the names of the budgets that it collected."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # On another machine there is no such folder; then the tests that report are all that is known.
+        if self._path.parent.is_dir():
+            self._path.write_text(json.dumps(budget_names(session)), encoding="utf-8")
 
 
 class Summary:
     """Collects one record per test; under xdist it lives on the controller only."""
 
-    def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
+    def __init__(self, outputs: Outputs, seed: int) -> None:
+        self._outputs, self._seed = outputs, seed
+        self._session: pytest.Session | None = None
+        self._names: list[str] = []
+        self._texts: dict[str, dict[str, str]] = {}
+        self._outcomes: dict[str, str] = {}
+        self._crashes: dict[str, str] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def records(self) -> list[BudgetRecord]:
-        """The records so far, in the order of their tests' reports."""
+        """The record of every budget, in the order of collection."""
+        names = dict.fromkeys([*self._names, *self._names_of_workers(), *self._texts])
+        return [self._record(name) for name in names]
+
+    def _record(self, name: str) -> BudgetRecord:
         from fkeras.report.record import BudgetRecord
 
-        return [BudgetRecord.from_json(text) for text in self._texts.values()]
+        outcome = "failed" if name in self._crashes else self._outcomes.get(name, "")
+        # Several workers run the same test under --dist=each: the worst verdict counts.
+        found = [BudgetRecord.from_json(text) for text in self._texts.get(name, {}).values()]
+        if found:
+            worst = min(found, key=lambda record: _WORST_FIRST.index(record.verdict))
+            return replace(worst, nodeid=name, outcome=outcome)
+        text = self._crashes.get(name) or (
+            "its test was over without a campaign" if outcome else "the session ended before this test did"
+        )
+        return BudgetRecord(name, "NOT_RUN", text, outcome=outcome)
+
+    def _names_of_workers(self) -> list[str]:
+        if self._folder is None:
+            return []
+        return [name for path in sorted(Path(self._folder.name).iterdir()) for name in json.loads(path.read_text())]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="fkeras-")
+        node.workerinput[COLLECTED] = str(Path(self._folder.name) / f"{node.gateway.id}.json")
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+        self._outputs.forget_last_run()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._names = budget_names(session)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = without_group(report.nodeid)
         text = getattr(report, ATTRIBUTE, None)
         if text is not None:
-            self._texts[report.nodeid] = text
+            self._texts.setdefault(name, {})[getattr(report, "worker_id", "")] = text
+        if report.when not in ("setup", "call", "teardown"):
+            self._crashes[name] = str(report.longrepr)
+        outcome = _outcome(report)
+        if outcome:
+            self._outcomes[name] = outcome
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._texts:
-            return
-        from fkeras.report.table import report_lines
+        records = self.records()
+        if records:
+            from fkeras.report.table import report_lines
 
-        terminalreporter.write_sep("=", TITLE)
-        for line in report_lines(self.records(), terminalreporter._tw.fullwidth):
-            terminalreporter.write_line(line)
+            writer = terminalreporter._tw
+            terminalreporter.write_sep("=", TITLE)
+            for line in report_lines(records, writer.fullwidth, painter(writer.markup)):
+                terminalreporter.write_line(line)
+        for path in self._outputs.files:
+            terminalreporter.write_line(f"report: {path}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        # The first moment at which pytest's exit code is final, and the last at which it can be changed.
+        session = self._session
+        if session is not None and (self._outputs.files or self._outputs.step_summary is not None):
+            from fkeras.report.document import new_report
+
+            report = new_report(self.records(), int(session.exitstatus), self._seed)
+            write_at_the_end(self._outputs, report, session)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def budget_names(session: pytest.Session) -> list[str]:
+    """The names of the collected tests that have a fault budget."""
+    return [without_group(item.nodeid) for item in session.items if item.get_closest_marker(NAME) is not None]
+
+
+def painter(markup: Callable[..., str]) -> Callable[[str, str], str]:
+    """Colours verdicts with pytest's own means, which know about terminals, --color and NO_COLOR."""
+
+    def paint(verdict: str, text: str) -> str:
+        return markup(text, **_COLOURS.get(verdict, {}))
+
+    return paint
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    """What a report makes of its test; "" where it adds nothing."""
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.skipped else "xpassed"
+    if report.failed:
+        return "failed" if report.when not in ("setup", "teardown") else "error"
+    return "skipped" if report.skipped else "passed" if report.passed and report.when == "call" else ""

@@ -25,7 +25,8 @@ from benchmarks.paper.design import design
 from benchmarks.paper.draw import draw_all
 from benchmarks.paper.measure import SEED, Measured, Store, measured, protection_campaigns
 from benchmarks.paper.results import results_text
-from fkeras.report.bundle import Bundle, provenance
+from fkeras.report.bundle import Bundle
+from fkeras.report.provenance import provenance
 
 
 def main() -> None:

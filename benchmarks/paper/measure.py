@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 import fkeras
 from benchmarks.paper.cases import Case, digest
 from fkeras.campaigns import Oracle
-from fkeras.report.bundle import Bundle, oracle_bundle, oracle_of, provenance
+from fkeras.report.bundle import Bundle, oracle_bundle, oracle_of
+from fkeras.report.provenance import provenance
 from fkeras.sensitivity.baselines import BinFI, StatFI, binfi, statfi
 from fkeras.sensitivity.discovery import (
     Discovery,

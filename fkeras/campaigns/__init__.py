@@ -11,27 +11,41 @@ from fkeras.campaigns.budget import (
     named_metrics,
     run_campaign,
 )
+from fkeras.campaigns.comparison import Comparison, WorseThanBaseline, compare
+from fkeras.campaigns.endurance import Endurance
 from fkeras.campaigns.limits import Limit, parse_limit
+from fkeras.campaigns.measured import BudgetIdentity, Measured
 from fkeras.campaigns.oracle import Oracle, combined, measure_oracle
+from fkeras.campaigns.protection_curve import ProtectionCurve
+from fkeras.campaigns.shrink import MinimalFaults, minimal_faults
 from fkeras.campaigns.verdict import BudgetExceeded, Outcome, Requirement, Verdict, judge
 
 __all__ = [
     "MAX_TRIALS",
     "BudgetExceeded",
+    "BudgetIdentity",
     "CampaignResult",
+    "Comparison",
     "Culprit",
+    "Endurance",
     "FixedTrials",
     "Limit",
+    "Measured",
     "MetricTrials",
+    "MinimalFaults",
     "Oracle",
     "Outcome",
+    "ProtectionCurve",
     "Requirement",
     "Setting",
     "UntilDecided",
     "Verdict",
+    "WorseThanBaseline",
     "combined",
+    "compare",
     "judge",
     "measure_oracle",
+    "minimal_faults",
     "most_damaging",
     "named_metrics",
     "parse_limit",

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.progress import Progress
+from fkeras.campaigns.shares import Share
+from fkeras.campaigns.stored import MOST_RECALLED, Entries, StoredTrials
 from fkeras.campaigns.verdict import Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
-from fkeras.faults import Draw, FaultModel, FaultSet, Protection, draw_trial, never_faults
+from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction, Metric
 from fkeras.statistics import Estimate
@@ -23,6 +26,8 @@ from fkeras.statistics.proportions import clopper_pearson
 from fkeras.statistics.sequential import confidence_sequence, share_decision
 
 MAX_TRIALS = 1000
+MOST_TRIALS = 10**8
+"""More trials than this are a typing mistake: their results alone would not fit into the memory of a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,7 @@ class FixedTrials:
     trials: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.trials, bool) or not isinstance(self.trials, int | np.integer) or self.trials < 1:
-            raise InputError(f"trials is {self.trials!r}; allowed are whole numbers from 1 up")
+        _check_trials("trials", self.trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,12 @@ class UntilDecided:
     max_trials: int = MAX_TRIALS
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.max_trials, bool)
-            or not isinstance(self.max_trials, int | np.integer)
-            or self.max_trials < 1
-        ):
-            raise InputError(f"max_trials is {self.max_trials!r}; allowed are whole numbers from 1 up")
+        _check_trials("max_trials", self.max_trials)
+
+
+def _check_trials(what: str, trials: object) -> None:
+    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or not 1 <= trials <= MOST_TRIALS:
+        raise InputError(f"{what} is {trials!r}; allowed are whole numbers from 1 to {MOST_TRIALS:,}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +79,31 @@ class Setting:
     n_samples: int
     space: BitSpace
 
+    def number(self, trial: int) -> int:
+        """The number that trial `trial` of the result is drawn and stored under."""
+        return trial
+
     def draw(self, trial: int) -> Draw:
         """The faults of one trial, before protection."""
-        return draw_trial(self.space, self.fault_model, self.seed, trial)
+        return draw_trial(self.space, self.fault_model, self.seed, self.number(trial))
+
+    def upsets(self, trial: int) -> Upsets:
+        """What one trial does to the memory and to the cells that a protection adds."""
+        return trial_upsets(self.space, self.fault_model, self.seed, self.number(trial))
 
     def residual(self, trial: int) -> FaultSet:
-        """The faults of one trial that get through the protection."""
-        return self.protection.residual(self.draw(trial).faults)
+        """The faults of one trial that the network computes with."""
+        return self.protection.residual(self.upsets(trial))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedSetting(Setting):
+    """What one share of a campaign assumed; numbers: (trials,) int64, its trials among all."""
+
+    numbers: NDArray[np.int64]
+
+    def number(self, trial: int) -> int:
+        return int(self.numbers[trial])
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +111,8 @@ class CampaignResult:
     """What many draws of faults did to one or several metrics.
 
     by_metric: the trials of each metric; plan: how the number of trials was chosen; hits, cancelled and residual:
-    (trials,) upsets drawn, those that undid one another, and faulty bits left after protection.
+    (trials,) upsets drawn, those that undid one another, and faulty bits left after protection; reused: how many of
+    the trials were not measured now but read from a store.
     `result["emd"]` looks at one metric; with a single metric the result itself has `values` and `estimate`.
     """
 
@@ -99,6 +122,7 @@ class CampaignResult:
     hits: NDArray[np.int64]
     cancelled: NDArray[np.int64]
     residual: NDArray[np.int64]
+    reused: int = 0
 
     def __len__(self) -> int:
         return int(self.hits.size)
@@ -114,7 +138,13 @@ class CampaignResult:
         if metric not in self.by_metric:
             raise InputError(f"no metric '{metric}' in this campaign; there are {', '.join(self.by_metric)}")
         return CampaignResult(
-            {metric: self.by_metric[metric]}, self.setting, self.plan, self.hits, self.cancelled, self.residual
+            {metric: self.by_metric[metric]},
+            self.setting,
+            self.plan,
+            self.hits,
+            self.cancelled,
+            self.residual,
+            self.reused,
         )
 
     def _only(self) -> MetricTrials:
@@ -142,7 +172,8 @@ class CampaignResult:
     def is_exact(self) -> bool:
         """Whether no fault can reach: every possible trial gives the golden result."""
         setting = self.setting
-        covered = len(setting.protection.bits) == len(setting.space) or never_faults(setting.fault_model)
+        immune = setting.protection.is_perfect and len(setting.protection.bits) == len(setting.space)
+        covered = immune or never_faults(setting.fault_model)
         return covered and not self.residual.any()
 
     @cached_property
@@ -207,32 +238,87 @@ def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials
             limit.require_bite(trials.bounds, trials.golden.value)
 
 
-def run_campaign(run: Run, setting: Setting, plan: FixedTrials | UntilDecided, progress: Progress) -> CampaignResult:
-    """Draw trial after trial and measure; a trial without residual faults is golden and costs nothing."""
+def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Share) -> tuple[Setting, FixedTrials]:
+    """One share of a campaign. InputError unless the number of trials is fixed, and enough for each share."""
+    if not isinstance(plan, FixedTrials):
+        raise InputError(
+            f"shard='{share}': a campaign that ends when it is decided cannot be shared out; give trials=, measure all "
+            "shares, and judge them by the same call without shard="
+        )
+    numbers = share.of_trials(plan.trials)
+    if not numbers.size:
+        raise InputError(f"shard='{share}' of {plan.trials} trials is empty; there are {plan.trials} shares at most")
+    shared = SharedSetting(
+        setting.fault_model,
+        setting.protection,
+        setting.seed,
+        setting.engine,
+        setting.n_samples,
+        setting.space,
+        numbers,
+    )
+    return shared, FixedTrials(int(numbers.size))
+
+
+def run_campaign(
+    run: Run,
+    setting: Setting,
+    plan: FixedTrials | UntilDecided,
+    progress: Progress,
+    entries: Entries = MappingProxyType({}),
+    who: str = "",
+) -> CampaignResult:
+    """Draw trial after trial and measure; a trial without residual faults is golden and costs nothing.
+
+    entries: where the trials of each metric are stored, whatever the plan; those there are read, whatever plan they
+    were measured for. notice: is told of stored trials that cannot be used; who: as in `measure_oracle`.
+    """
     total = plan.trials if isinstance(plan, FixedTrials) else plan.max_trials
     draws: list[Draw] = []
     residuals: list[FaultSet] = []
+    reused = 0
     parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
-    result = _result(run, setting, plan, draws, residuals, parts)
+    result = _result(run, setting, plan, draws, residuals, parts, reused)
     if isinstance(plan, UntilDecided):
         require_bite(plan.requirement.limits, result.by_metric)
-    with progress(total, "trial", setting.fault_model.describe(len(setting.space))) as advance:
+    describe = setting.fault_model.describe(len(setting.space))
+    with StoredTrials(list(run.metrics), entries, who) as stored, progress(total, "trial", describe) as advance:
         while len(draws) < total:
-            size = min(run.batch_size, total - len(draws))
-            batch = [setting.draw(trial) for trial in range(len(draws), len(draws) + size)]
-            remaining = [setting.protection.residual(draw.faults) for draw in batch]
-            scores = _scores(run, remaining)
+            start = len(draws)
+            known = _known_from(stored, setting, start, min(total, start + MOST_RECALLED))
+            if not known and stored.claim():
+                continue
+            stop = start + (known or min(run.batch_size, total - start))
+            if not known:
+                # Up to the next one that is stored.
+                stop = next((i for i in range(start, stop) if setting.number(i) in stored), stop)
+            upsets = [setting.upsets(trial) for trial in range(start, stop)]
+            batch = [one.draw for one in upsets]
+            remaining = [setting.protection.residual(one) for one in upsets]
+            numbers = [setting.number(trial) for trial in range(start, stop)]
+            recalled = stored.recall(numbers, remaining) if known else None
+            if known and recalled is None:
+                continue
+            scores = _scores(run, remaining) if recalled is None else recalled
+            if recalled is None:
+                stored.add(numbers, batch, remaining, scores)
             decided = _decided_after(plan, result, scores, run) if isinstance(plan, UntilDecided) else None
-            size = decided or size
+            size = decided or stop - start
+            reused += size if recalled is not None else 0
             draws += batch[:size]
             residuals += remaining[:size]
             for name, part in scores.items():
                 parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
             advance(size)
-            result = _result(run, setting, plan, draws, residuals, parts)
+            result = _result(run, setting, plan, draws, residuals, parts, reused)
             if decided or (isinstance(plan, UntilDecided) and result.is_exact):
                 break
     return result
+
+
+def _known_from(stored: StoredTrials, setting: Setting, start: int, stop: int) -> int:
+    """How many of the trials from `start` on are stored, without a gap."""
+    return next((i for i in range(stop - start) if setting.number(start + i) not in stored), stop - start)
 
 
 def _decided_after(plan: UntilDecided, so_far: CampaignResult, scores: Mapping[str, Scores], run: Run) -> int | None:
@@ -272,6 +358,7 @@ def _result(
     draws: list[Draw],
     residuals: list[FaultSet],
     parts: Mapping[str, list[Scores]],
+    reused: int,
 ) -> CampaignResult:
     by_metric = {}
     for name, metric in run.metrics.items():
@@ -286,6 +373,7 @@ def _result(
         np.array([draw.n_hits for draw in draws], np.int64),
         np.array([draw.n_cancelled for draw in draws], np.int64),
         np.array([len(faults) for faults in residuals], np.int64),
+        reused,
     )
 
 

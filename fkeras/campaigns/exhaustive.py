@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting, require_bite
 from fkeras.campaigns.progress import Progress
+from fkeras.campaigns.stored import Entries, single_flips
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict
 from fkeras.engine import Run
 from fkeras.errors import InputError
-from fkeras.faults import Draw, FaultSet, Protection, RandomStream
+from fkeras.faults import Draw, FaultSet, Protection, RandomStream, Upsets
+from fkeras.memory import BitSpace
 from fkeras.statistics import Estimate
 
 METHOD = "every single flip measured"
@@ -37,6 +40,10 @@ class ExhaustiveSetting(Setting):
         """The flip of bit number `trial`."""
         return Draw(FaultSet(np.array([trial])), 1)
 
+    def upsets(self, trial: int) -> Upsets:
+        """That flip and nothing else."""
+        return Upsets.alone(self.space, self.draw(trial).faults)
+
 
 @dataclass(frozen=True, eq=False)
 class ExhaustiveResult(CampaignResult):
@@ -54,7 +61,9 @@ class ExhaustiveResult(CampaignResult):
 
     def __getitem__(self, metric: str) -> ExhaustiveResult:
         one = CampaignResult.__getitem__(self, metric)
-        return ExhaustiveResult(one.by_metric, self.setting, self.plan, self.hits, self.cancelled, self.residual)
+        return ExhaustiveResult(
+            one.by_metric, self.setting, self.plan, self.hits, self.cancelled, self.residual, self.reused
+        )
 
     def failure_rate(self, limit: float | None = None, *, confidence: float = 0.95, **limits: float) -> Estimate:
         """The share of single flips that break a limit, exact given this data set."""
@@ -72,8 +81,13 @@ class ExhaustiveResult(CampaignResult):
         )
 
 
-def run_exhaustive(run: Run, protection: Protection, progress: Progress) -> ExhaustiveResult:
-    """Flip every bit alone; covered bits give the golden result and cost nothing."""
+def run_exhaustive(
+    run: Run, protection: Protection, progress: Progress, entries: Entries = MappingProxyType({})
+) -> ExhaustiveResult:
+    """Flip every bit alone; covered bits give the golden result and cost nothing.
+
+    entries: where the single flips of each metric are stored, the oracle's.
+    """
     n_bits = len(run.space)
     if n_bits == 0:
         raise InputError("the space has no bits to flip")
@@ -81,17 +95,29 @@ def run_exhaustive(run: Run, protection: Protection, progress: Progress) -> Exha
     values = {name: np.full(n_bits, golden.value) for name, golden in run.golden.items()}
     undefined = {name: np.full(n_bits, golden.undefined, np.int64) for name, golden in run.golden.items()}
     with progress(exposed.size, "bit", EachBitAlone().describe(n_bits)) as advance:
-        for positions in run.batches(exposed):
-            bits = exposed[positions]
-            for name, scores in run.flips(bits).items():
-                values[name][bits], undefined[name][bits] = scores.values, scores.undefined
-            advance(len(bits))
+        measured, reused = single_flips(run, list(run.metrics), exposed, entries, advance)
+    for name, scores in measured.items():
+        values[name][exposed], undefined[name][exposed] = scores.values, scores.undefined
+    residual = np.isin(np.arange(n_bits), exposed).astype(np.int64)
+    for faults, bits in _unmended(run.space, protection).items():
+        for name, scores in run.fault_sets([faults]).items():
+            values[name][bits], undefined[name][bits] = scores.values[0], scores.undefined[0]
+        residual[bits] = len(faults)
     setting = ExhaustiveSetting(EachBitAlone(), protection, 0, run.engine, run.n_samples, run.space)
     by_metric = {
         name: MetricTrials(name, metric.better, metric.bounds, values[name], undefined[name], run.golden[name])
         for name, metric in run.metrics.items()
     }
-    residual = np.isin(np.arange(n_bits), exposed).astype(np.int64)
     return ExhaustiveResult(
-        by_metric, setting, FixedTrials(n_bits), np.ones(n_bits, np.int64), np.zeros(n_bits, np.int64), residual
+        by_metric, setting, FixedTrials(n_bits), np.ones(n_bits, np.int64), np.zeros(n_bits, np.int64), residual, reused
     )
+
+
+def _unmended(space: BitSpace, protection: Protection) -> dict[FaultSet, list[int]]:
+    """The covered bits whose flip the protection does not mend, by what the network computes with instead."""
+    found: dict[FaultSet, list[int]] = {}
+    for bit in [] if protection.is_perfect else protection.bits:
+        left = protection.residual(Upsets.alone(space, FaultSet(np.array([bit]))))
+        if len(left):
+            found.setdefault(left, []).append(bit)
+    return found

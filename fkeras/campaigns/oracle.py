@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.campaigns.limits import parse_limit
 from fkeras.campaigns.progress import Progress
-from fkeras.engine import Run, Scores
+from fkeras.campaigns.stored import Entries, single_flips
+from fkeras.engine import Run
 from fkeras.errors import InputError
+from fkeras.memory import BitSet
 from fkeras.metrics.metric import Direction, SampleMetric
 
 CHANGE_TOLERANCE = 1e-6
@@ -25,7 +29,8 @@ class Oracle:
     bits: (n,) int64 flat indices; positions: (n,) int64, bit within its word (0 = MSB);
     values: (n,) float64, the metric under each flip (a mean over samples, or the data set's number);
     golden: the fault-free value; undefined: (n,) samples without a score; harmed: (n,) samples that got worse;
-    group_deltas: (n, n_groups) value - golden within each of several groups of samples, where they were asked for.
+    group_deltas: (n, n_groups) value - golden within each of several groups of samples, where they were asked for;
+    reused: how many of the bits were not measured now but read from a store.
     """
 
     metric: str
@@ -44,6 +49,7 @@ class Oracle:
     content_digest: str
     engine: str
     group_deltas: NDArray[np.float64] | None = None
+    reused: int = 0
 
     def __len__(self) -> int:
         return int(self.bits.size)
@@ -87,15 +93,33 @@ class Oracle:
         """The flat indices, largest |delta| first, ties by flat index."""
         return self.bits[np.lexsort((self.bits, -np.abs(self.delta)))]
 
+    def critical(self, **limits: float) -> BitSet:
+        """The bits whose flip alone breaks a limit, as in `oracle.critical(max_emd=1.25)`: exact, given the data set.
 
-def measure_oracle(run: Run, metric: str, bits: NDArray[np.int64], progress: Progress) -> Oracle:
-    """Flip each of `bits` alone and measure."""
-    scores = Scores(np.full(bits.size, np.nan), np.zeros(bits.size, np.int64), np.zeros(bits.size, np.int64))
+        limits: as in a budget, `max_NAME`, `min_NAME`, `max_NAME_increase`, `max_NAME_drop` of this oracle's metric.
+        """
+        if not limits:
+            raise InputError(f"critical() needs a limit, as in critical(max_{self.metric}=...)")
+        chosen = [parse_limit(keyword, value, {self.metric: None}) for keyword, value in limits.items()]
+        broken = np.logical_or.reduce([limit.broken_by(self.values, self.golden) for limit in chosen])
+        return BitSet(self.bits[broken], self.layout_digest, f"critical({', '.join(map(str, chosen))})")
+
+
+def measure_oracle(
+    run: Run,
+    metric: str,
+    bits: NDArray[np.int64],
+    progress: Progress,
+    entries: Entries = MappingProxyType({}),
+    who: str = "",
+) -> Oracle:
+    """Flip each of `bits` alone and measure.
+
+    entries: where the metric's flips are stored; who: processes with the same text here do not measure at once.
+    """
     with progress(len(bits), "bit", f"oracle, {metric}") as advance:
-        for positions in run.batches(bits):
-            scores.fill(positions, run.flips(bits[positions])[metric])
-            advance(len(positions))
-    assert not np.isnan(scores.values).any(), "every bit is measured, and no score is NaN"
+        measured, reused = single_flips(run, [metric], bits, entries, advance, who)
+    scores = measured[metric]
     kind = run.metrics[metric]
     golden = run.golden[metric]
     return Oracle(
@@ -114,6 +138,7 @@ def measure_oracle(run: Run, metric: str, bits: NDArray[np.int64], progress: Pro
         run.space.layout_digest,
         run.space.content_digest,
         run.engine,
+        reused=reused,
     )
 
 
@@ -149,4 +174,5 @@ def combined(parts: Sequence[Oracle]) -> Oracle:
         golden_standard_error=float(np.sqrt(spread / (total * (total - 1)))) if total > 1 else np.nan,
         n_samples=int(total),
         group_deltas=np.stack([part.delta for part in parts], axis=1),
+        reused=min(part.reused for part in parts),
     )

@@ -1,5 +1,6 @@
 """What goes wrong: fault sets, the models that draw them, and what protection absorbs."""
 
+from fkeras.faults.clusters import CellLayout, ClusteredUpsets
 from fkeras.faults.fault_model import (
     BitErrorRate,
     Draw,
@@ -11,24 +12,33 @@ from fkeras.faults.fault_model import (
     never_faults,
 )
 from fkeras.faults.fault_set import FaultSet, Patch
-from fkeras.faults.protection import TMR, AssumedImmune, Protection, protection
+from fkeras.faults.protection import AssumedImmune, Protection, protection
 from fkeras.faults.stream import RandomStream, whole_seed
+from fkeras.faults.tmr import TMR
+from fkeras.faults.upsets import Upsets, trial_upsets
+from fkeras.faults.word_codes import SECDED, Parity
 
 __all__ = [
+    "SECDED",
     "TMR",
     "AssumedImmune",
     "BitErrorRate",
+    "CellLayout",
+    "ClusteredUpsets",
     "Draw",
     "Exposure",
     "FaultModel",
     "FaultSet",
     "FlipCount",
+    "Parity",
     "Patch",
     "Protection",
     "RandomStream",
+    "Upsets",
     "draw_trial",
     "fault_model",
     "never_faults",
     "protection",
+    "trial_upsets",
     "whole_seed",
 ]

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, field
+from math import exp, isfinite
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.memory import BitSpace
 
+Bits = NDArray[np.int64]
+
 _OBJECT_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one exposure did: the faults, the number of hits, and how many of those undid one another."""
+    """What one exposure did: the faults, the number of hits, and how many of those undid one another.
+
+    hits: (n_hits,) the bit of every single hit, in no order; events: (n_hits,) the number of the particle behind it,
+    from 0 up. None: every flip is a hit of its own.
+    """
 
     faults: FaultSet
     n_hits: int
     n_cancelled: int = 0
+    hits: Bits | None = field(default=None, compare=False, repr=False)
+    events: Bits | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def cells(self) -> tuple[Bits, Bits]:
+        """The bit and the event of every hit, (n,) int64 each."""
+        hits = self.faults.flips if self.hits is None else self.hits
+        return hits, np.arange(hits.size) if self.events is None else self.events
 
 
 class FaultModel(Protocol):
@@ -42,7 +57,8 @@ MOST_UPSETS = 1e8
 """More expected upsets than this in one trial are a mistake in a unit: no memory here has that many bits."""
 
 
-def _non_negative(what: str, value: float) -> float:
+def non_negative(what: str, value: float) -> float:
+    """`value` as a float. InputError unless it is a finite number from 0 up."""
     if not (_is_number(value) and isfinite(value) and value >= 0):
         raise InputError(f"{what} is {value!r}; allowed are finite numbers from 0 up")
     return float(value)
@@ -54,41 +70,58 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FlipCount:
-    """Exactly `n_faults` distinct bits flip, uniformly over the whole memory (protected bits included)."""
+    """Exactly `n_faults` distinct bits flip, uniformly over the whole memory (protected bits included).
+
+    exposure_seconds: the time over which they arrive. Only scrubbing needs it: the bits drawn do not depend on it,
+    and so it is not in the repr, which is part of every trial's seed.
+    """
 
     n_faults: int
+    exposure_seconds: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.n_faults, bool) or not isinstance(self.n_faults, int | np.integer) or self.n_faults < 0:
             raise InputError(f"n_faults is {self.n_faults!r}; allowed are whole numbers from 0 up")
         object.__setattr__(self, "n_faults", int(self.n_faults))
+        _set_exposure(self)
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         if self.n_faults > n_bits:
             raise InputError(f"{self.n_faults} distinct faults do not fit into a memory of {n_bits} bits")
         return Draw(FaultSet(stream.distinct(self.n_faults, n_bits)), self.n_faults)
 
+    def flip_probability(self, n_bits: int, share: float = 1.0) -> float:
+        """How probably one cell is wrong after a share of the exposure, if it was right before."""
+        return share * self.n_faults / n_bits if n_bits else 0.0
+
     def describe(self, n_bits: int) -> str:
-        return f"{self.n_faults} distinct bits, uniform over {n_bits:,}"
+        return f"{self.n_faults} distinct bits, uniform over {n_bits:,}{_over(self.exposure_seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
 class BitErrorRate:
-    """Every bit flips independently with probability `ber`."""
+    """Every bit flips independently with probability `ber`; exposure_seconds: as for `FlipCount`."""
 
     ber: float
+    exposure_seconds: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not (_is_number(self.ber) and 0 <= self.ber <= 1):
             raise InputError(f"ber is {self.ber!r}, a probability per bit; allowed are 0 to 1")
         object.__setattr__(self, "ber", float(self.ber))
+        _set_exposure(self)
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         flips = stream.bernoulli(n_bits, self.ber)
         return Draw(FaultSet(flips), flips.size)
 
+    def flip_probability(self, n_bits: int, share: float = 1.0) -> float:
+        """How probably one cell is wrong after a share of the exposure, if it was right before."""
+        return share * self.ber
+
     def describe(self, n_bits: int) -> str:
-        return f"bit error rate {self.ber:g}, {self.ber * n_bits:.4g} of {n_bits:,} bits expected"
+        expected = f"{self.ber * n_bits:.4g} of {n_bits:,} bits expected"
+        return f"bit error rate {self.ber:g}, {expected}{_over(self.exposure_seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +148,7 @@ class Exposure:
         for what in ("exposure_seconds", "upsets_per_bit_second", "upsets_per_second"):
             value = getattr(self, what)
             if value is not None:
-                object.__setattr__(self, what, _non_negative(what, value))
+                object.__setattr__(self, what, non_negative(what, value))
         if self.exposure_seconds is None:
             raise InputError("exposure_seconds is None; allowed are finite numbers from 0 up")
 
@@ -134,7 +167,7 @@ class Exposure:
             ("flux_per_cm2_second", flux_per_cm2_second),
             ("safety_factor", safety_factor),
         ):
-            _non_negative(what, value)
+            non_negative(what, value)
         return cls(exposure_seconds, cross_section_cm2_per_bit * flux_per_cm2_second * safety_factor)
 
     def mean_upsets(self, n_bits: int) -> float:
@@ -152,13 +185,13 @@ class Exposure:
                 "check the units of rate and exposure"
             )
         n_hits = stream.poisson(mean)
-        hit, times = (
-            np.unique(stream.integers(n_hits, n_bits), return_counts=True)
-            if n_hits
-            else (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        )
-        flips = hit[times % 2 == 1]
-        return Draw(FaultSet(flips), n_hits, n_hits - flips.size)
+        hits = stream.integers(n_hits, n_bits) if n_hits else np.zeros(0, np.int64)
+        return draw_of(hits)
+
+    def flip_probability(self, n_bits: int, share: float = 1.0) -> float:
+        """How probably one cell is wrong after a share of the exposure, if it was right before: hit an odd number of
+        times."""
+        return (1 - exp(-2 * share * self.mean_upsets(n_bits) / n_bits)) / 2 if n_bits else 0.0
 
     def describe(self, n_bits: int) -> str:
         rate = (
@@ -172,9 +205,37 @@ class Exposure:
         )
 
 
+def odd_ones(numbers: Bits) -> Bits:
+    """Those of the numbers that occur an odd number of times, sorted."""
+    found, times = np.unique(numbers, return_counts=True)
+    odd: Bits = found[times % 2 == 1]
+    return odd
+
+
+def draw_of(hits: Bits, events: Bits | None = None) -> Draw:
+    """The draw that single hits make; two on one bit undo one another."""
+    flips = odd_ones(hits)
+    return Draw(FaultSet(flips), hits.size, hits.size - flips.size, hits, events)
+
+
+def _set_exposure(model: FlipCount | BitErrorRate) -> None:
+    seconds = model.exposure_seconds
+    if seconds is not None:
+        object.__setattr__(model, "exposure_seconds", non_negative("exposure_seconds", seconds))
+
+
+def _over(exposure_seconds: float | None) -> str:
+    return "" if exposure_seconds is None else f", spread over {exposure_seconds:g} s"
+
+
 def never_faults(model: FaultModel) -> bool:
-    """Whether a fault model of this module draws nothing in any memory: no flips, probability 0, no exposure."""
-    return model in (FlipCount(0), BitErrorRate(0.0)) or (isinstance(model, Exposure) and model.mean_upsets(1) == 0)
+    """Whether a fault model of this package draws nothing in any memory: no flips, probability 0, no exposure."""
+    if isinstance(model, FlipCount):
+        return model.n_faults == 0
+    if isinstance(model, BitErrorRate):
+        return model.ber == 0
+    events = getattr(model, "events", None)
+    return (isinstance(model, Exposure) and model.mean_upsets(1) == 0) or (events is not None and never_faults(events))
 
 
 def fault_model(faults: int | FaultModel) -> FaultModel:
@@ -184,7 +245,7 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
     if not callable(getattr(faults, "draw", None)) or not callable(getattr(faults, "describe", None)):
         raise InputError(
             f"faults={faults!r}: allowed are a number of flips or a fault model "
-            "(FlipCount, BitErrorRate, Exposure, or an object with draw and describe)"
+            "(FlipCount, BitErrorRate, Exposure, ClusteredUpsets, or an object with draw and describe)"
         )
     if _OBJECT_ADDRESS.search(repr(faults)):
         raise InputError(

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,6 +73,8 @@ class FaultSet:
 
     def __len__(self) -> int:
         """Number of bits that are wrong or stuck."""
+        if not self.n_stuck:
+            return int(self.flips.size)
         return int(np.union1d(np.union1d(self.flips, self.set_to_1), self.set_to_0).size)
 
     def _key(self) -> tuple[bytes, bytes, bytes]:
@@ -97,6 +99,10 @@ class FaultSet:
             if bits.size
         )
         return f"FaultSet({self.flips.tolist()}{stuck})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # IPython's protocol: hypothesis would print a dataclass field by field otherwise, which cannot be pasted.
+        printer.text(repr(self))
 
     def __xor__(self, other: FaultSet) -> FaultSet:
         """Flips of one, then of the other: a bit flipped by both is right again."""

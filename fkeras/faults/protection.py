@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet, BitSpace
 
 
 class Protection(Protocol):
-    """Absorbs the faults on the bits that it covers."""
+    """Mends what upsets do to the bits that it covers, or some of it."""
 
     @property
     def bits(self) -> BitSet:
@@ -27,8 +28,13 @@ class Protection(Protocol):
         """Stored bits that the protection adds."""
         ...
 
-    def residual(self, faults: FaultSet) -> FaultSet:
-        """The faults that get through: a subset of `faults`."""
+    @property
+    def is_perfect(self) -> bool:
+        """Whether no upset, wherever it hits, ever makes a covered bit wrong."""
+        ...
+
+    def residual(self, upsets: Upsets) -> FaultSet:
+        """The faults that the network computes with."""
         ...
 
     def describe(self, n_bits: int) -> str:
@@ -49,46 +55,33 @@ class AssumedImmune:
     def extra_bits(self) -> int:
         return 0
 
-    def residual(self, faults: FaultSet) -> FaultSet:
-        return faults.without(self.bits)
+    @property
+    def is_perfect(self) -> bool:
+        return True
+
+    def residual(self, upsets: Upsets) -> FaultSet:
+        return upsets.faults.without(self.bits)
 
     def describe(self, n_bits: int) -> str:
         share = len(self.bits) / n_bits if n_bits else 0.0
-        return f"{self.bits.label or 'bits'}: {len(self.bits):,} bits ({share:.1%}) assumed immune"
+        covered = f"{self.bits.label or 'bits'}: {len(self.bits):,} bits ({share:.1%})"
+        return f"{covered} assumed immune{self.bits.origin_text}"
 
 
-@dataclass(frozen=True, slots=True)
-class TMR:
-    """Triple modular redundancy: three copies of each covered bit and a majority vote.
-
-    A fault in a fault set is one wrong copy, which the vote repairs. That the two further copies are hit too, and
-    that two hits may meet in one triple, is not modelled; `describe` says so.
-    """
-
-    bits: BitSet
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", BitSet.of(self.bits))
+class Placed(Protocol):
+    """A protection that must know the words of the memory first."""
 
     @property
-    def extra_bits(self) -> int:
-        return 2 * len(self.bits)
+    def bits(self) -> BitSet:
+        """The covered bits."""
+        ...
 
-    def overhead(self, n_bits: int) -> float:
-        """Extra bits as a share of the unprotected memory: 2.0 (the 200 %) when every bit is covered."""
-        return self.extra_bits / n_bits if n_bits else 0.0
-
-    def residual(self, faults: FaultSet) -> FaultSet:
-        return faults.without(self.bits)
-
-    def describe(self, n_bits: int) -> str:
-        return (
-            f"{self.bits.label or 'bits'}: {len(self.bits):,} bits under TMR, {self.extra_bits:,} extra bits "
-            f"(overhead {self.overhead(n_bits):.1%}), hits on the copies not modelled"
-        )
+    def on(self, space: BitSpace) -> Protection:
+        """The protection in this memory."""
+        ...
 
 
-Protectable = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | None
+Protectable = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | Placed | None
 
 
 def protection(protected: Protectable, space: BitSpace) -> Protection:
@@ -96,8 +89,10 @@ def protection(protected: Protectable, space: BitSpace) -> Protection:
     if protected is None:
         return AssumedImmune(BitSet(np.zeros(0, np.int64), label="nothing"))
     if isinstance(protected, BitSet | Sequence | np.ndarray):
-        chosen: Protection = AssumedImmune(BitSet.of(protected))
-    elif callable(getattr(protected, "residual", None)) and isinstance(getattr(protected, "bits", None), BitSet):
+        chosen: Any = AssumedImmune(BitSet.of(protected))
+    elif isinstance(getattr(protected, "bits", None), BitSet) and (
+        callable(getattr(protected, "residual", None)) or callable(getattr(protected, "on", None))
+    ):
         chosen = protected
     else:
         raise InputError(
@@ -106,4 +101,5 @@ def protection(protected: Protectable, space: BitSpace) -> Protection:
         )
     space.require_layout(chosen.bits.layout_digest, "the protected set")
     space.check(chosen.bits.bits)
-    return chosen
+    placed: Protection = chosen.on(space) if callable(getattr(chosen, "on", None)) else chosen
+    return placed

@@ -4,7 +4,7 @@ from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.codecs import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.layer_choice import LayerChoice
-from fkeras.memory.space import BitSpace, Location, Uncovered
+from fkeras.memory.space import BitSpace, Location, Uncovered, layout_digest
 from fkeras.memory.tensor import WordTensor
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "Ternary",
     "Uncovered",
     "WordTensor",
+    "layout_digest",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,12 +23,14 @@ def common_layout(a: str | None, b: str | None) -> str | None:
 class BitSet:
     """Distinct flat bit indices, sorted; (n,) int64, read-only.
 
-    layout_digest: the layout they belong to (None: unknown); label: how reports call the set.
+    layout_digest: the layout they belong to (None: unknown); label: how reports call the set; origin: where it comes
+    from, for reports, such as "frozen in protection.json".
     """
 
     bits: NDArray[np.int64]
     layout_digest: str | None = None
     label: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         given = np.atleast_1d(np.asarray(self.bits))
@@ -77,7 +80,16 @@ class BitSet:
 
     def _combined(self, bits: NDArray[np.int64], other: BitSet, sign: str) -> BitSet:
         label = f"{self.label} {sign} {other.label}" if self.label and other.label else ""
-        return BitSet(bits, common_layout(self.layout_digest, other.layout_digest), label)
+        origins = dict.fromkeys(filter(None, (*self.origin.split("; "), *other.origin.split("; "))))
+        return BitSet(bits, common_layout(self.layout_digest, other.layout_digest), label, "; ".join(origins))
+
+    @property
+    def origin_text(self) -> str:
+        """The origin as the end of a sentence."""
+        return f"; {self.origin}" if self.origin else ""
 
     def __repr__(self) -> str:
         return f"<BitSet of {len(self):,} bits{f': {self.label}' if self.label else ''}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # not field by field, as hypothesis prints dataclasses

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +68,9 @@ class BitSpace:
 
     def __repr__(self) -> str:
         return f"<BitSpace of {len(self):,} bits in {len(self.tensors)} tensors, layout {self.layout_digest[:8]}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # not field by field, as hypothesis prints dataclasses
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -136,10 +140,7 @@ class BitSpace:
     @cached_property
     def layout_digest(self) -> str:
         """SHA-256 of names, shapes and widths: the same after retraining."""
-        digest = hashlib.sha256(b"fkeras-layout/1")
-        for tensor in self.tensors:
-            digest.update(f"{tensor.path}|{tensor.shape}|{tensor.codec.width}\n".encode())
-        return digest.hexdigest()
+        return layout_digest((tensor.path, tensor.shape, tensor.codec.width) for tensor in self.tensors)
 
     @cached_property
     def content_digest(self) -> str:
@@ -159,6 +160,14 @@ class BitSpace:
                 f"{self.layout_digest[:12]}: names, shapes or widths differ; make it again for this "
                 "model, or pass the space it was made with"
             )
+
+
+def layout_digest(tensors: Iterable[tuple[str, tuple[int, ...], int]]) -> str:
+    """SHA-256 of the path, shape and word width in bits of each tensor."""
+    digest = hashlib.sha256(b"fkeras-layout/1")
+    for path, shape, width in tensors:
+        digest.update(f"{path}|{shape}|{width}\n".encode())
+    return digest.hexdigest()
 
 
 def concatenate_values(tensors: Sequence[WordTensor]) -> NDArray[np.float32]:

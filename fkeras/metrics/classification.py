@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.metrics.inputs import first_rows, locked, require_same_count, single_array
-from fkeras.metrics.metric import Outputs, SampleMetric
+from fkeras.metrics.metric import Direction, Outputs, SampleMetric, worst_value
 from fkeras.metrics.rowwise import RowFunction, RowwiseScorer
 
 
@@ -114,19 +115,22 @@ def _from_one_hot(array: NDArray[Any], n_scores: int) -> NDArray[np.intp]:
     return labels
 
 
-def _classification(name: str, better: Any, function: RowFunction) -> SampleMetric:
-    def bind(targets: Any, golden_outputs: Outputs) -> RowwiseScorer:
-        outputs = single_array(golden_outputs, "outputs")
-        labels = locked(class_labels(targets, outputs))
-        return RowwiseScorer(function, labels, outputs, name=name, worst=metric.worst, bounds=metric.bounds)
-
-    metric = SampleMetric(
+def _classification(name: str, better: Direction, function: RowFunction) -> SampleMetric:
+    return SampleMetric(
         name=name,
         better=better,
         bounds=(0.0, 1.0),
-        bind=bind,
+        bind=partial(bind_classes, name, worst_value(better, (0.0, 1.0)), function),
         per_sample_sensitivity=True,
         identity=name,
         surrogate="cross_entropy",
     )
-    return metric
+
+
+def bind_classes(
+    name: str, worst: float, function: RowFunction, targets: Any, golden_outputs: Outputs
+) -> RowwiseScorer:
+    """The scorer of a classification, a function of this module so that metrics can be pickled."""
+    outputs = single_array(golden_outputs, "outputs")
+    labels = locked(class_labels(targets, outputs))
+    return RowwiseScorer(function, labels, outputs, name=name, worst=worst, bounds=(0.0, 1.0))

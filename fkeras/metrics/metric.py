@@ -69,9 +69,7 @@ class SampleMetric:
     @property
     def worst(self) -> float:
         """The value that an undefined sample gets."""
-        if self.bounds is None:
-            return np.inf if self.better == "lower" else -np.inf
-        return self.bounds[1] if self.better == "lower" else self.bounds[0]
+        return worst_value(self.better, self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,23 @@ class DatasetMetric:
     @property
     def worst(self) -> float:
         """The value that an undefined result gets."""
-        if self.bounds is None:
-            return np.inf if self.better == "lower" else -np.inf
-        return self.bounds[1] if self.better == "lower" else self.bounds[0]
+        return worst_value(self.better, self.bounds)
 
 
 Metric = SampleMetric | DatasetMetric
+
+
+def worst_value(better: Direction, bounds: tuple[float, float] | None) -> float:
+    """The worst end of a metric's values."""
+    if bounds is None:
+        return np.inf if better == "lower" else -np.inf
+    return bounds[1] if better == "lower" else bounds[0]
+
+
+UNNAMED = "unnamed-"
+"""Begins the identity of a function that nobody gave one; what it computes cannot be read off it."""
+
+
+def declared_identity(metric: Metric) -> str | None:
+    """The metric's identity, None where it holds a function without one."""
+    return None if not metric.identity or UNNAMED in metric.identity else metric.identity

@@ -20,29 +20,29 @@ def mean_squared_error() -> SampleMetric:
     whose square overflows, is undefined and scores +inf.
     Binding raises InputError for another shape, and for NaN or infinite targets.
     """
-
-    def bind(targets: Any, golden_outputs: Outputs) -> RowwiseScorer:
-        outputs = single_array(golden_outputs, "outputs")
-        array = single_array(targets, "targets")
-        if array.shape != outputs.shape:
-            raise InputError(
-                f"targets have shape {array.shape}, outputs {outputs.shape}; the mean squared error needs them "
-                f"equal (reshape the targets: broadcasting would compare every target with every output)"
-            )
-        finite = finite_rows(array)
-        if not finite.all():
-            raise InputError(f"targets are not finite in row {first_rows(~finite)}; remove or repair those samples")
-        return RowwiseScorer(squared_errors, array, outputs, name=metric.name, worst=metric.worst, bounds=metric.bounds)
-
-    metric = SampleMetric(
+    return SampleMetric(
         name="mean_squared_error",
         better="lower",
         bounds=None,
-        bind=bind,
+        bind=bind_squared_errors,
         identity="mean_squared_error",
         surrogate="squared_error",
     )
-    return metric
+
+
+def bind_squared_errors(targets: Any, golden_outputs: Outputs) -> RowwiseScorer:
+    """The metric's scorer, a function of this module so that the metric can be pickled."""
+    outputs = single_array(golden_outputs, "outputs")
+    array = single_array(targets, "targets")
+    if array.shape != outputs.shape:
+        raise InputError(
+            f"targets have shape {array.shape}, outputs {outputs.shape}; the mean squared error needs them "
+            f"equal (reshape the targets: broadcasting would compare every target with every output)"
+        )
+    finite = finite_rows(array)
+    if not finite.all():
+        raise InputError(f"targets are not finite in row {first_rows(~finite)}; remove or repair those samples")
+    return RowwiseScorer(squared_errors, array, outputs, name="mean_squared_error", worst=np.inf, bounds=None)
 
 
 def squared_errors(targets: NDArray[Any], outputs: NDArray[Any]) -> NDArray[np.float64]:

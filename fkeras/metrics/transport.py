@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from math import prod
 from typing import Any
@@ -48,14 +49,11 @@ def emd(coordinates: Any, cells: Any = None, name: str = "emd", threads: int | N
     if threads is not None and threads < 1:
         raise InputError(f"emd(threads={threads}): at least one thread is needed, or None for numba's own count")
 
-    def bind(targets: Any, golden_outputs: Outputs) -> TransportScorer:
-        return TransportScorer(geometry, targets, golden_outputs, threads)
-
     return SampleMetric(
         name=name,
         better="lower",
         bounds=(0.0, geometry.largest),
-        bind=bind,
+        bind=partial(TransportScorer, geometry, threads),
         identity=geometry.identity,
         surrogate="emd_cells",
     )
@@ -106,7 +104,7 @@ class TransportScorer:
     target_mass: (n, n_cells) float64, the normalized targets.
     """
 
-    def __init__(self, geometry: CellGeometry, targets: Any, golden_outputs: Outputs, threads: int | None) -> None:
+    def __init__(self, geometry: CellGeometry, threads: int | None, targets: Any, golden_outputs: Outputs) -> None:
         from fkeras.metrics import transport_kernel as kernel  # compiled code: loaded when the first EMD is needed
 
         outputs = single_array(golden_outputs, "golden outputs")

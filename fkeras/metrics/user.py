@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, overload
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.metrics.inputs import arrays, finite_rows
-from fkeras.metrics.metric import DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer
+from fkeras.metrics.metric import UNNAMED, DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer, worst_value
 from fkeras.metrics.rowwise import RowwiseScorer, within_bounds
 
 Bounds = tuple[float, float] | None
@@ -36,11 +37,8 @@ def sample_metric(
     """
     _check(name, better, bounds)
 
-    def bind(targets: Any, golden_outputs: Outputs) -> RowwiseScorer:
-        return RowwiseScorer(function, targets, golden_outputs, name=name, worst=metric.worst, bounds=bounds)
-
-    metric = SampleMetric(name=name, better=better, bounds=bounds, bind=bind, identity=_identity(name, identity))
-    return metric
+    bind = partial(RowwiseScorer, function, name=name, worst=worst_value(better, bounds), bounds=bounds)
+    return SampleMetric(name=name, better=better, bounds=bounds, bind=bind, identity=_identity(name, identity))
 
 
 def dataset_metric(
@@ -110,19 +108,21 @@ def on_output(index: int, metric: Metric) -> Metric:
     index = int(index)
     identity = f"output {index}: {metric.identity}"
     if isinstance(metric, DatasetMetric):
-        function = metric.function
+        return replace(metric, function=partial(_of_output, metric.function, index), identity=identity)
+    return replace(metric, bind=partial(_bind_output, metric.bind, index), identity=identity, surrogate=None)
 
-        def of_output(targets: Any, outputs: Outputs) -> float:
-            return function(_target(targets, index), _output(outputs, index))
 
-        return replace(metric, function=of_output, identity=identity)
+# Functions of this module, not closures, so that metrics can be pickled.
 
-    bind = metric.bind
 
-    def bind_output(targets: Any, golden_outputs: Outputs) -> Scorer:
-        return _OneOutput(index, bind(_target(targets, index), _output(golden_outputs, index)))
+def _of_output(function: Callable[[Any, Outputs], float], index: int, targets: Any, outputs: Outputs) -> float:
+    return function(_target(targets, index), _output(outputs, index))
 
-    return replace(metric, bind=bind_output, identity=identity, surrogate=None)
+
+def _bind_output(
+    bind: Callable[[Any, Outputs], Scorer], index: int, targets: Any, golden_outputs: Outputs
+) -> _OneOutput:
+    return _OneOutput(index, bind(_target(targets, index), _output(golden_outputs, index)))
 
 
 class _OneOutput:
@@ -154,7 +154,7 @@ def _target(targets: Any, index: int) -> Any:
 
 def _identity(name: str, identity: str | None) -> str:
     # What a function computes cannot be read off it (closures, globals), so an unnamed one is equal to no other.
-    return f"user:{name}:{identity}" if identity is not None else f"user:{name}:unnamed-{uuid4().hex}"
+    return f"user:{name}:{identity}" if identity is not None else f"user:{name}:{UNNAMED}{uuid4().hex}"
 
 
 def _check(name: str, better: str, bounds: Bounds) -> None:

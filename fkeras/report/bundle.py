@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from fkeras.campaigns import Oracle
 
 FORMAT = "fkeras-bundle/1"
-_PACKAGES = ("numpy", "scipy", "tensorflow", "tf-keras", "qkeras", "pytest-fkeras")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,16 +74,6 @@ class Bundle:
         return bundle
 
 
-def provenance() -> dict[str, Any]:
-    """Versions, machine and date of this run."""
-    return {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
-    }
-
-
 def oracle_bundle(oracle: Oracle, facts: Mapping[str, Any]) -> Bundle:
     """An oracle, to be read again by `oracle_of`; `facts` are kept beside it."""
     arrays, plain = {}, {}
@@ -115,10 +101,3 @@ def _npz(path: str | os.PathLike[str]) -> Path:
     if target.suffix != ".npz":
         raise InputError(f"{target}: a bundle's name ends in .npz")
     return target
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

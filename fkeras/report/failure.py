@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fkeras.report.record import protection_text
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, Culprit, Requirement, Verdict
+    from fkeras.campaigns import CampaignResult, Culprit, MinimalFaults, ProtectionCurve, Requirement, Verdict
     from fkeras.memory import BitSpace
-
 
 TELLING_TRIALS = 100
 """What the message suggests for naming bits where a campaign was decided after a handful of trials."""
+MOST_SHOWN = 10
+"""Faults of a minimal set that get a line of their own."""
+MOST_PASTED = 100
+"""A larger fault set gets no line to paste."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What was found out about a missed budget; None where nothing was looked for or found.
+
+    protected, would_pass, does_not_pass: `protected=` as stated, the least found to pass, and what is known of the most
+    below it that does not; survived: the flips that are survived (0: not even the fewest tried), of how many, in how
+    many trials; problem: what went wrong while looking.
+    """
+
+    minimal: MinimalFaults | None = None
+    curve: ProtectionCurve | None = None
+    protected: str = ""
+    would_pass: str | None = None
+    does_not_pass: str | None = None
+    survived: tuple[int, int, int] | None = None
+    problem: str | None = None
 
 
 def failure_text(
-    result: CampaignResult, requirement: Requirement, verdict: Verdict, culprits: Sequence[Culprit], rerun: str
+    result: CampaignResult,
+    requirement: Requirement,
+    verdict: Verdict,
+    culprits: Sequence[Culprit],
+    rerun: str,
+    found: Explanation | None = None,
 ) -> str:
-    """Requirement, share of trials over it with its bound, seed, most damaging bits, and how to see it again."""
+    """Requirement, share of trials over it with its bound, seed, what explains it, and how to see it again."""
     import numpy as np
 
     from fkeras.campaigns.blame import LEAST_FAILING
@@ -40,6 +67,8 @@ def failure_text(
             f"{golden_text(one.golden.value, one.golden.standard_error)}"
             + ("; the golden model breaks the limit already" if broken else "")
         )
+    if found is not None:
+        lines += _explained(found, setting.space)
     if culprits:
         lines.append("  most damaging bits (an association over the trials, unless alone)")
         lines += [f"    {culprit}: {change_text(setting.space, culprit.bit)}" for culprit in culprits]
@@ -48,6 +77,39 @@ def failure_text(
         if verdict.max_trials is not None and verdict.trials < TELLING_TRIALS:
             lines[-1] += f"; --fkeras-trials={TELLING_TRIALS} draws on"
     return "\n".join([*lines, f"  again       {rerun}"])
+
+
+def _explained(found: Explanation, space: BitSpace) -> Iterator[str]:
+    minimal = found.minimal
+    if minimal is not None:
+        n, values = len(minimal.faults), ", ".join(f"{name} {value:.6g}" for name, value in minimal.values.items())
+        single = "it cannot be left out" if n == 1 else "none of them can be left out"
+        sure = single if minimal.is_minimal else f"fewer may do: the {minimal.evaluations} evaluations ran out"
+        yield f"  minimal     {n} of {minimal.n_faults} faults of trial {minimal.trial} will do, {sure}: {values}"
+        texts = minimal.faults.text(space).split()
+        for text, change in list(zip(texts, minimal.changes(space), strict=True))[:MOST_SHOWN]:
+            yield f"    {text}{' (sign)' if text.endswith(':0') else ''}: {change}"
+        if n > MOST_SHOWN:
+            yield f"    and {n - MOST_SHOWN} more"
+        if n <= MOST_PASTED:
+            yield f"  example     {example_line(minimal)}"
+    if found.would_pass is not None:
+        less = "" if found.does_not_pass is None else f"; {found.does_not_pass}"
+        yield f"  would pass  protected={found.would_pass}, on the same faults; you have {found.protected}{less}"
+    elif found.curve is not None and found.curve.points:
+        most = found.curve.points[-1].k
+        yield f"  would pass  no protected= that was tried, up to {most:,} bits; you have {found.protected}"
+    if found.survived is not None:
+        flips, required, trials = found.survived
+        how = f"none of {trials} trials over a limit by then" if flips else "not even the fewest that were tried"
+        yield f"  survived    {flips:,} flips of {required:,}: {how}"
+    if found.problem is not None:
+        yield f"  not found   the minimal fault set: {found.problem}"
+
+
+def example_line(minimal: MinimalFaults) -> str:
+    """What to paste above a hypothesis test whose argument `faults` is drawn from fault_sets (after import fkeras)."""
+    return f"@example(faults=fkeras.{minimal.faults!r})"
 
 
 def change_text(space: BitSpace, bit: int) -> str:

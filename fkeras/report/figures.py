@@ -45,7 +45,7 @@ def bit_heatmap(oracle: Oracle, space: BitSpace, first_words: int | None = None)
     image = np.full((int(words.max()), words.size), np.nan)
     image[oracle.positions, word] = oracle.values
     shown = image[:, :first_words]
-    figure = _figure(1, 1, width=10, height=2.6)
+    figure = empty_figure(1, 1, width=10, height=2.6)
     axes = figure.axes[0]
     picture = axes.imshow(
         np.ma.masked_invalid(shown), aspect="auto", interpolation="nearest", cmap="viridis", vmin=oracle.golden
@@ -62,7 +62,9 @@ def score_scatter(rankings: Sequence[Ranking], oracle: Oracle) -> Figure:
     |delta| as a share of the largest.
     """
     positions = np.unique(oracle.positions)
-    figure = _figure(len(rankings), positions.size, width=1.7 * positions.size + 1, height=1.9 * len(rankings) + 0.4)
+    figure = empty_figure(
+        len(rankings), positions.size, width=1.7 * positions.size + 1, height=1.9 * len(rankings) + 0.4
+    )
     grid = np.array(figure.axes).reshape(len(rankings), positions.size)
     damage = _share_of_largest(np.abs(oracle.delta))
     for number, (row, ranking) in enumerate(zip(grid, rankings, strict=True)):
@@ -117,7 +119,7 @@ def top_percentile_curves(shares: Sequence[float], panels: Mapping[str, Mapping[
 
 def sensitive_fractions(oracles: Mapping[str, Oracle]) -> Figure:
     """The paper's Fig. 11: share of sensitive bits against the size of the memory and against the golden error."""
-    figure = _figure(1, 2, width=8, height=PANEL)
+    figure = empty_figure(1, 2, width=8, height=PANEL)
     metrics = " / ".join(sorted({oracle.metric for oracle in oracles.values()}))
     for name, oracle in oracles.items():
         share = 100 * float(oracle.sensitive.mean())
@@ -132,7 +134,7 @@ def sensitive_fractions(oracles: Mapping[str, Oracle]) -> Figure:
 
 def sensitive_by_position(oracles: Mapping[str, Oracle]) -> Figure:
     """The paper's Fig. 12: (a) share of each position's bits that are sensitive, (b) where the sensitive bits lie."""
-    figure = _figure(1, 2, width=9, height=PANEL)
+    figure = empty_figure(1, 2, width=9, height=PANEL)
     width = 0.8 / max(len(oracles), 1)
     for number, (name, oracle) in enumerate(oracles.items()):
         measured = np.bincount(oracle.positions)
@@ -153,7 +155,7 @@ def protection_levels(trials: Mapping[str, Values], golden: float, metric: str) 
 
     trials: level -> (n_trials,), `result.values` of a campaign. Boxes span the quartiles, whiskers all trials.
     """
-    figure = _figure(1, 1, width=max(4.0, 1.25 * len(trials)), height=3.6)
+    figure = empty_figure(1, 1, width=max(4.0, 1.25 * len(trials)), height=3.6)
     axes = figure.axes[0]
     axes.boxplot(list(trials.values()), whis=(0, 100), showfliers=False)
     axes.set_xticks(range(1, len(trials) + 1), list(trials), fontsize=8)
@@ -169,7 +171,7 @@ def design_space(points: Sequence[DesignPoint]) -> Figure:
     The line joins the networks that no other beats in both protected bits and error (the Pareto front).
     """
     metrics = list(dict.fromkeys(point.metric for point in points))
-    figure = _figure(1, len(metrics), width=4.6 * len(metrics), height=PANEL)
+    figure = empty_figure(1, len(metrics), width=4.6 * len(metrics), height=PANEL)
     for axes, metric in zip(figure.axes, metrics, strict=True):
         of_metric = [point for point in points if point.metric == metric]
         for point in of_metric:
@@ -205,7 +207,7 @@ def quality_figure(qualities: Sequence[RankingQuality]) -> Figure:
     """Cumulative damage of each ranking as a share of the total, and its rho within each bit position."""
     if not qualities:
         raise InputError("no quality was given; pass one or more results of fkeras.ranking_quality")
-    figure = _figure(1, 2, width=10, height=3.6)
+    figure = empty_figure(1, 2, width=10, height=3.6)
     curves, bars = figure.axes
     share = np.linspace(0, 1, qualities[0].oracle_curve.size)
     curves.plot(share, qualities[0].oracle_curve, color="black", label="oracle")
@@ -252,13 +254,13 @@ def _panels(n: int) -> Figure:
         raise InputError("no curves were given; pass title -> name -> curve")
     columns = min(n, 2)
     rows = -(-n // columns)
-    figure = _figure(rows, columns, width=5 * columns, height=PANEL * rows + 0.2)
+    figure = empty_figure(rows, columns, width=5 * columns, height=PANEL * rows + 0.2)
     for axes in figure.axes[n:]:
         axes.remove()
     return figure
 
 
-def _figure(rows: int, columns: int, *, width: float, height: float) -> Figure:
+def empty_figure(rows: int, columns: int, *, width: float, height: float) -> Figure:
     """A figure with a grid of axes, drawn by Agg whatever the machine's settings; pyplot's state is left alone."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from fkeras.campaigns.comparison import Comparison
+from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord, ProtectionCurveRecord
+from fkeras.report.plain import plain, restored
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
     from fkeras.faults import FaultModel
+    from fkeras.memory import BitSet, BitSpace
     from fkeras.statistics import Estimate
+
+
+_OUTCOMES = {
+    "PASS": ("passed",),
+    "FAIL": ("failed",),
+    "INCONCLUSIVE": ("failed",),
+    "NOT_RUN": ("failed", "error"),
+    "ASSERTED": ("passed",),
+}
+"""What pytest usually makes of a test with this verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRecord:
     """One metric of a budget: golden value with the data set's standard error, mean over trials, limits on it."""
 
-    name: str
     golden: float
     golden_standard_error: float
     mean: float
@@ -29,17 +43,34 @@ class MetricRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
-    """What the numbers rest on; `protected` and `flips` are short, for tables.
+class CoveredTensor:
+    """Stored words in the memory: how many, how wide, and how many of their bits are protected."""
 
-    not_covered: path, number of values and reason of every weight tensor outside the memory.
-    """
+    path: str
+    n_words: int
+    word_bits: int
+    protected_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class UncoveredTensor:
+    """Weights outside the memory, which no fault hits, and why."""
+
+    path: str
+    n_values: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What the numbers rest on; `protected` and `flips` are short, for tables."""
 
     model: str
     n_bits: int
     layout_digest: str
     content_digest: str
-    not_covered: tuple[tuple[str, int, str], ...]
+    covered: tuple[CoveredTensor, ...]
+    not_covered: tuple[UncoveredTensor, ...]
     fault_model: str
     flips: str
     protection: str
@@ -51,35 +82,58 @@ class Assumptions:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRecord:
-    """One test's budget: PASS, FAIL, INCONCLUSIVE, NOT_RUN, or ASSERTED where the test judges the result itself."""
+    """One test's budget.
+
+    verdict: PASS, FAIL, INCONCLUSIVE, NOT_RUN, or ASSERTED where the test judges the result itself; outcome: what
+    pytest made of the test (passed, failed, error, skipped, xfailed, xpassed), "" while nobody knows; share_low,
+    share_high: one-sided bounds on the share of trials over a limit, each at `confidence`; metrics: by name;
+    measured: the trials one by one, as `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against
+    the baseline, and drift: against its anchor; where the baseline is missed, or was not compared with although it
+    should have been, the verdict says so; cached: what was not computed now but read from a store; notices: what
+    was wrong with the store.
+    """
 
     nodeid: str
-    outcome: str
+    verdict: str
     text: str
+    outcome: str = ""
     failures: int = 0
     trials: int = 0
     share_low: float = 0.0
     share_high: float = 1.0
     confidence: float = 0.0
+    max_failure_rate: float | None = None
     max_trials: int | None = None
-    metrics: tuple[MetricRecord, ...] = ()
+    more_trials: int | None = None
+    metrics: dict[str, MetricRecord] = field(default_factory=dict)
     assumptions: Assumptions | None = None
     most_damaging: tuple[str, ...] = ()
+    rerun: str = ""
+    measured: dict[str, Any] | None = None
+    comparison: Comparison | None = None
+    drift: Comparison | None = None
+    minimal_faults: MinimalFaultsRecord | None = None
+    endurance: EnduranceRecord | None = None
+    protection_curve: ProtectionCurveRecord | None = None
+    bit_map: BitMap | None = None
+    cached: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The verdict, with what became of the test where that is not what the verdict alone would make of it."""
+        usual = _OUTCOMES.get(self.verdict, ())
+        return self.verdict if self.outcome in ("", *usual) else f"{self.verdict}, {self.outcome}"
 
     def to_json(self) -> str:
-        """One line; `from_json` reads it."""
-        return json.dumps(asdict(self))
+        """One line; `from_json` reads it. Infinite numbers are the texts "inf" and "-inf", NaN is "nan"."""
+        return json.dumps(plain(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> BudgetRecord:
         """The record that `to_json` wrote."""
-        values: dict[str, Any] = json.loads(text)
-        values["metrics"] = tuple(MetricRecord(**{**one, "limits": tuple(one["limits"])}) for one in values["metrics"])
-        if values["assumptions"] is not None:
-            assumed = values["assumptions"]
-            values["assumptions"] = Assumptions(**{**assumed, "not_covered": tuple(map(tuple, assumed["not_covered"]))})
-        values["most_damaging"] = tuple(values["most_damaging"])
-        return cls(**values)
+        record: BudgetRecord = restored(cls, json.loads(text))
+        return record
 
 
 def record_of(
@@ -92,10 +146,10 @@ def record_of(
 ) -> BudgetRecord:
     """The record of a campaign; without a verdict the test judged it."""
     limits = () if requirement is None else requirement.limits
-    metrics = tuple(
-        _metric_record(trials, result[name].estimate, tuple(str(limit) for limit in limits if limit.metric == name))
+    metrics = {
+        name: _metric_record(trials, result[name].estimate, tuple(str(one) for one in limits if one.metric == name))
         for name, trials in result.by_metric.items()
-    )
+    }
     assumed = _assumptions(model, result)
     if verdict is None:
         return BudgetRecord(
@@ -105,21 +159,22 @@ def record_of(
         nodeid,
         verdict.outcome.value,
         str(verdict),
-        verdict.failures,
-        verdict.trials,
-        verdict.share.low,
-        verdict.share.high,
-        verdict.share.confidence,
-        verdict.max_trials,
-        metrics,
-        assumed,
-        tuple(most_damaging),
+        failures=verdict.failures,
+        trials=verdict.trials,
+        share_low=verdict.share.low,
+        share_high=verdict.share.high,
+        confidence=verdict.share.confidence,
+        max_failure_rate=verdict.requirement.max_failure_rate,
+        max_trials=verdict.max_trials,
+        more_trials=verdict.more_trials,
+        metrics=metrics,
+        assumptions=assumed,
+        most_damaging=tuple(most_damaging),
     )
 
 
 def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[str, ...]) -> MetricRecord:
     return MetricRecord(
-        trials.metric,
         float(trials.golden.value),
         float(trials.golden.standard_error),
         mean.best,
@@ -133,21 +188,31 @@ def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[str, ...]
 
 def _assumptions(model: str, result: CampaignResult) -> Assumptions:
     setting, space = result.setting, result.setting.space
-    n_bits, covered = len(space), setting.protection.bits
-    protected = f"{covered.label or f'{len(covered):,} bits'}" if len(covered) else "-"
+    n_bits, protected = len(space), setting.protection.bits
     return Assumptions(
         model,
         n_bits,
         space.layout_digest,
         space.content_digest,
-        tuple((one.path, one.n_values, one.reason) for one in space.uncovered),
+        _covered(space, protected),
+        tuple(UncoveredTensor(one.path, int(one.n_values), one.reason) for one in space.uncovered),
         setting.fault_model.describe(n_bits),
         _flips(setting.fault_model, n_bits),
         protection_text(setting),
-        protected,
+        f"{protected.label or f'{len(protected):,} bits'}" if len(protected) else "-",
         int(setting.seed),
         setting.engine,
         int(setting.n_samples),
+    )
+
+
+def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
+    import numpy as np
+
+    within = np.bincount(space.locate(protected.bits).tensor, minlength=len(space.tensors))
+    return tuple(
+        CoveredTensor(one.path, int(one.size), int(one.codec.width), int(n))
+        for one, n in zip(space.tensors, within, strict=True)
     )
 
 
@@ -159,12 +224,14 @@ def protection_text(setting: Setting) -> str:
 def _flips(fault_model: FaultModel, n_bits: int) -> str:
     """The fault model in a word, for a table."""
     from fkeras.campaigns.exhaustive import EachBitAlone
-    from fkeras.faults import BitErrorRate, Exposure, FlipCount
+    from fkeras.faults import BitErrorRate, ClusteredUpsets, Exposure, FlipCount
 
     if isinstance(fault_model, FlipCount):
         return str(fault_model.n_faults)
     if isinstance(fault_model, BitErrorRate):
         return f"ber {fault_model.ber:g}"
+    if isinstance(fault_model, ClusteredUpsets):
+        return f"{_flips(fault_model.events, n_bits)} clusters"
     if isinstance(fault_model, Exposure):
         return f"~{fault_model.mean_upsets(n_bits):.4g}"
     return "each" if isinstance(fault_model, EachBitAlone) else type(fault_model).__name__

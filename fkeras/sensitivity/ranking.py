@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,19 +11,24 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.errors import InputError
 from fkeras.memory import BitSet, BitSpace
 
+NEAR = 1e-6
+"""Scores that differ by less than this share of themselves may change places from machine to machine."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
     """A permutation of the bits of a space.
 
     order: (n_bits,) int64, most sensitive first; scores: (n_bits,) float64 by flat index, never NaN, only their order
-    matters; method: what made it. `ranking[:k]` is the set of its first k bits.
+    matters; method: what made it; reused: whether it was read from a store. `ranking[:k]` is the set of its first k
+    bits.
     """
 
     order: NDArray[np.int64]
     scores: NDArray[np.float64]
     method: str
     layout_digest: str | None = None
+    reused: bool = False
 
     def __post_init__(self) -> None:
         if self.order.shape != self.scores.shape or not np.array_equal(np.sort(self.order), np.arange(len(self.order))):
@@ -50,6 +56,9 @@ class Ranking:
     def __repr__(self) -> str:
         return f"<Ranking '{self.method}' of {len(self):,} bits>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # not field by field, as hypothesis prints dataclasses
+
     def __getitem__(self, part: slice) -> BitSet:
         if not isinstance(part, slice):
             raise InputError(f"ranking[{part!r}]: write ranking[:k] for the first k bits; ranking.order[i] is one bit")
@@ -62,7 +71,29 @@ class Ranking:
             )
         start = f"{part.start}" if part.start else ""
         stop = "" if part.stop is None else f"{part.stop}"
-        return BitSet(self.order[part], self.layout_digest, f"ranking({self.method!r})[{start}:{stop}]")
+        near_tie = "" if part.stop is None else self.near_tie(part.stop)
+        return BitSet(self.order[part], self.layout_digest, f"ranking({self.method!r})[{start}:{stop}]", near_tie)
+
+    def near_tie(self, k: int, order: NDArray[np.int64] | None = None) -> str:
+        """Whether chance decides which bits are the first k: "near-tie at 4,040: 12 bits share the score", or "".
+
+        Bits k and k + 1 are as good as equal when their scores differ by less than 1e-6 of themselves, as between
+        machines; of equal ones the first by flat index come first. order: a part of the bits in this order.
+
+        >>> Ranking.from_scores([3.0, 1.0, 1.0, 1.0]).near_tie(2)
+        'near-tie at 2: 3 bits share the score'
+        """
+        within = self.order if order is None else order
+        if not 0 < k < len(within):
+            return ""
+        scores = self.scores[within]
+        last = scores[k - 1]
+        with np.errstate(invalid="ignore"):
+            alike = (scores == last) | (np.isfinite(last) & (np.abs(scores - last) <= NEAR * np.abs(last)))
+        if not alike[k]:
+            return ""
+        shared = "share the score" if (scores[alike] == last).all() else f"have scores within {NEAR:g} of one another"
+        return f"near-tie at {k:,}: {int(alike.sum()):,} bits {shared}"
 
     def fraction(self, share: float) -> BitSet:
         """The first `share` (0 to 1) of the bits, rounded to the nearest whole number of bits."""

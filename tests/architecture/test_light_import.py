@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("matplotlib", "numba", "qkeras", "scipy", "tensorflow", "tf_keras")
+HEAVY = ("filelock", "hls4ml", "matplotlib", "numba", "pyarrow", "qkeras", "scipy", "tensorflow", "tf_keras")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -20,6 +20,7 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import fkeras",
+        "import fkeras; fkeras.Store('none')",
         "import fkeras; fkeras.FaultSet([1]) ^ fkeras.FaultSet([2]); fkeras.TMR([1]); fkeras.BitErrorRate(0.1)",
     ],
 )

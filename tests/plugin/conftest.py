@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+# In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import pytest
 
-# In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import fkeras.api
 import fkeras.campaigns.exhaustive
 import fkeras.report.record
@@ -111,7 +111,7 @@ from pytest_fkeras import fault_budget, ranking
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with a numpy model, 32 bits, golden mean squared error 0; write tests with `make_test`."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     pytester.makeconftest(PROJECT)
     return pytester

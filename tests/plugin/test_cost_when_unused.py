@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-HEAVY = ("tensorflow", "numpy", "hypothesis", "fkeras", "numba", "scipy", "tabulate")
+HEAVY = ("tensorflow", "numpy", "hypothesis", "fkeras", "numba", "scipy", "tabulate", "pyarrow", "filelock")
 CHECK = f"""
 import os, sys
 

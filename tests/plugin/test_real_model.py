@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 CONFTEST = """
 import fkeras                      # before TensorFlow
 import numpy as np
@@ -76,11 +78,12 @@ def test_read(fkeras_campaign, fkeras_ranking, resilience):
 """
 
 
-def test_budgets_on_a_model_in_memory(pytester):
+@pytest.mark.parametrize("arguments", [(), ("--fkeras-executor=processes:1", "--fkeras-cache=off")])
+def test_budgets_on_a_model_in_memory(pytester, arguments):
     pytester.makeini("[pytest]\nfkeras_seed = 0\n")
     pytester.makeconftest(CONFTEST + IN_MEMORY)
     pytester.makepyfile(BUDGETS)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [

@@ -1,21 +1,45 @@
-"""Law: what a protection lets through is a subset of the faults, and none of it is covered."""
+"""Laws: what assumed immunity lets through is a subset of the faults; no protection touches bits outside its words."""
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkeras.faults import TMR, AssumedImmune, FaultSet
-from fkeras.memory import BitSet
+from fkeras.faults import SECDED, TMR, AssumedImmune, FaultSet, FlipCount, Parity, Upsets, protection, trial_upsets
+from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 
-SETS = st.sets(st.integers(0, 30))
+SETS = st.sets(st.integers(0, 29))
+ZEROS = np.zeros(5, np.float32)
+SPACE = BitSpace((WordTensor("k", (5,), FixedPoint(6, 1), ZEROS.astype(np.uint32), ZEROS + 1, ZEROS),))
 
 
-@given(kind=st.sampled_from([AssumedImmune, TMR]), covered=SETS, flips=SETS, ones=SETS, zeros=SETS)
-def test_residual_faults_are_a_subset(kind, covered, flips, ones, zeros):
+@given(covered=SETS, flips=SETS, ones=SETS, zeros=SETS)
+def test_residual_faults_are_a_subset(covered, flips, ones, zeros):
     faults = FaultSet(sorted(flips), sorted(ones), sorted(zeros - ones))
-    left = kind(BitSet(sorted(covered))).residual(faults)
+    immune = AssumedImmune(BitSet(sorted(covered)))
+    left = immune.residual(Upsets.alone(SPACE, faults))
     for name in ("flips", "set_to_1", "set_to_0"):
         before, after = set(getattr(faults, name).tolist()), set(getattr(left, name).tolist())
         assert after == before - covered
-    assert kind(BitSet(sorted(covered))).residual(left) == left
+    assert immune.residual(Upsets.alone(SPACE, left)) == left
+
+
+@given(
+    kind=st.sampled_from([AssumedImmune, TMR, SECDED, Parity]),
+    covered=SETS,
+    n_faults=st.integers(0, 30),
+    trial=st.integers(0, 99),
+)
+def test_bits_of_uncovered_words_are_as_drawn(kind, covered, n_faults, trial):
+    upsets = trial_upsets(SPACE, FlipCount(n_faults), 1, trial)
+    left = protection(kind(BitSet(sorted(covered))), SPACE).residual(upsets)
+    words = {bit // 6 for bit in covered}
+    outside = BitSet([bit for bit in range(30) if bit // 6 in words])
+    assert left.without(outside) == upsets.faults.without(outside)
+
+
+@given(kind=st.sampled_from([TMR, SECDED]), bit=st.integers(0, 29))
+def test_a_single_flip_is_mended(kind, bit):
+    mended = protection(kind(range(30)), SPACE).residual(Upsets.alone(SPACE, FaultSet([bit])))
+    assert mended == FaultSet.EMPTY

@@ -151,7 +151,7 @@ def test_quantized_outputs_agree_without_tolerance(images) -> None:
 def test_every_tensor_of_a_plain_network_is_served_by_shortcuts(images) -> None:
     model = small_network(tail=True)
     run = start_run(model, (images, np.zeros(40, int)), {"accuracy": fkeras.metrics.accuracy()}, engine="fast")
-    assert sorted(run._workers) == [0, 1]
+    assert all(run.worker(tensor) for tensor in (0, 1))
 
 
 def test_changes_flow_through_the_exact_layer_behind(images) -> None:
@@ -161,7 +161,7 @@ def test_changes_flow_through_the_exact_layer_behind(images) -> None:
         engine: start_run(model, data, {"mse": fkeras.metrics.mean_squared_error()}, engine=engine)
         for engine in ("fast", "reference")
     }
-    assert runs["fast"]._workers[0]._stage is not None, "the convolution is followed by an exact dense layer"
+    assert runs["fast"].worker(0).chain is not None, "the convolution is followed by an exact dense layer"
     bits = np.arange(len(runs["fast"].space))
     np.testing.assert_allclose(
         runs["fast"].flips(bits)["mse"].values, runs["reference"].flips(bits)["mse"].values, rtol=1e-12

@@ -111,10 +111,28 @@ def test_bounded_means_cover_nasty_distributions(name, trials):
 
 def test_paired_differences_cover_a_rare_large_regression():
     generator = np.random.default_rng(9)
-    missed = 0
+    missed = np.zeros(2)
     for _ in range(300):
         old = generator.random(60) * 0.1
         new = np.where(generator.random(60) < 0.05, 1.0, old)
         estimate = paired_difference(new, old, bounds=(0, 1), confidence=0.9)
-        missed += not estimate.low <= 0.05 * 0.95 <= estimate.high
-    assert missed / 300 <= most(0.1, 300)
+        missed += np.array([estimate.low > 0.05 * 0.95, estimate.high < 0.05 * 0.95])
+    assert (missed / 300 <= most(0.1, 300)).all()
+
+
+@pytest.mark.parametrize("shares", [(0.05, 0.01, 0.01), (0.05, 0.05, 0.05, 0.05)])
+def test_a_run_of_several_budgets_lets_a_bad_model_through_at_most_as_often_as_one_budget(shares):
+    # All budgets must pass; every one at the limit is a violation.
+    below, above = decisions(0.05, 0.95)
+    generator, trial = np.random.default_rng(len(shares)), np.arange(1, TRIALS + 1)
+    passed, any_wrong = np.ones(CAMPAIGNS, bool), np.zeros(CAMPAIGNS, bool)
+    for share in shares:
+        failures = np.cumsum(generator.random((CAMPAIGNS, TRIALS)) < share, axis=1)
+        says_below, says_above = below[trial, failures], above[trial, failures]
+        first = np.argmax(says_below | says_above, axis=1)
+        ends_below = says_below[np.arange(CAMPAIGNS), first]
+        passed &= ends_below
+        any_wrong |= ends_below if share >= 0.05 else False
+    assert passed.mean() <= most(0.05)
+    # Some wrong PASS among m of them is another matter: m times as likely at most.
+    assert any_wrong.mean() <= most(0.05 * sum(share >= 0.05 for share in shares))

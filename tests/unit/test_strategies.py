@@ -6,12 +6,13 @@ from contextvars import Context
 
 import numpy as np
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 
 from fkeras.errors import InputError
-from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.faults import FaultSet
+from fkeras.memory import BitAddress, BitSpace, FixedPoint, WordTensor
 from fkeras.sensitivity import Ranking
-from fkeras.strategies import bit_addresses, fault_sets, source_of_draws
+from fkeras.strategies import aim_at, bit_addresses, fault_sets, source_of_draws
 
 CODEC = FixedPoint(4, 0)
 WORDS = np.zeros(50, np.float32)
@@ -76,3 +77,35 @@ def test_the_source_is_asked_at_every_draw():
 def test_other_sources_are_refused():
     with pytest.raises(InputError, match="fault_sets draws from a BitSpace or a Ranking, got int"):
         find(fault_sets(3, max_faults=1), lambda faults: True)
+
+
+def test_damage_leads_the_search():
+    seen = []
+
+    @settings(max_examples=200, database=None, derandomize=True)
+    @given(faults=fault_sets(RANKING, max_faults=30))
+    def search(faults):
+        # Only the number of faults counts, which chance alone seldom drives to its end.
+        aim_at(len(faults), "damage")
+        aim_at(0, "damage")
+        aim_at(np.inf, "other")
+        seen.append(len(faults))
+
+    search()
+    assert max(seen) == 30
+
+
+def test_outside_of_a_test_nothing_is_aimed_at():
+    aim_at(3.0, "damage")
+
+
+def test_the_profile_changes_no_test_by_itself():
+    assert settings.get_profile("fkeras").deadline is None
+    assert settings.get_current_profile_name() != "fkeras"
+
+
+def test_drawn_values_print_as_python_that_makes_them():
+    faults = find(fault_sets(RANKING, max_faults=5), lambda faults: len(faults) == 2)
+    address = find(bit_addresses(SPACE), lambda address: True)
+    assert eval(repr(faults), {"FaultSet": FaultSet}) == faults
+    assert eval(repr(address), {"BitAddress": BitAddress}) == address

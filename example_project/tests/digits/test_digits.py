@@ -24,6 +24,6 @@ def test_does_not_survive_400_flips_unprotected():
     pass
 
 
-@fault_budget(bits=20, trials=100)
+@fault_budget(bits=20, trials=200)
 def test_a_handful_of_flips_costs_little_accuracy(fkeras_campaign):
     assert fkeras_campaign.failure_rate(min_accuracy=0.9).high <= 0.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,31 @@ from fkeras.errors import LayoutError
 from fkeras.faults import Patch
 from fkeras.memory import BitSpace
 
+MOST_FLOATS, MOST_SAMPLES = 2**23, 1024
+"""Bounds the largest activation of a call; a quantizer's intermediate values need some ten times that."""
+
 
 class Forward:
     """outputs = forward(inputs, values): flat inputs and one value tensor per tensor of the space.
 
     Traced once, differentiable in the values; quantizers of the space are bypassed, scales frozen. All other weights
-    are read from the model at each call, and nothing is written to it.
+    are read from the model at each call, and nothing is written to it. samples_per_call: so many bound the memory.
     """
 
     def __init__(self, model: Any, space: BitSpace) -> None:
         self._model = model  # its variables live as long as this function can be called
         self._function = _traced(model, space)
+        self.samples_per_call = int(np.clip(MOST_FLOATS // _floats_per_sample(model), 1, MOST_SAMPLES))
 
     def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
         """Outputs of `inputs`, flattened; `values` in the order and shapes of the space's tensors."""
         return self._function(*inputs, *values)
+
+
+def _floats_per_sample(model: Any) -> int:
+    """The size of the largest output of a layer, as far as Keras knows shapes."""
+    shapes = (getattr(layer, "output_shape", None) for layer in model._flatten_layers(include_self=False))
+    return max((prod(size or 1 for size in shape[1:]) for shape in shapes if isinstance(shape, tuple)), default=1)
 
 
 def _trace(model: Any, space: BitSpace) -> Callable[..., tuple[Any, ...]]:

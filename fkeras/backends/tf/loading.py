@@ -70,6 +70,8 @@ def _existing(path: str | os.PathLike[str], what: str) -> Path:
         raise InputError(f"{file}: is a directory; allowed are {_KINDS} (a SavedModel must be saved again as .h5)")
     if not file.exists():
         raise InputError(f"{what} file {file} does not exist (looked in {Path.cwd()})")
+    if not file.is_file():
+        raise InputError(f"{what} file {file} is no regular file; allowed are {_KINDS}")
     return file
 
 
@@ -98,7 +100,7 @@ def _architecture(file: Path) -> Any:
             return json.loads(file.read_text())
     except FkerasError:
         raise
-    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         raise ModelError(f"{file}: is damaged or no model file ({_first_line(error)}); allowed are {_KINDS}") from error
     raise ModelError(f"{file}: is no model file; allowed are {_KINDS}")
 

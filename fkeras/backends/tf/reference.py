@@ -16,17 +16,14 @@ from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.scoring import Scorecard, joined, scores_of
 
-CHUNK = 1024
-"""Samples per call: bounds the memory of the activations."""
-
 
 def outputs_by_chunk(
     forward: Forward, inputs: Sequence[NDArray[Any]], values: Sequence[Any]
 ) -> Iterator[tuple[slice, Outputs]]:
     """The outputs of all samples as arrays, with the rows that each part belongs to."""
     n_samples = inputs[0].shape[0]
-    for start in range(0, n_samples, CHUNK):
-        rows = slice(start, min(start + CHUNK, n_samples))
+    for start in range(0, n_samples, forward.samples_per_call):
+        rows = slice(start, min(start + forward.samples_per_call, n_samples))
         outputs = tuple(tensor.numpy() for tensor in forward([array[rows] for array in inputs], values))
         yield rows, outputs[0] if len(outputs) == 1 else outputs
 

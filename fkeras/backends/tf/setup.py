@@ -37,6 +37,8 @@ def tensorflow() -> Any:
     with warnings.catch_warnings(), _without_greetings():
         warnings.simplefilter("ignore")
         import tensorflow as module
+
+        module.config.list_physical_devices()  # on a machine without a GPU this is when its drivers are missed
     return module
 
 
@@ -63,6 +65,7 @@ def _without_greetings() -> Iterator[None]:
         finally:
             os.dup2(usual, 2)
             os.close(usual)
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # read by now; child processes must not take it for the user's
 
 
 def qkeras() -> Any:

@@ -130,3 +130,13 @@ def test_the_digest_is_the_same_on_every_machine():
 def test_only_text_is_parsed(space):
     with pytest.raises(InputError, match=r"3 is no text; FaultSet\(\[12, 977\]\) makes"):
         FaultSet.parse(3, space)
+
+
+def test_hypothesis_prints_what_can_be_pasted():
+    from hypothesis.vendor.pretty import pretty
+
+    assert (
+        pretty(FaultSet([3, 1], set_to_0=[2]))
+        == repr(FaultSet([3, 1], set_to_0=[2]))
+        == "FaultSet([1, 3], set_to_0=[2])"
+    )

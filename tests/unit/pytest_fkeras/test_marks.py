@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from fkeras.faults import TMR, Exposure
-from pytest_fkeras import fault_budget, ranking
+from fkeras.faults import SECDED, TMR, Exposure, FlipCount
+from pytest_fkeras import TMR as plugin_tmr
+from pytest_fkeras import fault_budget, mask, ranking
 from pytest_fkeras.marks import Budget, BudgetError, parse_budget
 
 GOOD = {"bits": 3, "max_mse": 1.0}
@@ -30,6 +31,17 @@ GOOD = {"bits": 3, "max_mse": 1.0}
         ),
         ({"upsets_per_bit_second": 1, "exposure_seconds": float("inf")}, "exposure_seconds=inf"),
         ({"bits": 3, "exposure_seconds": 3}, "exposure_seconds= needs a rate"),
+        (
+            {**GOOD, "protected": TMR([1], 60)},
+            "scrub_interval_seconds=60.0 needs to know how long the faults take: write exposure_seconds=14400",
+        ),
+        ({**GOOD, "protected": plugin_tmr(ranking[:2], scrub_interval_seconds=60)}, "or leave scrub_interval_seconds"),
+        (
+            {"faults": FlipCount(3), "protected": TMR([1], 60), "max_mse": 1},
+            "write faults=fkeras.FlipCount(960, exposure_seconds=14400)",
+        ),
+        ({**GOOD, "protected": TMR([1]), "exposure_seconds": 3}, "bits= and ber= take it only with a protection that"),
+        ({**GOOD, "protected": TMR([1], 60), "exposure_seconds": -3}, "exposure_seconds=-3; allowed are finite"),
         ({"faults": 960}, "faults=960 is no fault model"),
         ({**GOOD, "trials": 0}, 'trials=0; allowed are whole numbers from 1 up, or "all" with bits=1'),
         ({**GOOD, "trials": "all"}, 'write bits=1, trials="all"'),
@@ -55,6 +67,36 @@ GOOD = {"bits": 3, "max_mse": 1.0}
         ({"bits": 3, "max_emd": float("nan")}, "max_emd=nan: a limit is a finite number"),
         ({"bits": 3, "min_accuracy": None}, "min_accuracy=None: a limit is a finite number"),
         ({"bits": 3, "max_": 3}, "unknown keyword max_="),
+        ({"ber": 0, "max_mse": 1}, "this budget could not fail: with ber=0 nothing is ever hit"),
+        (
+            {"upsets_per_second": 1, "exposure_seconds": 0, "max_mse": 1},
+            "this budget could not fail: with exposure_seconds=0 nothing is ever hit",
+        ),
+        ({"min_flips_survived": 3, "bits": 3, "max_mse": 1}, "says how many bits flip; leave out bits="),
+        ({"min_flips_survived": 3, "max_critical_bits": 3, "max_mse": 1}, "leave out max_critical_bits="),
+        ({"min_flips_survived": 3, "trials": "all", "max_mse": 1}, "leave out trials="),
+        ({"min_flips_survived": 0, "max_mse": 1}, "min_flips_survived=0 is no count of flipped bits"),
+        ({"min_flips_survived": 3}, "needs a limit that is kept, as in min_flips_survived=500, max_emd=1.25"),
+        ({"max_critical_bits": 3}, "needs the limit that one flip must not break, as in max_critical_bits=12,"),
+        ({"max_critical_bits": -1, "max_mse": 1}, "max_critical_bits=-1 is no count of bits"),
+        ({"max_critical_bits": 0.1, "max_mse": 1}, "max_critical_bits=0.1 is no count of bits"),
+        ({"max_critical_bits": 3, "bits": 5, "max_mse": 1}, "flips every bit alone and counts; leave out bits=5"),
+        ({"max_critical_bits": 3, "trials": 5, "max_mse": 1}, "leave out trials=5"),
+        ({"max_critical_bits": 3, "max_failure_rate": 0.1, "max_mse": 1}, "leave out max_failure_rate=0.1"),
+        ({"max_critical_bits": 3, "ber": 0.1, "max_mse": 1}, "states bits= and ber="),
+        ({"max_critical_bits": 3, "max_trials": 9, "max_mse": 1}, "trials= and max_trials= contradict one another"),
+        (
+            {"max_critical_bits": 3, "max_sensitive_fraction": 0.1, "max_mse": 1},
+            "max_critical_bits= and max_sensitive_fraction= ask two questions; write two tests",
+        ),
+        (
+            {"max_sensitive_fraction": 1, "min_change": 0.1},
+            "max_sensitive_fraction=1 is no share of bits that could be",
+        ),
+        ({"max_sensitive_fraction": 0.3}, "max_sensitive_fraction= needs either min_change=, how much worse"),
+        ({"max_sensitive_fraction": 0.3, "min_change": 0.1, "max_mse": 1}, "needs either min_change="),
+        ({"max_sensitive_fraction": 0.3, "min_change": -1}, "min_change=-1; allowed are finite numbers from 0 up"),
+        ({"bits": 3, "min_change": 0.1}, "min_change= says from which change on a bit is sensitive; write max_sens"),
     ],
 )
 def test_wrong_budgets_say_what_to_write(keywords, message):
@@ -78,7 +120,23 @@ def test_positional_arguments_are_refused():
         {"upsets_per_second": 1 / 15, "exposure_seconds": 14400, "max_emd_increase": 0.1},
         {"faults": Exposure(3600, upsets_per_second=1), "max_emd": 1},
         {"bits": 1, "trials": "all", "max_emd": 1},
+        {"min_flips_survived": 500, "max_emd": 1},
+        {"max_critical_bits": 0, "max_emd": 1},
+        {"max_critical_bits": 3, "bits": 1, "trials": "all", "max_emd": 1, "protected": ranking[:4]},
+        {"max_sensitive_fraction": 0.3, "min_change": 0.01},
+        {"max_sensitive_fraction": 0, "max_emd_increase": 0.01},
         {"bits": 3, "protected": ranking[:3].under(TMR), "max_emd": 1},
+        {"bits": 3, "protected": SECDED([1, 2]), "max_emd": 1},
+        {
+            "bits": 3,
+            "exposure_seconds": 60,
+            "protected": plugin_tmr(ranking[:3], scrub_interval_seconds=6),
+            "max_emd": 1,
+        },
+        {"ber": 0.1, "exposure_seconds": 60, "protected": TMR([1], 6), "max_emd": 1},
+        {"faults": FlipCount(3, 60), "protected": TMR([1], 6), "max_emd": 1},
+        {"bits": 1, "trials": "all", "protected": TMR([1], 6), "max_emd": 1},
+        {"bits": 3, "protected": mask("protection.json") | ranking[:3], "max_emd": 1},
         {"bits": 3, "protected": [1, 2], "margin": 0.01, "max_emd": 1},
         {"bits": 3, "layers": ["conv*", "!dense"], "biases": True, "engine": "reference", "seed": 0, "max_emd": 1},
     ],
@@ -103,3 +161,14 @@ def test_limits_are_separate_from_the_other_keywords():
     budget = parse_budget((), {"bits": 960, "max_emd": 1.25, "max_trials": 80, "max_failure_rate": 0.1})
     assert budget == Budget(bits=960, max_trials=80, max_failure_rate=0.1, limits=(("max_emd", 1.25),))
     assert not budget.is_exhaustive
+
+
+def test_counts_of_bits_are_exhaustive_budgets():
+    for keywords in ({"max_critical_bits": 3, "max_emd": 1}, {"max_sensitive_fraction": 0.3, "min_change": 0.1}):
+        budget = parse_budget((), keywords)
+        assert (budget.bits, budget.trials, budget.is_exhaustive, budget.judges) == (1, "all", True, True)
+
+
+def test_survival_is_a_budget_of_that_many_flips():
+    budget = parse_budget((), {"min_flips_survived": 500, "max_emd": 1})
+    assert (budget.bits, budget.is_exhaustive) == (500, False)

@@ -1,96 +1,115 @@
 """One wrong weight changes one channel of its layer's output by (step x input): the arithmetic, in whole numbers.
 
-A layer's golden sums and inputs are kept as integers in units of their grids, so that a faulted sum is
-sum + delta x input, exactly. What follows within the channel (bias, activation, quantizer) is a function of that
-integer, tabulated with the network's own operations.
+A layer's golden sums and inputs are kept in units of their grids, so that a faulted sum is sum + delta x input,
+exactly: whole numbers below 2**24 in float32. What follows within the channel is pointwise arithmetic.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
 
 
 @numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def at(table: Ints, place: int) -> int:  # pragma: no cover - compiled
-    """The entry of a table; beyond its ends it goes on as it ends."""
-    return table[min(max(place, 0), table.size - 1)]  # type: ignore[no-any-return]
+def level_of(
+    total: np.float32, scale: np.float32, offset: np.float32, low: np.float32, high: np.float32, rounds: bool
+) -> np.float32:  # pragma: no cover - compiled
+    """`Pointwise.levels` of one sum."""
+    value = total * scale + offset
+    if rounds:
+        value = np.rint(value)
+    return min(max(value, low), high)
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def mark_states(
-    sums: Ints, inputs: Ints, terms: Ints, deltas: Ints, table: Ints, low: int, golden: Ints, needed: NDArray[np.int32]
+    sums: Floats,
+    inputs: Floats,
+    places: Ints,
+    deltas: Floats,
+    scale: np.float32,
+    offset: np.float32,
+    low: np.float32,
+    high: np.float32,
+    golden: Floats,
+    needed: Ints,
 ) -> None:  # pragma: no cover - compiled
     """Mark the levels that some fault moves a sample to; one position per channel.
 
-    sums (n,), inputs (n, terms), terms and deltas (faults,), table: levels of low, low + 1, ... (constant beyond
-    its ends), golden (n,) levels, needed (n, n_levels) zeros, set to 1.
+    sums and golden (n,); inputs (n, floats); places and deltas (faults,): which input a fault's weight reads, and by
+    how much the weight is off; needed (n, n_levels) zeros, set to 1 where level low, low + 1, ... is needed.
     """
     for sample in numba.prange(sums.size):
-        for fault in range(terms.size):
-            level = at(table, sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low)
+        for fault in range(places.size):
+            total = sums[sample] + deltas[fault] * inputs[sample, places[fault]]
+            level = level_of(total, scale, offset, low, high, True)
             if level != golden[sample]:
-                needed[sample, level] = 1
+                needed[sample, int(level - low)] = 1
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def look_up_states(
-    sums: Ints,
-    inputs: Ints,
-    terms: Ints,
-    deltas: Ints,
-    table: Ints,
-    low: int,
-    golden: Ints,
-    state_of_level: NDArray[np.int32],
-    state_of: NDArray[np.int32],
+    sums: Floats,
+    inputs: Floats,
+    places: Ints,
+    deltas: Floats,
+    scale: np.float32,
+    offset: np.float32,
+    low: np.float32,
+    high: np.float32,
+    golden: Floats,
+    state_of_level: Ints,
+    state_of: Ints,
 ) -> None:  # pragma: no cover
     """The state of each (fault, sample): -1 while unchanged, else its number in `state_of_level` (n, n_levels)."""
-    for fault in numba.prange(terms.size):
+    for fault in numba.prange(places.size):
         for sample in range(sums.size):
-            level = at(table, sums[sample] + deltas[fault] * inputs[sample, terms[fault]] - low)
-            state_of[fault, sample] = -1 if level == golden[sample] else state_of_level[sample, level]
+            total = sums[sample] + deltas[fault] * inputs[sample, places[fault]]
+            level = level_of(total, scale, offset, low, high, True)
+            state_of[fault, sample] = -1 if level == golden[sample] else state_of_level[sample, int(level - low)]
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def shift_channel(
-    sums: Ints,
-    padded: Ints,
-    rows: Ints,
-    columns: Ints,
-    channels: Ints,
-    deltas: Ints,
-    stride: tuple[int, int],
-    table: Ints,
-    low: int,
-    golden: Ints,
-    levels: NDArray[np.int32],
+    sums: Floats,
+    inputs: Floats,
+    pitch: int,
+    places: Ints,
+    deltas: Floats,
+    scale: np.float32,
+    offset: np.float32,
+    low: np.float32,
+    high: np.float32,
+    rounds: bool,
+    golden: Floats,
+    values: Floats,
     changed: NDArray[np.bool_],
 ) -> None:  # pragma: no cover - compiled
-    """The levels of a whole channel under each fault; many positions per channel.
+    """A whole channel under each fault; pair (sample, fault) has number sample x faults + fault.
 
-    sums, golden (n, height, width); padded (n, channels, padded height, padded width) inputs; rows, columns, channels,
-    deltas (faults,): where in the padded input a fault's weight begins to read. Fills levels (faults, n, height,
-    width) and changed (faults, n).
+    sums (n, height, width); inputs (n, floats), `pitch` from row to row; golden (n, height x width) levels; fills
+    values (n x faults, height x width) with levels and changed (n x faults,).
     """
     n, height, width = sums.shape
-    for pair in numba.prange(deltas.size * n):
-        fault, sample = pair // n, pair % n
+    for pair in numba.prange(n * places.size):
+        sample, fault = pair // places.size, pair % places.size
         different = False
         for y in range(height):
+            begin = places[fault] + y * pitch
+            read, delta = inputs[sample, begin : begin + width], deltas[fault]
+            row, was = sums[sample, y], golden[sample, y * width : (y + 1) * width]
+            levels = values[pair, y * width : (y + 1) * width]
             for x in range(width):
-                value = padded[sample, channels[fault], rows[fault] + y * stride[0], columns[fault] + x * stride[1]]
-                level = at(table, sums[sample, y, x] + deltas[fault] * value - low)
-                levels[fault, sample, y, x] = level
-                different |= level != golden[sample, y, x]
-        changed[fault, sample] = different
+                level = level_of(row[x] + delta * read[x], scale, offset, low, high, rounds)
+                levels[x] = level
+                different |= level != was[x]
+        changed[pair] = different
 
 
-def as_integers(values: Any, step: float) -> Ints:
-    """Values on a grid in units of its step."""
-    return np.rint(np.asarray(values, np.float64) / step).astype(np.int32)
+def as_integers(values: NDArray[np.float32], step: float) -> Floats:
+    """Values on a power-of-two grid in units of its step: whole numbers, exact."""
+    return np.asarray(values, np.float32) * np.float32(1 / step)

@@ -58,8 +58,12 @@ UNKNOWN = Fact(None, np.inf, False)
 
 
 def grid_of(values: np.ndarray[Any, Any]) -> Fact:
-    """The grid that data lie on: the largest power of two, 2**-24 at least, that divides every value."""
-    bound = float(np.max(np.abs(values), initial=0.0))
+    """The grid that data lie on: the largest power of two, 2**-24 at least, that divides every value.
+
+    The bound is a power of two as well, so that parts of a data set mostly have the same fact.
+    """
+    most = float(np.max(np.abs(values), initial=0.0))
+    bound = float(2.0 ** np.ceil(np.log2(most))) if 0 < most < np.inf else most
     wide = values.astype(np.float64)
     for exponent in range(8, -25, -1):
         scaled = wide * 2.0**-exponent

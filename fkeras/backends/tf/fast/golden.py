@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,20 +45,27 @@ class GoldenFunction:
                 graph.run(calls, tensors)
             return [tensors[key] for key in self.keys]
 
-        self.compute = tf.function(compute, input_signature=input_specs(model), autograph=False)
+        self._specs = input_specs(model)
+        whole = tf.function(compute, input_signature=self._specs, autograph=False)
+        self._compute = whole.get_concrete_function()
+
+    def __call__(self, inputs: Sequence[NDArray[Any]], rows: slice) -> Mapping[Key, NDArray[Any]]:
+        """By key, the tensors of the samples `rows`."""
+        convert = tensorflow().convert_to_tensor
+        values = self._compute(*(convert(x[rows], spec.dtype) for x, spec in zip(inputs, self._specs, strict=True)))
+        return {key: value.numpy() for key, value in zip(self.keys, values, strict=True)}
 
 
-class GoldenTensors:
-    """The golden values of chosen tensors for chunks of a data set."""
-
-    def __init__(self, function: GoldenFunction, inputs: Sequence[NDArray[Any]], chunk: int) -> None:
-        self._function, self._inputs, self._chunk = function, inputs, chunk
-
-    def __call__(self, rows: slice) -> Mapping[Key, Any]:
-        """By key, tensors of exactly `chunk` samples; those past the end of `rows` are padding."""
-        missing = self._chunk - (rows.stop - rows.start)
-        parts = [np.pad(array[rows], ((0, missing), *((0, 0),) * (array.ndim - 1))) for array in self._inputs]
-        return dict(zip(self._function.keys, self._function.compute(*parts), strict=True))
+def gathered(compute: Callable[[slice], Mapping[Any, NDArray[Any]]], rows: slice, size: int) -> dict[Any, NDArray[Any]]:
+    """By key, what `compute` gives for `rows`, asked for `size` samples at a time so that its scratch stays small."""
+    whole: dict[Any, NDArray[Any]] = {}
+    for start in range(rows.start, rows.stop, size):
+        part = slice(start, min(start + size, rows.stop))
+        for key, values in compute(part).items():
+            if key not in whole:
+                whole[key] = np.empty((rows.stop - rows.start, *values.shape[1:]), values.dtype)
+            whole[key][part.start - rows.start : part.stop - rows.start] = values
+    return whole
 
 
 def _upstream(graph: Graph, keys: Sequence[Key]) -> list[Call]:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.backends.tf.fast.chain import Chain, chain_after
 from fkeras.backends.tf.fast.exactness import Fact, analyse, grid_of, power_of_two_step
 from fkeras.backends.tf.fast.golden import GoldenFunction, Kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key, flatten
+from fkeras.backends.tf.fast.pointwise import Pointwise, pointwise_of
 from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
-from fkeras.backends.tf.fast.stage import Stage, stage_after
 from fkeras.backends.tf.fast.suffix import Suffix, downstream_is_reproducible
 from fkeras.backends.tf.forward import slots_of_space
 from fkeras.backends.tf.reading import bit_space
@@ -33,7 +34,8 @@ class Plan:
     sites: Mapping[int, Site]
     _suffixes: dict[Key, Suffix] = field(default_factory=dict)
     _golden: dict[tuple[Key, ...], GoldenFunction] = field(default_factory=dict)
-    _stages: dict[int, Stage | None] = field(default_factory=dict)
+    _pointwise: dict[int, Pointwise | None] = field(default_factory=dict)
+    _chains: dict[int, Chain | None] = field(default_factory=dict)
 
     def suffix(self, model: Any, end: Key) -> Suffix:
         """What computes outputs from `end` on; compiled once per plan."""
@@ -48,11 +50,22 @@ class Plan:
             self._golden[wanted] = GoldenFunction(model, self.graph, self.kernels, wanted)
         return self._golden[wanted]
 
-    def stage(self, site: Site) -> Stage | None:
-        """The exact layer behind a site; its tables are made once per plan."""
-        if site.number not in self._stages:
-            self._stages[site.number] = stage_after(self.graph, self.sites, site)
-        return self._stages[site.number]
+    def pointwise(self, site: Site) -> Pointwise | None:
+        """What follows a site's sums, as arithmetic; compared with the network's own operations once per plan."""
+        if site.number not in self._pointwise:
+            self._pointwise[site.number] = pointwise_of(site)
+        return self._pointwise[site.number]
+
+    def chain(self, site: Site) -> Chain | None:
+        """The exact layers behind a site; packed once per plan."""
+        if site.number not in self._chains:
+            self._chains[site.number] = chain_after(self.graph, self.sites, site, self.pointwise)
+        return self._chains[site.number]
+
+    def end(self, site: Site) -> Key:
+        """The tensor to which a site's changes are followed exactly; what lies behind is the suffix."""
+        chain = self.chain(site)
+        return site.end if chain is None else chain.end
 
 
 NOTHING = Plan(Graph((), (), ()), (), {})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.fast.channels import Ints, as_integers
+from fkeras.backends.tf.fast.channels import Floats, Ints, as_integers
 from fkeras.backends.tf.fast.exactness import Fact, activation_fact, weighted_sum_fact, with_bias
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.backends.tf.setup import tensorflow
@@ -51,6 +51,37 @@ class Faults:
     row: Ints
     column: Ints
     delta: Ints
+
+    def some(self, chosen: NDArray[np.intp]) -> Faults:
+        """The faults with these numbers."""
+        return Faults(*(getattr(self, name)[chosen] for name in Faults.__slots__))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """A layer's golden padded inputs in units of their grid, laid out so that a strided window reads neighbours.
+
+    phases (n, channels, places within a stride, height, width): each place within a stride is an image of its own.
+    """
+
+    phases: Floats
+    stride: tuple[int, int]
+
+    @property
+    def flat(self) -> Floats:
+        """(n, floats)."""
+        return self.phases.reshape(len(self.phases), -1)
+
+    @property
+    def pitch(self) -> int:
+        """From one row to the next in `flat`."""
+        return int(self.phases.shape[4])
+
+    def places(self, faults: Faults) -> Ints:
+        """Where in `flat` each fault's weight reads for the first output position, (faults,)."""
+        (rows, y), (columns, x) = np.divmod(faults.row, self.stride[0]), np.divmod(faults.column, self.stride[1])
+        index = faults.term, y * self.stride[1] + x, rows, columns
+        return np.ravel_multi_index(index, self.phases.shape[1:]).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +137,7 @@ class Site:
         rows, columns = self.window.pads(image.shape[1:3])
         return np.pad(image, ((0, 0), rows, columns, (0, 0)))
 
-    def sums(self, padded: NDArray[np.float32]) -> Ints:
+    def sums(self, padded: NDArray[np.float32]) -> Floats:
         """The golden weighted sums without bias, in grid units; (n, height, width, channels)."""
         tf = tensorflow()
         if self.depthwise:
@@ -115,7 +146,7 @@ class Site:
             )
         else:
             sums = tf.nn.conv2d(padded, self.kernel, self.window.stride, "VALID", dilations=self.window.dilation)
-        return as_integers(sums, self.sum_step)
+        return as_integers(sums.numpy(), self.sum_step)
 
     @property
     def sum_step(self) -> float:
@@ -123,16 +154,32 @@ class Site:
         assert self.input_fact.step is not None
         return self.kernel_step * self.input_fact.step
 
-    def inputs(self, padded: NDArray[np.float32]) -> Ints:
-        """The padded inputs in grid units; (n, channels, height, width)."""
+    def phases(self, padded: NDArray[np.float32]) -> Floats:
+        """The padded inputs in grid units as `Inputs` holds them."""
         assert self.input_fact.step is not None
-        return np.ascontiguousarray(as_integers(np.moveaxis(padded, 3, 1), self.input_fact.step))
+        stride_y, stride_x = self.window.stride
+        n, height, width, channels = padded.shape
+        whole = np.pad(padded, ((0, 0), (0, -height % stride_y), (0, -width % stride_x), (0, 0)))
+        split = whole.reshape(n, -(-height // stride_y), stride_y, -(-width // stride_x), stride_x, channels)
+        by_place = split.transpose(0, 5, 2, 4, 1, 3).reshape(n, channels, stride_y * stride_x, *split.shape[1:5:2])
+        return as_integers(by_place, self.input_fact.step)
+
+    @property
+    def activations(self) -> list[Any]:
+        """What is applied after the weighted sum and the bias, in order; no None among them."""
+        own = [self.call.layer.activation]
+        after = [getattr(call.layer, "quantizer", None) or call.layer.activation for call in self.segment]
+        return [activation for activation in own + after if activation is not None]
 
     @property
     def rounds(self) -> bool:
         """Whether a quantizer of bounded, monotone levels stands between the sums and the end tensor."""
-        activations = [self.call.layer.activation, *(getattr(call.layer, "quantizer", None) for call in self.segment)]
-        return self.end_fact.step is not None and any(hasattr(one, "get_config") for one in activations)
+        return self.end_fact.step is not None and any(map(is_quantizer, self.activations))
+
+    @cached_property
+    def last_axis_columns(self) -> NDArray[np.float64]:
+        """The golden kernel as (terms, output channels)."""
+        return last_axis_columns(self.tensor, self.depthwise)
 
     def values_after(self, sums: NDArray[np.int64], channel: int) -> NDArray[np.float32]:
         """What the end tensor holds in `channel` for each weighted sum, by the network's own operations."""
@@ -146,6 +193,11 @@ class Site:
             values = call.layer(values)
         flat: NDArray[np.float32] = np.asarray(values).reshape(-1)
         return flat
+
+
+def is_quantizer(activation: Any) -> bool:
+    """Whether an activation is a quantizer object rather than a plain function."""
+    return hasattr(activation, "get_config")
 
 
 def as_image(x: NDArray[Any]) -> NDArray[Any]:
@@ -185,10 +237,12 @@ def fact_after(call: Call, kernel: WordTensor, bias: NDArray[np.float32] | None,
 
 
 def elementwise_segment(graph: Graph, call: Call) -> tuple[tuple[Call, ...], Key]:
-    """The chain of channel-wise calls after a layer, each the only reader of its input; and the tensor at its end."""
+    """The chain of channel-wise calls after a layer up to its first quantizer, each the only reader of its input; and
+    the tensor at its end."""
     segment: list[Call] = []
     end = call.outputs[0]
-    while end not in graph.outputs:
+    rounded = is_quantizer(call.layer.activation)
+    while end not in graph.outputs and not rounded:
         readers = graph.consumers(end)
         if len(readers) != 1 or type(readers[0].layer).__name__ not in ("QActivation", "Activation"):
             break
@@ -196,4 +250,5 @@ def elementwise_segment(graph: Graph, call: Call) -> tuple[tuple[Call, ...], Key
             break
         segment.append(readers[0])
         end = readers[0].outputs[0]
+        rounded = is_quantizer(getattr(readers[0].layer, "quantizer", None) or readers[0].layer.activation)
     return tuple(segment), end

@@ -1,6 +1,7 @@
-"""States: the distinct wrong values of one channel that some fault gives some sample, and what they cost.
+"""States: the wrong values of one channel that some fault gives some sample, and what they cost.
 
-Faults that leave a sample as it was need no evaluation; faults that move a sample to the same values share one.
+Faults that leave a sample as it was need no evaluation. Where a channel is one number per sample, faults that move a
+sample to the same level share one evaluation.
 """
 
 from __future__ import annotations
@@ -13,41 +14,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast import channels
-from fkeras.backends.tf.fast.channels import Ints
-from fkeras.backends.tf.fast.sites import Faults, Site
-from fkeras.backends.tf.fast.tables import ChannelTable, channel_table
+from fkeras.backends.tf.fast.channels import Floats, Ints
+from fkeras.backends.tf.fast.pointwise import Pointwise
+from fkeras.backends.tf.fast.sites import Inputs
 
-MOST_CELLS = 2**23
+MOST_CELLS = 2**22
 """Entries of the largest scratch array."""
+MOST_LEVELS = 4096
+"""Beyond that many levels few faults share one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class States:
     """The wrong states of a block of samples under a block of faults.
 
-    samples: slice of the chunk; faults: slice of the site's faults; of: (faults, samples) int32, -1 for an unchanged
-    sample, else the number of its state; sample: (n_states,) index within the chunk; values: (n_states, positions)
-    float32, the channel of the end tensor.
+    samples: slice of the chunk; faults: slice of the channel's faults; of: (faults, samples) int32, -1 for an unchanged
+    sample, else the number of its state; sample: (k,) int32 within the chunk; values: (k, positions) the channel, in
+    steps; changed: (k,), whether a state differs from golden at all: others are never asked for.
     """
 
     samples: slice
     faults: slice
     of: Ints
     sample: Ints
-    values: NDArray[np.float32]
+    values: Floats
+    changed: NDArray[np.bool_]
 
 
-def states_of(site: Site, channel: int, faults: Faults, sums: Ints, inputs: Ints) -> Iterator[States]:
-    """All wrong states of one channel, in blocks that fit into memory.
+@dataclass(frozen=True, slots=True, eq=False)
+class Channel:
+    """One output channel over the samples of a chunk: number; golden sums (n, height, width) in units of their grid
+    and golden levels (n, height x width); the faults' places in the inputs and their deltas, (faults,)."""
 
-    sums (n, height, width) of the channel; inputs (n, channels, padded height, padded width); `faults` all of this
-    channel.
-    """
-    reach = int(np.abs(faults.delta).max(initial=0)) * int(np.abs(inputs).max(initial=0))
-    table = channel_table(site, channel, int(sums.min()) - reach, int(sums.max()) + reach)
-    golden = table.levels_of(sums)
-    blocks = _points if sums.shape[1] * sums.shape[2] == 1 else _maps
-    yield from blocks(site, faults, sums, inputs, table, golden)
+    number: int
+    sums: Floats
+    golden: Floats
+    places: Ints
+    deltas: Floats
+
+
+def states_of(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[States]:
+    """All wrong states of one channel, in blocks that fit into memory."""
+    one_place = channel.golden.shape[1] == 1
+    if one_place and pointwise.rounds and pointwise.span < MOST_LEVELS:
+        yield from _collapsed(pointwise, channel, inputs)
+    else:
+        yield from _pairs(pointwise, channel, inputs)
+
+
+def _scalars(pointwise: Pointwise, channel: int) -> tuple[np.float32, ...]:
+    limits = np.float32(pointwise.low), np.float32(pointwise.high)
+    return np.float32(pointwise.scale), pointwise.offset[channel], *limits
 
 
 def _blocks(n: int, size: int) -> Iterator[slice]:
@@ -55,58 +72,43 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def _points(
-    site: Site, faults: Faults, sums: Ints, inputs: Ints, table: ChannelTable, golden: Ints
-) -> Iterator[States]:
-    flat_sums, flat_golden = sums.reshape(-1), golden.reshape(-1)
-    terms = (faults.term * inputs.shape[2] + faults.row) * inputs.shape[3] + faults.column
-    flat_inputs = inputs.reshape(inputs.shape[0], -1)
-    for rows in _blocks(flat_sums.size, MOST_CELLS // table.values.size):
-        needed = np.zeros((rows.stop - rows.start, table.values.size), np.int32)
-        given = flat_sums[rows], flat_inputs[rows], terms
-        channels.mark_states(*given, faults.delta, table.level, table.low, flat_golden[rows], needed)
+def _collapsed(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[States]:
+    sums, golden, scalars = channel.sums.reshape(-1), channel.golden.reshape(-1), _scalars(pointwise, channel.number)
+    n_levels = int(pointwise.span) + 1
+    for rows in _blocks(sums.size, MOST_CELLS // n_levels):
+        needed = np.zeros((rows.stop - rows.start, n_levels), np.int32)
+        given = sums[rows], inputs.flat[rows]
+        channels.mark_states(*given, channel.places, channel.deltas, *scalars, golden[rows], needed)
         sample, level = np.nonzero(needed)
         needed[sample, level] = np.arange(sample.size)
-        values = table.values[level][:, None]
-        for part in _blocks(terms.size, MOST_CELLS // needed.shape[0]):
+        values = (level[:, None] + pointwise.low).astype(np.float32)
+        for part in _blocks(channel.places.size, MOST_CELLS // needed.shape[0]):
             of = np.empty((part.stop - part.start, needed.shape[0]), np.int32)
-            channels.look_up_states(
-                given[0],
-                given[1],
-                terms[part],
-                faults.delta[part],
-                table.level,
-                table.low,
-                flat_golden[rows],
-                needed,
-                of,
-            )
-            yield States(rows, part, of, (sample + rows.start).astype(np.int32), values)
+            faults = channel.places[part], channel.deltas[part]
+            channels.look_up_states(*given, *faults, *scalars, golden[rows], needed, of)
+            yield States(rows, part, of, (sample + rows.start).astype(np.int32), values, np.ones(sample.size, np.bool_))
 
 
-def _maps(site: Site, faults: Faults, sums: Ints, inputs: Ints, table: ChannelTable, golden: Ints) -> Iterator[States]:
-    n, height, width = sums.shape
-    for part in _blocks(faults.delta.size, MOST_CELLS // sums.size):
+def _pairs(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[States]:
+    n, positions = channel.golden.shape
+    for part in _blocks(channel.places.size, MOST_CELLS // channel.golden.size):
         size = part.stop - part.start
-        levels = np.empty((size, n, height, width), np.int32)
-        changed = np.empty((size, n), np.bool_)
+        values, changed = np.empty((n * size, positions), np.float32), np.empty(n * size, np.bool_)
         channels.shift_channel(
-            sums,
-            inputs,
-            faults.row[part],
-            faults.column[part],
-            faults.term[part],
-            faults.delta[part],
-            site.window.stride,
-            table.level,
-            table.low,
-            golden,
-            levels,
+            channel.sums,
+            inputs.flat,
+            inputs.pitch,
+            channel.places[part],
+            channel.deltas[part],
+            *_scalars(pointwise, channel.number),
+            pointwise.rounds,
+            channel.golden,
+            values,
             changed,
         )
-        of = np.where(changed, np.cumsum(changed).reshape(changed.shape) - 1, -1).astype(np.int32)
-        sample = np.nonzero(changed)[1].astype(np.int32)
-        yield States(slice(0, n), part, of, sample, table.values[levels[changed].reshape(sample.size, height * width)])
+        of = np.where(changed, np.arange(n * size, dtype=np.int32), -1).reshape(n, size).T
+        sample = np.repeat(np.arange(n, dtype=np.int32), size)
+        yield States(slice(0, n), part, np.ascontiguousarray(of), sample, values, changed)
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -1,0 +1,230 @@
+"""A changed channel flows on through the exact layers behind it: only what changed is added, one state at a time.
+
+A changed activation adds (change x weight) to the sums that read it; a row of sums that was touched goes through bias
+and quantizer again; what differs there is the change that flows on, and a state in which nothing does is done. All
+numbers are whole and below 2**24 in float32, so that any order of summation gives the same bits. One state's
+activations fit into a core's cache, and only its end is written to memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.backends.tf.fast.channels import Floats, Ints, level_of
+from fkeras.backends.tf.fast.vectors import add_products, list_changes
+
+LAYER = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            *("height_in", "width_in", "channels_in", "height", "width", "channels"),
+            *("rows", "columns", "stride_y", "stride_x", "before_y", "before_x"),
+            *("weights", "values", "offsets"),
+        )
+    ]
+    + [(name, np.float32) for name in ("scale", "low", "high")]
+    + [("rounds", np.bool_)]
+)
+"""One layer: the shapes of its input and output; its window, and the zeros above and to the left; where its weights,
+its values within a sample and its offsets begin; its pointwise arithmetic."""
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def push_row(
+    layer: Any, row: int, weights: Floats, starts: Ints, terms: Ints, changes: Floats, golden: Floats, sums: Floats
+) -> bool:  # pragma: no cover - compiled
+    """One row of sums (width x channels): the golden ones, and what changed inputs add; False when none reach it.
+
+    Input position p has the changes starts[p] ... starts[p + 1] - 1; terms number the input's columns and channels
+    within its row. So the changes that one row of a window reads are neighbours in the list.
+    """
+    above, below = row * layer.stride_y - layer.before_y, row * layer.stride_y - layer.before_y + layer.rows
+    above_in, below_in = max(above, 0), min(below, layer.height_in)
+    if starts[above_in * layer.width_in] == starts[below_in * layer.width_in]:
+        return False
+    sums[: layer.width * layer.channels] = golden[: layer.width * layer.channels]
+    for y in range(above_in, below_in):
+        begin = y * layer.width_in
+        if starts[begin] == starts[begin + layer.width_in]:
+            continue
+        for x in range(layer.width):
+            left = x * layer.stride_x - layer.before_x
+            first = starts[begin + max(left, 0)]
+            stop = starts[begin + min(left + layer.columns, layer.width_in)]
+            if first < stop:
+                place = ((y - above) * layer.columns - left) * layer.channels_in * layer.channels + layer.weights
+                add_products(sums, x * layer.channels, layer.channels, weights, place, terms, changes, first, stop)
+    return True
+
+
+@numba.njit(fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def round_row(layer: Any, sums: Floats, offsets: Floats, levels: Floats) -> None:  # pragma: no cover - compiled
+    """The levels of one row of sums."""
+    width = layer.width * layer.channels
+    offset = offsets[layer.offsets : layer.offsets + width]
+    scale, low, high, rounds = layer.scale, layer.low, layer.high, layer.rounds
+    for k in range(width):
+        levels[k] = level_of(sums[k], scale, offset[k], low, high, rounds)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def first_changes(
+    values: Floats, golden: Floats, channel: int, layer: Any, starts: Ints, terms: Ints, changes: Floats
+) -> None:  # pragma: no cover - compiled
+    """List the changes of one channel of a layer's input, or of the map (positions, channels) that was flattened."""
+    flattened = layer.height_in * layer.width_in != values.size
+    n_channels = layer.channels_in // values.size if flattened else layer.channels_in
+    width = values.size if flattened else layer.width_in
+    count = 0
+    for p in range(values.size):
+        if values[p] != golden[p]:
+            terms[count] = p % width * n_channels + channel
+            changes[count] = values[p] - golden[p]
+            count += 1
+        starts[1 if flattened else p + 1] = count
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def flow_through(
+    layer: Any,
+    after: Any,
+    weights: Floats,
+    offsets: Floats,
+    sums: Floats,
+    levels: Floats,
+    starts: Ints,
+    terms: Ints,
+    changes: Floats,
+    starts_after: Ints,
+    terms_after: Ints,
+    changes_after: Floats,
+    row_sums: Floats,
+    row_levels: Floats,
+) -> int:  # pragma: no cover - compiled
+    """From the changes of a layer's input to those of its output, as `after` reads them; returns their number."""
+    width, count = layer.width * layer.channels, 0
+    flattened = after.height_in * after.width_in != layer.height * layer.width
+    for row in range(layer.height):
+        begin, position = layer.values + row * width, row * layer.width
+        if push_row(layer, row, weights, starts, terms, changes, sums[begin : begin + width], row_sums):
+            round_row(layer, row_sums, offsets, row_levels)
+            golden = levels[begin : begin + width]
+            if flattened:
+                count = list_changes(row_levels, golden, 0, width, row * width, count, terms_after, changes_after)
+                continue
+            for x in range(layer.width):
+                low, high = x * layer.channels, (x + 1) * layer.channels
+                count = list_changes(row_levels, golden, low, high, low, count, terms_after, changes_after)
+                starts_after[position + x + 1] = count
+        elif not flattened:
+            starts_after[position + 1 : position + layer.width + 1] = count
+    if flattened:
+        starts_after[1] = count
+    return count
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def flow_to_end(
+    layer: Any,
+    weights: Floats,
+    offsets: Floats,
+    sums: Floats,
+    levels: Floats,
+    starts: Ints,
+    terms: Ints,
+    changes: Floats,
+    step: np.float32,
+    end: Floats,
+    row_sums: Floats,
+    row_levels: Floats,
+) -> bool:  # pragma: no cover - compiled
+    """From the changes of the last layer's input to its output; whether it differs from golden."""
+    width, different = layer.width * layer.channels, False
+    for row in range(layer.height):
+        begin = layer.values + row * width
+        golden = levels[begin : begin + width]
+        if push_row(layer, row, weights, starts, terms, changes, sums[begin : begin + width], row_sums):
+            round_row(layer, row_sums, offsets, row_levels)
+        else:
+            row_levels[:width] = golden
+        for k in range(width):
+            different |= row_levels[k] != golden[k]
+            end[row * width + k] = row_levels[k] * step + np.float32(0)  # plus zero: the network has 0.0 for -0.0
+    return different
+
+
+@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def flow(
+    values: Floats,
+    golden: Floats,
+    samples: Ints,
+    changed: NDArray[np.bool_],
+    channel: int,
+    layers: NDArray[Any],
+    weights: Floats,
+    offsets: Floats,
+    sums: Floats,
+    levels: Floats,
+    step: np.float32,
+    ends: Floats,
+    n_blocks: int,
+) -> None:  # pragma: no cover - compiled
+    """Push k states of one input channel through all `layers`.
+
+    values (k, positions) and golden (n, positions): the channel in steps, in each state and in each sample; samples
+    (k,); changed (k,): states that differ, overwritten with those whose end differs; sums and levels (n, values): all
+    layers' golden ones; ends (k, size of the last layer's output): filled in for the changed ones, steps of `step`.
+    """
+    n, most, places = samples.size, 1, 1
+    for layer in layers:
+        most = max(most, layer.height_in * layer.width_in * layer.channels_in, layer.width * layer.channels)
+        places = max(places, layer.height_in * layer.width_in)
+    for block in numba.prange(n_blocks):
+        starts = np.zeros((2, places + 1), np.int32)
+        terms = np.empty((2, most), np.int32)
+        changes = np.empty((2, most), np.float32)
+        row_sums, row_levels = np.empty(most, np.float32), np.empty(most, np.float32)
+        for state in range(block * n // n_blocks, (block + 1) * n // n_blocks):
+            if not changed[state]:
+                continue
+            sample = samples[state]
+            first_changes(values[state], golden[sample], channel, layers[0], starts[0], terms[0], changes[0])
+            count, now = 1, 0
+            for number in range(layers.size - 1):
+                count = flow_through(
+                    layers[number],
+                    layers[number + 1],
+                    weights,
+                    offsets,
+                    sums[sample],
+                    levels[sample],
+                    starts[now],
+                    terms[now],
+                    changes[now],
+                    starts[1 - now],
+                    terms[1 - now],
+                    changes[1 - now],
+                    row_sums,
+                    row_levels,
+                )
+                now = 1 - now
+                if count == 0:
+                    break
+            changed[state] = count > 0 and flow_to_end(
+                layers[-1],
+                weights,
+                offsets,
+                sums[sample],
+                levels[sample],
+                starts[now],
+                terms[now],
+                changes[now],
+                step,
+                ends[state],
+                row_sums,
+                row_levels,
+            )

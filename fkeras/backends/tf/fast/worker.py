@@ -1,0 +1,95 @@
+"""Single flips of one kernel tensor: from its golden activations to the scores of every fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.backends.tf.fast.activations import Activations, Chunk
+from fkeras.backends.tf.fast.channels import Floats
+from fkeras.backends.tf.fast.outcome import Outcomes, Places, StateScores
+from fkeras.backends.tf.fast.plan import Plan
+from fkeras.backends.tf.fast.pointwise import Pointwise
+from fkeras.backends.tf.fast.sites import Site
+from fkeras.backends.tf.fast.states import MOST_CELLS, Channel, States, states_of
+from fkeras.backends.tf.reference import ReferenceRun
+from fkeras.engine import Scores
+
+
+class SiteWorker:
+    """Single flips at one site."""
+
+    def __init__(self, model: Any, plan: Plan, site: Site, pointwise: Pointwise, reference: ReferenceRun) -> None:
+        self.site, self.chain = site, plan.chain(site)
+        self._pointwise, self._reference = pointwise, reference
+        self._outcomes = Outcomes(model, plan, plan.end(site), reference)
+        self._activations = Activations(model, plan, site, pointwise, reference)
+
+    def release(self) -> None:
+        """Let go of the golden activations."""
+        self._activations.release()
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit of this tensor flipped alone."""
+        faults = self.site.faults(self._reference.space, bits)
+        totals = {name: Scores.zeros(bits.size) for name in self._reference.metrics}
+        for rows in self._activations.chunks:
+            chunk = self._activations(rows)
+            for number in np.unique(faults.channel).tolist():
+                chosen = np.flatnonzero(faults.channel == number)
+                for block in np.array_split(chosen, self._n_blocks(chosen.size)):
+                    self._measure(totals, block, chunk, chunk.channel(number, faults.some(block)))
+        for name in self._reference.card.scorers:
+            totals[name].values[:] /= self._reference.n_samples
+        return totals
+
+    def _n_blocks(self, n_faults: int) -> int:
+        """Metrics of all outputs need one whole set of them per fault at a time; others take all faults at once."""
+        if not self._reference.card.needs_all_outputs:
+            return 1
+        golden = self._reference.golden_outputs
+        floats = sum(part.size for part in (golden if isinstance(golden, tuple) else (golden,)))
+        return min(n_faults, int(-(-n_faults * floats // MOST_CELLS)))
+
+    def _measure(self, totals: Mapping[str, Scores], places: NDArray[np.int64], chunk: Chunk, channel: Channel) -> None:
+        """Add what the faults of one channel do to a chunk; `places` says where in the totals they stand."""
+        card = self._reference.card
+        wholes = [deepcopy(self._reference.golden_outputs) for _ in places] if card.needs_all_outputs else []
+        for states in states_of(self._pointwise, channel, chunk.inputs):
+            scores = self._scores(states, chunk, channel)
+            rows = slice(chunk.rows.start + states.samples.start, chunk.rows.start + states.samples.stop)
+            scores.add_to(totals, places[states.faults], states, card, rows)
+            scores.write_to(wholes[states.faults], states, rows)
+        for place, whole in zip(places.tolist(), wholes, strict=bool(wholes)):
+            for name, (value, undefined, harmed) in card.dataset_scores(whole).items():
+                totals[name].values[place], totals[name].undefined[place] = value, undefined
+                totals[name].harmed[place] = harmed
+
+    def _scores(self, states: States, chunk: Chunk, channel: Channel) -> StateScores:
+        scores = StateScores.golden(self._reference.card, states.sample.astype(np.intp) + chunk.rows.start)
+        size = max(1, MOST_CELLS // self._end_floats(chunk))
+        for begin in range(0, states.sample.size, size):
+            part = slice(begin, begin + size)
+            alive, ends = self._ends(states, part, chunk, channel)
+            self._outcomes.fill(scores, alive + begin, ends, states.sample[part][alive], chunk.tensors)
+        return scores
+
+    def _end_floats(self, chunk: Chunk) -> int:
+        return self.chain.end_floats if self.chain is not None else chunk.tensors[self.site.end][0].size
+
+    def _ends(self, states: States, part: slice, chunk: Chunk, channel: Channel) -> tuple[Places, Floats]:
+        """Which of the states in `part` differ at the end, and what it holds in them."""
+        samples, values, changed = states.sample[part], states.values[part], states.changed[part]
+        if self.chain is not None and chunk.chain is not None:
+            ends, changed = self.chain.flow(values, channel.golden, samples, changed, channel.number, *chunk.chain)
+            alive = np.flatnonzero(changed)
+            return alive, ends[alive]
+        alive = np.flatnonzero(changed)
+        ends = chunk.tensors[self.site.end][samples[alive]]
+        # Adding zero makes -0.0, which rounding may give, the network's 0.0.
+        ends[..., channel.number] = (values[alive] * np.float32(self._pointwise.step) + 0).reshape(ends.shape[:-1])
+        return alive, ends

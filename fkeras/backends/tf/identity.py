@@ -1,0 +1,64 @@
+"""The identity of a Keras model: all that its outputs depend on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from fkeras.backends.tf.reading import require_model
+from fkeras.backends.tf.setup import qkeras, tensorflow
+from fkeras.errors import IdentityError
+from fkeras.keeping import declared
+from fkeras.store import digest_of
+
+KNOWN = ("fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras")
+
+
+def is_model(model: Any) -> bool:
+    """Whether this is a (tf-)Keras model."""
+    return isinstance(model, tensorflow().keras.Model)
+
+
+def model_identity(model: Any) -> dict[str, str]:
+    """Digests of the architecture and of all weights, those outside the memory too, and versions of what computes.
+
+    IdentityError for code that no digest covers: classes and functions of the user's own without `fkeras_identity`,
+    Lambda layers, models without a configuration.
+    """
+    require_model(model)
+    own = sorted({text for layer in model._flatten_layers() for text in _own_code(layer)})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
+            architecture = model.to_json()
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise IdentityError(
+            f"model '{model.name}' has no configuration ({type(error).__name__}), so what it computes has no digest; "
+            "build it from layers with the functional API, or leave the store out"
+        ) from error
+    return {
+        "architecture": digest_of([architecture]),
+        "weights": digest_of(tuple(model.get_weights())),
+        "own_code": "; ".join(own),
+        "tensorflow": str(tensorflow().__version__),
+        "qkeras": str(qkeras().__version__),
+    }
+
+
+def _own_code(layer: Any) -> list[str]:
+    """The identities of the user's own code in a layer: its class, and functions and quantizers that it holds."""
+    found = []
+    if not _is_known(type(layer)):
+        found.append(declared(type(layer), f"layer '{layer.name}' of class"))
+    if type(layer).__name__ == "Lambda":
+        found.append(declared(layer, f"layer '{layer.name}',"))
+    for name, value in vars(layer).items():
+        if not name.startswith("_") and callable(value):
+            code = value if hasattr(value, "__qualname__") else type(value)
+            if not _is_known(code):
+                found.append(declared(code, f"layer '{layer.name}', {name}="))
+    return found
+
+
+def _is_known(code: Any) -> bool:
+    return str(getattr(code, "__module__", "")).split(".")[0] in (*KNOWN, "builtins")

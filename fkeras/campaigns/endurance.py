@@ -1,0 +1,219 @@
+"""Endurance: how the metric fares as faults accumulate, and how many flips (or seconds) a network survives.
+
+A trial is one history of a memory: bits flip one after another, or upsets arrive in time, and the metric is measured
+at several looks. A trial has *failed by* a look when a limit was broken there or at an earlier look. That share cannot
+fall from one look to the next, which makes one exact bound per look enough: if the share is above the allowed one
+from some look on, a wrong claim about any later look needs a wrong bound at that one look. So the largest look that is
+claimed holds at the stated confidence, without a correction for having searched. It covers every earlier look too,
+and nothing between the looks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.campaigns.accumulation import Accumulation, Looks
+from fkeras.campaigns.verdict import Requirement
+from fkeras.engine import GoldenScore
+from fkeras.errors import InputError
+from fkeras.faults import Protection
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Direction
+from fkeras.statistics import Estimate
+from fkeras.statistics.means import asymptotic_mean, bounded_mean
+from fkeras.statistics.proportions import clopper_pearson, lower_bound, upper_bound
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histories:
+    """The trials of an endurance campaign.
+
+    looks: (looks,) ascending; values: (trials, looks) the metric; undefined: (trials, looks) samples without a score;
+    residual: (trials, looks) faulty bits left after protection; broken: (trials, looks) whether a limit is broken.
+    """
+
+    looks: Looks
+    values: NDArray[np.float64]
+    undefined: NDArray[np.int64]
+    residual: NDArray[np.int64]
+    broken: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def failed_by(self) -> NDArray[np.int64]:
+        """Trials that broke a limit at this look or at an earlier one, (looks,)."""
+        failed: NDArray[np.int64] = np.logical_or.accumulate(self.broken, axis=1).sum(axis=0)
+        return failed
+
+    @property
+    def recovered(self) -> int:
+        """Trials that broke a limit at some look and keep it at a later one."""
+        return int((np.logical_or.accumulate(self.broken, axis=1) & ~self.broken).any(axis=1).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Endurance:
+    """What accumulating faults do to one metric, and how many of them the network survives.
+
+    survey: trials over the whole range; proof: other trials, at closer looks where the survey saw the first failures
+    (the same as `survey` where the looks were given, None without a limit); requirement: the limits with the share of
+    trials that may have broken them, None without; accumulation, protection, seed, space: what was assumed.
+    """
+
+    metric: str
+    better: Direction
+    bounds: tuple[float, float] | None
+    golden: GoldenScore
+    requirement: Requirement | None
+    survey: Histories
+    proof: Histories | None
+    accumulation: Accumulation
+    protection: Protection
+    seed: int
+    space: BitSpace
+    engine: str
+    n_samples: int
+
+    def __repr__(self) -> str:
+        return f"<Endurance of {self.metric}: {self}>"
+
+    def __str__(self) -> str:
+        if self.requirement is None or self.proof is None:
+            return f"{self.metric} at {len(self.survey.looks)} looks up to {self.text_of(self.survey.looks[-1])}"
+        limits = ", ".join(str(limit) for limit in self.requirement.limits)
+        share, confidence = self.requirement.max_failure_rate, self.requirement.confidence
+        if self.largest is None:
+            first = f"survival of {self.text_of(self.proof.looks[0])}, the first look, is not shown"
+        else:
+            end = "at least " if self.largest == self.proof.looks[-1] else ""
+            first = f"survives {end}{self.text_of(self.largest)}"
+        broken = "" if self.exceeded_at is None else f", not {self.text_of(self.exceeded_at)}"
+        return (
+            f"{first}{broken} ({limits}, broken by then in at most {share:.4g} of trials, {len(self.proof)} trials, "
+            f"each at {confidence:.4g} confidence)"
+        )
+
+    def text_of(self, look: float) -> str:
+        """A look with its unit."""
+        unit = self.accumulation.unit
+        return f"{look_text(look)} {unit.removesuffix('s') if look == 1 else unit}"
+
+    @cached_property
+    def largest(self) -> float | None:
+        """The last look by which at most the allowed share of trials has failed, at the stated confidence.
+
+        A whole number of flips, or seconds; it covers the looks before it. None where not even the first is shown,
+        or without limits. Exact (Clopper-Pearson, one-sided), no correction needed for the search: see the module.
+        """
+        if self.requirement is None or self.proof is None:
+            return None
+        allowed, confidence = self.requirement.max_failure_rate, self.requirement.confidence
+        counts = self.proof.failed_by.tolist()
+        shown = [upper_bound(count, len(self.proof), confidence) <= allowed for count in counts]
+        return self._look(shown.index(False) - 1 if False in shown else len(shown) - 1)
+
+    @cached_property
+    def exceeded_at(self) -> float | None:
+        """The first look by which more than the allowed share of trials has failed, at the stated confidence."""
+        if self.requirement is None or self.proof is None:
+            return None
+        allowed, confidence = self.requirement.max_failure_rate, self.requirement.confidence
+        counts = self.proof.failed_by.tolist()
+        shown = [lower_bound(count, len(self.proof), confidence) > allowed for count in counts]
+        return self._look(shown.index(True)) if True in shown else None
+
+    def _look(self, number: int) -> float | None:
+        assert self.proof is not None
+        look = float(self.proof.looks[number]) if number >= 0 else None
+        return int(look) if look is not None and self.accumulation.unit == "flips" else look
+
+    @cached_property
+    def time_average(self) -> Estimate:
+        """The metric's average from no fault to the survey's last look, faults coming at a constant rate.
+
+        Per trial by the trapezoidal rule over the looks, beginning with the golden value; the interval is that of the
+        mean over trials, given this data set. Choose `looks`, or the end of the range, as the exposure in question.
+        """
+        looks = np.concatenate([[0.0], self.survey.looks])
+        golden = np.full((len(self.survey), 1), self.golden.value)
+        values = np.concatenate([golden, self.survey.values], axis=1)
+        return self._mean(np.trapezoid(values, looks, axis=1) / looks[-1])
+
+    def _mean(self, values: NDArray[np.float64]) -> Estimate:
+        if self.bounds is not None:
+            return bounded_mean(np.clip(values, *self.bounds), self.bounds)
+        return asymptotic_mean(values)
+
+    def curve(self) -> list[dict[str, float]]:
+        """A point per look, ascending, as plain numbers.
+
+        `look` (flips or seconds), `trials` (the proof's where it looked, else the survey's); `mean`, `mean_low` and
+        `mean_high` (95 %) of the metric; and `failed`, the trials that broke a limit by then, with `share_low` and
+        `share_high` (95 %, Clopper-Pearson, each look by itself).
+        """
+        points = []
+        closer = [] if self.proof is None or self.proof is self.survey else self.proof.looks.tolist()
+        for table in [self.survey, self.proof] if closer else [self.survey]:
+            assert table is not None
+            for i, (look, failed) in enumerate(zip(table.looks.tolist(), table.failed_by.tolist(), strict=True)):
+                if table is self.survey and look in closer:
+                    continue
+                mean, share = self._mean(table.values[:, i]), clopper_pearson(failed, len(table))
+                points.append(
+                    {"look": look, "trials": len(table), "mean": mean.best, "mean_low": mean.low}
+                    | {"mean_high": mean.high, "failed": failed, "share_low": share.low, "share_high": share.high}
+                )
+        return sorted(points, key=lambda point: point["look"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for reports: `metric`, `better`, `unit`, `golden`, `limits` (texts), `max_failure_rate`,
+        `confidence`, `largest`, `exceeded_at` (None where not shown), `time_average` (`best`, `low`, `high`), `text`,
+        `faults`, `protection`, `seed`, `n_bits`, `recovered` and `curve`. Means may be infinite, never NaN.
+        """
+        required, average, n_bits = self.requirement, self.time_average, len(self.space)
+        return {
+            "metric": self.metric,
+            "better": self.better,
+            "unit": self.accumulation.unit,
+            "golden": float(self.golden.value),
+            "limits": [] if required is None else [str(limit) for limit in required.limits],
+            "max_failure_rate": None if required is None else required.max_failure_rate,
+            "confidence": None if required is None else required.confidence,
+            "largest": self.largest,
+            "exceeded_at": self.exceeded_at,
+            "time_average": {"best": average.best, "low": average.low, "high": average.high},
+            "text": str(self),
+            "faults": self.accumulation.describe(),
+            "protection": self.protection.describe(n_bits) if len(self.protection.bits) else "none",
+            "seed": self.seed,
+            "n_bits": n_bits,
+            "recovered": self.survey.recovered if self.proof is None else self.proof.recovered,
+            "curve": self.curve(),
+        }
+
+
+def look_text(look: float) -> str:
+    """A number of flips or seconds, for people."""
+    return f"{look:,.0f}" if look == int(look) or look >= 1000 else f"{look:.4g}"
+
+
+def least_trials(max_failure_rate: float, confidence: float) -> int:
+    """The fewest trials that show a share below `max_failure_rate` when none of them fails (Wilks).
+
+    >>> least_trials(0.05, 0.95), least_trials(0.01, 0.95)
+    (59, 299)
+    """
+    if not 0 < max_failure_rate < 1:
+        raise InputError(
+            f"max_failure_rate is {max_failure_rate!r}; allowed are shares above 0 and below 1: no number of random "
+            "trials shows that none ever fails"
+        )
+    return math.ceil(math.log1p(-confidence) / math.log1p(-max_failure_rate))

@@ -1,0 +1,224 @@
+"""Endurance, measured: a survey over the whole range, then other trials at close looks around the first failures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fkeras.campaigns.accumulation import Accumulation, InTime, Looks, State
+from fkeras.campaigns.endurance import Endurance, Histories, least_trials
+from fkeras.campaigns.limits import Limit
+from fkeras.campaigns.progress import Progress
+from fkeras.campaigns.remembering import RememberingRun
+from fkeras.campaigns.verdict import Requirement
+from fkeras.engine import Run
+from fkeras.errors import InputError
+from fkeras.faults import FaultSet, Protection, RandomStream
+from fkeras.faults.upsets import Upsets
+from fkeras.statistics.means import MINIMUM_VALUES
+
+SURVEY_TRIALS = MINIMUM_VALUES
+"""Trials of the survey: as many as an asymptotic interval of a mean needs."""
+TRIALS = 100
+PROOF_LOOKS = 14
+
+
+class Faults:
+    """The histories of a memory under a seed, measured look by look."""
+
+    def __init__(self, run: Run, accumulation: Accumulation, protection: Protection, seed: int) -> None:
+        self.run = RememberingRun(run)
+        self.accumulation, self.protection, self.seed = accumulation, protection, seed
+
+    def history(self, trial: int, looks: Looks) -> list[FaultSet]:
+        """What the network computes with in one trial at each look."""
+        space, timed = self.run.space, self.accumulation.unit == "seconds"
+        key = ("fkeras-endurance/1", self.seed, space.layout_digest, repr(self.accumulation), trial)
+
+        @cache
+        def states(plane: int) -> list[State]:
+            # Cells that a protection adds are hit at the same rate, each array by itself.
+            stream = RandomStream(*key, *([plane] if plane else []))
+            return self.accumulation.history(len(space), looks, stream)
+
+        def residual(i: int, seconds: float | None) -> FaultSet:
+            return self.protection.residual(
+                Upsets(
+                    space,
+                    states(0)[i].draw,
+                    lambda plane: states(plane)[i].draw,
+                    seconds,
+                    (lambda plane, n: cast(Looks, states(plane)[i].ages)) if timed else None,
+                    what=self.accumulation.describe(),
+                )
+            )
+
+        return [residual(i, look if timed else None) for i, look in enumerate(looks.tolist())]
+
+    def measure(
+        self,
+        metric: str,
+        limits: Sequence[Limit],
+        looks: Looks,
+        trials: range,
+        progress: Progress,
+        until_all_failed: bool = False,
+    ) -> Histories:
+        """Every trial at every look; with `until_all_failed` the looks end where every trial has failed by."""
+        histories = [self.history(trial, looks) for trial in trials]
+        golden = self.run.golden[metric].value
+        values, undefined, broken = [], [], []
+        failed = np.zeros(len(trials), np.bool_)
+        with progress(len(looks) * len(trials), "history", f"endurance, {metric}") as advance:
+            for i in range(len(looks)):
+                scores = self.run.fault_sets([history[i] for history in histories])[metric]
+                values.append(scores.values)
+                undefined.append(scores.undefined)
+                broken.append(np.zeros(len(trials), np.bool_))
+                for limit in limits:
+                    broken[-1] |= limit.broken_by(scores.values, golden)
+                failed |= broken[-1]
+                advance(len(trials))
+                if until_all_failed and failed.all():
+                    break
+        residual = np.array([[len(faults) for faults in history[: len(values)]] for history in histories], np.int64)
+        return Histories(
+            looks[: len(values)],
+            np.stack(values, axis=1),
+            np.stack(undefined, axis=1),
+            residual,
+            np.stack(broken, axis=1),
+        )
+
+    def survived(self, requirement: Requirement, looks: Looks) -> float | None:
+        """The largest look that is survived, as `Endurance.largest` with the fewest trials; None for none of them.
+
+        Cheap: looks come in ascending order, a trial that has failed is not measured again, and the first look by
+        which one has failed is the end.
+        """
+        trials = range(least_trials(requirement.max_failure_rate, requirement.confidence))
+        histories = [self.history(trial, looks) for trial in trials]
+        shown: float | None = None
+        for i, look in enumerate(looks.tolist()):
+            for start in range(0, len(trials), self.run.batch_size):
+                batch = [history[i] for history in histories[start : start + self.run.batch_size]]
+                scores = self.run.fault_sets(batch)
+                for limit in requirement.limits:
+                    values = scores[limit.metric].values
+                    if limit.broken_by(values, self.run.golden[limit.metric].value).any():
+                        return shown
+            shown = look
+        return shown
+
+
+def measure_endurance(
+    run: Run,
+    metric: str,
+    accumulation: Accumulation,
+    protection: Protection,
+    seed: int,
+    requirement: Requirement | None,
+    progress: Progress,
+    *,
+    looks: ArrayLike | None = None,
+    end: float | None = None,
+    trials: int = TRIALS,
+) -> Endurance:
+    """Measure `metric` while faults accumulate.
+
+    looks: where, for all trials. None: 1, 2, 5, 10 ... up to `end` (half the memory's bits unless given; with limits
+    and no end, up to where every trial has failed). Without limits that is for all `trials`; with limits it is a
+    survey of 30, followed by `trials` others at 14 looks around the first failures.
+    """
+    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
+        raise InputError(f"trials is {trials!r}; allowed are whole numbers from 1 up")
+    limits = () if requirement is None else requirement.limits
+    if requirement is not None:
+        least = least_trials(requirement.max_failure_rate, requirement.confidence)
+        if trials < least:
+            raise InputError(
+                f"trials={trials} cannot show a share below {requirement.max_failure_rate:g} at "
+                f"{requirement.confidence:g} confidence even if none fails; allowed are {least} and more"
+            )
+    kind, faults = run.metrics[metric], Faults(run, accumulation, protection, seed)
+    proof: Histories | None
+    if looks is not None:
+        chosen = _checked(looks, accumulation, len(run.space))
+        survey = faults.measure(metric, limits, chosen, range(int(trials)), progress)
+        proof = survey if limits else None
+    else:
+        whole = _series(accumulation, len(run.space), end)
+        first = range(SURVEY_TRIALS if limits else int(trials))
+        survey = faults.measure(metric, limits, whole, first, progress, bool(limits) and end is None)
+        proof = None
+        if limits:
+            # Other trials than the survey's, so that where to look was not chosen by what they show.
+            others = range(SURVEY_TRIALS, SURVEY_TRIALS + int(trials))
+            proof = faults.measure(metric, limits, _closer(survey, accumulation), others, progress)
+    return Endurance(
+        metric,
+        kind.better,
+        kind.bounds,
+        run.golden[metric],
+        requirement,
+        survey,
+        proof,
+        accumulation,
+        protection,
+        seed,
+        run.space,
+        run.engine,
+        run.n_samples,
+    )
+
+
+def one_two_five(start: float, end: float) -> Looks:
+    """1, 2, 5, 10, 20, 50 ... from `start` to `end`, both ends included."""
+    low, high = math.floor(math.log10(start)), math.ceil(math.log10(end))
+    series = [digit * 10.0**power for power in range(low, high + 1) for digit in (1, 2, 5)]
+    return np.array([*(look for look in series if start <= look < end), end])
+
+
+def _series(accumulation: Accumulation, n_bits: int, end: float | None) -> Looks:
+    if n_bits == 0:
+        raise InputError("the space has no bits to flip")
+    if isinstance(accumulation, InTime):
+        per_second = accumulation.rate.mean_upsets(n_bits)
+        if per_second <= 0:
+            raise InputError("without upsets nothing accumulates; give a rate above 0")
+        last = n_bits / 2 / per_second if end is None else end
+        if not (math.isfinite(last) and last > 0):
+            raise InputError(f"exposure_seconds is {last!r}; allowed are finite numbers above 0")
+        return one_two_five(min(0.1 / per_second, last), last)
+    last = max(n_bits // 2, 1) if end is None else end
+    return _checked(one_two_five(1, last) if last >= 1 else [last], accumulation, n_bits)
+
+
+def _closer(survey: Histories, accumulation: Accumulation) -> Looks:
+    """Close looks up to the first by which a quarter of the trials has failed, from where one in a hundred may have.
+
+    That is a thirtieth of it, or less, where every flip is as dangerous as the one before; and not above the last look
+    but one without a failure. Two looks far below are for bad luck.
+    """
+    failed = survey.failed_by
+    clean = int(np.searchsorted(failed, 1)) - 1
+    many = int(np.searchsorted(failed, len(survey) / 4))
+    high = float(survey.looks[min(many, len(survey.looks) - 1)])
+    low = min(high / 30, float(survey.looks[max(clean - 1, 0)]))
+    looks = np.concatenate([[low / 9, low / 3], np.geomspace(low, high, PROOF_LOOKS - 2)])
+    return np.unique(np.maximum(np.rint(looks), 1) if accumulation.unit == "flips" else looks)
+
+
+def _checked(looks: ArrayLike, accumulation: Accumulation, n_bits: int) -> Looks:
+    chosen = np.atleast_1d(np.asarray(looks, np.float64))
+    whole = accumulation.unit == "flips"
+    fits = chosen.ndim == 1 and chosen.size and np.isfinite(chosen).all() and (np.diff(chosen) > 0).all()
+    if not fits or chosen[0] <= 0 or (whole and ((chosen != np.rint(chosen)).any() or chosen[-1] > n_bits)):
+        allowed = f"whole numbers from 1 to {n_bits:,}" if whole else "finite numbers of seconds above 0"
+        raise InputError(f"looks are {looks!r}; allowed are {allowed}, ascending")
+    return chosen

@@ -1,0 +1,368 @@
+"""What a budget's campaign measured, as a small file that a later campaign is compared with.
+
+A file says in plain JSON which budget was measured and what came out on average. The values of the single trials
+stand in it compressed, because trials that drew the same faults are compared one by one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.campaigns.budget import CampaignResult
+from fkeras.errors import InputError
+from fkeras.metrics.metric import Direction
+from fkeras.statistics.means import asymptotic_mean
+
+SCHEMA = "fkeras-measured/1"
+MOST_BYTES = 32_000
+"""No file is larger; of a campaign that does not fit, the trials at the end are left out."""
+
+_MOST_TRIALS = 10_000_000
+_DATA_TOLERANCE = 1e-6
+
+Values = NDArray[np.float64]
+DataPart = tuple[str, float, float]
+"""One array of the data: shape and type, mean, standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetIdentity:
+    """Which budget was measured, apart from the weights: two campaigns of one identity ask the same question.
+
+    model: where the model comes from, not what it is called, because retraining may rename it; faults: the repr of
+    the fault model; protected: the protected bits as the budget states them, "" for none; memory: which layers, and
+    whether biases; seed: None unless the budget states its own.
+    """
+
+    model: str
+    faults: str
+    protected: str = ""
+    memory: str = "*"
+    seed: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits."""
+        text = json.dumps([self.model, self.faults, self.protected, self.memory, self.seed])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def file_name(self, metrics: Sequence[str]) -> str:
+        """The name of the file that holds this budget's metrics: for people, and made unique by the digest."""
+        count = re.fullmatch(r"FlipCount\(n_faults=(\d+)\)", self.faults)
+        parts = [self.model, f"{count[1]} flips" if count else self.faults, self.protected]
+        return f"{_slug(' '.join(parts))[:60]}-{self.digest}.{_slug(' '.join(sorted(metrics)))[:40]}.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredMetric:
+    """One metric of a campaign. mean: over all its trials; values: (kept,) float64, those of the first trials."""
+
+    better: Direction
+    bounds: tuple[float, float] | None
+    golden: float
+    mean: float
+    undefined: int
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """A campaign's results, trial by trial, with all that decides what they may be compared with.
+
+    trials: how many were measured; `kept` of them, the first ones, are here one by one. faults: (kept,) uint8, the
+    first byte of the digest of each trial's faults, before protection; it tells whether two campaigns drew the same
+    faults, of which equal seeds and layouts are no proof. data: see `summary_of`. is_exact: nothing was left to
+    chance, so the means are exact and no trials are kept.
+    """
+
+    identity: BudgetIdentity
+    seed: int
+    layout_digest: str
+    content_digest: str
+    n_samples: int
+    data: tuple[DataPart, ...]
+    trials: int
+    is_exact: bool
+    faults: NDArray[np.uint8]
+    metrics: Mapping[str, MeasuredMetric]
+
+    @property
+    def kept(self) -> int:
+        """How many trials are here one by one."""
+        return int(self.faults.size)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that this belongs into."""
+        return self.identity.file_name(list(self.metrics))
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} mean {one.mean:.6g}" for name, one in self.metrics.items())
+        return f"<Measured of {self.trials:,} trials: {means}>"
+
+    @classmethod
+    def of(cls, result: CampaignResult, identity: BudgetIdentity, data: Sequence[DataPart] = ()) -> Measured:
+        """What a campaign measured. data: `summary_of` the inputs and targets; () where they are not known."""
+        setting, kept = result.setting, 0 if result.is_exact else len(result)
+        drawn = (setting.draw(trial).faults.digest for trial in range(kept))
+        return cls(
+            identity,
+            int(setting.seed),
+            setting.space.layout_digest,
+            setting.space.content_digest,
+            int(setting.n_samples),
+            tuple(data),
+            len(result),
+            result.is_exact,
+            _read_only(np.array([int(digest[:2], 16) for digest in drawn], np.uint8)),
+            {
+                name: MeasuredMetric(
+                    one.better,
+                    one.bounds,
+                    float(one.golden.value),
+                    asymptotic_mean(one.values).best,
+                    int(one.undefined.sum()),
+                    _read_only(one.values[:kept].astype(np.float64)),
+                )
+                for name, one in result.by_metric.items()
+            },
+        )
+
+    def first(self, n: int) -> Measured:
+        """The same with at most the first n trials kept one by one; means are those of all trials."""
+        metrics = {
+            name: MeasuredMetric(
+                one.better, one.bounds, one.golden, one.mean, one.undefined, _read_only(one.values[:n])
+            )
+            for name, one in self.metrics.items()
+        }
+        return Measured(
+            self.identity,
+            self.seed,
+            self.layout_digest,
+            self.content_digest,
+            self.n_samples,
+            self.data,
+            self.trials,
+            self.is_exact,
+            _read_only(self.faults[:n]),
+            metrics,
+        )
+
+    def to_plain(self, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+        """What JSON can hold, at most `most_bytes` of it as `to_json` writes it; `from_plain` reads it.
+
+        Values are kept exactly (float64). Where all trials do not fit, those at the end are dropped, and `dropped`
+        says how many; the means are those of all trials. InputError where not even a file without trials fits.
+        """
+        n, plain = self.kept, _plain(self)
+        while (size := len(_text(plain))) > most_bytes:
+            if n == 0:
+                raise InputError(f"a budget of {len(self.metrics)} metrics does not fit into {most_bytes:,} bytes")
+            n = min(n - 1, int(0.98 * n * most_bytes / size)) if n > 50 else n - 1
+            plain = _plain(self.first(n))
+        return plain
+
+    def to_json(self, most_bytes: int = MOST_BYTES) -> str:
+        """The text of the file; see `to_plain`."""
+        return _text(self.to_plain(most_bytes))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "the baseline") -> Measured:
+        """What `to_json` wrote. InputError, naming `name`, for a text that is damaged, edited or something else."""
+        try:
+            plain = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            conflict = "; a merge left conflict markers" if "<<<<<<<" in text else ""
+            raise InputError(f"{name} is no JSON ({error}){conflict}; {_REMEDY}") from None
+        return cls.from_plain(plain, name)
+
+    @classmethod
+    def from_plain(cls, plain: Any, name: str = "the baseline") -> Measured:
+        """What `to_plain` gave; InputError as `from_json`."""
+        found = plain.get("schema") if isinstance(plain, dict) else None
+        if found != SCHEMA:
+            what = f"has schema {found!r}" if isinstance(found, str) else "states no schema"
+            raise InputError(f"{name} {what}; this version reads {SCHEMA!r}; {_REMEDY}")
+        if plain.get("checksum") != _checksum(plain):
+            raise InputError(f"{name} is damaged, or was edited by hand: its checksum is wrong; {_REMEDY}")
+        try:
+            return _restored(plain)
+        except (KeyError, TypeError, ValueError, AttributeError, zlib.error, binascii.Error) as error:
+            raise InputError(f"{name} is no {SCHEMA} ({type(error).__name__}: {error}); {_REMEDY}") from None
+
+
+_REMEDY = "write it again with pytest --fkeras-baseline=DIR --fkeras-baseline-update"
+
+
+def summary_of(data: Any) -> tuple[DataPart, ...]:
+    """Shape and type, mean and standard deviation of every array in `data`, in any nesting of tuples, lists and dicts.
+
+    Unlike a digest it stays the same where another machine computes the last digits of the data differently, and it
+    is 0, 0 for what is no numbers.
+    """
+    if isinstance(data, Mapping):
+        return tuple(part for key in sorted(data) for part in summary_of(data[key]))
+    if isinstance(data, tuple) or (isinstance(data, list) and data and np.ndim(data[0]) > 0):
+        return tuple(part for one in data for part in summary_of(one))
+    array = np.asarray(data)
+    text = f"{'x'.join(map(str, array.shape)) or 'one'} {array.dtype}"
+    if array.dtype.kind not in "buif" or array.size == 0:
+        return ((text, 0.0, 0.0),)
+    is_finite = np.isfinite(array)
+    finite = array if is_finite.all() else array[is_finite]
+    if not finite.size:
+        return ((text, 0.0, 0.0),)
+    return ((text, float(finite.mean(dtype=np.float64)), float(finite.std(dtype=np.float64))),)
+
+
+def same_data(a: Sequence[DataPart], b: Sequence[DataPart]) -> bool:
+    """Whether two summaries may be of the same data, to a millionth; () is unknown and agrees with any."""
+    if not a or not b:
+        return True
+    return len(a) == len(b) and all(
+        one[0] == other[0] and _near(one[1], other[1], one, other) and _near(one[2], other[2], one, other)
+        for one, other in zip(a, b, strict=True)
+    )
+
+
+def _near(x: float, y: float, one: DataPart, other: DataPart) -> bool:
+    scale = max(abs(number) for number in (*one[1:], *other[1:]))
+    return abs(x - y) <= _DATA_TOLERANCE * scale
+
+
+def _plain(measured: Measured) -> dict[str, Any]:
+    identity = measured.identity
+    plain: dict[str, Any] = {
+        "schema": SCHEMA,
+        "budget": {
+            "model": identity.model,
+            "faults": identity.faults,
+            "protected": identity.protected,
+            "memory": identity.memory,
+            "seed": identity.seed,
+        },
+        "metrics": {
+            name: {
+                "better": one.better,
+                "bounds": None if one.bounds is None else [_number(bound) for bound in one.bounds],
+                "golden": _number(one.golden),
+                "mean": _number(one.mean),
+                "undefined": one.undefined,
+            }
+            for name, one in measured.metrics.items()
+        },
+        "trials": measured.trials,
+        "is_exact": measured.is_exact,
+        "kept": measured.kept,
+        "dropped": 0 if measured.is_exact else measured.trials - measured.kept,
+        "seed": measured.seed,
+        "layout": measured.layout_digest,
+        "content": measured.content_digest,
+        "n_samples": measured.n_samples,
+        "data": [list(part) for part in measured.data],
+        "values": _packed(measured),
+    }
+    plain["checksum"] = _checksum(plain)
+    return plain
+
+
+def _packed(measured: Measured) -> str:
+    """The first bytes of the fault digests, then each metric's values, byte by byte: equal exponents lie together."""
+    columns = [measured.faults.tobytes()]
+    for one in measured.metrics.values():
+        columns.append(one.values.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes())
+    return base64.b64encode(zlib.compress(b"".join(columns), 9)).decode()
+
+
+def _restored(plain: dict[str, Any]) -> Measured:
+    budget, kept, trials = plain["budget"], _whole(plain["kept"]), _whole(plain["trials"])
+    if not (kept <= trials <= _MOST_TRIALS and plain["metrics"]):
+        raise ValueError(f"{kept} of {trials} trials of {len(plain['metrics'])} metrics")
+    size = kept * (1 + 8 * len(plain["metrics"]))
+    unpacked = zlib.decompressobj()
+    content = unpacked.decompress(base64.b64decode(plain["values"], validate=True), size + 1)
+    if len(content) != size or not unpacked.eof:
+        raise ValueError(f"{len(content):,} bytes of values where {size:,} belong")
+    metrics = {}
+    for number, (name, one) in enumerate(plain["metrics"].items()):
+        start = kept * (1 + 8 * number)
+        columns = np.frombuffer(content[start : start + 8 * kept], np.uint8).reshape(8, kept).T
+        values = np.ascontiguousarray(columns).view("<f8").reshape(kept).astype(np.float64)
+        if np.isnan(values).any() or one["better"] not in ("lower", "higher"):
+            raise ValueError(f"{name}: NaN among the values, or no direction")
+        bounds = None if one["bounds"] is None else (float(one["bounds"][0]), float(one["bounds"][1]))
+        metrics[str(name)] = MeasuredMetric(
+            one["better"],
+            bounds,
+            float(one["golden"]),
+            float(one["mean"]),
+            _whole(one["undefined"]),
+            _read_only(values),
+        )
+    model, faults, protected, memory = (_string(budget[key]) for key in ("model", "faults", "protected", "memory"))
+    seed = None if budget["seed"] is None else int(budget["seed"])
+    return Measured(
+        BudgetIdentity(model, faults, protected, memory, seed),
+        int(plain["seed"]),
+        _string(plain["layout"]),
+        _string(plain["content"]),
+        _whole(plain["n_samples"]),
+        tuple((_string(text), float(mean), float(deviation)) for text, mean, deviation in plain["data"]),
+        trials,
+        bool(plain["is_exact"]),
+        _read_only(np.frombuffer(content[:kept], np.uint8)),
+        metrics,
+    )
+
+
+def _text(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
+
+
+def _checksum(plain: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in plain.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _number(value: float) -> float | str:
+    """JSON has no infinity; float() reads the text."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

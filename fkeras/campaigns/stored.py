@@ -1,0 +1,302 @@
+"""Measuring with a store: what is there is read, what is missing is measured and written as it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import GoldenScore, Run, Scores
+from fkeras.faults import Draw, FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric, Outputs
+from fkeras.store import Entry, Table, Writer
+
+Entries = Mapping[str, Entry]
+"""Results in a store by metric; a metric without one is measured and not stored."""
+
+DIGEST_LENGTH = 32
+MOST_RECALLED = 64
+"""Stored trials are read in steps of this many, so that a campaign ends where it is decided."""
+
+
+class LazyRun:
+    """A run whose engine starts when it is first needed: not at all where everything is stored.
+
+    start: starts the engine; golden: where the golden scores of each metric are stored.
+    """
+
+    def __init__(
+        self, space: BitSpace, metrics: Mapping[str, Metric], start: Callable[[], Run], golden: Entries
+    ) -> None:
+        self.space, self.metrics = space, dict(metrics)
+        self._start, self._entries = start, golden
+
+    @cached_property
+    def started(self) -> Run:
+        """The run itself."""
+        run = self._start()
+        for name, entry in self._entries.items():
+            if not entry.known():
+                entry.append(_golden_row(run, name))
+        return run
+
+    @cached_property
+    def _stored(self) -> dict[str, Table]:
+        tables = {name: entry.known() for name, entry in self._entries.items()}
+        return {name: table for name, table in tables.items() if table}
+
+    @cached_property
+    def golden(self) -> dict[str, GoldenScore]:
+        """The stored scores, without those of single samples; the run's own where one is missing."""
+        return {
+            name: _golden_score(self._stored[name]) if name in self._stored else self.started.golden[name]
+            for name in self.metrics
+        }
+
+    @cached_property
+    def engine(self) -> str:
+        """The engine's name."""
+        first = next(iter(self._stored.values()), None)
+        return self.started.engine if first is None else str(first["engine"][0])
+
+    @cached_property
+    def n_samples(self) -> int:
+        """Samples in the data."""
+        first = next(iter(self._stored.values()), None)
+        return self.started.n_samples if first is None else int(first["n_samples"][0])
+
+    @property
+    def golden_outputs(self) -> Outputs:
+        """The outputs without a fault."""
+        return self.started.golden_outputs
+
+    @property
+    def batch_size(self) -> int:
+        """How many fault sets the engine takes best."""
+        return self.started.batch_size
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """As the engine has them."""
+        return self.started.batches(bits)
+
+    def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
+        """Each of `bits` flipped alone."""
+        return self.started.flips(bits)
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
+        """Each fault set injected alone."""
+        return self.started.fault_sets(faults)
+
+
+def _golden_row(run: Run, name: str) -> Table:
+    golden = run.golden[name]
+    row = {
+        "row": 0,
+        "value": float(golden.value),
+        "standard_error": float(golden.standard_error),
+        "undefined": int(golden.undefined),
+        "n_samples": int(run.n_samples),
+        "engine": run.engine,
+    }
+    return {column: np.array([value]) for column, value in row.items()}
+
+
+def _golden_score(table: Table) -> GoldenScore:
+    return GoldenScore(float(table["value"][0]), float(table["standard_error"][0]), int(table["undefined"][0]), None)
+
+
+class Claim:
+    """The right to measure what is missing from some entries: writers for them, and nobody else at it meanwhile."""
+
+    def __init__(self, entries: Entries, who: str = "") -> None:
+        self._entries, self._who = entries, who
+        self._stack = ExitStack()
+        self.writers: dict[str, Writer] = {}
+
+    def __enter__(self) -> Claim:
+        # In one order everywhere: two processes that want the same two entries must not wait for one another.
+        ordered = sorted(self._entries.items(), key=lambda pair: pair[1].identity.digest)
+        with self._stack:
+            for _, entry in ordered:
+                self._stack.enter_context(entry.alone(self._who))
+            for name, entry in ordered:
+                self.writers[name] = self._stack.enter_context(entry.writer())
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def single_flips(
+    run: Run,
+    names: Sequence[str],
+    bits: NDArray[np.int64],
+    entries: Entries,
+    advance: Callable[[int], object],
+    who: str = "",
+) -> tuple[dict[str, Scores], int]:
+    """Each of `bits` flipped alone: the scores of the metrics `names`, and how many bits were stored.
+
+    entries: tables of bit, value, undefined, harmed.
+    """
+    scores = {name: Scores.zeros(bits.size) for name in names}
+    stored = _recall_bits(scores, bits, entries)
+    if stored.all():
+        for entry in entries.values():
+            entry.settle()
+        advance(bits.size)
+        return scores, bits.size
+    with Claim(entries, who) as claim:
+        if entries:
+            stored = _recall_bits(scores, bits, entries)
+        missing = np.flatnonzero(~stored)
+        advance(bits.size - missing.size)
+        # Without anything missing, an engine need not start.
+        for positions in run.batches(bits[missing]) if missing.size else ():
+            places = missing[positions]
+            measured = run.flips(bits[places])
+            for name in names:
+                part = measured[name]
+                assert not np.isnan(part.values).any(), "no score is NaN"
+                scores[name].fill(places, part)
+                if name in claim.writers:
+                    claim.writers[name].add(
+                        bit=bits[places], value=part.values, undefined=part.undefined, harmed=part.harmed
+                    )
+            advance(len(places))
+    return scores, bits.size - missing.size
+
+
+def stored_answers(
+    entry: Entry | None, bits: NDArray[np.int64], ask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Whether each of `bits` is sensitive, (n,) bool: from a table of bit, sensitive, else by asking."""
+    if entry is None:
+        return ask(bits)
+    if not _rows_with(entry.known(), "bit", bits)[1].all():
+        with entry.alone():
+            missing = np.unique(bits[~_rows_with(entry.known(), "bit", bits)[1]])
+            if missing.size:
+                entry.append({"bit": missing, "sensitive": ask(missing)})
+                entry.finish()
+    table = entry.known()
+    answers: NDArray[np.bool_] = table["sensitive"][_rows_with(table, "bit", bits)[0]] if bits.size else bits > 0
+    return answers
+
+
+def _recall_bits(scores: dict[str, Scores], bits: NDArray[np.int64], entries: Entries) -> NDArray[np.bool_]:
+    """Fill in what is stored; which bits are stored for all metrics."""
+    stored = np.ones(bits.size, np.bool_)
+    for name, one in scores.items():
+        table = entries[name].known() if name in entries else {}
+        rows, found = _rows_with(table, "bit", bits)
+        places = np.flatnonzero(found)
+        if places.size:
+            rows = rows[places]
+            one.fill(places, Scores(table["value"][rows], table["undefined"][rows], table["harmed"][rows]))
+        stored &= found
+    return stored
+
+
+def _rows_with(table: Table, key: str, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each wanted key stands in a table, and whether it is there."""
+    if not table or not wanted.size:
+        return np.zeros(wanted.size, np.int64), np.zeros(wanted.size, np.bool_)
+    keys = table[key]
+    rows = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return rows, keys[rows] == wanted
+
+
+class StoredTrials:
+    """The trials of one campaign in a store: read by number, measured ones added; to be used in a `with`.
+
+    entries: tables of trial, hits, cancelled, residual, faults (digest of the faults that got through), value,
+    undefined. A stored trial counts only when its faults are those that are drawn now.
+    """
+
+    def __init__(self, names: Sequence[str], entries: Entries, who: str = "") -> None:
+        self._names, self._entries, self._who = names, entries, who
+        self._stack = ExitStack()
+        self._claim: Claim | None = None
+        self._wrong: set[int] = set()
+        self._read()
+
+    def _read(self) -> None:
+        self._tables = {name: self._entries[name].known() if name in self._entries else {} for name in self._names}
+        keys = [set(table.get("trial", np.zeros(0, np.int64)).tolist()) for table in self._tables.values()]
+        self._known: set[int] = set.intersection(*keys) - self._wrong if keys else set()
+
+    def __contains__(self, trial: int) -> bool:
+        return trial in self._known
+
+    def __enter__(self) -> StoredTrials:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if self._claim is None:
+            for entry in self._entries.values():
+                entry.settle()
+
+    def claim(self) -> bool:
+        """Become the one that measures; True when other trials may be known now."""
+        if self._claim is not None or not self._entries:
+            return False
+        self._claim = self._stack.enter_context(Claim(self._entries, self._who))
+        before = self._known
+        self._read()
+        return self._known != before
+
+    def recall(self, trials: Sequence[int], residuals: Sequence[FaultSet]) -> dict[str, Scores] | None:
+        """The scores of known trials; None, and they are unknown, when the faults stored are not these."""
+        digests = np.array([digest_of_faults(one) for one in residuals])
+        scores = {}
+        for name, table in self._tables.items():
+            rows, _ = _rows_with(table, "trial", np.array(trials))
+            wrong = np.array(trials)[table["faults"][rows] != digests].tolist()
+            if wrong:
+                self._wrong |= {*wrong}
+                self._known -= self._wrong
+                self._entries[name].notice(
+                    f"{self._entries[name].folder}: trials are left out, other faults than those drawn now were "
+                    "measured in them; they are measured again"
+                )
+                return None
+            scores[name] = Scores(table["value"][rows], table["undefined"][rows], np.zeros(len(trials), np.int64))
+        return scores
+
+    def add(
+        self,
+        trials: Sequence[int],
+        draws: Sequence[Draw],
+        residuals: Sequence[FaultSet],
+        scores: Mapping[str, Scores],
+    ) -> None:
+        """Store measured trials."""
+        if self._claim is None:
+            return
+        shared: dict[str, NDArray[Any]] = {
+            "trial": np.array(trials, np.int64),
+            "hits": np.array([draw.n_hits for draw in draws], np.int64),
+            "cancelled": np.array([draw.n_cancelled for draw in draws], np.int64),
+            "residual": np.array([len(faults) for faults in residuals], np.int64),
+            "faults": np.array([digest_of_faults(faults) for faults in residuals]),
+        }
+        for name, writer in self._claim.writers.items():
+            writer.add(**shared, value=scores[name].values, undefined=scores[name].undefined)
+
+
+def digest_of_faults(faults: FaultSet) -> str:
+    """What a stored trial says of its faults."""
+    return faults.digest[:DIGEST_LENGTH]

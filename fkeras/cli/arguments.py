@@ -1,0 +1,161 @@
+"""Arguments that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from math import isfinite
+
+MOST = 10**18
+"""Whole numbers beyond this are typing mistakes."""
+
+
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """Reads a whole number."""
+
+    def read(text: str) -> int:
+        digits = text.removeprefix("-").replace("_", "")
+        if len(digits) < 100 and digits.isascii() and digits.isdigit():
+            number = int(text.replace("_", ""))
+            if least <= number <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"{_short(text)}; allowed are whole numbers from {least:,} to {most:,}")
+
+    return read
+
+
+def real(least: float, most: float = float("inf")) -> Callable[[str], float]:
+    """Reads a finite number."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if isfinite(number) and least <= number <= most:
+            return number
+        upper = f" to {most:g}" if isfinite(most) else " up"
+        raise argparse.ArgumentTypeError(f"{_short(text)}; allowed are finite numbers from {least:g}{upper}")
+
+    return read
+
+
+def limit(text: str) -> tuple[str, float]:
+    """Reads a limit such as max_emd=1.25."""
+    keyword, equals, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not equals or not keyword.isidentifier() or not isfinite(number):
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)}; a limit is written max_NAME=, min_NAME=, max_NAME_increase= or max_NAME_drop= and a "
+            "number, as in max_emd=1.25"
+        )
+    return keyword, number
+
+
+def bits(text: str) -> tuple[int, int]:
+    """Reads a range of flat bit indices START:STOP."""
+    start, colon, stop = text.partition(":")
+    try:
+        first, last = whole(0)(start), whole(0)(stop)
+    except argparse.ArgumentTypeError:
+        first, last = 1, 0
+    if not colon or first >= last:
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)}; a range of bits is written START:STOP with START below STOP, as in 0:1000"
+        )
+    return first, last
+
+
+def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """The model (a list with `several`), and which of its weights are in the memory."""
+    group = parser.add_argument_group("model and memory")
+    group.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="+" if several else None,
+        help="a .h5 or .keras file of QKeras layers, or .json with --weights",
+    )
+    group.add_argument("--weights", metavar="FILE", help="weights (.h5) of a MODEL that is an architecture (.json)")
+    group.add_argument(
+        "--layers",
+        action="append",
+        metavar="GLOB",
+        help="only layers that match, as in 'conv*'; '!name' leaves one out; may be repeated (default: all)",
+    )
+    group.add_argument("--biases", action="store_true", help="quantized biases are in the memory too")
+    group.add_argument(
+        "--trust",
+        action="store_true",
+        help="run code that the model file brings along (Lambda layers); never for files from elsewhere",
+    )
+
+
+def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """The data and the metric."""
+    group = parser.add_argument_group("data and metric")
+    group.add_argument(
+        "--data", required=required, metavar="FILE", help=".npz with arrays x (inputs) and y (targets), same length"
+    )
+    group.add_argument("--samples", type=whole(1), metavar="N", help="only the first N samples (default: all)")
+    group.add_argument(
+        "--metric",
+        required=required,
+        metavar="NAME",
+        help="accuracy, mispredictions, mean_squared_error or emd (needs --geometry)",
+    )
+    group.add_argument(
+        "--geometry",
+        metavar="FILE",
+        help="for emd: .npz with coordinates (cells, 2 or 3) and, where outputs are laid out otherwise, cell_of_output "
+        "(cells,): which element of a flattened output is which cell",
+    )
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """How the work is done."""
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="auto (fast where it is exact), fast or reference, which give the same numbers; hls4ml or hls4ml:PROJECT, "
+        "the chip's arithmetic (default: auto)",
+    )
+    group.add_argument("--threads", type=whole(1, 4096), metavar="N", help="processor cores to use (default: all)")
+
+
+def add_farm(parser: argparse.ArgumentParser) -> None:
+    """Work that outlives a process and one machine."""
+    group = parser.add_argument_group("long work and many machines")
+    add_store(group)
+    group.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="measure the I-th of N shares only, into --store; `fkeras merge` puts the shares together, and the same "
+        "line without --shard then reads the whole",
+    )
+    group.add_argument(
+        "--executor",
+        metavar="NAME",
+        help="who does the work: processes:N on this machine, or dask:ADDRESS (a scheduler's address, or its .json "
+        "file); the numbers are those of one process",
+    )
+
+
+def add_store(parser: argparse._ActionsContainer) -> None:
+    """Where results are kept."""
+    parser.add_argument(
+        "--store", metavar="DIR", help="keep what is measured in this folder; what is there is not measured again"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Where the result goes."""
+    parser.add_argument("--json", metavar="OUT", help=f"write {what} to this file")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

@@ -1,0 +1,143 @@
+"""`fkeras campaign`: many flips at once, many draws, and a verdict."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
+from fkeras.errors import InputError
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import CampaignResult, Verdict
+
+SUMMARY = "draw many flips at once, again and again, and judge the outcome"
+EXAMPLES = """\
+  fkeras campaign tagger.h5 --data validation.npz --metric accuracy --faults 100 --trials 200 --json campaign.json
+  fkeras campaign encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --faults 960 --protected 4040 \\
+      --limit max_emd=1.25
+  fkeras campaign tagger.h5 --data validation.npz --metric accuracy --faults 960 --exposure-seconds 14400 \\
+      --mask protection/protection.json --under tmr --scrub-interval-seconds 60 --limit max_accuracy_drop=0.02
+  fkeras campaign tagger.h5 --data validation.npz --metric accuracy --ber 1e-3 --limit max_accuracy_drop=0.02
+
+With --limit and no --trials, draws go on until the share of draws that break it is decided against --max-failure-rate
+at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided. The faults depend on the seed, the layout
+and the fault model only. OUT.json has `values` (the metric in each trial), `bits` (the flat indices that were wrong in
+each trial, protected ones taken away), and `golden`.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser)
+    arguments.add_data(parser)
+    what_goes_wrong.add_faults(parser, required=True)
+    memory_protection.add_arguments(parser)
+    group = what_goes_wrong.add_limits(parser)
+    group.add_argument("--trials", type=arguments.whole(1), metavar="N", help="a fixed number of draws (default: 100)")
+    group.add_argument(
+        "--max-trials", type=arguments.whole(1), metavar="N", help="end of a campaign that stays undecided (1000)"
+    )
+    arguments.add_machine(parser)
+    arguments.add_farm(parser)
+    arguments.add_json(parser, "bits, values and golden")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw, measure, judge."""
+    import fkeras
+    from fkeras.campaigns import MAX_TRIALS, Requirement, parse_limit
+
+    output.check_target(options.json)
+    faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
+    assert faults is not None
+    if options.max_trials and (options.trials or not limits):
+        raise InputError("--max-trials ends a campaign that stops once it is decided: it needs --limit and no --trials")
+    if options.shard is not None and limits and options.trials is None:
+        raise InputError(
+            f"--shard {options.shard}: a campaign that ends when it is decided cannot be shared out; give --trials N, "
+            "merge the shares, and judge them by the same line without --shard"
+        )
+    with subject.farm(options) as farm:
+        what = subject.load(options)
+        assert what.data is not None
+        assert what.metric is not None
+        chosen = tuple(parse_limit(keyword, value, {what.metric.name: None}) for keyword, value in limits.items())
+        requirement = Requirement(chosen, options.max_failure_rate, options.confidence) if chosen else None
+        print(f"seed {options.seed}", flush=True)
+        result = fkeras.campaign(
+            what.model,
+            what.data,
+            metric=what.metric,
+            faults=faults,
+            trials=options.trials,
+            protected=memory_protection.chosen(options, what, options.store),
+            seed=options.seed,
+            limits=limits or None,
+            max_failure_rate=options.max_failure_rate,
+            confidence=options.confidence,
+            max_trials=options.max_trials or MAX_TRIALS,
+            space=what.space,
+            engine=options.engine,
+            **farm,
+        )
+    verdict = None if requirement is None else result.verdict(requirement)
+    if options.json:
+        output.write_json(options.json, _content(result, verdict, options))
+    print("\n".join(_lines(result, verdict)))
+    return session.FINE if verdict is None else what_goes_wrong.exit_code(verdict)
+
+
+def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
+    setting, n_bits = result.setting, len(result.setting.space)
+    (trials,) = result.by_metric.values()
+    mean = result.estimate
+    lines = [
+        f"{len(result):,} trials of {setting.fault_model.describe(n_bits)}, seed {setting.seed}, "
+        f"{setting.n_samples:,} samples, engine {setting.engine}",
+        f"protected: {setting.protection.describe(n_bits) if len(setting.protection.bits) else 'nothing'}",
+        f"golden {trials.metric}: {trials.golden.value:.6g}",
+        f"mean {trials.metric} over trials: {mean.best:.6g} [{mean.low:.6g}, {mean.high:.6g}] ({mean.method})",
+    ]
+    if result.undefined:
+        lines.append(f"{result.undefined:,} sample scores were undefined and count as the worst")
+    return lines if verdict is None else [*lines, f"required: {verdict.requirement}", str(verdict)]
+
+
+def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
+    setting, space = result.setting, result.setting.space
+    (trials,) = result.by_metric.values()
+    residuals = (setting.residual(trial) for trial in range(len(result)))
+    return {
+        "schema": "fkeras-campaign/1",
+        "model": options.model,
+        "metric": trials.metric,
+        "better": trials.better,
+        "bits": [faults.flips.tolist() for faults in residuals],
+        "values": trials.values.tolist(),
+        "golden": trials.golden.value,
+        "golden_standard_error": trials.golden.standard_error,
+        "hits": result.hits.tolist(),
+        "cancelled": result.cancelled.tolist(),
+        "residual": result.residual.tolist(),
+        "undefined": trials.undefined.tolist(),
+        "fault_model": setting.fault_model.describe(len(space)),
+        "protection": setting.protection.describe(len(space)) if len(setting.protection.bits) else "none",
+        "seed": setting.seed,
+        "n_samples": setting.n_samples,
+        "n_bits": len(space),
+        "layout_digest": space.layout_digest,
+        "content_digest": space.content_digest,
+        "engine": setting.engine,
+        "verdict": None
+        if verdict is None
+        else {
+            "outcome": verdict.outcome.value,
+            "text": str(verdict),
+            "requirement": str(verdict.requirement),
+            "failures": verdict.failures,
+            "trials": verdict.trials,
+            "share_low": verdict.share.low,
+            "share_high": verdict.share.high,
+        },
+    }

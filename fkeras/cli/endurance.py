@@ -1,0 +1,95 @@
+"""`fkeras endurance`: how many flips, or how long, a model survives."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
+from fkeras.errors import InputError
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import Endurance
+
+SUMMARY = "let flips accumulate: how many, or how many seconds, does the model survive"
+EXAMPLES = """\
+  fkeras endurance tagger.h5 --data validation.npz --metric accuracy --limit max_accuracy_drop=0.02
+  fkeras endurance tagger.h5 --data validation.npz --metric accuracy --limit max_accuracy_drop=0.02 --min-survived 100
+  fkeras endurance encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --limit max_emd=1.25 \\
+      --upsets-per-second 0.067 --mask protection.json --under tmr --scrub-interval-seconds 60
+
+With a rate everything is in seconds, else in flips. With --min-survived the exit code is a verdict: 0 where that much
+is shown to be survived, 1 where more than --max-failure-rate of the trials are shown to fail by then, 3 otherwise.
+Without --limit there is only the curve. OUT.json has the curve, the claim and what both rest on.
+"""
+
+
+def looks(text: str) -> list[float]:
+    """Reads 1,10,100."""
+    return [arguments.real(0)(part) for part in text.split(",")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser)
+    arguments.add_data(parser)
+    time = parser.add_argument_group("flips, or time")
+    what_goes_wrong.add_rates(time.add_mutually_exclusive_group())
+    time.add_argument("--looks", type=looks, metavar="A,B,C", help="where to measure (default: found by itself)")
+    time.add_argument("--max-flips", type=arguments.whole(1), metavar="N", help="the last look")
+    time.add_argument("--exposure-seconds", type=arguments.real(0), metavar="S", help="the last look, with a rate")
+    memory_protection.add_arguments(parser)
+    group = what_goes_wrong.add_limits(parser)
+    group.add_argument("--trials", type=arguments.whole(1), default=100, metavar="N", help="histories to draw (100)")
+    group.add_argument(
+        "--min-survived", type=arguments.real(0), metavar="X", help="flips (seconds) that must be shown to be survived"
+    )
+    arguments.add_machine(parser)
+    arguments.add_json(parser, "the curve and the claim")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print the table, judge."""
+    import fkeras
+    from fkeras.report.endurance import endurance_text
+
+    output.check_target(options.json)
+    limits = what_goes_wrong.limits(options)
+    if options.min_survived is not None and not limits:
+        raise InputError("--min-survived needs --limit: what is to be survived")
+    what = subject.load(options)
+    assert what.data is not None
+    assert what.metric is not None
+    result = fkeras.endurance(
+        what.model,
+        what.data,
+        metric=what.metric,
+        limits=limits or None,
+        upsets_per_bit_second=options.upsets_per_bit_second,
+        upsets_per_second=options.upsets_per_second,
+        looks=options.looks,
+        max_flips=options.max_flips,
+        exposure_seconds=options.exposure_seconds,
+        trials=options.trials,
+        max_failure_rate=options.max_failure_rate,
+        confidence=options.confidence,
+        protected=memory_protection.chosen(options, what),
+        seed=options.seed,
+        space=what.space,
+        engine=options.engine,
+    )
+    if options.json:
+        output.write_json(options.json, {"schema": "fkeras-endurance/1", "model": options.model, **result.to_dict()})
+    print(endurance_text(result))
+    if options.min_survived is None:
+        return session.FINE
+    outcome = judged(result, options.min_survived)
+    print(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived")
+    return what_goes_wrong.CODES[outcome]
+
+
+def judged(result: Endurance, least: float) -> str:
+    """Whether `least` flips (seconds) are shown to be survived, or shown not to be."""
+    if result.largest is not None and result.largest >= least:
+        return "PASS"
+    return "FAIL" if result.exceeded_at is not None and result.exceeded_at <= least else "INCONCLUSIVE"

@@ -1,0 +1,71 @@
+"""`fkeras hls4ml-check`: does the chip compute what QKeras computes?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from fkeras.cli import arguments, output, session, subject
+from fkeras.errors import InputError
+
+SUMMARY = "compare QKeras with hls4ml's emulation of the chip, fault-free and under faults"
+EXAMPLES = """\
+  fkeras hls4ml-check tagger.h5 --data validation.npz
+  fkeras hls4ml-check tagger.h5 --data validation.npz --project my-hls4ml-project --json check.json
+  fkeras hls4ml-check encoder.h5 --data wafers.npz --samples 2000 --faults 960 --trials 50
+
+Without --project the precisions follow from the model's quantizers; with it they are those of the project's
+hls4ml_config.yml. The report names the first layer where the two part and the likely cause (input precision,
+accumulator overflow, rounding mode, ...), and the words that the project does not store at all. Needs the extra
+pytest-fkeras[hls4ml] and g++. The exit code is 0 where every output is the same, 1 where one differs.
+"""
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Which hls4ml project."""
+    parser.add_argument(
+        "--project", metavar="PATH", help="hls4ml project directory, or its YAML (default: made for the model)"
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser)
+    add_project(parser)
+    group = parser.add_argument_group("data and faults")
+    group.add_argument("--data", dest="inputs", required=True, metavar="FILE", help=".npz with the array x (inputs)")
+    group.add_argument(
+        "--samples", type=arguments.whole(1), metavar="N", help="only the first N samples (default: all)"
+    )
+    group.add_argument("--faults", type=arguments.whole(0), default=1, metavar="N", help="flips at once (1)")
+    group.add_argument("--trials", type=arguments.whole(0), default=20, metavar="N", help="draws of faults (20)")
+    group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
+    arguments.add_json(parser, "the comparison")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare and report."""
+    import fkeras.hls4ml
+    from fkeras.npz import read_npz
+
+    output.check_target(options.json)
+    x = read_npz(options.inputs, ("x",))["x"]
+    if x.ndim == 0 or len(x) == 0:
+        raise InputError(f"{options.inputs}: array 'x' has shape {x.shape}; at least one sample is needed")
+    if options.samples is not None and options.samples > len(x):
+        raise InputError(f"--samples {options.samples:,}: {options.inputs} has {len(x):,}; ask for that many at most")
+    what = subject.load(options)
+    found = fkeras.hls4ml.agreement(
+        what.model,
+        x[: options.samples],
+        project=options.project,
+        space=what.space,
+        faults=options.faults,
+        trials=options.trials,
+        seed=options.seed,
+    )
+    if options.json:
+        content = {"schema": "fkeras-hls4ml-check/1", "model": options.model, "agrees": found.agrees, **asdict(found)}
+        output.write_json(options.json, content)
+    print(found)
+    return session.FINE if found.agrees else session.FAILED

@@ -1,0 +1,118 @@
+"""`fkeras inspect`: what a model stores."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fkeras.cli import arguments, output, session, subject
+from fkeras.errors import InputError
+
+if TYPE_CHECKING:
+    from fkeras.engine import GoldenScore
+    from fkeras.memory import BitSpace
+
+SUMMARY = "show what a model stores: layers, words, bits, and what no fault can hit"
+EXAMPLES = """\
+  fkeras inspect tagger.h5
+  fkeras inspect tagger.h5 --layers 'conv*' --biases
+  fkeras inspect tagger.h5 --data validation.npz                       # the golden (fault-free) value too
+
+Without --metric the golden value is the accuracy for classes (n,), else the mean squared error. Look at it first: if it
+is not what you trained to, the data are scaled differently from what the network expects. The words are those that the
+chip stores: batch norm folded in, scales kept apart.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser)
+    arguments.add_data(parser, required=False)
+    arguments.add_machine(parser)
+    arguments.add_json(parser, "all of it")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table."""
+    output.check_target(options.json)
+    if options.metric and not options.data:
+        raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
+    what = subject.load(options)
+    golden = _golden(what, options.engine) if what.data is not None else {}
+    print("\n".join(_lines(options.model, what.space, golden)))
+    if options.json:
+        output.write_json(options.json, _content(options.model, what.space, golden))
+    return 0
+
+
+def _golden(what: subject.Subject, engine: str) -> dict[str, GoldenScore]:
+    from fkeras import metrics
+    from fkeras.api import start_run
+
+    assert what.data is not None
+    y = what.data[1]
+    implied = "accuracy" if y.dtype.kind in "biu" and y.ndim == 1 else "mean_squared_error"
+    metric = what.metric or metrics.resolve(implied)
+    return start_run(what.model, what.data, {metric.name: metric}, what.space, engine).golden
+
+
+def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> Iterator[str]:
+    from tabulate import tabulate
+
+    words = sum(tensor.size for tensor in space.tensors)
+    yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors"
+    yield f"layout {space.layout_digest[:12]} (the same after retraining)  content {space.content_digest[:12]}"
+    yield ""
+    yield tabulate(
+        [
+            [tensor.path, "x".join(map(str, tensor.shape)), _word(tensor.codec), f"{tensor.size:,}",
+             f"{tensor.n_bits:,}", f"{tensor.n_bits / len(space):.1%}"]
+            for tensor in space.tensors
+        ],
+        headers=["tensor", "shape", "word", "words", "bits", "share"],
+        disable_numparse=True,
+        colalign=["left", "left", "left", "right", "right", "right"],
+    )  # fmt: skip
+    yield ""
+    yield "not covered:" + ("" if space.uncovered else " nothing")
+    for left_out in space.uncovered:
+        yield f"  {left_out.path}: {left_out.n_values:,} values, {session.in_words_of_the_shell(left_out.reason)}"
+    for name, score in golden.items():
+        error = "" if score.standard_error != score.standard_error else f" +- {score.standard_error:.2g} (data)"
+        undefined = f", {score.undefined} samples undefined (counted as the worst)" if score.undefined else ""
+        yield f"golden {name}: {score.value:.6g}{error}{undefined}"
+
+
+def _word(codec: Any) -> str:
+    name = type(codec).__name__
+    if name == "FixedPoint":
+        return f"fixed point, {codec.width} bits, step {codec.step:g}" + ("" if codec.signed else ", unsigned")
+    return f"{'power of two' if name == 'PowerOfTwo' else name.lower()}, {codec.width} bits"
+
+
+def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict[str, Any]:
+    return {
+        "schema": "fkeras-inspect/1",
+        "model": path,
+        "n_bits": len(space),
+        "layout_digest": space.layout_digest,
+        "content_digest": space.content_digest,
+        "tensors": [
+            {
+                "path": tensor.path,
+                "shape": list(tensor.shape),
+                "codec": repr(tensor.codec),
+                "word_bits": tensor.codec.width,
+                "n_words": tensor.size,
+                "n_bits": tensor.n_bits,
+                "first_bit": int(first),
+            }
+            for tensor, first in zip(space.tensors, space.offsets, strict=False)
+        ],
+        "not_covered": [{"path": one.path, "n_values": one.n_values, "reason": one.reason} for one in space.uncovered],
+        "golden": {
+            name: {"value": one.value, "standard_error": one.standard_error, "undefined": one.undefined}
+            for name, one in golden.items()
+        },
+    }

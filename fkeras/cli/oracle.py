@@ -1,0 +1,104 @@
+"""`fkeras oracle`: what each single flip does, measured."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from fkeras.cli import arguments, output, subject
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import Oracle
+
+SUMMARY = "flip every stored bit alone and measure the metric"
+EXAMPLES = """\
+  fkeras oracle tagger.h5 --data validation.npz --metric mispredictions --store results --json oracle.json
+  fkeras oracle encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --store results --json oracle.json
+  fkeras oracle tagger.h5 --data validation.npz --metric accuracy --bits 0:1000 --samples 200      # a first look
+  fkeras oracle tagger.h5 --data validation.npz --metric accuracy --store part3 --shard 3/40       # one job of a farm
+
+Running the same line again goes on where the last one stopped. OUT.json has `bits` (flat indices), `values` (the metric
+under each flip, in that order) and `golden` (the fault-free value); infinities are the texts "inf" and "-inf".
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser)
+    arguments.add_data(parser)
+    parser.add_argument(
+        "--bits", type=arguments.bits, metavar="START:STOP", help="only these flat bit indices (default: all)"
+    )
+    arguments.add_machine(parser)
+    arguments.add_farm(parser)
+    arguments.add_json(parser, "bits, values and golden")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print a summary, write the result."""
+    import numpy as np
+
+    import fkeras
+
+    output.check_target(options.json)
+    with subject.farm(options) as farm:
+        what = subject.load(options)
+        assert what.data is not None
+        assert what.metric is not None
+        oracle = fkeras.oracle(
+            what.model,
+            what.data,
+            metric=what.metric,
+            bits=None if options.bits is None else what.space.check(np.arange(*options.bits)),
+            space=what.space,
+            engine=options.engine,
+            **farm,
+        )
+    if options.json:
+        output.write_json(options.json, _content(oracle, options.model))
+    print("\n".join(_lines(oracle, what)))
+    return 0
+
+
+def _lines(oracle: Oracle, what: subject.Subject) -> list[str]:
+    import numpy as np
+
+    error = oracle.golden_standard_error
+    golden = f"golden {oracle.metric}: {oracle.golden:.6g}" + ("" if np.isnan(error) else f" +- {error:.2g} (data)")
+    reused = f", {oracle.reused:,} of them read from the store" if oracle.reused else ""
+    lines = [
+        f"{len(oracle):,} of {oracle.n_bits:,} bits flipped alone{reused}",
+        f"{oracle.n_samples:,} samples, engine {oracle.engine}",
+        golden,
+        f"{int(oracle.sensitive.sum()):,} bits are sensitive, {int(oracle.changed.sum()):,} change the metric at all",
+    ]
+    if oracle.undefined.any():
+        lines.append(f"{int(oracle.undefined.sum()):,} sample scores were undefined and count as the worst")
+    worst = np.lexsort((oracle.bits, -np.abs(oracle.delta)))[:10]
+    if worst.size:
+        lines.append(f"largest changes of {oracle.metric}:")
+    lines += [
+        f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {what.space.address(int(oracle.bits[i]))}" for i in worst
+    ]
+    return lines
+
+
+def _content(oracle: Oracle, model: str) -> dict[str, Any]:
+    return {
+        "schema": "fkeras-oracle/1",
+        "model": model,
+        "metric": oracle.metric,
+        "better": oracle.better,
+        "bits": oracle.bits.tolist(),
+        "values": oracle.values.tolist(),
+        "golden": oracle.golden,
+        "golden_standard_error": oracle.golden_standard_error,
+        "positions": oracle.positions.tolist(),
+        "undefined": oracle.undefined.tolist(),
+        "harmed": oracle.harmed.tolist(),
+        "n_samples": oracle.n_samples,
+        "n_bits": oracle.n_bits,
+        "layout_digest": oracle.layout_digest,
+        "content_digest": oracle.content_digest,
+        "engine": oracle.engine,
+    }

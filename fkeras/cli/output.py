@@ -1,0 +1,39 @@
+"""What commands write: JSON that every reader accepts, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fkeras.errors import InputError
+from fkeras.files import check_target as check_writable
+from fkeras.files import write_text
+
+
+def check_target(path: str | None) -> None:
+    """InputError unless a file could be written at `path`: before hours of work, not after. Makes no folder."""
+    if path is None:
+        return
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(path)  # refuses names that no file can have
+        parent = Path(path).parent
+        if parent.is_dir():
+            check_writable(path)
+            return
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be written ({error}); name a file in a folder of yours") from None
+    raise InputError(f"{path}: there is no folder {parent}; make it first, or name another file")
+
+
+def write_json(path: str, content: Mapping[str, Any]) -> None:
+    """Write strict JSON: infinities and NaN as the texts "inf", "-inf" and "nan"."""
+    from fkeras.report.plain import plain
+
+    write_text(path, json.dumps(plain(dict(content)), allow_nan=False) + "\n")

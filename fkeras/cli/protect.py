@@ -1,0 +1,113 @@
+"""`fkeras protect`: which bits silicon should protect."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fkeras.cli import arguments, memory_protection, output, subject, what_goes_wrong
+from fkeras.errors import InputError
+
+SUMMARY = "choose the bits to protect in silicon, for one set of weights or for several, and write them down"
+EXAMPLES = """\
+  fkeras protect tagger.h5 --data validation.npz --metric accuracy --faults 100 --limit max_accuracy_drop=0.02 \\
+      --output protection                                        # the fewest bits with which a campaign passes
+  fkeras protect tagger.h5 --share 32% --granularity word --output protection
+  fkeras protect training1.h5 training2.h5 training3.h5 --data validation.npz --metric accuracy --overhead 50% \\
+      --under tmr --output protection                            # one mask for several retrainings
+
+--output is a folder: protection.json (for --mask, and for mask("protection/protection.json") in tests), protection.csv
+with an address a row, and a C header per layer. With a size (--bits, --share, --overhead), --faults and --limit measure
+what the mask does. Several models have one layout and get one mask; what that costs each is printed.
+"""
+
+
+def share(text: str) -> float:
+    """Reads 32% or 0.32."""
+    return arguments.real(0)(text[:-1]) / 100 if text.endswith("%") else arguments.real(0)(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    arguments.add_model(parser, several=True)
+    arguments.add_data(parser, required=False)
+    size = parser.add_argument_group("how much (one of; or what must pass: --faults and --limit)")
+    one = size.add_mutually_exclusive_group()
+    one.add_argument("--bits", type=arguments.whole(0), metavar="K", help="at most K bits")
+    one.add_argument("--share", type=share, metavar="P", help="at most this share of the bits, as in 32%%")
+    one.add_argument(
+        "--overhead", type=share, metavar="P", help="extra bits at most, as a share of the memory; with --under"
+    )
+    how = parser.add_argument_group("which, and by what")
+    how.add_argument(
+        "--granularity", choices=("bit", "word", "layer"), default="bit", help="protect whole ... (default: bit)"
+    )
+    how.add_argument(
+        "--aggregate",
+        choices=("mean", "max"),
+        default="mean",
+        help="how the ranks of several models count: their mean (default) or the largest",
+    )
+    how.add_argument("--method", metavar="NAME", help="how bits are ranked, see `fkeras rank --help`")
+    memory_protection.add_kind(how)
+    what_goes_wrong.add_faults(parser, required=False)
+    group = what_goes_wrong.add_limits(parser)
+    group.add_argument("--max-trials", type=arguments.whole(1), metavar="N", help="end of an undecided campaign (1000)")
+    arguments.add_machine(parser)
+    parser.add_argument("--output", metavar="DIR", help="write the mask, a CSV file and C headers into this folder")
+    arguments.add_json(parser, "the choice and what it rests on")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Choose, print, write."""
+    import fkeras
+    from fkeras.campaigns import MAX_TRIALS
+    from fkeras.protection.exports import write_csv, write_headers
+
+    output.check_target(options.json)
+    _check_folder(options.output)
+    faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
+    if (options.metric or limits) and not options.data:
+        raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
+    whats = subject.load_several(options)
+    choice = fkeras.protect(
+        [what.model for what in whats],
+        whats[0].data,
+        bits=options.bits,
+        share=options.share,
+        overhead=options.overhead,
+        faults=faults,
+        limits=limits or None,
+        metric=whats[0].metric,
+        under=memory_protection.kind(options),
+        granularity=options.granularity,
+        aggregate=options.aggregate,
+        method=options.method,
+        max_failure_rate=options.max_failure_rate,
+        confidence=options.confidence,
+        max_trials=options.max_trials or MAX_TRIALS,
+        seed=options.seed,
+        layers=options.layers or "*",
+        biases=options.biases,
+        engine=options.engine,
+        names=options.model,
+    )
+    print(choice)
+    if options.output:
+        folder = Path(options.output)
+        folder.mkdir(exist_ok=True)
+        choice.mask.write(folder / "protection.json")
+        write_csv(choice.mask, folder / "protection.csv")
+        headers = write_headers(choice.mask, folder)
+        print(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in headers)}")
+    if options.json:
+        output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
+    return 0
+
+
+def _check_folder(path: str | None) -> None:
+    if path is not None:
+        folder = Path(path)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--output {path}: is a file; name a folder, which is made if need be")
+        output.check_target(str(folder / "protection.json" if folder.is_dir() else folder))

@@ -1,0 +1,87 @@
+"""`--faults`, `--ber` and rates: how bits go wrong; `--limit` and what belongs to it: what must not come of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fkeras.cli import arguments, session
+from fkeras.errors import InputError
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import Verdict
+    from fkeras.faults import FaultModel
+
+
+def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
+    """How bits go wrong."""
+    group = parser.add_argument_group("what goes wrong (one of)")
+    one = group.add_mutually_exclusive_group(required=required)
+    one.add_argument("--faults", type=arguments.whole(0), metavar="N", help="that many distinct bits flip")
+    one.add_argument("--ber", type=arguments.real(0, 1), metavar="P", help="every bit flips with this probability")
+    add_rates(one)
+    group.add_argument(
+        "--exposure-seconds",
+        type=arguments.real(0),
+        metavar="S",
+        help="how long: with a rate, or with --faults for what is scrubbed meanwhile",
+    )
+
+
+def add_rates(group: argparse._ActionsContainer) -> None:
+    """Upsets per time."""
+    group.add_argument("--upsets-per-second", type=arguments.real(0), metavar="R", help="in the whole memory")
+    group.add_argument("--upsets-per-bit-second", type=arguments.real(0), metavar="R", help="in each bit")
+
+
+def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What must not come of it, and how sure that must be."""
+    group = parser.add_argument_group("trials and verdict")
+    group.add_argument(
+        "--limit",
+        type=arguments.limit,
+        action="append",
+        metavar="max_NAME=X",
+        help="what no trial should break: max_NAME=, min_NAME=, max_NAME_increase=, max_NAME_drop=; may be repeated",
+    )
+    group.add_argument("--max-failure-rate", type=arguments.real(0, 1), default=0.05, metavar="P", help="(0.05)")
+    group.add_argument("--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="(0.95)")
+    group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
+    return group
+
+
+def faults(options: argparse.Namespace) -> FaultModel | None:
+    """The fault model, None where none is named."""
+    from fkeras import BitErrorRate, Exposure, FlipCount
+
+    seconds = options.exposure_seconds
+    has_rate = options.upsets_per_second is not None or options.upsets_per_bit_second is not None
+    if (has_rate and seconds is None) or (seconds is not None and not has_rate and options.faults is None):
+        raise InputError("a rate of upsets and --exposure-seconds S belong together; give both or neither")
+    if has_rate:
+        return Exposure(seconds, options.upsets_per_bit_second, options.upsets_per_second)
+    if options.ber is not None:
+        return BitErrorRate(options.ber)
+    return None if options.faults is None else FlipCount(options.faults, exposure_seconds=seconds)
+
+
+def limits(options: argparse.Namespace) -> dict[str, float]:
+    """The limits by keyword."""
+    stated = dict(options.limit or ())
+    if len(stated) != len(options.limit or ()):
+        raise InputError("--limit names one keyword twice; state each limit once")
+    return stated
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 for PASS, 1 for FAIL; a verdict that is none is neither."""
+    return CODES[verdict.outcome.value]
+
+
+CODES = {
+    "PASS": session.FINE,
+    "": session.FINE,
+    "FAIL": session.FAILED,
+    "INCONCLUSIVE": session.UNDECIDED,
+    "NOT_RUN": session.UNDECIDED,
+}

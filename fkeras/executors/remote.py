@@ -1,0 +1,64 @@
+"""A run whose measurements are made by workers, with the numbers that it would give itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Run, Scores
+from fkeras.executors.job import FaultSets, Flips, Job, Task, chunks_of
+from fkeras.executors.workers import Workers
+from fkeras.faults import FaultSet
+
+CHUNKS_PER_WORKER = 32
+"""Bits cost differently from layer to layer; with this many chunks per worker the last ones end nearly together."""
+SETS_PER_WORKER = 16
+"""Fault sets of one call per worker: a sequential campaign throws away what it drew after its decision."""
+SETS_PER_TASK = 2
+
+
+class RemoteRun:
+    """`run`, measured by workers.
+
+    Single flips go out in the very groups that `run` measures together, so that every number is the one that `run`
+    would have given; `batches` hands them out as they come back.
+    """
+
+    def __init__(self, run: Run, job: Job, workers: Workers) -> None:
+        self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
+        self.golden, self.golden_outputs = run.golden, run.golden_outputs
+        self.batch_size = SETS_PER_WORKER * workers.n_workers
+        self._run, self._job, self._workers = run, job, workers
+        self._measured: tuple[NDArray[np.int64], Mapping[str, Scores]] | None = None
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits`, in the order in which workers have measured them."""
+        chunks = chunks_of(list(self._run.batches(bits)), CHUNKS_PER_WORKER * self._workers.n_workers)
+        tasks = (Flips(tuple(bits[group] for group in chunk)) for chunk in chunks)
+        for number, scores in self._workers.results(self._job, tasks, self._here):
+            positions = np.concatenate(chunks[number])
+            self._measured = bits[positions], scores
+            yield positions
+
+    def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
+        """Each of `bits` flipped alone; what `batches` has just handed out is there already."""
+        if self._measured is not None and np.array_equal(self._measured[0], bits):
+            return self._measured[1]
+        scores = {name: Scores.zeros(bits.size) for name in self.metrics}
+        for positions in self.batches(bits):
+            assert self._measured is not None
+            for name, part in self._measured[1].items():
+                scores[name].fill(positions, part)
+        return scores
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
+        """Each fault set injected alone; scores in the order of `faults`."""
+        starts = range(0, len(faults), SETS_PER_TASK)
+        tasks = (FaultSets(tuple(faults[start : start + SETS_PER_TASK])) for start in starts)
+        done = sorted(self._workers.results(self._job, tasks, self._here), key=lambda pair: pair[0])
+        return {name: Scores.concatenate([scores[name] for _, scores in done]) for name in self.metrics}
+
+    def _here(self, task: Task) -> dict[str, Scores]:
+        return task.of(self._run)

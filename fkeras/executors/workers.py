@@ -1,0 +1,171 @@
+"""Tasks onto an executor and answers back: as they come, none lost, none twice."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from itertools import chain
+from typing import Any
+
+from fkeras.engine import Scores
+from fkeras.errors import FkerasError, InputError
+from fkeras.executors.job import Job, Task, Unknown, measure
+
+TASKS_AHEAD = 2
+"""Tasks that wait on the executor per worker, so that none idles between two."""
+MOST_LOSSES = 3
+"""Pools that may break one after the other, without a task done in between."""
+
+
+class WorkersLost(UserWarning):
+    """Worker processes died; their tasks are done again."""
+
+
+class Workers:
+    """An executor, how many workers it has, and how to get another one when it breaks.
+
+    replacement: makes a new executor; None for one that is not ours to replace; shipped: how the bytes of a job are
+    handed to a task.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        n_workers: int,
+        replacement: Callable[[], Executor] | None = None,
+        shipped: Callable[[bytes], Any] = lambda payload: payload,
+    ) -> None:
+        self._executor, self.n_workers, self._replacement, self._shipped = executor, n_workers, replacement, shipped
+
+    def __repr__(self) -> str:
+        return f"<Workers: {self.n_workers} of {type(self._executor).__name__}>"
+
+    def results(
+        self, job: Job, tasks: Iterable[Task], here: Callable[[Task], dict[str, Scores]]
+    ) -> Iterator[tuple[int, dict[str, Scores]]]:
+        """(number, scores) of each task, as they are done.
+
+        Tasks of a worker that is lost are done again; `here` does one in this process, when no worker is left.
+        """
+        payload: Any = None
+        waiting: Iterator[tuple[int, Task]] = enumerate(tasks)
+        running: dict[Future[Any], tuple[int, Task]] = {}
+        losses = 0
+        try:
+            while True:
+                lost: list[tuple[int, Task]] = []
+                while len(running) < TASKS_AHEAD * self.n_workers and (following := next(waiting, None)) is not None:
+                    if not self._submit(running, job.digest, None, following):
+                        lost.append(following)
+                        break
+                if not running and not lost:
+                    return
+                done = wait(running, return_when=FIRST_COMPLETED).done if running else set()
+                for future in done:
+                    number, task = running.pop(future)
+                    try:
+                        answer = future.result()
+                    except (BrokenExecutor, CancelledError):
+                        lost.append((number, task))
+                        continue
+                    except FkerasError:
+                        raise
+                    except Exception as error:
+                        raise _explained(error) from error
+                    if isinstance(answer, Unknown):
+                        payload = self._shipped(job.payload) if payload is None else payload
+                        if not self._submit(running, job.digest, payload, (number, task)):
+                            lost.append((number, task))
+                    else:
+                        losses = 0
+                        yield number, answer
+                if lost:
+                    lost += running.values()
+                    running.clear()
+                    losses += 1
+                    if not self._replaced(len(lost), losses):
+                        for number, task in chain(sorted(lost, key=lambda pair: pair[0]), waiting):
+                            yield number, here(task)
+                        return
+                    waiting = chain(sorted(lost, key=lambda pair: pair[0]), waiting)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _submit(
+        self, running: dict[Future[Any], tuple[int, Task]], digest: str, payload: Any, one: tuple[int, Task]
+    ) -> bool:
+        try:
+            running[self._executor.submit(measure, digest, payload, one[1])] = one
+        except (BrokenExecutor, RuntimeError) as error:
+            if isinstance(error, BrokenExecutor):
+                return False
+            raise InputError(f"the executor takes no work ({error}); pass one that is not shut down") from error
+        return True
+
+    def _replaced(self, n_tasks: int, losses: int) -> bool:
+        again = self._replacement is not None and losses <= MOST_LOSSES
+        where = "by new ones" if again else "in this process"
+        warnings.warn(
+            f"worker processes died (killed, or out of memory?); their {n_tasks} tasks are done again {where}",
+            WorkersLost,
+            stacklevel=2,
+        )
+        if again:
+            assert self._replacement is not None
+            self._executor = self._replacement()
+        return again
+
+
+def workers_of(executor: Any) -> Workers:
+    """The workers of a `concurrent.futures.Executor` or a `dask.distributed.Client`. InputError for anything else."""
+    if isinstance(executor, Workers):
+        return executor
+    if isinstance(executor, Executor):
+        context = getattr(executor, "_mp_context", None)
+        if context is not None and context.get_start_method() == "fork" and "tensorflow" in sys.modules:
+            raise InputError(
+                "this ProcessPoolExecutor forks its workers, and TensorFlow hangs in a forked process; make it with "
+                "ProcessPoolExecutor(n, mp_context=multiprocessing.get_context('spawn'))"
+            )
+        return Workers(executor, getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+    if type(executor).__module__.split(".")[0] == "distributed" and hasattr(executor, "get_executor"):
+        if getattr(executor, "asynchronous", False):
+            raise InputError("this dask Client is asynchronous; pass Client(..., asynchronous=False)")
+        return Workers(
+            executor.get_executor(pure=False),
+            max(1, len(executor.nthreads())),
+            shipped=lambda payload: _on_the_cluster(executor, payload),
+        )
+    raise InputError(
+        f"executor is {type(executor).__module__}.{type(executor).__name__}; allowed are a "
+        "concurrent.futures.Executor and a dask.distributed.Client"
+    )
+
+
+def _on_the_cluster(client: Any, payload: bytes) -> Any:
+    """The bytes as a result on the cluster: workers have them from one another, and the scheduler can make them again
+    when the worker that holds them is lost."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+        return client.submit(bytes, payload, pure=False)
+
+
+def _explained(error: Exception) -> FkerasError:
+    name = type(error).__name__
+    if name == "KilledWorker":
+        return WorkerFailed(
+            "the same task killed several workers one after the other, most likely for want of memory; give workers "
+            "more, or use fewer samples"
+        )
+    return WorkerFailed(
+        f"a worker failed with {name}: {error}; the same pytest-fkeras, TensorFlow and modules of yours must be "
+        "installed where workers run"
+    )
+
+
+class WorkerFailed(FkerasError, RuntimeError):
+    """A worker could not do its task, and would not the next time."""

@@ -1,0 +1,41 @@
+"""Text files, written whole or not at all, and checked before the hours of work that they are to hold."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from fkeras.errors import InputError
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """InputError unless a file could be written at `path`; folders on the way are made."""
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target} is a directory; name a file in it, such as {target / 'report.json'}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
+        os.close(handle)
+        os.unlink(probe)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{target} cannot be written ({error}); name a file in a folder of yours") from None
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 at `path`, complete or not at all; the old file stays until the new one is whole."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        # A temporary file is private; a report is as readable as any file that the user makes.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(partial, 0o666 & ~umask)
+        os.replace(partial, target)
+    except BaseException:
+        os.unlink(partial)
+        raise

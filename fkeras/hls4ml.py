@@ -1,0 +1,140 @@
+"""hls4ml: does the chip compute what QKeras computes, what does it store, and where does it keep each bit?
+
+The engine itself is `engine="hls4ml"` wherever an engine is chosen; `engine="hls4ml:PATH"` reads the user's hls4ml
+configuration (YAML) or project directory. Everything here needs the extra `pytest-fkeras[hls4ml]`; what computes also
+needs g++. project: a path or an hls4ml configuration as a dict, None for one that `config` makes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fkeras.memory import BitSet, BitSpace
+
+if TYPE_CHECKING:
+    from fkeras.backends.hls4ml.agreement import Agreement
+    from fkeras.backends.hls4ml.convert import Conversion
+    from fkeras.backends.hls4ml.project import Project
+    from fkeras.backends.hls4ml.storage import Storage
+    from fkeras.backends.hls4ml.table import ResourceTable
+    from fkeras.backends.hls4ml.words import Hls4mlOrder
+    from fkeras.faults import FaultModel
+    from fkeras.protection import Mask
+
+ProjectLike = str | os.PathLike[str] | Mapping[str, Any] | None
+
+
+def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
+    """A configuration for hls4ml under which the chip computes what QKeras computes, where fixed point can.
+
+    x: data; they decide the input's type where the model does not begin with a quantizer. The result is what hls4ml
+    writes into hls4ml_config.yml: keys Backend, IOType and HLSConfig (what `convert_from_keras_model` calls
+    hls_config). UnsupportedError for weights that nothing quantizes.
+    """
+    from fkeras.backends.hls4ml.convert import default_config
+    from fkeras.backends.tf.chip import Around, chip_part
+    from fkeras.backends.tf.tracing import flat_data
+
+    used = _space(model, space)
+    part = chip_part(model, used)
+    return default_config(part, used, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
+
+
+def agreement(
+    model: Any,
+    x: Any,
+    *,
+    project: ProjectLike = None,
+    space: BitSpace | None = None,
+    faults: int | FaultModel = 1,
+    trials: int = 20,
+    seed: int = 0,
+) -> Agreement:
+    """Compare QKeras with hls4ml's emulation on x, fault-free and under `trials` draws of `faults`.
+
+    The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
+    likely cause (`.cause`); its text is a report.
+    """
+    from fkeras.backends.hls4ml.agreement import agreement as compare
+
+    return compare(model, x, _space(model, space), _project(project), faults, trials, seed)
+
+
+def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Hls4mlOrder:
+    """Both names of every bit: `order.address(bit)` is `w3[17]:0`, `order.index("w3[17]:0")` the flat index.
+
+    UnsupportedError names a tensor whose words hls4ml does not hold.
+    """
+    return _converted(model, project, space)[1]
+
+
+def storage(model: Any, project: ProjectLike, space: BitSpace | None = None) -> tuple[Storage, ...]:
+    """Whether the project stores the words of each tensor in a memory at all, and why not."""
+    from fkeras.backends.hls4ml.storage import storage_of
+
+    return storage_of(*_converted(model, project, space))
+
+
+def resources(
+    model: Any,
+    *,
+    project: ProjectLike = None,
+    protected: BitSet | ArrayLike | None = None,
+    space: BitSpace | None = None,
+) -> ResourceTable:
+    """Words, bits, protected bits and what TMR adds, tensor by tensor, beside hls4ml's own numbers."""
+    from fkeras.backends.hls4ml.table import resource_table
+
+    conversion, found = _converted(model, project, space)
+    given = _project(project)
+    covered = None if protected is None else BitSet.of(protected)
+    return resource_table(conversion, found, covered, {} if given is None else given.reports())
+
+
+def reordered(mask: Mask, model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Mask:
+    """A mask of protected bits with hls4ml's arrays as its tensors; it writes files as every mask does."""
+    from fkeras.backends.hls4ml.masks import in_hls4ml_order
+
+    return in_hls4ml_order(mask, order(model, project=project, space=space))
+
+
+def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write a mask into a folder, made if need be: protection.json, protection.csv and C headers; their paths."""
+    from fkeras.protection.exports import write_csv, write_headers
+
+    target = Path(folder)
+    headers = write_headers(mask, target)
+    mask.write(target / "protection.json")
+    write_csv(mask, target / "protection.csv")
+    return [target / "protection.json", target / "protection.csv", *headers]
+
+
+def _space(model: Any, space: BitSpace | None) -> BitSpace:
+    from fkeras.backends.tf.reading import bit_space
+
+    return bit_space(model) if space is None else space
+
+
+def _project(project: ProjectLike) -> Project | None:
+    from fkeras.backends.hls4ml.project import read_project
+
+    return None if project is None else read_project(project)
+
+
+def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tuple[Conversion, Hls4mlOrder]:
+    from fkeras.backends.hls4ml.convert import convert
+    from fkeras.backends.hls4ml.words import hls4ml_order
+    from fkeras.backends.tf.chip import chip_part
+
+    used = _space(model, space)
+    part = chip_part(model, used)
+    nothing = [np.zeros([1 if size is None else size for size in one.shape]) for one in part.model.inputs]
+    # Nothing is written: words, order and storage are in hls4ml's graph.
+    conversion = convert(part, used, nothing, _project(project), "fkeras_hls4ml")
+    return conversion, hls4ml_order(conversion, used)

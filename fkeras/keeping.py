@@ -1,0 +1,210 @@
+"""Where a measurement is kept: the identity of everything that its numbers depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, cached_property, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from fkeras.errors import IdentityError
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSet, BitSpace
+from fkeras.metrics.metric import Metric, declared_identity
+from fkeras.store import Entry, Identity, Store, digest_of
+
+DECLARED = "fkeras_identity"
+"""The attribute by which a function or class of a user states its identity."""
+_CODE = ("backends", "faults", "memory", "metrics", "sensitivity", "engine.py", "scoring.py")
+
+
+class Drawing(Protocol):
+    """How the faults of a campaign come about."""
+
+    @property
+    def fault_model(self) -> Any:
+        """What is drawn."""
+        ...
+
+    @property
+    def protection(self) -> Any:
+        """What is mended."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the draws."""
+        ...
+
+    def residual(self, trial: int) -> FaultSet:
+        """The faults of a trial that get through."""
+        ...
+
+
+class Subject:
+    """What is measured: a model, the words of its memory, data, and the engine that measures.
+
+    model: its identity, of all weights and of the architecture; data: the digest of (x, y).
+    """
+
+    def __init__(self, model: Mapping[str, str], space: BitSpace, data: str, engine: str) -> None:
+        self._model, self._space, self._data, self._engine = model, space, data, engine
+
+    def golden(self, metric: Metric, group: str | None = None) -> Identity:
+        """Of a metric without faults; group: "1 of 5" where the samples were split into groups."""
+        return Identity("golden", {**self._measured, "metric": metric_identity(metric), "sample_group": group})
+
+    def oracle(self, metric: Metric, group: str | None = None) -> Identity:
+        """Of single flips."""
+        return Identity("oracle", {**self._measured, "metric": metric_identity(metric), "sample_group": group})
+
+    def campaign(self, metric: Metric, drawing: Drawing) -> Identity:
+        """Of the trials of a campaign, however many."""
+        return Identity(
+            "campaign",
+            {
+                **self._measured,
+                "metric": metric_identity(metric),
+                "fault_model": described(drawing.fault_model),
+                "protection": described(drawing.protection),
+                "seed": int(drawing.seed),
+                # Tells users' fault models and protections apart whose descriptions are the same.
+                "faults_of_trial_0": drawing.residual(0).digest,
+            },
+        )
+
+    def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Identity:
+        """Of a ranking."""
+        named = method if method is None or isinstance(method, str) else declared(method, "the ranking method")
+        return Identity(
+            "ranking",
+            {
+                **self._measured,
+                "method": named,
+                "metric": None if metric is None else metric_identity(metric),
+                "loss": loss if loss is None or isinstance(loss, str) else declared(loss, "the loss"),
+                "seed": int(seed),
+            },
+        )
+
+    def sensitive_bits(self) -> Identity:
+        """Of the paper's sensitive bits."""
+        return Identity("sensitive_bits", self._measured)
+
+    @cached_property
+    def _measured(self) -> dict[str, Any]:
+        return {
+            "fkeras": {"version": import_module("fkeras").__version__, "code": code_digest()},
+            "model": dict(self._model),
+            "layout": self._space.layout_digest,
+            "content": self._space.content_digest,
+            "data": self._data,
+            "engine": self._engine,
+        }
+
+
+class Keeper:
+    """The results of one subject in a store, by what was measured. What has no identity is left out, and noticed."""
+
+    def __init__(self, store: Store, subject: Subject) -> None:
+        self.store, self._subject = store, subject
+
+    def golden(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
+        """Golden scores by metric."""
+        return self._each(metrics, lambda metric: self._subject.golden(metric, group))
+
+    def oracle(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
+        """Single flips by metric."""
+        return self._each(metrics, lambda metric: self._subject.oracle(metric, group))
+
+    def campaign(self, metrics: Mapping[str, Metric], drawing: Drawing) -> dict[str, Entry]:
+        """The trials of a campaign by metric."""
+        return self._each(metrics, lambda metric: self._subject.campaign(metric, drawing))
+
+    def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry | None:
+        """A ranking."""
+        return self._entry(lambda: self._subject.ranking(method, metric, loss, seed))
+
+    def sensitive_bits(self) -> Entry | None:
+        """The sensitive bits."""
+        return self._entry(self._subject.sensitive_bits)
+
+    def _each(self, metrics: Mapping[str, Metric], identity: Callable[[Metric], Identity]) -> dict[str, Entry]:
+        found = {name: self._entry(partial(identity, metric)) for name, metric in metrics.items()}
+        return {name: entry for name, entry in found.items() if entry is not None}
+
+    def _entry(self, identity: Callable[[], Identity]) -> Entry | None:
+        try:
+            return self.store.entry(identity())
+        except IdentityError as error:
+            self.store.notice(f"not stored: {error}")
+            return None
+
+
+def metric_identity(metric: Metric) -> dict[str, Any]:
+    """What a metric computes. IdentityError for a function that nobody gave an identity."""
+    identity = declared_identity(metric)
+    if identity is None:
+        raise IdentityError(
+            f"metric '{metric.name}' is a function without an identity; pass identity='1' to sample_metric or "
+            "dataset_metric, and another text whenever it computes something else"
+        )
+    bounds = None if metric.bounds is None else [repr(float(bound)) for bound in metric.bounds]
+    return {"identity": identity, "better": metric.better, "bounds": bounds}
+
+
+def declared(thing: Any, what: str) -> str:
+    """The identity that a user's function or class states. IdentityError when it states none."""
+    text = getattr(thing, DECLARED, None)
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    if not isinstance(text, str):
+        raise IdentityError(
+            f"{what} {name} is code without an identity; set {name}.{DECLARED} = '1', and another text whenever it "
+            "computes something else"
+        )
+    return f"{name}: {text}"
+
+
+def described(value: Any) -> Any:
+    """Plain values that tell a protection (a dataclass with bits) from others."""
+    value = getattr(value, "stated", value)
+    if isinstance(value, BitSet):
+        return {"n_bits": len(value), "bits": digest_of(value.bits)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            "class": type(value).__qualname__,
+            **{field.name: described(getattr(value, field.name)) for field in fields(value)},
+        }
+    if isinstance(value, np.ndarray):
+        return digest_of(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [described(part) for part in value]
+    return repr(value) if isinstance(value, float) else _plain_repr(value)
+
+
+def _plain_repr(value: Any) -> str:
+    text = repr(value)
+    if " at 0x" in text:
+        raise IdentityError(
+            f"{text}: its repr holds a memory address, which differs from run to run; give the class a __repr__ that "
+            "names its parameters (a dataclass has one)"
+        )
+    return text
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the source files that numbers come from: a changed engine does not pass for the one before."""
+    digest = hashlib.sha256()
+    home = Path(__file__).parent
+    for name in _CODE:
+        for path in sorted((home / name).rglob("*.py")) if (home / name).is_dir() else [home / name]:
+            digest.update(f"{path.relative_to(home).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

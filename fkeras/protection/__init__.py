@@ -1,0 +1,20 @@
+"""Masks: which bits to protect, chosen once and kept in files that outlive the weights; what protections leave."""
+
+from fkeras.protection.choose import Campaigned, Choice, ModelChoice, Target, choose
+from fkeras.protection.expected import WrongBits, wrong_bits
+from fkeras.protection.mask import Mask, read_mask
+from fkeras.protection.order import Order, common_order
+
+__all__ = [
+    "Campaigned",
+    "Choice",
+    "Mask",
+    "ModelChoice",
+    "Order",
+    "Target",
+    "WrongBits",
+    "choose",
+    "common_order",
+    "read_mask",
+    "wrong_bits",
+]

@@ -1,0 +1,112 @@
+"""Masks for other tools: a CSV of addresses, and C headers with one mask word per weight."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fkeras.errors import InputError
+from fkeras.files import check_target, write_text
+from fkeras.memory import BitAddress
+from fkeras.protection.mask import Mask, MaskTensor
+
+
+def csv_text(mask: Mask) -> str:
+    """One row per protected bit: address, flat index, tensor, element in storage order, bit (0 = MSB)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("address", "index", "tensor", "element", "bit"))
+    ends = np.cumsum([tensor.n_bits for tensor in mask.tensors])
+    for index in mask.bits:
+        number = int(np.searchsorted(ends, index, side="right"))
+        tensor = mask.tensors[number]
+        element, bit = divmod(index - int(ends[number]) + tensor.n_bits, tensor.width)
+        place = np.unravel_index(element, tensor.shape) if tensor.shape else ()
+        address = BitAddress(tensor.path, tuple(int(i) for i in place), bit)
+        writer.writerow((str(address), index, tensor.path, element, bit))
+    return out.getvalue()
+
+
+def write_csv(mask: Mask, path: str | os.PathLike[str]) -> None:
+    """Write the CSV file, whole or not at all."""
+    check_target(path)
+    write_text(path, csv_text(mask))
+
+
+def c_headers(mask: Mask) -> dict[str, str]:
+    """A C header per layer by file name: an array per tensor, one mask word per weight in storage order."""
+    layers: dict[str, list[tuple[MaskTensor, np.ndarray]]] = {}
+    for tensor, words in zip(mask.tensors, mask.words(), strict=True):
+        layers.setdefault(tensor.path.rpartition("/")[0] or tensor.path, []).append((tensor, words))
+    made: dict[str, str] = {}
+    names: set[str] = set()
+    for layer, tensors in layers.items():
+        name = _unique(_identifier(layer), names)
+        made[f"{name}_mask.h"] = _header(mask, layer, name, tensors)
+    return made
+
+
+def write_headers(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the C headers into a folder, made if need be; their paths."""
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; name a folder for the C headers, one per layer")
+    paths = []
+    for name, text in c_headers(mask).items():
+        check_target(target / name)
+        write_text(target / name, text)
+        paths.append(target / name)
+    return paths
+
+
+def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, np.ndarray]]) -> str:
+    guard = f"FKERAS_{name.upper()}_MASK_H"
+    lines = [
+        f"/* Protected bits of layer {_comment(layer)}: 1 is protected, bit width - 1 is the most significant.",
+        "   Words in storage order (Keras' flatten order).",
+        f"   Layout {mask.layout_digest[:16]}, mask {mask.digest[:16]} */",
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+        "#include <stdint.h>",
+    ]
+    names: set[str] = set()
+    for tensor, words in tensors:
+        own = _unique(f"{name}_{_identifier(tensor.path.rpartition('/')[2])}_mask", names)
+        store = next(bits for bits in (8, 16, 32) if tensor.width <= bits)
+        digits = store // 4
+        lines += [
+            "",
+            f"/* {_comment(tensor.path)}, shape {tensor.shape} */",
+            f"#define {own.upper()}_WIDTH {tensor.width}",
+            f"#define {own.upper()}_SIZE {tensor.size}",
+            f"static const uint{store}_t {own}[{max(1, tensor.size)}] = {{",
+        ]
+        cells = [f"0x{word:0{digits}x}" for word in words.tolist()] or ["0"]
+        lines += [f"    {', '.join(cells[start : start + 8])}," for start in range(0, len(cells), 8)]
+        lines.append("};")
+    return "\n".join([*lines, "", f"#endif /* {guard} */", ""])
+
+
+def _identifier(text: str) -> str:
+    """A C identifier, and a file name, out of any text."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:80]
+    return plain if plain and not plain[0].isdigit() else f"layer_{plain}".rstrip("_")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """`name`, with a number where it is taken; upper and lower case count as one, as file systems may have it."""
+    made, number = name, 2
+    while made.lower() in taken:
+        made, number = f"{name}_{number}", number + 1
+    taken.add(made.lower())
+    return made
+
+
+def _comment(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *")

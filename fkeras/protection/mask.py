@@ -1,0 +1,241 @@
+"""Masks: protected bits in a file, for one memory layout, whatever the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from math import prod
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fkeras.errors import InputError, LayoutError
+from fkeras.files import check_target, write_text
+from fkeras.memory import BitSet, BitSpace, layout_digest
+
+SCHEMA = "fkeras-protection/1"
+_MAGIC, _VERSION = SCHEMA.split("/")
+_REMEDY = "write it with `fkeras protect` or fkeras.protect(...).mask.write(path)"
+_MOST_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class MaskTensor:
+    """One tensor of the layout: path, Keras' shape, bits per word."""
+
+    path: str
+    shape: tuple[int, ...]
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Number of words."""
+        return prod(self.shape)
+
+    @property
+    def n_bits(self) -> int:
+        """Number of stored bits."""
+        return self.size * self.width
+
+    def __str__(self) -> str:
+        return f"'{self.path}' {self.shape} of {self.width}-bit words"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """Protected bits with the layout that they belong to.
+
+    bits: flat indices; tensors: the layout; provenance: plain values that say how the bits were chosen (granularity,
+    rankings, models, assumptions, versions).
+    """
+
+    bits: BitSet
+    tensors: tuple[MaskTensor, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, bits: BitSet, space: BitSpace, provenance: Mapping[str, Any] | None = None) -> Mask:
+        """The mask of `bits` of a space."""
+        space.check(bits)
+        tensors = tuple(MaskTensor(one.path, one.shape, one.codec.width) for one in space.tensors)
+        versions = {"fkeras": import_module("fkeras").__version__, "numpy": np.__version__}
+        return cls(
+            BitSet(bits.bits, space.layout_digest, bits.label), tensors, {**(provenance or {}), "versions": versions}
+        )
+
+    def __repr__(self) -> str:
+        return f"<Mask of {len(self.bits):,} of {self.n_bits:,} bits, sha {self.digest[:8]}>"
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of the memory."""
+        return sum(tensor.n_bits for tensor in self.tensors)
+
+    @property
+    def layout_digest(self) -> str:
+        """The digest of the layout, a space's own."""
+        return layout_digest((one.path, one.shape, one.width) for one in self.tensors)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of layout and bits: the same for equal masks, however they were chosen."""
+        content = "".join([self.layout_digest, *self._hex()])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def words(self) -> list[np.ndarray]:
+        """Of each tensor, the mask of each word in storage order, (size,) uint64; a set bit is a protected one."""
+        covered = np.zeros(self.n_bits, np.uint64)
+        covered[self.bits.bits] = 1
+        made, start = [], 0
+        for tensor in self.tensors:
+            part = covered[start : start + tensor.n_bits].reshape(tensor.size, tensor.width)
+            places = np.arange(tensor.width - 1, -1, -1).astype(np.uint64)
+            made.append((part << places).sum(axis=1, dtype=np.uint64))
+            start += tensor.n_bits
+        return made
+
+    def on(self, space: BitSpace, label: str = "") -> BitSet:
+        """The bits, for a model of the same layout. LayoutError names the first tensor that differs."""
+        if space.layout_digest != self.layout_digest:
+            theirs = [MaskTensor(one.path, one.shape, one.codec.width) for one in space.tensors]
+            pairs = zip(self.tensors, theirs, strict=False)
+            different = next(((str(a), str(b)) for a, b in pairs if a != b), None)
+            where = (
+                f"tensor {different[0]} in the mask is {different[1]} in the model"
+                if different
+                else f"the mask has {len(self.tensors)} tensors, the model {len(theirs)}"
+            )
+            raise LayoutError(
+                f"{label or self.bits.label or 'this mask'} was made for a memory of layout {self.layout_digest[:12]}, "
+                f"this one has {space.layout_digest[:12]}: {where}; choose bits for this model by `fkeras protect`, or "
+                "take the layers= and biases= that the mask was made with"
+            )
+        return BitSet(self.bits.bits, space.layout_digest, label or self.bits.label, self._origin)
+
+    @property
+    def _origin(self) -> str:
+        return f"a mask that does not follow the weights, sha {self.digest[:8]}"
+
+    def _hex(self) -> list[str]:
+        """Of each tensor, its bits in storage order, four to a digit, the first bit highest; zeros fill the end."""
+        covered = np.zeros(self.n_bits, np.uint8)
+        covered[self.bits.bits] = 1
+        ends = np.cumsum([tensor.n_bits for tensor in self.tensors])
+        return [np.packbits(part).tobytes().hex() for part in np.split(covered, ends[:-1])] if self.tensors else []
+
+    def text(self) -> str:
+        """The mask as JSON, which `parse` reads."""
+        tensors = [
+            {"path": one.path, "shape": list(one.shape), "word_bits": one.width, "protected": digits}
+            for one, digits in zip(self.tensors, self._hex(), strict=True)
+        ]
+        return json.dumps(
+            {
+                "schema": SCHEMA,
+                "layout_digest": self.layout_digest,
+                "n_bits": self.n_bits,
+                "n_protected": len(self.bits),
+                "sha256": self.digest,
+                "label": self.bits.label,
+                "tensors": tensors,
+                "provenance": dict(self.provenance),
+            },
+            indent=1,
+            allow_nan=False,
+        )
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the JSON file, whole or not at all. InputError where that is not possible."""
+        check_target(path)
+        write_text(path, self.text() + "\n")
+
+    @classmethod
+    def parse(cls, text: str, name: str = "this text") -> Mask:
+        """The mask that `text` wrote. InputError names what is wrong: no JSON, another schema, damaged, altered."""
+
+        def refuse(what: str) -> NoReturn:
+            raise InputError(f"{name}: {what}; {_REMEDY}")
+
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            refuse(f"is no JSON ({str(error).splitlines()[0]}): damaged, cut short, or another kind of file")
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            if isinstance(schema, str) and schema.startswith(f"{_MAGIC}/"):
+                refuse(f"has schema {schema[:40]!r}, this version of fkeras reads {SCHEMA!r}")
+            refuse(f"is no protection mask: 'schema' is {str(schema)[:40]!r}, expected {SCHEMA!r}")
+        missing = [key for key in ("layout_digest", "n_protected", "sha256", "tensors") if key not in content]
+        if missing:
+            refuse(f"has no {missing[0]!r}")
+        if not isinstance(content["tensors"], list):
+            refuse(f"'tensors' is a {type(content['tensors']).__name__}, expected a list")
+        tensors, parts = [], []
+        for number, one in enumerate(content["tensors"]):
+            try:
+                tensor, digits = _tensor(one)
+            except (TypeError, ValueError, KeyError) as error:
+                refuse(f"tensor number {number} has no readable {error}")
+            if len(digits) != 2 * -(-tensor.n_bits // 8):
+                refuse(
+                    f"tensor {tensor} needs {2 * -(-tensor.n_bits // 8)} hexadecimal digits, 'protected' has "
+                    f"{len(digits)}: damaged"
+                )
+            try:
+                unpacked = np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8))
+            except ValueError:
+                refuse(f"tensor {tensor}: 'protected' is not hexadecimal: damaged")
+            tensors.append(tensor)
+            parts.append(unpacked[: tensor.n_bits])
+        bits = np.flatnonzero(np.concatenate([np.zeros(0, np.uint8), *parts]))
+        label, provenance = content.get("label"), content.get("provenance")
+        mask = cls(
+            BitSet(bits, None, label if isinstance(label, str) else ""),
+            tuple(tensors),
+            provenance if isinstance(provenance, dict) else {},
+        )
+        if mask.layout_digest != content["layout_digest"]:
+            refuse("its tensors are not those of its layout_digest: altered or damaged")
+        if mask.digest != content["sha256"] or len(bits) != content["n_protected"]:
+            refuse(f"its {len(bits):,} bits are not the {content['n_protected']!r} of its sha256: altered or damaged")
+        return cls(BitSet(bits, mask.layout_digest, mask.bits.label), mask.tensors, mask.provenance)
+
+
+def _tensor(one: Any) -> tuple[MaskTensor, str]:
+    if not isinstance(one, dict):
+        raise TypeError("description")
+    path, shape, digits = one.get("path"), one.get("shape"), one.get("protected")
+    width: Any = one.get("word_bits")
+    if not isinstance(path, str):
+        raise TypeError("'path'")
+    if not isinstance(shape, list) or not all(_is_count(n) for n in shape) or prod(shape) > 8 * _MOST_BYTES:
+        raise TypeError("'shape'")
+    if not _is_count(width) or not 1 <= width <= 32:
+        raise TypeError("'word_bits'")
+    if not isinstance(digits, str):
+        raise TypeError("'protected'")
+    return MaskTensor(path, tuple(shape), width), digits
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def read_mask(path: str | os.PathLike[str]) -> Mask:
+    """The mask in a file. InputError for one that is missing, foreign, cut short or altered: which, and what to do."""
+    file = Path(path)
+    try:
+        if not file.is_file():
+            what = "is a directory" if file.is_dir() else f"does not exist (looked in {Path.cwd()})"
+            raise InputError(f"mask {file} {what}; {_REMEDY}")
+        if file.stat().st_size > _MOST_BYTES:
+            raise InputError(f"mask {file} has {file.stat().st_size:,} bytes, more than any mask; {_REMEDY}")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"mask {file} cannot be read ({error}); {_REMEDY}") from None
+    return Mask.parse(text, f"mask {file}")

@@ -1,0 +1,123 @@
+"""The report of a whole run: what stands in the JSON file, and what every other form is made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fkeras.errors import InputError
+from fkeras.files import write_text
+from fkeras.report.plain import plain, restored
+from fkeras.report.provenance import package_version
+from fkeras.report.record import BudgetRecord
+
+SCHEMA = "fkeras-report/1"
+VERDICTS = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS", "ASSERTED")
+_PACKAGES = ("pytest-fkeras", "pytest", "tensorflow", "tf-keras", "qkeras", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's budgets.
+
+    tests: one record per budget, those that never ran included; exit_code: pytest's own, of the whole run; created:
+    ISO 8601 with the zone; seed: the session's (a budget may state another); versions: by package, and python.
+    """
+
+    tests: tuple[BudgetRecord, ...]
+    exit_code: int
+    created: str
+    seed: int
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tests have each verdict; every verdict is a key."""
+        counted = Counter(record.verdict for record in self.tests)
+        return {verdict: counted[verdict] for verdict in VERDICTS}
+
+    def to_json(self) -> str:
+        """The report as strict JSON of schema "fkeras-report/1"."""
+        tests, maps = plain(self.tests), []
+        for test in tests:
+            if test["bit_map"] is not None:
+                if test["bit_map"] not in maps:
+                    maps.append(test["bit_map"])
+                test["bit_map"] = maps.index(test["bit_map"])
+        values = {
+            "schema": SCHEMA,
+            "created": self.created,
+            "seed": self.seed,
+            "versions": self.versions,
+            "summary": {"exit_code": self.exit_code, "tests": len(self.tests), "verdicts": self.counts},
+            "tests": tests,
+            "bit_maps": maps,
+        }
+        return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write PATH, complete or not at all."""
+        write_text(path, self.to_json())
+
+
+def new_report(tests: Sequence[BudgetRecord], exit_code: int, seed: int) -> Report:
+    """A report made now, on this machine."""
+    import platform
+    from datetime import UTC, datetime
+
+    versions = {"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}}
+    return Report(tuple(tests), int(exit_code), datetime.now(UTC).isoformat(timespec="seconds"), seed, versions)
+
+
+def read_report(path: str | os.PathLike[str]) -> Report:
+    """The report in a JSON file. InputError for a missing file, and for one that is no report, saying where."""
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source} cannot be read ({error}); a report is written by pytest --fkeras-json") from None
+    try:
+        values = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is no JSON ({error}); a report is written by pytest --fkeras-json") from None
+    check(values, str(source))
+    values["exit_code"] = values["summary"]["exit_code"]
+    maps = dict(enumerate(values.get("bit_maps", ())))
+    for test in values["tests"]:
+        test["bit_map"] = maps.get(test.get("bit_map"))
+    report: Report = restored(Report, values)
+    return report
+
+
+def check(values: Any, name: str) -> None:
+    """InputError unless `values` follow the JSON Schema; `name` says whose they are."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    found = values.get("schema") if isinstance(values, dict) else None
+    if found != SCHEMA:
+        what = f"has schema {found!r}" if isinstance(found, str) else "states no schema"
+        raise InputError(f"{name} {what}; this version reads {SCHEMA!r}, as written by pytest --fkeras-json")
+    error = best_match(Draft202012Validator(schema()).iter_errors(values))
+    if error is not None:
+        message = error.message if len(error.message) < 200 else f"{error.message[:200]}..."
+        raise InputError(f"{name} is no {SCHEMA}: {error.json_path}: {message}; write it again with --fkeras-json")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of reports."""
+    text = files("fkeras.report").joinpath("schema", "fkeras-report-1.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

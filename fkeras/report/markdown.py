@@ -1,0 +1,45 @@
+"""The verdicts as a Markdown table, for GitHub's step summary."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from fkeras.report.document import Report
+from fkeras.report.record import BudgetRecord
+from fkeras.report.table import limit_text, share_text
+
+MOST_ROWS = 100
+"""GitHub shows 1 MiB of a summary; the rows that matter most come first."""
+
+_SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "NOT_RUN": "⛔", "ASSERTED": "☑️"}
+_ORDER = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
+_HEADERS = ("", "test", "flips", "protected", "mean", "limit", "over limit", "verdict")
+
+
+def markdown_summary(report: Report) -> str:
+    """A heading, one sentence, and a table with the worst verdicts first."""
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
+    rows = sorted(report.tests, key=lambda record: _ORDER.index(record.verdict))
+    table = tabulate([_row(record) for record in rows[:MOST_ROWS]], _HEADERS, tablefmt="github", disable_numparse=True)
+    more = f"\n\n{len(rows) - MOST_ROWS} more tests are in the JSON report." if len(rows) > MOST_ROWS else ""
+    return (
+        f"## Fault budgets\n\n{counts} of {len(report.tests)} budgets; pytest's exit code {report.exit_code}, "
+        f"seed {report.seed}.\n\n{table}{more}\n\n"
+    )
+
+
+def _row(record: BudgetRecord) -> list[str]:
+    assumed = record.assumptions
+    if assumed is None:
+        return [_SIGNS[record.verdict], _cell(record.nodeid), "", "", "", _cell(record.text), "", record.label]
+    limited = {name: one for name, one in record.metrics.items() if one.limits} or record.metrics
+    means = [f"{name} {one.mean:.4g}" for name, one in limited.items()]
+    limits = [limit_text(name, limit) for name, one in limited.items() for limit in one.limits]
+    texts = (record.nodeid, assumed.flips, assumed.protected, ", ".join(means), ", ".join(limits), share_text(record))
+    return [_SIGNS[record.verdict], *map(_cell, texts), record.label]
+
+
+def _cell(text: str) -> str:
+    """Text as a code span in one cell, so that nothing in it is Markdown or HTML."""
+    plain = " ".join(text.split()).replace("|", "\\|").replace("`", "'")
+    return f"`{plain}`" if plain else ""

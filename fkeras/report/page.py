@@ -1,0 +1,353 @@
+"""A report as one HTML file: no network, no scripts, everything in it escaped."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.resources import files
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from fkeras.errors import MissingExtraError
+from fkeras.files import write_text
+from fkeras.report.document import Report
+from fkeras.report.plain import plain
+from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
+from fkeras.report.table import limit_text, share_text
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+    from fkeras.report.findings import BitMap
+
+MOST_FIGURES = 24
+MOST_SECTIONS = 50
+"""Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
+
+LEAST_SHOWN = 10
+"""With fewer trials, how they are spread is chance."""
+
+_LOOKS = {
+    "FAIL": ("fail", "✕", "--fail"),
+    "INCONCLUSIVE": ("doubt", "?", "--doubt"),
+    "NOT_RUN": ("doubt", "⊘", "--doubt"),
+    "ASSERTED": ("", "≡", "--plain"),
+    "PASS": ("pass", "✓", "--pass"),
+}
+"""Verdict -> CSS class, sign and colour of the bar, the worst first."""
+
+
+def write_html(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write the page at PATH, complete or not at all."""
+    write_text(path, html_page(report))
+
+
+def html_page(report: Report) -> str:
+    """The page's text; without matplotlib its figures are left out, and it says so."""
+    drawing = _Drawing(MOST_FIGURES)
+    tests = [
+        _Test(record, f"test-{number}", drawing)
+        for number, record in enumerate(sorted(report.tests, key=lambda one: list(_LOOKS).index(one.verdict)), start=1)
+    ]
+    maps = [_Map(record, model, f"map-{number}", drawing) for number, (model, record) in enumerate(_maps(report))]
+    for map_ in maps:
+        map_.draw()
+    sections = [test for test in tests if test.record.assumptions is not None][:MOST_SECTIONS]
+    for test in sections:
+        test.draw()
+    text: str = _template().render(
+        report=report,
+        headline=_headline(report),
+        looks=_LOOKS,
+        tests=tests,
+        sections=sections,
+        more=sum(test.record.assumptions is not None for test in tests) - len(sections),
+        models=_models(tests),
+        maps=maps,
+        drawing=drawing,
+        compared=any(record.comparison is not None for record in report.tests),
+        css=_css(),
+    )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    look: str
+    sign: str
+    short: str
+    text: str
+
+
+def _headline(report: Report) -> _Headline:
+    counts, n = report.counts, len(report.tests)
+    how = {
+        0: ("good", "✓", "passed", "The run passed"),
+        1: ("bad", "✕", "failed", "The run failed"),
+        2: ("doubt", "⊘", "interrupted", "The run was interrupted"),
+        5: ("doubt", "⊘", "nothing ran", "No test ran"),
+    }
+    broken = ("bad", "✕", f"exit code {report.exit_code}", f"The run ended with exit code {report.exit_code}")
+    look, sign, short, start = how.get(report.exit_code, broken)
+    if not n:
+        return _Headline("doubt", "⊘", short, f"{start}, without any fault budget")
+    expected = sum(record.verdict == "FAIL" and record.outcome == "xfailed" for record in report.tests)
+    kept = sum(record.verdict in ("PASS", "ASSERTED") and record.outcome == "passed" for record in report.tests)
+    parts = [f"{kept} of {n} budgets kept"]
+    missed = counts["FAIL"] - expected
+    open_ones = counts["INCONCLUSIVE"] + counts["NOT_RUN"]
+    parts += [f"{missed} missed"] if missed else []
+    parts += [f"{expected} missed as expected"] if expected else []
+    asserted = sum(record.verdict in ("PASS", "ASSERTED") and record.outcome != "passed" for record in report.tests)
+    parts += [f"{asserted} failed by the test itself"] if asserted else []
+    parts += [f"{open_ones} without a verdict"] if open_ones else []
+    if look == "good" and open_ones:
+        look, sign = "doubt", "?"
+    return _Headline(look, sign, short, f"{start}: {', '.join(parts)}")
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """Makes figures while there is matplotlib, and room on the page."""
+
+    left: int
+    missing: str = ""
+
+    def svg(self, key: str, title: str, caption: str, make: Callable[[], Figure]) -> Markup:
+        from markupsafe import Markup
+
+        if self.left <= 0:
+            self.missing = (
+                f"Figures are shown for the first tests only, {MOST_FIGURES} in all; the tables are complete."
+            )
+        if self.missing:
+            return Markup("")
+        from fkeras.report.svg import inline_svg
+
+        try:
+            figure = make()
+        except MissingExtraError:
+            self.missing = (
+                "The figures are missing because matplotlib is not installed: pip install 'pytest-fkeras[plot]', then "
+                "fkeras report REPORT.json --html PAGE.html. The tables are complete."
+            )
+            return Markup("")
+        self.left -= 1
+        drawn = Markup(inline_svg(figure, key, title, caption))
+        return Markup(
+            '<figure><div class="scroll" role="region" aria-label="{}" tabindex="0">{}</div>'
+            "<figcaption>{}</figcaption></figure>"
+        ).format(title, drawn, caption)
+
+
+@dataclass(slots=True, eq=False)
+class _Test:
+    """A test's row and section."""
+
+    record: BudgetRecord
+    key: str
+    drawing: _Drawing
+    figures: dict[str, Markup | str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.record.nodeid.partition("::")[2] or self.record.nodeid
+
+    @property
+    def file(self) -> str:
+        return self.record.nodeid.partition("::")[0]
+
+    @property
+    def share(self) -> str:
+        return share_text(self.record)
+
+    @property
+    def limits(self) -> list[str]:
+        limits = (
+            (name, limit_text(name, one)) for name, metric in self.record.metrics.items() for one in metric.limits
+        )
+        return [f"{name} {text.replace('<=', '≤ ').replace('>=', '≥ ')}" for name, text in limits]
+
+    @property
+    def required(self) -> str:
+        record = self.record
+        share = "all" if not record.max_failure_rate else f"at least {_percent(1 - record.max_failure_rate)} of all"
+        at = "exactly" if record.confidence == 1 else f"at {record.confidence:.4g} confidence"
+        return f"{' and '.join(self.limits)} in {share} trials, {at}"
+
+    def draw(self) -> None:
+        record = self.record
+        for name, make in (("trials", self._trials), ("endurance", self._endurance), ("curve", self._curve)):
+            self.figures[name] = make(record)
+
+    def _trials(self, record: BudgetRecord) -> Markup | str:
+        if record.measured is None:
+            return ""
+        from fkeras.campaigns.measured import Measured
+        from fkeras.report import page_figures
+
+        drawn = ""
+        measured = Measured.from_plain(record.measured, f"the trials of {record.nodeid}")
+        for name, metric in measured.metrics.items():
+            if metric.values.size >= LEAST_SHOWN:
+                limits = _limit_values(record.metrics[name], name) if name in record.metrics else []
+                drawn += self.drawing.svg(
+                    f"{self.key}-trials-{len(drawn)}",
+                    f"{name} over the trials of {self.name}",
+                    f"{_sentence(name)} in each of {metric.values.size:,} trials, with the golden value"
+                    + (" and what is allowed." if limits else "."),
+                    partial(page_figures.trials_figure, metric.values, metric.golden, limits, name),
+                )
+        return drawn
+
+    def _endurance(self, record: BudgetRecord) -> Markup | str:
+        found = record.endurance
+        if found is None or not found.curve:
+            return ""
+        from fkeras.report import page_figures
+
+        limits = _limit_values(record.metrics.get(found.metric), found.metric, found.limits, found.golden)
+        return self.drawing.svg(
+            f"{self.key}-endurance",
+            f"{found.metric} against {found.unit}, {self.name}",
+            f"The mean of {found.metric} with its 95 % interval"
+            + (", and the trials that broke a limit by then with the allowed share." if found.limits else "."),
+            partial(page_figures.endurance_figure, found, limits),
+        )
+
+    def _curve(self, record: BudgetRecord) -> Markup | str:
+        found = record.protection_curve
+        if found is None or not found.points:
+            return ""
+        from fkeras.report import page_figures
+
+        return self.drawing.svg(
+            f"{self.key}-curve",
+            f"Trials over the limit against protected bits, {self.name}",
+            "Share of trials over the limit with the verdict's bounds, against the number of protected bits.",
+            partial(page_figures.protection_figure, found, record.max_failure_rate),
+        )
+
+
+def _limit_values(
+    metric: MetricRecord | None, name: str, limits: tuple[str, ...] = (), golden: float | None = None
+) -> list[float]:
+    """Limits such as max_emd_increase=0.2 as values of the metric."""
+    base = metric.golden if metric is not None else golden or 0.0
+    values = []
+    for limit in limits or (metric.limits if metric is not None else ()):
+        keyword, _, number = limit.partition("=")
+        sign = {f"max_{name}_increase": 1, f"max_{name}_drop": -1}.get(keyword)
+        values.append(float(number) if sign is None else base + sign * float(number))
+    return values
+
+
+@dataclass(slots=True)
+class _Map:
+    """A bit map with its picture."""
+
+    record: BitMap
+    model: str
+    key: str
+    drawing: _Drawing
+    picture: Markup | str = ""
+
+    @property
+    def width(self) -> int:
+        return max(len(one.mean) for one in self.record.tensors)
+
+    def level(self, value: float) -> str:
+        known = [one for tensor in self.record.tensors for one in tensor.mean if isfinite(one)]
+        most = max(known, default=0.0)
+        return f"{value / most if most and isfinite(value) else float(value == float('inf')):.2f}"
+
+    def draw(self) -> None:
+        from fkeras.report import page_figures
+
+        per_column = self.record.words_per_column
+        columns = "a column is a word" if per_column == 1 else f"a column is the mean over {per_column} words"
+        self.picture = self.drawing.svg(
+            self.key,
+            f"{self.record.quantity} of every bit of {self.model}",
+            f"{self.record.quantity[:1].upper()}{self.record.quantity[1:]}: words across ({columns}, in the order of "
+            "the tensors above), bit positions down. Blank where nothing is known.",
+            partial(page_figures.map_figure, self.record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    assumed: Assumptions
+    tests: list[_Test]
+    golden: dict[str, MetricRecord]
+
+
+def _models(tests: list[_Test]) -> list[_Model]:
+    groups: dict[tuple[object, ...], _Model] = {}
+    for test in tests:
+        one = test.record.assumptions
+        if one is not None:
+            key = (one.model, one.content_digest, one.n_samples)
+            group = groups.setdefault(key, _Model(one, [], {}))
+            group.tests.append(test)
+            group.golden.update(test.record.metrics)
+    return list(groups.values())
+
+
+def _maps(report: Report) -> Iterator[tuple[str, BitMap]]:
+    """Each different map once."""
+    seen = set()
+    for record in report.tests:
+        if record.bit_map is not None and record.bit_map.tensors and record.assumptions is not None:
+            # As text, because a NaN does not equal itself.
+            text = f"{record.assumptions.content_digest}{plain(record.bit_map)}"
+            if text not in seen:
+                yield record.assumptions.model, record.bit_map
+            seen.add(text)
+
+
+def _number(value: float) -> str:
+    if value == int(value) if isfinite(value) else False:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may go on in the next line after its separators."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([_/.(]|::)(?=.)", r"\1<wbr>", str(escape(text))))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("fkeras.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(number=_number, short=_short, percent=_percent, sentence=_sentence, breakable=_breakable)
+    return environment.get_template("page.html")
+
+
+@cache
+def _css() -> Markup:
+    from markupsafe import Markup
+
+    return Markup(files("fkeras.report").joinpath("templates", "page.css").read_text(encoding="utf-8"))

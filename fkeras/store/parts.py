@@ -1,0 +1,112 @@
+"""Parts: small immutable Parquet files, each named by the digest of its own bytes.
+
+The name says what must be inside, so a truncated or altered file is noticed, and putting two stores together is the
+union of their files. Rows have a key, the first column; equal keys in several parts are one row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.store.disk import write_whole
+
+Table = dict[str, NDArray[Any]]
+"""Columns of equal length, the key first."""
+
+_NAME = re.compile(r"part-([0-9a-f]{32})\.parquet")
+_IDENTITY = "fkeras.identity"
+
+
+class DamagedPart(Exception):
+    """A part that does not hold what its name or its place says."""
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is named like a part."""
+    return _NAME.fullmatch(path.name) is not None
+
+
+def encoded(table: Table, identity: str) -> bytes:
+    """The table as a Parquet file that names the identity it belongs to; the same rows give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    made = pa.table({name: pa.array(column) for name, column in table.items()})
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, made.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(made)
+        writer.add_key_value_metadata({_IDENTITY: identity})
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def name_of(content: bytes) -> str:
+    """The name that a part with this content has."""
+    return f"part-{hashlib.sha256(content).hexdigest()[:32]}.parquet"
+
+
+def write_part(folder: Path, table: Table, identity: str) -> Path:
+    """Write a table as a part, whole or not at all."""
+    content = encoded(table, identity)
+    path = folder / name_of(content)
+    write_whole(path, content)
+    return path
+
+
+def read_part(path: Path, identity: str) -> Table:
+    """The rows of a part; DamagedPart when it is not what it should be, FileNotFoundError when it is gone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = path.read_bytes()
+    if name_of(content) != path.name:
+        raise DamagedPart("its content does not match its name: truncated or altered")
+    file = pq.ParquetFile(pa.BufferReader(content))
+    found = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode()
+    if found != identity:
+        raise DamagedPart(f"it belongs to another result ({found[:12] or 'unknown'})")
+    made = file.read()
+    return {name: _array(made.column(name)) for name in made.column_names}
+
+
+def _array(column: Any) -> NDArray[Any]:
+    array: NDArray[Any] = column.to_numpy()
+    return array.astype(str) if array.dtype.hasobject else array
+
+
+def united(tables: Sequence[Table]) -> tuple[Table, int]:
+    """The rows of several tables in the order of their keys, and how many keys have rows that disagree.
+
+    Of rows that disagree one is chosen by its values, whichever table it came from.
+    """
+    if not tables:
+        return {}, 0
+    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    key, *rest = columns
+    order = np.lexsort([columns[name] for name in reversed(columns)])
+    keys = columns[key][order]
+    first = np.ones(keys.size, np.bool_)
+    first[1:] = keys[1:] != keys[:-1]
+    disagree = np.zeros(keys.size, np.bool_)
+    for name in rest:
+        values = columns[name][order]
+        disagree[1:] |= ~first[1:] & ~_equal(values[1:], values[:-1])
+    chosen = order[first]
+    return {name: column[chosen] for name, column in columns.items()}, int(np.unique(keys[disagree]).size)
+
+
+def _equal(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = a == b
+    return same | ((a != a) & (b != b)) if a.dtype.kind == "f" else same
+
+
+def rows_of(table: Mapping[str, NDArray[Any]]) -> int:
+    """How many rows a table has."""
+    return len(next(iter(table.values()))) if table else 0

@@ -1,0 +1,151 @@
+"""Why a budget was missed: which faults were enough, how many protected bits would do, how many flips are survived.
+
+All of it costs further evaluations, a bounded number of them, and none of it touches the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_fkeras.marks import Budget
+from pytest_fkeras.selection import LazyRanking, Protected, Share, Slice, Source
+
+if TYPE_CHECKING:
+    from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided
+    from fkeras.engine import Run
+    from fkeras.faults import Protection
+    from fkeras.memory import BitSpace
+    from fkeras.report.failure import Explanation
+    from fkeras.report.record import BudgetRecord
+
+MOST_EVALUATIONS = 600
+"""What the search for the smallest number of protected bits may cost, in evaluations of the data set."""
+MOST_TRIALS = 200
+"""A level that is not decided after so many trials is not followed further: it is close to the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The first k bits of the ranking that a budget's `protected=` takes its bits from."""
+
+    ranking: LazyRanking
+    k: int
+    most: int
+    make: Callable[[Slice], Any]
+
+    def at(self, k: int) -> Any:
+        """What to write as `protected=` for the first k bits."""
+        return self.make(Slice(self.ranking, None, k))
+
+
+def levels_of(protected: Any, source: Source) -> Levels | None:
+    """The levels of `protected=ranking[:k]`, `ranking.fraction(x)`, or either under a protection; None for others."""
+    selection = protected.selection if isinstance(protected, Protected) else protected
+    make: Callable[[Slice], Any] = lambda part: part  # noqa: E731
+    if isinstance(protected, Protected):
+        whole = protected
+        make = lambda part: replace(whole, selection=part)  # noqa: E731
+    if isinstance(selection, Share):
+        most = len(selection.ranking.order(source))
+        return Levels(selection.ranking, round(selection.share * most), most, make)
+    if isinstance(selection, Slice) and not selection.start and selection.stop is not None:
+        return Levels(selection.ranking, selection.stop, len(selection.ranking.order(source)), make)
+    return None
+
+
+def explain(
+    result: CampaignResult,
+    requirement: Requirement,
+    plan: FixedTrials | UntilDecided,
+    run: Run,
+    budget: Budget,
+    source: Source,
+    protect: Callable[[Any], Protection],
+) -> Explanation:
+    """Look for the reasons why `result` misses `requirement`.
+
+    source, protect: what rankings and a `protected=` are for this model.
+    """
+    from fkeras.campaigns import minimal_faults
+    from fkeras.report.failure import Explanation
+
+    try:
+        levels = levels_of(budget.protected, source)
+        order = None if levels is None else source.ranking(levels.ranking.method).order
+        minimal = minimal_faults(result, run, requirement.limits, order)
+        if minimal is None:
+            return Explanation()
+        # Flips that are spread over a time meet scrubs, and "one after another" has no times.
+        counts = budget.min_flips_survived is not None and budget.exposure_seconds is None
+        survived = _survived(result, requirement, run) if counts else None
+        if levels is None or (budget.is_exhaustive and result.residual[result.setting.protection.bits.bits].any()):
+            # A single flip of a covered bit that shows all the same (parity): more such bits need not help.
+            return Explanation(minimal, survived=survived)
+        curve = _curve(result, requirement, plan, run, levels, protect)
+        would = None if curve.smallest is None else repr(levels.at(curve.smallest))
+        below = next((point for point in curve.points if point.k == curve.largest_failing), None)
+        not_yet = None
+        if below is not None:
+            not_yet = f"{levels.at(below.k)!r} is {below.outcome} after {below.trials:,} trials"
+        return Explanation(minimal, curve, repr(budget.protected), would, not_yet, survived)
+    except Exception as error:
+        # The verdict stands without its explanation.
+        return Explanation(problem=f"{type(error).__name__}: {error}")
+
+
+def with_explanation(record: BudgetRecord, found: Explanation, space: BitSpace) -> BudgetRecord:
+    """The record with what was found out."""
+    from fkeras.report.findings import MinimalFaultsRecord, ProtectionCurveRecord
+    from fkeras.report.plain import restored
+
+    minimal, curve = found.minimal, found.curve
+    return replace(
+        record,
+        minimal_faults=None if minimal is None else restored(MinimalFaultsRecord, minimal.to_dict(space)),
+        protection_curve=None if curve is None else restored(ProtectionCurveRecord, curve.to_dict()),
+    )
+
+
+def _curve(
+    result: CampaignResult,
+    requirement: Requirement,
+    plan: FixedTrials | UntilDecided,
+    run: Run,
+    levels: Levels,
+    protect: Callable[[Any], Protection],
+) -> ProtectionCurve:
+    from fkeras.campaigns import UntilDecided
+    from fkeras.campaigns.exhaustive import ExhaustiveResult
+    from fkeras.campaigns.protection_curve import exhaustive_curve, protection_curve
+
+    if isinstance(plan, UntilDecided):
+        plan = UntilDecided(plan.requirement, min(plan.max_trials, MOST_TRIALS))
+    if isinstance(result, ExhaustiveResult):
+        return exhaustive_curve(result, requirement, lambda k: protect(levels.at(k)), levels.most, levels.k)
+    return protection_curve(
+        run,
+        result.setting,
+        plan,
+        requirement,
+        lambda k: protect(levels.at(k)),
+        levels.most,
+        levels.k,
+        MOST_EVALUATIONS,
+    )
+
+
+def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tuple[int, int, int]:
+    from fkeras.campaigns.accumulation import OneByOne
+    from fkeras.campaigns.endurance import least_trials
+    from fkeras.campaigns.histories import Faults, one_two_five
+    from fkeras.faults import FlipCount
+
+    setting = result.setting
+    assert isinstance(setting.fault_model, FlipCount)
+    n_faults = setting.fault_model.n_faults
+    looks = one_two_five(max(1, n_faults // 100), n_faults)[:-1]
+    faults = Faults(run, OneByOne(), setting.protection, setting.seed)
+    survived = faults.survived(requirement, looks) if looks.size else None
+    return int(survived or 0), n_faults, least_trials(requirement.max_failure_rate, requirement.confidence)

@@ -1,0 +1,303 @@
+"""What each command prints, writes and returns."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fkeras as library
+from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Requirement, Setting, parse_limit
+from fkeras.campaigns.measured import BudgetIdentity, Measured
+from fkeras.engine import GoldenScore
+from fkeras.faults import AssumedImmune
+from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
+from fkeras.report.document import new_report
+from fkeras.report.record import record_of
+
+DATA = ("--data", "data.npz", "--metric", "mispredictions")
+SPACE = BitSpace(
+    (WordTensor("a/kernel", (2,), FixedPoint(4, 0), np.zeros(2, np.uint32), np.ones(2, "f4"), np.zeros(2, "f4")),)
+)
+EMD = ("--data", "charges.npz", "--metric", "emd", "--geometry", "geometry.npz")
+
+
+def strict(path):
+    def refuse(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def pair(name):
+    arrays = np.load(name)
+    return arrays["x"], arrays["y"]
+
+
+def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
+    done = fkeras("inspect", "small.h5", "--json", "i.json")
+    assert done.code == 0
+    assert "72 bits in 18 words of 2 tensors" in done.out
+    assert "hidden/kernel" in done.out
+    assert "out/bias: 2 values" in done.out
+    written = strict(folder / "i.json")
+    assert [(one["path"], one["n_bits"], one["first_bit"]) for one in written["tensors"]] == [
+        ("hidden/kernel", 48, 0),
+        ("out/kernel", 24, 48),
+    ]
+    assert written["golden"] == {}
+
+
+def test_inspect_gives_the_golden_value_of_the_metric_or_of_the_one_that_the_targets_suggest(folder, fkeras):
+    model = library.load_model("small.h5")
+    oracle = library.oracle(model, pair("data.npz"), metric="accuracy", bits=[])
+    for metric in ((), ("--metric", "accuracy")):
+        done = fkeras("inspect", "small.h5", "--data", "data.npz", *metric, "--json", "i.json")
+        assert f"golden accuracy: {oracle.golden:.6g} +-" in done.out
+        assert strict(folder / "i.json")["golden"]["accuracy"]["value"] == oracle.golden
+    assert "golden mean_squared_error" in fkeras("inspect", "small.h5", "--data", "charges.npz").out
+
+
+def test_layers_choose_the_memory(folder, fkeras):
+    assert "24 bits in 6 words" in fkeras("inspect", "small.h5", "--layers", "out").out
+    assert "48 bits in 12 words" in fkeras("inspect", "small.h5", "--layers", "!out").out
+
+
+def test_rank_writes_the_order_that_the_library_gives(folder, fkeras):
+    done = fkeras("rank", "small.h5", *EMD, "--json", "r.json", "--seed", "3")
+    written = strict(folder / "r.json")
+    geometry = np.load("geometry.npz")
+    metric = library.metrics.emd(geometry["coordinates"], cells=geometry["cell_of_output"])
+    expected = library.rank(library.load_model("small.h5"), pair("charges.npz"), metric=metric, seed=3)
+    assert done.code == 0
+    assert "seed 3" in done.out
+    assert written["method"] == expected.method == "adaptive"
+    assert written["order"] == expected.order.tolist()
+    assert fkeras("rank", "small.h5", "--json", "r.json").code == 0
+    assert strict(folder / "r.json")["method"] == "msb"
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_oracle_writes_bits_values_and_golden(folder, fkeras, engine):
+    done = fkeras("oracle", "small.h5", *EMD, "--json", "o.json", "--engine", engine)
+    written = strict(folder / "o.json")
+    geometry = np.load("geometry.npz")
+    metric = library.metrics.emd(geometry["coordinates"], cells=geometry["cell_of_output"])
+    expected = library.oracle(library.load_model("small.h5"), pair("charges.npz"), metric=metric, engine=engine)
+    assert done.code == 0
+    assert written["bits"] == list(range(72))
+    assert written["values"] == expected.values.tolist()
+    assert written["golden"] == expected.golden
+    assert written["layout_digest"] == expected.layout_digest
+    assert "72 of 72 bits flipped alone\n24 samples" in done.out
+
+
+def test_oracle_of_some_bits_and_samples(folder, fkeras):
+    assert fkeras("oracle", "small.h5", *DATA, "--bits", "10:13", "--samples", "5", "--json", "o.json").code == 0
+    written = strict(folder / "o.json")
+    assert written["bits"] == [10, 11, 12]
+    assert written["n_samples"] == 5
+
+
+def test_campaign_writes_bits_values_and_golden(folder, fkeras):
+    done = fkeras("campaign", "small.h5", *DATA, "--faults", "5", "--trials", "7", "--seed", "4", "--json", "c.json")
+    written = strict(folder / "c.json")
+    model, data = library.load_model("small.h5"), pair("data.npz")
+    expected = library.campaign(model, data, metric="mispredictions", faults=5, trials=7, seed=4)
+    assert done.code == 0
+    assert "seed 4" in done.out
+    assert written["values"] == expected.values.tolist()
+    assert written["golden"] == expected.golden.value
+    assert [len(bits) for bits in written["bits"]] == [5] * 7
+    with library.injected(model, library.FaultSet(written["bits"][2])) as faulty:
+        wrong = np.argmax(faulty.predict(data[0]), axis=1) != data[1]
+    assert written["values"][2] == wrong.mean()
+
+
+@pytest.mark.parametrize(
+    ("limit", "code", "verdict"),
+    [("max_mispredictions=0.99", 0, "PASS"), ("max_mispredictions=0.01", 1, "FAIL")],
+)
+def test_the_exit_code_is_the_verdict(folder, fkeras, limit, code, verdict):
+    done = fkeras("campaign", "small.h5", *DATA, "--faults", "20", "--limit", limit, "--json", "c.json")
+    assert (done.code, strict(folder / "c.json")["verdict"]["outcome"]) == (code, verdict)
+    assert verdict in done.out
+
+
+def test_an_undecided_campaign_is_neither(folder, fkeras):
+    done = fkeras(
+        "campaign", "small.h5", *DATA, "--faults", "5", "--limit", "max_mispredictions=0.6", "--max-trials", "3"
+    )
+    assert done.code == 3
+    assert "INCONCLUSIVE" in done.out
+
+
+def test_a_fixed_number_of_trials_is_judged_too(folder, fkeras):
+    line = ("campaign", "small.h5", *DATA, "--faults", "20", "--trials", "80", "--limit", "max_mispredictions=0.99")
+    done = fkeras(*line, "--json", "c.json")
+    assert done.code == 0
+    assert strict(folder / "c.json")["verdict"]["trials"] == 80
+
+
+def test_protected_bits_are_those_that_the_ranking_names(folder, fkeras):
+    for protected, n in (("18", 18), ("25%", 18), ("100%", 72), ("0", 0)):
+        done = fkeras(
+            "campaign",
+            "small.h5",
+            *DATA,
+            "--faults",
+            "72",
+            "--trials",
+            "1",
+            "--protected",
+            protected,
+            "--json",
+            "c.json",
+        )
+        assert done.code == 0
+        assert len(strict(folder / "c.json")["bits"][0]) == 72 - n
+    ranking = library.rank(library.load_model("small.h5"), method="msb")
+    fkeras("campaign", "small.h5", *DATA, "--faults", "72", "--trials", "1", "--protected", "18", "--method", "msb",
+           "--json", "c.json")  # fmt: skip
+    assert set(strict(folder / "c.json")["bits"][0]) == set(range(72)) - set(ranking[:18])
+
+
+@pytest.mark.parametrize(
+    ("faults", "model"),
+    [
+        (("--ber", "0.1"), library.BitErrorRate(0.1)),
+        (("--upsets-per-second", "0.5", "--exposure-seconds", "20"), library.Exposure(20, upsets_per_second=0.5)),
+        (("--upsets-per-bit-second", "0.01", "--exposure-seconds", "10"), library.Exposure(10, 0.01)),
+    ],
+)
+def test_other_fault_models(folder, fkeras, faults, model):
+    done = fkeras("campaign", "small.h5", *DATA, *faults, "--trials", "3", "--seed", "2", "--json", "c.json")
+    assert done.code == 0, done.err
+    expected = library.campaign(
+        library.load_model("small.h5"), pair("data.npz"), metric="mispredictions", faults=model, trials=3, seed=2
+    )
+    assert strict(folder / "c.json")["values"] == expected.values.tolist()
+
+
+def test_infinities_are_texts(folder, fkeras):
+    x, _ = pair("data.npz")
+    np.savez("far.npz", x=x, y=np.full((24, 2), 1e200))
+    done = fkeras(
+        "oracle", "small.h5", "--data", "far.npz", "--metric", "mean_squared_error", "--bits", "0:2", "--json", "o.json"
+    )
+    assert done.code == 0
+    assert strict(folder / "o.json")["golden"] == "inf"
+
+
+def test_help_is_there_for_every_command(fkeras):
+    from fkeras.cli import COMMANDS
+
+    whole = fkeras("--help")
+    assert whole.code == 0
+    for name in COMMANDS:
+        assert name in whole.out
+        one = fkeras(name, "--help")
+        assert one.code == 0
+        assert f"  fkeras {name} " in one.out, "an example that can be copied"
+        assert fkeras(name).code == 2
+
+
+def test_endurance_writes_curve_and_claim(folder, fkeras):
+    line = ("endurance", "small.h5", *DATA, "--limit", "max_mispredictions=0.99", "--trials", "60", "--max-flips", "8")
+    done = fkeras(*line, "--min-survived", "3", "--json", "e.json")
+    written = strict(folder / "e.json")
+    assert done.code == 0
+    assert "PASS: 3 flips must be survived" in done.out
+    expected = library.endurance(
+        library.load_model("small.h5"),
+        pair("data.npz"),
+        metric="mispredictions",
+        limits={"max_mispredictions": 0.99},
+        trials=60,
+        max_flips=8,
+    )
+    assert written["largest"] == expected.largest
+    assert written["curve"] == expected.curve()
+
+
+@pytest.mark.parametrize(("limit", "least", "code"), [("0.01", "9", 1), ("0.55", "20", 3)])
+def test_what_is_not_shown_to_be_survived_does_not_pass(folder, fkeras, limit, least, code):
+    line = ("endurance", "small.h5", *DATA, "--limit", f"max_mispredictions={limit}", "--trials", "59")
+    assert fkeras(*line, "--looks", "9,10", "--min-survived", least).code == code
+
+
+def test_protect_writes_mask_csv_and_headers(folder, fkeras):
+    done = fkeras("protect", "small.h5", "other.h5", "--share", "25%", "--granularity", "word", "--output", "p",
+                  "--json", "p.json")  # fmt: skip
+    assert done.code == 0, done.err
+    mask = library.read_mask("p/protection.json")
+    expected = library.protect(
+        [library.load_model(name) for name in ("small.h5", "other.h5")], share=0.25, granularity="word"
+    )
+    assert mask.digest == expected.mask.digest
+    assert strict(folder / "p.json")["sha256"] == mask.digest
+    assert {path.name for path in (folder / "p").iterdir()} == {
+        "protection.json", "protection.csv", "hidden_mask.h", "out_mask.h"
+    }  # fmt: skip
+    assert "small.h5: the mask has" in done.out
+    again = fkeras("campaign", "other.h5", *DATA, "--faults", "72", "--trials", "1", "--mask", "p/protection.json",
+                   "--json", "c.json")  # fmt: skip
+    assert again.code == 0
+    assert set(strict(folder / "c.json")["bits"][0]) == set(range(72)) - set(mask.bits)
+    tripled = fkeras("campaign", "other.h5", *DATA, "--faults", "9", "--exposure-seconds", "60", "--trials", "2",
+                     "--mask", "p/protection.json", "--under", "tmr", "--scrub-interval-seconds", "1")  # fmt: skip
+    assert "under TMR" in tripled.out
+    assert fkeras("campaign", "wide.h5", *DATA, "--faults", "9", "--mask", "p/protection.json").code == 2
+
+
+def test_protect_finds_the_smallest_mask_that_passes(folder, fkeras):
+    line = ("protect", "small.h5", *DATA, "--faults", "6", "--limit", "max_mispredictions=0.7", "--method", "msb")
+    done = fkeras(*line, "--json", "p.json")
+    assert done.code == 0, done.err
+    expected = library.protect(
+        library.load_model("small.h5"),
+        pair("data.npz"),
+        faults=6,
+        limits={"max_mispredictions": 0.7},
+        metric="mispredictions",
+        method="msb",
+    )
+    assert strict(folder / "p.json")["n_protected"] == len(expected.mask.bits)
+
+
+def report_of(values):
+    """A report of one test whose trials gave these values."""
+    setting = Setting(library.FlipCount(2), AssumedImmune(BitSet([])), 7, "numpy", 50, SPACE)
+    n, score = len(values), GoldenScore(0.1, 0.01, 0, None)
+    trials = MetricTrials("loss", "lower", (0.0, 1.0), np.array(values), np.zeros(n, np.int64), score)
+    hits = np.full(n, 2)
+    result = CampaignResult({"loss": trials}, setting, FixedTrials(n), hits, np.zeros(n, np.int64), hits)
+    requirement = Requirement((parse_limit("max_loss", 0.9),))
+    record = record_of("t.py::test_budget", "small", result, requirement, result.verdict(requirement))
+    measured = Measured.of(result, BudgetIdentity("small", "FlipCount(n_faults=2)")).to_plain()
+    return new_report([replace(record, measured=measured, outcome="passed")], 0, 7)
+
+
+def test_reports_are_shown_and_made_into_pages(folder, fkeras):
+    report_of([0.1] * 60).write("r.json")
+    shown = fkeras("report", "r.json")
+    assert shown.code == 0
+    assert "test_budget" in shown.out
+    assert "1 PASS" in shown.out
+    assert fkeras("report", "r.json", "--html", "r.html", "--markdown", "r.md").code == 0
+    assert "<html" in (folder / "r.html").read_text()
+    assert "PASS" in (folder / "r.md").read_text()
+
+
+def test_comparisons_judge_by_the_tolerance(folder, fkeras):
+    report_of([0.1] * 60).write("old.json")
+    report_of([0.1] * 30 + [0.8] * 30).write("new.json")
+    assert fkeras("compare", "old.json", "old.json", "--fail=loss:0.1").code == 0
+    worse = fkeras("compare", "old.json", "new.json", "--fail=loss:0.1")
+    assert worse.code == 1
+    assert "FAIL" in worse.out
+    assert fkeras("compare", "old.json", "new.json", "--fail=loss:900%").code == 0
+    assert fkeras("compare", "old.json", "new.json").code == 0
+    assert fkeras("compare", "old.json", "new.json", "--fail=emd:5%").code == 3

@@ -1,0 +1,192 @@
+"""The engine gives the reference's numbers where the chip computes what QKeras computes, and leaves no trace."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.api import start_run
+from fkeras.backends.hls4ml import compiling, emulation
+from fkeras.backends.hls4ml.emulation import Write
+from fkeras.metrics import resolve
+
+METRICS = {"mean_squared_error": resolve("mean_squared_error")}
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, make):
+    x = make.data_for(tiny)
+    y = np.random.default_rng(0).normal(size=(40, 3))
+    return [start_run(tiny, (x, y), METRICS, None, engine) for engine in ("hls4ml", "reference")]
+
+
+def draws(space, n, count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [fkeras.FaultSet(rng.choice(len(space), count, replace=False)) for _ in range(n)]
+
+
+def same_scores(ours, theirs):
+    for name in ours:
+        assert ours[name].values.tolist() == theirs[name].values.tolist()
+        assert ours[name].harmed.tolist() == theirs[name].harmed.tolist()
+        assert ours[name].undefined.tolist() == theirs[name].undefined.tolist()
+
+
+def test_golden_single_flips_and_fault_sets_are_the_references(runs):
+    chip, reference = runs
+    assert chip.engine == "hls4ml"
+    assert np.array_equal(chip.golden_outputs, reference.golden_outputs)
+    bits = np.arange(len(chip.space))
+    same_scores(chip.flips(bits), reference.flips(bits))
+    sets = [*draws(chip.space, 5, 30), fkeras.FaultSet(set_to_1=[0, 7], set_to_0=[3]), fkeras.FaultSet.EMPTY]
+    same_scores(chip.fault_sets(sets), reference.fault_sets(sets))
+    assert sorted(np.concatenate(list(chip.batches(bits))).tolist()) == bits.tolist()
+
+
+def test_what_was_written_is_restored_bit_for_bit_in_every_copy(runs):
+    chip = runs[0].chip.emulation
+    for held in chip.words():
+        assert {name: array.tolist() for name, array in held.items()} == {
+            name: array.tolist() for name, array in chip.golden.items()
+        }
+    assert np.array_equal(chip.run(runs[0].chip.chip_inputs)[0], runs[0].golden_outputs)
+
+
+def test_words_are_restored_when_the_prediction_fails(runs):
+    chip = runs[0].chip.emulation
+    with pytest.raises(ValueError, match="reshape"):
+        chip.run([np.zeros((2, 5))], [Write("w3", np.array([0]), np.array([7]))])
+    assert all(held["w3"][0] == chip.golden["w3"][0] for held in chip.words())
+
+
+def test_a_write_changes_the_word_that_it_names_and_what_the_chip_computes(runs):
+    run = runs[0]
+    bit = run.space.index("d2/kernel[1,2]:0")
+    (write,) = run.chip.order.writes(fkeras.FaultSet([bit]))
+    word = int(run.space.tensors[1].words[5]) ^ 0b100000
+    assert (write.variable, write.positions.tolist()) == ("w6", [5])
+    assert write.codes.tolist() == [word - 64 if word >= 32 else word]
+    with fkeras.injected(run_model(run), fkeras.FaultSet([bit])) as faulty:
+        assert np.array_equal(run.outputs(fkeras.FaultSet([bit])), faulty.predict(run.chip.inputs[0], verbose=0))
+
+
+def run_model(run):
+    return run.chip.conversion.part.whole
+
+
+def test_oracle_and_campaign_take_the_engine(tiny, make, runs):
+    data = (make.data_for(tiny), np.random.default_rng(0).normal(size=(40, 3)))
+    arguments = {"metric": "mean_squared_error"}
+    ours, theirs = (
+        fkeras.oracle(tiny, data, bits=range(0, 200, 11), engine=engine, **arguments)
+        for engine in ("hls4ml", "reference")
+    )
+    assert ours.values.tolist() == theirs.values.tolist()
+    ours, theirs = (
+        fkeras.campaign(tiny, data, faults=5, trials=6, engine=engine, **arguments)
+        for engine in ("hls4ml", "reference")
+    )
+    assert ours.values.tolist() == theirs.values.tolist()
+
+
+def test_a_model_is_compiled_once(tiny, make, runs, monkeypatch):
+    monkeypatch.setattr(emulation, "compile_library", lambda *_: pytest.fail("compiled again"))
+    again = start_run(tiny, (make.data_for(tiny)[:3], np.zeros((3, 3))), METRICS, None, "hls4ml")
+    assert again.chip.emulation is runs[0].chip.emulation
+
+
+def test_the_nested_model_goes_onto_the_chip_and_keras_computes_what_is_around_it(make):
+    layers = make.tf.keras.layers
+    encoder = make.chain((4,), make.bits("qin"), make.dense(5, "d1"), make.relu("a1"))
+    x = make.tf.keras.Input((2, 2), name="image")
+    latent = encoder(layers.Flatten()(layers.Rescaling(0.5)(x)))
+    joined = layers.Concatenate()([latent, layers.Flatten()(x)])
+    model = make.randomized(make.tf.keras.Model(x, layers.Dense(3, activation="softmax")(joined)))
+    data = (make.data_for(model), np.random.default_rng(1).integers(0, 3, 40))
+    metrics = {name: resolve(name) for name in ("accuracy", "mispredictions")}
+    chip, reference = (start_run(model, data, metrics, None, engine) for engine in ("hls4ml", "reference"))
+    assert chip.chip.conversion.part.prefix == "chain/"
+    assert chip.golden_outputs == pytest.approx(reference.golden_outputs, abs=1e-6)
+    sets = draws(chip.space, 20, 3)
+    ours, theirs = chip.fault_sets(sets), reference.fault_sets(sets)
+    for name in metrics:
+        assert ours[name].values.tolist() == theirs[name].values.tolist()
+
+
+def test_streams_folded_batch_norm_and_a_softmax_that_is_left_to_keras(make):
+    layers, q = make.tf.keras.layers, make.q
+    model = make.chain(
+        (40, 40, 3),
+        q.QConv2DBatchnorm(3, 3, strides=4, padding="same", kernel_quantizer=make.kernel, bias_quantizer=make.bias),
+        make.relu("a"),
+        layers.Flatten(),
+        make.dense(3, "d"),
+        layers.Activation("softmax", name="classes"),
+    )
+    x = np.rint(make.data_for(model, 4) * 32) / 32
+    chip, reference = (start_run(model, (x, np.arange(4) % 3), {"accuracy": resolve("accuracy")}, None, engine)
+                       for engine in ("hls4ml", "reference"))  # fmt: skip
+    assert chip.chip.conversion.config["IOType"] == "io_stream"
+    assert chip.chip.conversion.softmax == (True,)
+    assert chip.golden_outputs == pytest.approx(reference.golden_outputs, abs=1e-6)
+    sets = draws(chip.space, 6, 4)
+    same_scores(chip.fault_sets(sets), reference.fault_sets(sets))
+    with fkeras.injected(model, sets[0]) as faulty:
+        assert chip.outputs(sets[0]) == pytest.approx(faulty.predict(x, verbose=0), abs=1e-6)
+
+
+def test_an_engine_that_does_not_exist(tiny):
+    with pytest.raises(
+        fkeras.InputError, match=r"engine='hls5ml'; allowed are auto, fast, reference, hls4ml, and hls4ml:"
+    ):
+        start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls5ml")
+    with pytest.raises(fkeras.InputError, match="engine='auto:x'"):
+        start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "auto:x")
+    with pytest.raises(fkeras.InputError, match="nowhere does not exist"):
+        start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls4ml:nowhere")
+
+
+def test_a_missing_compiler_says_what_to_install(tiny, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(fkeras.EnvironmentSetupError, match=r"found no g\+\+ on PATH; install one"):
+        start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls4ml")
+
+
+def test_a_missing_hls4ml_names_the_extra(tiny, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "hls4ml", None)
+    with pytest.raises(fkeras.MissingExtraError, match=r"pip install 'pytest-fkeras\[hls4ml\]'"):
+        start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls4ml")
+
+
+def test_what_gpp_says_is_passed_on(tiny, make, monkeypatch):
+    emulation._kept.clear()
+    done = subprocess.CompletedProcess([], 1, "", "note: x\nfirmware/a.cpp:7: error: no such type\n")
+    monkeypatch.setattr(compiling.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(fkeras.UnsupportedError, match=r"could not compile .*: firmware/a.cpp:7: error: no such type"):
+        start_run(tiny, (make.data_for(tiny), np.zeros((40, 3))), METRICS, None, "hls4ml")
+
+
+def test_an_emulation_that_gives_up_does_not_take_the_process_along(make):
+    model = make.chain((6, 6, 2), make.bits("qin"), make.q.QDepthwiseConv2D(
+        3, depthwise_quantizer=make.kernel, bias_quantizer=make.bias, name="c"), make.relu("a"))  # fmt: skip
+    x = make.data_for(model, 2)
+    config = fkeras.hls4ml.config(model, x)
+    config["HLSConfig"]["Model"] |= {"Strategy": "Resource", "ReuseFactor": 2}
+    with pytest.raises(fkeras.UnsupportedError, match=r"gives up: Assertion .*Resource strategy for DepthwiseConv2D"):
+        fkeras.hls4ml.agreement(model, x, project=config)
+
+
+def test_the_sources_are_removed_with_the_last_run(make):
+    model = make.chain((3,), make.bits("qin"), make.dense(2, "d1"))
+    run = start_run(model, (make.data_for(model), np.zeros((40, 2))), METRICS, None, "hls4ml")
+    folder = run.chip.emulation._folder
+    assert (folder / "emulation.so").exists()
+    emulation._kept.clear()
+    del run
+    gc.collect()
+    assert not folder.exists()

@@ -1,0 +1,172 @@
+"""A user's hls4ml configuration: read, respected, and what it stores beside what protection costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+import fkeras
+import fkeras.hls4ml
+from fkeras.backends.hls4ml.causes import rounded
+from fkeras.backends.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
+from fkeras.backends.hls4ml.project import read_project
+from fkeras.protection import Mask
+
+CONFIG = {
+    "Backend": "Vitis",
+    "IOType": "io_parallel",
+    "HLSConfig": {"Model": {"Precision": {"default": "fixed<24,10>"}, "ReuseFactor": 2, "Strategy": "Resource"}},
+}
+REPORT = """<profile><UserAssignments><TargetClockPeriod>5.00</TargetClockPeriod></UserAssignments>
+<PerformanceEstimates><SummaryOfTimingAnalysis><EstimatedClockPeriod>3.9</EstimatedClockPeriod></SummaryOfTimingAnalysis>
+<SummaryOfOverallLatency><Best-caseLatency>11</Best-caseLatency><Worst-caseLatency>12</Worst-caseLatency>
+<Interval-min>2</Interval-min><Interval-max>2</Interval-max></SummaryOfOverallLatency></PerformanceEstimates>
+<AreaEstimates><Resources><BRAM_18K>4</BRAM_18K><DSP>7</DSP><FF>900</FF><LUT>1200</LUT></Resources>
+<AvailableResources><BRAM_18K>100</BRAM_18K><DSP>100</DSP><FF>9000</FF><LUT>9000</LUT></AvailableResources>
+</AreaEstimates></profile>"""
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A project as hls4ml leaves it, synthesized."""
+    text = yaml.safe_dump(CONFIG) + "KerasModel: !keras_model my/model.keras\n"
+    (tmp_path / "hls4ml_config.yml").write_text(text)
+    (tmp_path / "project.tcl").write_text('set project_name "myproject"\nset backend "vitis"\n')
+    report = tmp_path / "myproject_prj/solution1/syn/report"
+    report.mkdir(parents=True)
+    (report / "myproject_csynth.xml").write_text(REPORT)
+    (tmp_path / "myproject_prj/hls.app").write_text(
+        '<project xmlns="x"><solutions><solution name="solution1"/></solutions></project>'
+    )
+    return tmp_path
+
+
+def test_a_directory_its_yaml_and_a_dict_are_one_project(directory):
+    read = [read_project(source) for source in (directory, directory / "hls4ml_config.yml", CONFIG)]
+    assert len({project.digest for project in read}) == 1
+    assert read[0].config["HLSConfig"] == CONFIG["HLSConfig"]
+    other = {**CONFIG, "IOType": "io_stream"}
+    assert read_project(other).digest != read[0].digest
+    assert read_project(CONFIG["HLSConfig"]).config["HLSConfig"] == CONFIG["HLSConfig"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "cannot be read as YAML"),
+        ("- 1\n- 2", "is no hls4ml configuration; it holds list"),
+        ("Backend: Vitis", r"is no hls4ml configuration; it has the keys Backend, and needs HLSConfig with Model"),
+        ("HLSConfig: {Model: {ReuseFactor: 1}}", "states no Precision"),
+        (
+            "Backend: Quartus\nHLSConfig: {Model: {Precision: 'fixed<16,6>'}}",
+            "backend Quartus; fkeras reads and writes",
+        ),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path, text, message):
+    file = tmp_path / "config.yml"
+    file.write_text(text)
+    with pytest.raises(fkeras.InputError, match=message):
+        read_project(file)
+
+
+def test_code_in_a_yaml_is_not_run(tmp_path):
+    file = tmp_path / "config.yml"
+    file.write_text(
+        "HLSConfig: {Model: {Precision: 'fixed<16,6>'}}\nKerasModel: !!python/object/apply:os.system ['touch ran']\n"
+    )
+    assert set(read_project(file).config) == {"HLSConfig", "Backend"}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_projects_precisions_strategy_and_reuse_factor_are_respected(tiny, directory):
+    storage = fkeras.hls4ml.storage(tiny, directory, fkeras.bit_space(tiny, biases=True))
+    assert [(one.path, one.stored) for one in storage] == [
+        ("d1/kernel", True), ("d1/bias", False), ("d2/kernel", False), ("d2/bias", False),
+    ]  # fmt: skip
+    assert storage[0].why == "block RAM: strategy resource, reuse factor 2"
+    assert storage[1].why == "constants: biases are partitioned completely"
+    # hls4ml takes the closest reuse factor that divides the layer, and says so to nobody who does not read its log.
+    assert storage[2].why == "constants: strategy resource with reuse factor 1 reads all of them at once"
+
+
+@pytest.mark.parametrize(
+    ("model", "stored", "why"),
+    [
+        ({"Strategy": "Latency", "ReuseFactor": 4}, False, "constants: strategy latency"),
+        ({"ReuseFactor": 1}, False, "constants: strategy latency"),
+        ({"Strategy": "Latency", "BramFactor": 10, "ReuseFactor": 1}, True, "external memory"),
+    ],
+)
+def test_what_is_stored_at_all(tiny, model, stored, why):
+    (first, _) = fkeras.hls4ml.storage(tiny, {"Model": {"Precision": "fixed<24,10>", **model}})
+    assert (first.stored, first.why[: len(why)]) == (stored, why)
+
+
+def test_the_table_has_words_protection_and_hls4mls_own_numbers(tiny, directory):
+    space = fkeras.bit_space(tiny)
+    table = fkeras.hls4ml.resources(tiny, project=directory, protected=[0, 1, 6, 125])
+    first, second = table.rows
+    assert (first.variable, first.type, first.n_words, first.n_bits) == ("w3", "fixed<6,2>", 20, 120)
+    assert (first.protected_bits, first.extra_bits, first.overhead) == (3, 6, 0.05)
+    assert (second.protected_bits, second.extra_bits) == (1, 2)
+    assert (first.strategy, first.reuse_factor, first.multipliers) == ("resource", 2, 10)
+    assert (second.reuse_factor, second.multipliers) == (1, 15)
+    assert table.synthesis["CSynthesisReport"]["BRAM_18K"] == "4"
+    text = str(table)
+    assert f"NOT STORED: 90 of {len(space)} bits (d2/kernel: constants" in text
+    assert "BestLatency 11" in text
+    assert "configuration memory" in text
+    unsynthesized = fkeras.hls4ml.resources(tiny, project=CONFIG)
+    assert unsynthesized.synthesis == {}
+    assert "synthesis: the project has no report" in str(unsynthesized)
+
+
+def test_masks_in_hls4mls_order_protect_the_same_bits(tiny, directory, tmp_path):
+    space = fkeras.bit_space(tiny)
+    chosen = np.random.default_rng(0).choice(len(space), 40, replace=False)
+    mask = Mask.of(fkeras.BitSet(chosen, space.layout_digest), space)
+    moved = fkeras.hls4ml.reordered(mask, tiny, project=directory)
+    order = fkeras.hls4ml.order(tiny, project=directory)
+    assert [one.path for one in moved.tensors] == ["d1/w3", "d2/w6"]
+    assert (order.tensors[0].elements != np.arange(20)).any()
+    for tensor, words, array in zip(mask.tensors, mask.words(), moved.words(), strict=True):
+        held = order.tensors[[one.path for one in order.tensors].index(tensor.path)]
+        assert array.tolist() == words[held.elements].tolist()
+    paths = fkeras.hls4ml.write_masks(moved, tmp_path / "masks")
+    assert sorted(path.name for path in paths) == ["d1_mask.h", "d2_mask.h", "protection.csv", "protection.json"]
+    assert fkeras.read_mask(tmp_path / "masks/protection.json").digest == moved.digest
+    other = Mask.of(fkeras.BitSet([0]), fkeras.bit_space(tiny, layers="d1"))
+    with pytest.raises(fkeras.LayoutError, match="was made for a memory of layout"):
+        fkeras.hls4ml.reordered(other, tiny)
+
+
+def test_types_of_data_and_of_inputs_in_front_of_a_quantizer():
+    assert type_of_data(np.arange(256) / 256) == FixedType(10, 2, True, "RND_CONV", "SAT")
+    assert type_of_data(np.array([-3.0, 5.0])).integer == 4
+    assert type_of_data(np.array([0.1], np.float32)).fraction == 28
+    before = type_before(FixedType(8, 1, False, "RND_CONV", "SAT"))
+    assert str(before) == "fixed<35,3,TRN,SAT>"
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_type_in_front_of_a_quantizer_changes_nothing_that_the_quantizer_gives(signed):
+    quantized = FixedType(8, 1 + signed, signed, "RND_CONV", "SAT")
+    rng = np.random.default_rng(0)
+    ties = (rng.integers(-300, 300, 2000) + 0.5) * quantized.step
+    near = np.concatenate([np.nextafter(np.float32(ties), np.float32(side)) for side in (-np.inf, np.inf)])
+    x = np.concatenate([ties, near, rng.normal(size=2000), rng.normal(size=200) * 1e-9, [50.0, -50.0]]).astype(
+        np.float32
+    )
+    assert rounded(rounded(x, type_before(quantized)), quantized).tolist() == rounded(x, quantized).tolist()
+
+
+def test_fixed_types_print_and_parse():
+    for text in ("fixed<8,2>", "ufixed<8,1,RND_CONV,SAT>", "fixed<20,9,TRN,SAT_SYM>"):
+        assert str(FixedType.parse(text)) == text
+    assert FixedType.parse("ap_fixed<16, 6, AP_RND, AP_SAT, 0>") == FixedType(16, 6, True, "RND", "SAT")
+    assert FixedType.parse("uint<1>") == FixedType(1, 1, False)
+    assert (of_bits(2, 4).lowest, of_bits(2, 4).highest, of_bits(2, 4).step) == (-2.0, 1.9375, 0.0625)
+    with pytest.raises(fkeras.InputError, match="'float' is no fixed-point type"):
+        FixedType.parse("float")

@@ -1,0 +1,190 @@
+"""Protections and masks in a budget, plain and with workers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
+from fkeras.protection import Mask
+
+CODEC = FixedPoint(4, 0)
+WORKERS = [(), ("-n", "2")]
+
+
+def memory(*paths: str) -> BitSpace:
+    values = np.zeros(4, np.float32)
+    return BitSpace(tuple(WordTensor(path, (2, 2), CODEC, CODEC.encode(values), values + 1, values) for path in paths))
+
+
+@pytest.fixture
+def imports(project, write_test):
+    """Write a test module that can use masks and protections."""
+    return lambda source: write_test("from pytest_fkeras import SECDED, TMR, Parity, mask\n" + source)
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["plain", "n2"])
+def test_a_mask_protects_its_bits_and_the_report_says_so(project, imports, workers):
+    project.makeini("[pytest]\nfkeras_seed = 1\n")
+    made = Mask.of(BitSet(range(1, 32, 2)), memory("first/kernel", "second/kernel"))
+    made.write(project.path / "masks" / "protection.json")
+    imports("""
+@fault_budget(bits=3, protected=mask("masks/protection.json"), max_mse=1e6)
+def test_masked(fkeras_campaign):
+    assert list(fkeras_campaign.protection.bits) == list(range(1, 32, 2))
+
+@fault_budget(bits=3, protected=TMR(mask("masks/protection.json") | ranking[:2]), max_mse=1e6)
+def test_tripled(fkeras_campaign):
+    assert len(fkeras_campaign.protection.bits) == 18
+
+@fault_budget(bits=3, protected=mask("masks/protection.json") - ranking.layers("second"), max_mse=1e6)
+def test_combined(fkeras_campaign):
+    assert list(fkeras_campaign.protection.bits) == list(range(1, 16, 2))
+""")
+    result = project.runpytest_inprocess(*workers)
+    result.assert_outcomes(passed=3)
+    text = " ".join(" ".join(result.stdout.lines).split())
+    assert f"16 bits (50.0%) assumed immune; a mask that does not follow the weights, sha {made.digest[:8]}" in text
+    assert "18 bits under TMR, 36 extra bits (overhead 112.5%), hit like the others, never scrubbed" in text
+    assert "ranked anew for these weights" in text
+
+
+def test_a_path_starts_at_the_ini_file(project, imports):
+    project.makeini("[pytest]\nfkeras_seed = 1\n")
+    Mask.of(BitSet([0]), memory("first/kernel", "second/kernel")).write(project.path / "protection.json")
+    imports("""
+@fault_budget(bits=3, protected=mask("protection.json"), max_mse=1e6)
+def test_masked():
+    pass
+""")
+    elsewhere = project.mkdir("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        project.runpytest_inprocess(project.path, "--rootdir", project.path).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["plain", "n2"])
+def test_a_mask_of_another_layout_is_an_error(project, imports, workers):
+    Mask.of(BitSet([0]), memory("first/kernel", "third/kernel")).write(project.path / "other.json")
+    (project.path / "cut.json").write_text('{"schema": "fkeras-pro')
+    imports("""
+@fault_budget(bits=3, protected=mask("other.json"), max_mse=1e6)
+def test_other():
+    pass
+
+@fault_budget(bits=3, protected=mask("cut.json"), max_mse=1e6)
+def test_cut():
+    pass
+
+@fault_budget(bits=3, protected=mask("none.json"), max_mse=1e6)
+def test_none():
+    pass
+""")
+    result = project.runpytest_inprocess(*workers)
+    result.assert_outcomes(errors=3)
+    text = " ".join(" ".join(result.stdout.lines).split())
+    assert "mask('other.json') was made for a memory of layout" in text
+    assert (
+        "'third/kernel' (2, 2) of 4-bit words in the mask is 'second/kernel' (2, 2) of 4-bit words in the model" in text
+    )
+    assert "cut.json: is no JSON" in text
+    assert "none.json does not exist" in text
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        "bits=3, protected=TMR(ranking[:4])",
+        "bits=3, exposure_seconds=60, protected=TMR(ranking[:4], scrub_interval_seconds=6)",
+        "ber=0.1, exposure_seconds=60, protected=TMR(ranking[:4], scrub_interval_seconds=6, scrub_from='itself')",
+        "upsets_per_second=0.5, exposure_seconds=8, protected=SECDED(ranking[:8], scrub_interval_seconds=2)",
+        "bits=3, protected=Parity(ranking.layers('first'))",
+        "bits=3, protected=fkeras.SECDED([0, 1, 2, 3], on_detected='reload')",
+        "faults=fkeras.ClusteredUpsets(3, {1: 0.5, 2: 0.5}), protected=TMR(ranking[:4])",
+        "faults=fkeras.ClusteredUpsets(fkeras.Exposure(8, upsets_per_second=0.5), {(2, 2): 1.0}, "
+        "fkeras.CellLayout(columns=8, copies='adjacent')), protected=TMR(ranking[:4], scrub_interval_seconds=4)",
+        "bits=1, trials='all', protected=SECDED(ranking[:4], scrub_interval_seconds=4)",
+    ],
+)
+def test_every_way_to_state_a_protection(project, imports, budget):
+    imports(f"""
+@fault_budget({budget}, max_mse=1e6, max_failure_rate=0.2)
+def test_passes():
+    pass
+
+@fault_budget({budget}, max_mse=1e-9)
+def test_fails():
+    pass
+""")
+    project.runpytest_inprocess().assert_outcomes(passed=1, failed=1)
+
+
+def test_full_tmr_is_not_immune(project, imports):
+    """All bits under TMR: two copies of one bit may still be hit, so nothing is exact."""
+    imports("""
+@fault_budget(bits=16, protected=TMR(ranking.fraction(1.0)), trials=60, max_mse=1e6)
+def test_tripled(fkeras_campaign):
+    assert not fkeras_campaign.result.is_exact
+    assert fkeras_campaign.result.residual.max() > 0
+
+@fault_budget(bits=16, exposure_seconds=1000, protected=TMR(ranking.fraction(1.0), scrub_interval_seconds=1),
+              trials=60, max_mse=1e6)
+def test_scrubbed(fkeras_campaign):
+    assert fkeras_campaign.result.residual.max() == 0
+    assert fkeras_campaign.estimate.best == 0.0
+""")
+    project.runpytest_inprocess().assert_outcomes(passed=2)
+
+
+def test_every_flip_alone_under_a_protection(project, imports):
+    """TMR and SECDED mend every single flip; parity knows of it and reads 0."""
+    imports("""
+@fault_budget(bits=1, trials="all", protected=SECDED(ranking.fraction(1.0)), max_mse=1e-9, max_failure_rate=0.0)
+def test_mended():
+    pass
+
+@fault_budget(bits=1, trials="all", protected=Parity(ranking.layers("first")), max_mse=1e6)
+def test_zeroed(fkeras_campaign):
+    result = fkeras_campaign.result
+    assert result.residual.tolist() == [4] * 16 + [1] * 16
+    assert (result.values[:4] == result.values[0]).all()
+    assert result.values[0] > 0
+""")
+    project.runpytest_inprocess().assert_outcomes(passed=2)
+
+
+def test_scrubbing_without_a_time_is_refused_when_the_module_is_imported(project, imports):
+    imports("""
+@fault_budget(bits=3, protected=TMR(ranking[:4], scrub_interval_seconds=6), max_mse=1e6)
+def test_untimed():
+    pass
+""")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*scrub_interval_seconds=6 needs to know how long the faults take: write exposure_seconds=14400*"]
+    )
+
+
+def test_what_would_pass_keeps_the_protection_s_options(project, imports):
+    imports("""
+@fault_budget(bits=2, exposure_seconds=60, protected=TMR(ranking[:4], scrub_interval_seconds=6), max_mse=0.05)
+def test_too_few():
+    pass
+
+@fault_budget(bits=1, trials="all", protected=Parity(ranking[:4]), max_mse=1e-9)
+def test_parity():
+    pass
+
+@fault_budget(min_flips_survived=3, exposure_seconds=60, protected=TMR(ranking[:4], scrub_interval_seconds=6),
+              max_mse=1e-9)
+def test_survived():
+    pass
+""")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=3)
+    text = " ".join(" ".join(result.stdout.lines).split())
+    assert re.search(r"TMR\(ranking\[:\d+\], scrub_interval_seconds=6\) ", text)
+    assert "InputError" not in text

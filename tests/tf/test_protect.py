@@ -1,0 +1,75 @@
+"""`fkeras.protect` on real models: one, and retrainings that share a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.errors import InputError, LayoutError
+
+
+@pytest.fixture(scope="module")
+def models(q, tf):
+    """Two trainings of one network, and one of another."""
+
+    def make(units, seed):
+        layers = tf.keras.layers
+        model = tf.keras.Sequential(
+            [
+                layers.Input((6,)),
+                q.QDense(units, kernel_quantizer=q.quantized_bits(4, 0, alpha=1), name="first"),
+                q.QDense(3, kernel_quantizer=q.quantized_bits(4, 0, alpha=1), name="second"),
+            ]
+        )
+        rng = np.random.default_rng(seed)
+        model.set_weights([rng.normal(0, 0.4, array.shape) for array in model.get_weights()])
+        return model
+
+    return make(5, 1), make(5, 2), make(4, 3)
+
+
+@pytest.fixture(scope="module")
+def data(models):
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    return x, models[0].predict(x, verbose=0)
+
+
+def test_a_mask_of_a_size(models, data, tmp_path):
+    choice = fkeras.protect(models[0], data, share=0.25, method="msb", granularity="word", under=fkeras.SECDED)
+    space = fkeras.bit_space(models[0])
+    assert len(choice.mask.bits) == 44  # of 180 bits, in words of 4
+    choice.mask.write(tmp_path / "protection.json")
+    read = fkeras.read_mask(tmp_path / "protection.json")
+    assert read.on(space) == choice.mask.bits
+    # The same mask protects a retraining, and no other layout.
+    result = fkeras.campaign(
+        models[1], data, metric="mean_squared_error", faults=5, trials=3,
+        protected=fkeras.SECDED(read.on(fkeras.bit_space(models[1]))),
+    )  # fmt: skip
+    assert "44 bits of 11 words under SECDED" in result.setting.protection.describe(180)
+    with pytest.raises(LayoutError, match=r"'first/kernel' .* in the mask is 'first/kernel'"):
+        read.on(fkeras.bit_space(models[2]))
+
+
+def test_one_mask_for_two_trainings_is_judged_by_the_campaign_of_each(models, data):
+    campaign = {"metric": "mean_squared_error", "faults": 60, "limits": {"max_mean_squared_error_increase": 0.2}}
+    choice = fkeras.protect(models[:2], data, bits=150, method="displacement", names=["a", "b"], **campaign)
+    assert [model.name for model in choice.models] == ["a", "b"]
+    assert len(choice.mask.bits) == 150
+    for model, trained in zip(choice.models, models[:2], strict=True):
+        by_hand = fkeras.campaign(trained, data, protected=choice.mask.bits, **campaign)
+        verdict = by_hand.verdict(by_hand.plan.requirement)
+        assert (model.common.outcome, model.common.failures) == (verdict.outcome.value, verdict.failures)
+        assert 0.5 < model.shared < 1
+
+
+def test_what_makes_no_sense_is_refused(models, data):
+    with pytest.raises(InputError, match="needs faults=, metric=, limits= and data"):
+        fkeras.protect(models[0], data, faults=3)
+    with pytest.raises(InputError, match="1 models with 2 names"):
+        fkeras.protect(models[0], data, bits=3, names=["a", "b"])
+    with pytest.raises(
+        LayoutError, match="the mask of model 1, to be shared by model 2, belongs to a memory of layout"
+    ):
+        fkeras.protect([models[0], models[2]], bits=3, method="msb")

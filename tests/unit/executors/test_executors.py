@@ -1,0 +1,359 @@
+"""Work on other processes: the same numbers, nothing lost with a worker, nothing measured twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.campaigns import FixedTrials, Requirement, Setting, UntilDecided, measure_oracle, parse_limit, run_campaign
+from fkeras.campaigns.progress import silent
+from fkeras.engine import GoldenScore
+from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
+from fkeras.executors import Job, RemoteRun, WorkerFailed, WorkersLost, opened_executor, workers_of
+from fkeras.executors import job as job_module
+from fkeras.executors.job import chunks_of
+from fkeras.faults import fault_model, protection
+from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.metrics import mean_squared_error
+from fkeras.scoring import Scorecard, scores_of
+
+# Workers cannot import this file; what it defines travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+N_WORDS = 60
+SPACE = BitSpace(
+    (
+        WordTensor(
+            "layer/kernel",
+            (N_WORDS,),
+            FixedPoint(4, 0),
+            np.arange(N_WORDS, dtype=np.uint32) % 16,
+            np.ones(N_WORDS, np.float32),
+            FixedPoint(4, 0).decode(np.arange(N_WORDS, dtype=np.uint32) % 16).astype(np.float32),
+        ),
+    )
+)
+X = np.random.default_rng(0).normal(size=(6, N_WORDS))
+Y = np.zeros((6, 1))
+
+
+class NumpyRun:
+    """x @ words; `deadly` bits kill the process that measures them while their file is absent."""
+
+    engine, batch_size, n_samples = "numpy", 3, 6
+
+    def __init__(self, folder: str | None = None, deadly: tuple[int, ...] = (), always: bool = False) -> None:
+        self.space, self.metrics = SPACE, {"mean_squared_error": mean_squared_error()}
+        self.folder, self.deadly, self.always = folder, deadly, always
+        self.golden_outputs = self.outputs(fkeras.FaultSet.EMPTY)
+        self.card = Scorecard(self.metrics, Y, self.golden_outputs)
+        self.golden: dict[str, GoldenScore] = self.card.golden
+
+    def outputs(self, faults):
+        values = [tensor.golden.copy() for tensor in self.space.tensors]
+        for patch in faults.patches(self.space):
+            values[patch.tensor][patch.elements] = patch.values
+        return (X @ values[0])[:, None]
+
+    def fault_sets(self, faults):
+        results = []
+        for one in faults:
+            self._die_of(one)
+            tally = self.card.tally()
+            tally.add(self.outputs(one), slice(0, 6))
+            results.append(tally.result())
+        return scores_of(results, list(self.metrics))
+
+    def _die_of(self, faults):
+        hit = [bit for bit in self.deadly if bit in faults.flips.tolist()]
+        if hit and multiprocessing.parent_process() is not None:
+            mark = Path(self.folder) / f"died-of-{hit[0]}"
+            if self.always or not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def batches(self, bits):
+        return iter(np.array_split(np.arange(len(bits)), max(1, len(bits) // 7)))
+
+    def flips(self, bits):
+        return self.fault_sets([fkeras.FaultSet([bit]) for bit in bits])
+
+
+BITS = np.arange(len(SPACE))
+LOCAL = NumpyRun()
+EXPECTED = measure_oracle(LOCAL, "mean_squared_error", BITS, silent)
+
+
+def remote(executor, *arguments, start=NumpyRun, golden=None):
+    golden = {name: one.value for name, one in LOCAL.golden.items()} if golden is None else golden
+    return RemoteRun(LOCAL, Job.of(golden, start, *arguments), workers_of(executor))
+
+
+def same(oracle, expected=EXPECTED):
+    return all(
+        getattr(oracle, name).tobytes() == getattr(expected, name).tobytes()
+        for name in ("bits", "values", "undefined", "harmed", "positions")
+    )
+
+
+def campaign(run, plan, protected=None):
+    setting = Setting(fault_model(9), protection(protected, SPACE), 5, run.engine, run.n_samples, SPACE)
+    return run_campaign(run, setting, plan, silent)
+
+
+def alive():
+    return {child.pid for child in multiprocessing.active_children() if child.is_alive()}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
+            distributed.Client(made) as client,
+        ):
+            yield client
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def executor(request):
+    if request.param == "threads":
+        with ThreadPoolExecutor(2) as pool:
+            yield pool
+    else:
+        yield request.getfixturevalue("processes" if request.param == "processes" else "cluster")
+
+
+def test_an_oracle_has_the_bytes_of_one_process(executor):
+    assert same(measure_oracle(remote(executor), "mean_squared_error", BITS, silent))
+
+
+def test_bits_may_be_few_repeated_and_in_any_order(executor):
+    bits = np.array([17, 3, 3, 230])
+    assert same(
+        measure_oracle(remote(executor), "mean_squared_error", bits, silent),
+        measure_oracle(LOCAL, "mean_squared_error", bits, silent),
+    )
+    flips = remote(executor).flips(bits)["mean_squared_error"]
+    assert flips.values.tolist() == LOCAL.flips(bits)["mean_squared_error"].values.tolist()
+
+
+def test_trials_come_back_in_order(executor):
+    ours, theirs = campaign(LOCAL, FixedTrials(45)), campaign(remote(executor), FixedTrials(45))
+    assert theirs.values.tobytes() == ours.values.tobytes()
+    assert theirs.hits.tobytes() == ours.hits.tobytes()
+
+
+@pytest.mark.parametrize("limit", [100.0, 0.05, 0.3])
+def test_a_sequential_campaign_ends_at_the_same_trial(executor, limit):
+    chosen = (parse_limit("max_mean_squared_error", limit),)
+    plan = UntilDecided(Requirement(chosen, 0.2), 150)
+    ours, theirs = campaign(LOCAL, plan), campaign(remote(executor), plan)
+    assert len(theirs) == len(ours)
+    assert theirs.values.tobytes() == ours.values.tobytes()
+    assert theirs.verdict(plan.requirement) == ours.verdict(plan.requirement)
+
+
+def test_the_job_travels_once_per_worker(cluster):
+    counted = []
+
+    class Counting:
+        def __getattr__(self, name):
+            return getattr(cluster.get_executor(pure=False), name)
+
+        def submit(self, function, digest, payload, task):
+            counted.append(payload is not None)
+            return cluster.get_executor(pure=False).submit(function, digest, payload, task)
+
+    run = remote(cluster, None, (), False)
+    run._workers._executor = Counting()
+    measure_oracle(run, "mean_squared_error", BITS, silent)
+    assert len(counted) - sum(counted) >= 34, "each of the 34 groups is asked for by digest alone"
+    assert 1 <= sum(counted) <= 8, "a few may ask before the first answer is there"
+
+
+def test_a_dask_worker_that_dies_loses_nothing(cluster, tmp_path):
+    run = remote(cluster, str(tmp_path), (100,))
+    assert same(measure_oracle(run, "mean_squared_error", BITS, silent))
+    assert (tmp_path / "died-of-100").exists()
+
+
+def test_a_task_that_kills_every_dask_worker_ends_with_an_error(cluster, tmp_path):
+    run = remote(cluster, str(tmp_path), (100,), True)
+    with pytest.raises(WorkerFailed, match="killed several workers one after the other, most likely for want of mem"):
+        measure_oracle(run, "mean_squared_error", np.array([100]), silent)
+
+
+def test_a_pool_that_breaks_is_finished_here(tmp_path):
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        run = remote(pool, str(tmp_path), (100,))
+        with pytest.warns(WorkersLost, match="worker processes died .* are done again in this process"):
+            assert same(measure_oracle(run, "mean_squared_error", BITS, silent))
+        # A pool that is known to be broken takes nothing more.
+        with pytest.warns(WorkersLost):
+            assert same(measure_oracle(run, "mean_squared_error", BITS, silent))
+
+
+def test_a_pool_of_ours_is_replaced(tmp_path):
+    before = alive()
+    with opened_executor("processes:2") as pool, pytest.warns(WorkersLost, match="are done again by new ones"):
+        assert same(measure_oracle(remote(pool, str(tmp_path), (100, 200)), "mean_squared_error", BITS, silent))
+    assert {path.name for path in tmp_path.iterdir()} == {"died-of-100", "died-of-200"}
+    assert alive() <= before
+
+
+def test_a_pool_that_breaks_again_and_again_is_given_up(tmp_path):
+    with opened_executor("processes:1") as pool:
+        run = remote(pool, str(tmp_path), (100,), True)
+        with pytest.warns(WorkersLost) as lost:
+            found = measure_oracle(run, "mean_squared_error", BITS[96:104], silent)
+    assert same(found, measure_oracle(LOCAL, "mean_squared_error", BITS[96:104], silent))
+    assert [("new ones" in str(one.message)) for one in lost] == [True, True, True, False]
+
+
+def test_leaving_early_ends_the_workers():
+    before = alive()
+
+    def interrupted():
+        with opened_executor("processes:1") as pool:
+            for _ in remote(pool).batches(BITS):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert alive() <= before
+
+
+ORPHANED = """
+import time
+from fkeras.executors.pool import LocalPool
+if __name__ == "__main__":
+    pool = LocalPool(1)
+    print(pool.__enter__()._executor.submit(os.getpid).result(), flush=True)
+    pool._executor.submit(time.sleep, 600)
+    time.sleep(600)
+"""
+
+
+def test_a_parent_that_is_killed_leaves_no_worker_behind(tmp_path):
+    (tmp_path / "orphaned.py").write_text("import os\n" + ORPHANED)
+    parent = subprocess.Popen([sys.executable, tmp_path / "orphaned.py"], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = Path("/proc") / parent.stdout.readline().strip()
+    assert (worker / "stat").exists()
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 30
+    while (worker / "stat").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not (worker / "stat").exists()
+
+
+def test_a_worker_keeps_few_runs():
+    job_module._runs.clear()
+    with ThreadPoolExecutor(1) as pool:
+        for folder in "abc":
+            remote(pool, folder).flips(BITS[:2])
+    assert len(job_module._runs) == job_module.KEPT
+
+
+def test_another_golden_value_on_a_worker_is_refused():
+    with ThreadPoolExecutor(1) as pool:
+        run = remote(pool, "other", golden={"mean_squared_error": 7.0})
+        with pytest.raises(ModelError, match=r"fault-free model has mean_squared_error .*, here it has 7\.0"):
+            run.flips(BITS[:2])
+
+
+def test_another_version_on_a_worker_is_refused(monkeypatch):
+    job_module._runs.clear()
+    job = Job.of({}, NumpyRun)
+    monkeypatch.setattr(job_module, "installed", lambda: "0.0")
+    with pytest.raises(EnvironmentSetupError, match=r"a worker has pytest-fkeras 0\.0, the campaign"):
+        job_module.measure(job.digest, job.payload, None)
+
+
+def fails(*arguments):
+    raise ZeroDivisionError("over there")
+
+
+def test_other_errors_on_workers_are_told_as_such(processes):
+    with pytest.raises(WorkerFailed, match="a worker failed with ZeroDivisionError: over there; the same pytest-fk"):
+        remote(processes, start=fails).flips(BITS[:1])
+
+
+def test_what_cannot_be_an_executor():
+    with pytest.raises(InputError, match=r"executor is builtins\.int; allowed are a concurrent"):
+        workers_of(4)
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(InputError, match=r"takes no work .* pass one that is not shut down"):
+        remote(pool).flips(BITS[:1])
+
+
+def test_forking_under_tensorflow_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool,
+        pytest.raises(InputError, match=r"TensorFlow hangs in a forked process; make it with .*'spawn'"),
+    ):
+        workers_of(pool)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "4", "processes", "processes:0", "processes:-1", "processes:5000", "dask:", "x:1"]
+)
+def test_texts_that_name_no_executor(text):
+    with pytest.raises(InputError, match=r"allowed are processes:N with N from 1 to 4096, and dask:ADDRESS"):
+        opened_executor(text).__enter__()
+
+
+def test_nobody_answers(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("fkeras.executors.opened.CONNECT_SECONDS", 0.2)
+    for where in ("tcp://127.0.0.1:9", "nowhere.json", "not an address"):
+        with pytest.raises(InputError, match=r"no dask scheduler answers at .*; start one with `dask scheduler`"):
+            opened_executor(f"dask:{where}").__enter__()
+
+
+def test_without_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pytest-fkeras\[dask\]'"):
+        opened_executor("dask:tcp://127.0.0.1:9").__enter__()
+
+
+def test_what_cannot_be_pickled_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(InputError, match=r"cannot be sent to workers: .*lambda.* top level of a module"):
+        Job.of({}, lambda: LOCAL)
+
+
+def test_chunks_are_balanced_ordered_and_complete():
+    groups = np.split(np.arange(100), [3, 4, 40, 41, 90])
+    chunks = chunks_of(groups, 4)
+    assert np.concatenate([np.concatenate(chunk) for chunk in chunks]).tolist() == list(range(100))
+    assert [sum(group.size for group in chunk) for chunk in chunks] == [40, 50, 10]
+    assert [len(chunk) for chunk in chunks_of([np.arange(1)] * 10, 5)] == [2] * 5
+    assert chunks_of([], 4) == []

@@ -1,0 +1,213 @@
+"""A report is strict JSON that follows its schema, survives the file, and is refused when it is something else."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields, replace
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from fkeras.campaigns.comparison import Comparison, MetricComparison
+from fkeras.errors import InputError
+from fkeras.report import findings
+from fkeras.report.document import SCHEMA, Report, new_report, read_report, schema
+from fkeras.report.findings import BitMap, EnduranceRecord, ProtectionCurveRecord, TensorMap
+from fkeras.report.plain import restored
+from fkeras.report.record import Assumptions, BudgetRecord, CoveredTensor, MetricRecord, UncoveredTensor
+
+ENDURANCE = {
+    "metric": "emd",
+    "better": "lower",
+    "unit": "flips",
+    "golden": 1.0,
+    "limits": ["max_emd=2"],
+    "max_failure_rate": 0.05,
+    "confidence": 0.95,
+    "largest": 81,
+    "exceeded_at": 148,
+    "time_average": {"best": 1.1, "low": 1.0, "high": 1.2},
+    "text": "survives 81 flips, not 148 flips",
+    "faults": "distinct bits flip one after another",
+    "protection": "none",
+    "seed": 7,
+    "n_bits": 8,
+    "recovered": 0,
+    "curve": [
+        {"look": look, "trials": 30, "mean": mean, "mean_low": 0.5, "mean_high": math.inf}
+        | {"failed": failed, "share_low": 0.0, "share_high": 0.2}
+        for look, mean, failed in ((1.0, 1.0, 0), (100.0, 2.5, 20), (200.0, math.inf, 30))
+    ],
+}
+CURVE = {
+    "metric": "emd",
+    "smallest": 6,
+    "largest_failing": 4,
+    "points": [
+        {"k": k, "outcome": outcome, "failures": n, "trials": 60, "share_low": 0.0, "share_high": 0.5, "mean": 1.0}
+        for k, outcome, n in ((2, "FAIL", 60), (4, "INCONCLUSIVE", 3), (6, "PASS", 0))
+    ],
+}
+MAP = BitMap(
+    "measured",
+    "|change of emd|",
+    (TensorMap("conv/kernel", 2, (3.0, 2.0, math.inf, math.nan), (3.0, 2.0, math.inf, math.nan)),),
+    ((3.0, 3.0), (2.0, 2.0), (math.inf, 1.0), (math.nan, math.nan)),
+    1,
+)
+
+
+def full(make_record) -> BudgetRecord:
+    """A record in which nothing is left out."""
+    difference = MetricComparison(
+        "emd", "lower", 1.0, 1.1, 0.05, 0.1, math.inf, "paired t", 60, 60, 0.05, "5 %", "FAIL", 12
+    )
+    return replace(
+        make_record("t.py::test_full", [1.0] * 60 + [3.0] * 40),
+        most_damaging=("conv/kernel[0]:0 (sign) in 12 of 40 failing trials",),
+        minimal_faults=findings.MinimalFaultsRecord(("conv/kernel[0]:0",), True, 3, 2, {"emd": math.inf}, ("1 -> -1",)),
+        endurance=restored(EnduranceRecord, ENDURANCE),
+        protection_curve=restored(ProtectionCurveRecord, CURVE),
+        comparison=Comparison("FAIL", "paired", 0.95, (difference,)),
+        drift=Comparison("", "paired", 0.95, (difference,), "because"),
+        bit_map=MAP,
+    )
+
+
+def report_of(*tests: BudgetRecord, exit_code: int = 1) -> Report:
+    return new_report(tests, exit_code, 7)
+
+
+def test_a_report_survives_its_file(tmp_path, make_record):
+    infinite = make_record("t.py::test_inf", [math.inf] * 3)
+    report = report_of(full(make_record), infinite, BudgetRecord("t.py::x", "NOT_RUN", "crashed"))
+    report.write(tmp_path / "deep" / "run.json")
+    again = read_report(tmp_path / "deep" / "run.json")
+    assert again.tests[1:] == report.tests[1:]
+    assert again.to_json() == report.to_json()
+    assert again.tests[0].endurance == report.tests[0].endurance
+    assert again.tests[0].comparison == report.tests[0].comparison
+    assert list(tmp_path.joinpath("deep").iterdir()) == [tmp_path / "deep" / "run.json"]
+
+
+def test_strict_parsers_read_it(make_record):
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    text = report_of(full(make_record), make_record("t.py::test_inf", [math.inf] * 3)).to_json()
+    values = json.loads(text, parse_constant=refuse)
+    assert values["tests"][1]["metrics"]["emd"]["mean"] == "inf"
+    assert values["tests"][1]["metrics"]["emd"]["mean_low"] == "-inf"
+    assert values["bit_maps"][0]["tensors"][0]["mean"] == [3.0, 2.0, "inf", "nan"]
+
+
+def test_the_promised_names_are_there(make_record):
+    values = json.loads(report_of(full(make_record), exit_code=1).to_json())
+    assert values["schema"] == "fkeras-report/1" == SCHEMA
+    (test,) = values["tests"]
+    assert test["nodeid"] == "t.py::test_full"
+    assert test["verdict"] == "FAIL"
+    assert test["metrics"]["emd"]["limits"] == ["max_emd=2"]
+    assert test["assumptions"]["seed"] == 7
+    assert test["assumptions"]["not_covered"] == [{"path": "conv/bias", "n_values": 3, "reason": "bias"}]
+    assert values["summary"] == {
+        "exit_code": 1,
+        "tests": 1,
+        "verdicts": {"FAIL": 1, "INCONCLUSIVE": 0, "NOT_RUN": 0, "PASS": 0, "ASSERTED": 0},
+    }
+    assert {"python", "pytest", "tensorflow", "pytest-fkeras"} <= set(values["versions"])
+
+
+def _closed(part):
+    """The schema with nothing allowed that it does not name."""
+    if isinstance(part, dict):
+        closed = {name: _closed(one) for name, one in part.items()}
+        if "properties" in part and "additionalProperties" not in part:
+            closed["additionalProperties"] = False
+            closed["required"] = list(part["properties"])
+        return closed
+    return [_closed(one) for one in part] if isinstance(part, list) else part
+
+
+def test_everything_that_is_written_is_in_the_schema(make_record):
+    Draft202012Validator.check_schema(schema())
+    values = json.loads(report_of(full(make_record), BudgetRecord("t.py::x", "NOT_RUN", "no")).to_json())
+    assert [error.message for error in Draft202012Validator(_closed(schema())).iter_errors(values)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (BudgetRecord, "test"),
+        (MetricRecord, "metric"),
+        (Assumptions, "assumptions"),
+        (CoveredTensor, "covered"),
+        (UncoveredTensor, "not_covered"),
+        (EnduranceRecord, "endurance"),
+        (ProtectionCurveRecord, "protection_curve"),
+        (BitMap, "bit_map"),
+        (Comparison, "comparison"),
+        (MetricComparison, "metric_comparison"),
+    ],
+)
+def test_the_schema_and_the_code_name_the_same_things(kind, name):
+    described = schema()["$defs"][name]["properties"]
+    assert set(described) == {field.name for field in fields(kind)}
+    assert all("description" in one for one in described.values())
+
+
+def test_a_later_report_with_more_in_it_is_read(tmp_path, make_record):
+    values = json.loads(report_of(full(make_record)).to_json())
+    values["tests"][0]["novelty"] = values["novelty"] = {"x": 1}
+    values["tests"][0]["assumptions"]["novelty"] = 1
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    assert read_report(tmp_path / "a.json").tests[0].verdict == "FAIL"
+
+
+def test_equal_maps_are_written_once(make_record):
+    one = full(make_record)
+    values = json.loads(report_of(one, replace(one, nodeid="t.py::other"), replace(one, bit_map=None)).to_json())
+    assert len(values["bit_maps"]) == 1
+    assert [test["bit_map"] for test in values["tests"]] == [0, 0, None]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(schema="fkeras-report/2"), "has schema 'fkeras-report/2'; this version reads"),
+        (lambda v: v.pop("schema"), "states no schema"),
+        (lambda v: v["tests"][0].update(verdict="MAYBE"), r"\$\.tests\[0\]\.verdict: 'MAYBE' is not one of"),
+        (lambda v: v["tests"][0].pop("nodeid"), "'nodeid' is a required property"),
+        (lambda v: v["summary"].pop("exit_code"), "'exit_code' is a required property"),
+        (lambda v: v["tests"][0]["metrics"]["emd"].update(mean="many"), r"metrics\.emd\.mean"),
+        (lambda v: v["tests"][0]["assumptions"].update(n_bits=-1), "-1 is less than the minimum"),
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path, make_record, change, message):
+    values = json.loads(report_of(make_record("t.py::a", [1.0] * 60)).to_json())
+    change(values)
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message):
+        read_report(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("", "is no JSON"),
+        ("[1]", "states no schema"),
+        ("NaN", "NaN is no JSON number"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+)
+def test_what_is_no_json_is_refused(tmp_path, text, message):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_report(tmp_path / "a.json")
+
+
+def test_a_missing_report_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read .* a report is written by pytest --fkeras-json"):
+        read_report(tmp_path / "none.json")

@@ -1,0 +1,69 @@
+"""The text of an endurance campaign says what was measured, at every look."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fkeras.campaigns import Endurance, Limit, Requirement
+from fkeras.campaigns.accumulation import OneByOne
+from fkeras.campaigns.endurance import Histories
+from fkeras.engine import GoldenScore
+from fkeras.faults import protection
+from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.report.endurance import endurance_text
+
+CODEC = FixedPoint(4, 0)
+ZEROS = np.zeros(300, np.float32)
+SPACE = BitSpace((WordTensor("d/kernel", (300,), CODEC, CODEC.encode(ZEROS), np.ones(300), ZEROS),))
+
+
+def result_of(requirement):
+    looks = np.array([1.0, 20, 1000])
+    values = np.tile([1.0, 2.0, 4.0], (100, 1))
+    values[:3, 1] = 3.5
+    broken = values > 3
+    broken[0, 2] = False
+    zeros = np.zeros(values.shape, np.int64)
+    table = Histories(looks, values, zeros, zeros, broken)
+    return Endurance(
+        "emd",
+        "lower",
+        None,
+        GoldenScore(1.0, 0.25, 0, None),
+        requirement,
+        table,
+        None if requirement is None else table,
+        OneByOne(),
+        protection([1, 2, 3], SPACE),
+        7,
+        SPACE,
+        "fast",
+        64,
+    )
+
+
+def test_with_a_limit():
+    text = endurance_text(result_of(Requirement((Limit("emd", "max", 3.0),))))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines == [
+        "survives 1 flip, not 1,000 flips (max_emd=3, broken by then in at most 0.05 of trials, 100 trials, each at "
+        "0.95 confidence)",
+        "",
+        "flips trials emd mean [95 %] failed by then [95 %]",
+        "1 100 1 [1, 1] 0 [0, 3.62 %]",
+        "20 100 2.045 [1.994, 2.096] 3 [0.623, 8.52 %]",
+        "1,000 100 4 [4, 4] 100 [96.4, 100 %]",
+        "",
+        "1,200 bits, 64 samples, distinct bits flip one after another, seed 7",
+        "protection bits: 3 bits (0.2%) assumed immune",
+        "golden emd 1 +- 0.25 (data)",
+        # (0..1: 1) + (1..20: 19 * (1 + 2.045) / 2) + (20..1000: 980 * (2.045 + 4) / 2), over 1,000.
+        "average of emd from 0 to 1,000 flips: 2.9920 [2.9665, 3.0175] at 95 %",
+        "1 of the trials broke a limit and kept it at a later look: failed all the same",
+    ]
+
+
+def test_without_a_limit():
+    text = endurance_text(result_of(None))
+    assert text.startswith("emd at 3 looks up to 1,000 flips\n")
+    assert "failed" not in text

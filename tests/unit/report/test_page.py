@@ -1,0 +1,230 @@
+"""The page is whole, valid, escaped, small, asks for nothing from outside, and leaves no fact out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from fkeras.report.document import Report, new_report
+from fkeras.report.page import MOST_FIGURES, html_page, write_html
+from fkeras.report.record import BudgetRecord
+from tests.unit.report.test_document import full
+
+VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order, and collects what a check asks for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def report(make_record) -> Report:
+    tests = [
+        full(make_record),
+        make_record("t.py::test_kept", [1.0] * 60),
+        BudgetRecord("t.py::test_never", "NOT_RUN", "the worker was killed"),
+    ]
+    return new_report(tests, 1, 20260101)
+
+
+@pytest.fixture(scope="module")
+def page(report) -> str:
+    return html_page(report)
+
+
+def test_it_is_whole(page):
+    parsed = Page(page)
+    assert page.startswith("<!DOCTYPE html>\n")
+    assert parsed.all("html") == [{"lang": "en"}]
+    assert [tag for tag, _ in parsed.elements if tag == "h1"] == ["h1"]
+    for tag in ("header", "main", "nav", "footer"):
+        assert len(parsed.all(tag)) == 1
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [attributes["href"][1:] for attributes in parsed.all("a")]
+    assert set(targets) <= set(ids)
+
+
+def test_it_asks_for_nothing_from_outside(page):
+    parsed = Page(page)
+    assert not parsed.all("script")
+    outside = [
+        value for _, attributes in parsed.elements for name, value in attributes.items() if name in ("src", "href")
+    ]
+    outside += [
+        value for _, attributes in parsed.elements for name, value in attributes.items() if name == "xlink:href"
+    ]
+    assert {value for value in outside if not value.startswith(("#", "data:"))} == set()
+    assert "@import" not in page
+    assert re.findall(r"url\((?!#)", page) == []
+
+
+def test_it_has_names_for_those_who_do_not_see_it(page):
+    parsed = Page(page)
+    ids = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
+    figures = [one for one in parsed.all("svg") if one.get("role") == "img"]
+    assert len(figures) == 5  # one map; trials of two tests; endurance and curve of one
+    assert all(set(one["aria-labelledby"].split()) <= ids for one in figures)
+    assert all(one.get("aria-hidden") == "true" for one in parsed.all("svg") if one.get("role") != "img")
+    assert len(parsed.all("caption")) == len(parsed.all("table"))
+    assert all(one.get("scope") in ("col", "row") for one in parsed.all("th"))
+    for one in parsed.all("div"):
+        if one.get("class") == "scroll":
+            assert one["role"] == "region"
+            assert one["aria-label"]
+            assert one["tabindex"] == "0"
+    levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "The run failed: 1 of 3 budgets kept, 1 missed, 1 without a verdict",
+        "exit code 1",
+        "seed 20260101",
+        "FAIL",
+        "PASS",
+        "NOT_RUN",
+        "the worker was killed",
+        "40 of 100 [>31.8 %]",
+        "emd ≤ 2",
+        "conv/kernel",
+        "conv/bias",
+        "2 distinct bits, uniform over 8",
+        "8 stored bits that faults can hit",
+        "1 ± 0.01",
+        "conv/kernel[0]:0",
+        "Survives 81 flips, not 148 flips",
+        "The smallest number of protected bits found to pass is 6; 4 do not pass",
+        "|change of emd|",
+        "Compared with the baseline",
+        "Drift since the anchored release",
+        "python -m pytest t.py::test_full",
+        "1 -> -1",
+    ],
+)
+def test_it_says(page, fact):
+    assert fact in " ".join(Page(page).text.split())
+
+
+def test_the_worst_comes_first(page):
+    rows = [re.sub("<wbr>", "", row) for row in re.findall(r'<th scope="row" class="name">(.*?)<small>', page)]
+    names = [re.sub("<[^>]*>", "", row) for row in rows]
+    assert names[:3] == ["test_full", "test_never", "test_kept"]
+
+
+def test_everything_from_users_is_escaped(make_record):
+    nasty = "<script>alert('x')</script>&\"<img src=x onerror=y>"
+    one = full(make_record)
+    assert one.assumptions is not None
+    assumed = replace(
+        one.assumptions,
+        **{name: nasty for name in ("model", "fault_model", "flips", "protection", "protected", "engine")},
+        covered=(replace(one.assumptions.covered[0], path=nasty),),
+        not_covered=(replace(one.assumptions.not_covered[0], path=nasty, reason=nasty),),
+    )
+    assert one.bit_map is not None
+    assert one.endurance is not None
+    bad = replace(
+        one,
+        nodeid=f"t.py::test[{nasty}]",
+        text=nasty,
+        rerun=nasty,
+        assumptions=assumed,
+        metrics={nasty: one.metrics["emd"]},
+        most_damaging=(nasty,),
+        measured=None,
+        bit_map=replace(one.bit_map, source=nasty, quantity=nasty),
+        endurance=replace(one.endurance, text=nasty, faults=nasty, protection=nasty, metric=nasty, unit=nasty),
+    )
+    text = html_page(new_report([bad, BudgetRecord(nasty, "NOT_RUN", nasty)], 1, 0))
+    parsed = Page(text)
+    assert not parsed.all("script")
+    assert not parsed.all("img")
+    assert not any("onerror" in attributes for _, attributes in parsed.elements)
+    assert parsed.text.count("alert('x')") > 10
+
+
+def test_names_of_files_and_tests_with_tex_in_them_are_drawn(make_record):
+    one = full(make_record)
+    assert one.endurance is not None
+    text = html_page(new_report([replace(one, endurance=replace(one.endurance, metric=r"$\bad{$", unit="$x$"))], 1, 0))
+    assert [label in text for label in (r">$\bad{$</text>", ">$x$</text>")] == [True, True]
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch, make_record):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    text = html_page(new_report([full(make_record)], 1, 0))
+    parsed = Page(text)
+    assert not [one for one in parsed.all("svg") if one.get("role") == "img"]
+    assert "pip install 'pytest-fkeras[plot]'" in parsed.text
+    assert "The smallest number of protected bits" in " ".join(parsed.text.split())
+
+
+def test_many_tests_stay_small(tmp_path, monkeypatch, make_record, page):
+    one = full(make_record)
+    tests = [replace(one, nodeid=f"t.py::test_{i}") for i in range(200)]
+    monkeypatch.setattr("fkeras.report.page.MOST_FIGURES", 2)
+    write_html(new_report(tests, 1, 0), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    largest = max(map(len, re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', page, re.DOTALL)))
+    assert len(text) + MOST_FIGURES * largest < 2_000_000
+    assert "Figures are shown for the first tests only" in text
+    assert "The worst 50 tests are shown; the JSON report has all." in text
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "outcome", "headline"),
+    [
+        (0, "xfailed", "The run passed: 1 of 2 budgets kept, 1 missed as expected"),
+        (1, "failed", "The run failed: 1 of 2 budgets kept, 1 missed"),
+        (2, "failed", "The run was interrupted: 1 of 2 budgets kept, 1 missed"),
+        (3, "failed", "The run ended with exit code 3: 1 of 2 budgets kept, 1 missed"),
+    ],
+)
+def test_the_headline(make_record, exit_code, outcome, headline):
+    tests = [make_record("t.py::a", [3.0] * 60, outcome=outcome), make_record("t.py::b", [1.0] * 60)]
+    assert headline in " ".join(Page(html_page(new_report(tests, exit_code, 0))).text.split())
+
+
+def test_no_budget_is_no_pass():
+    text = Page(html_page(new_report([], 0, 0))).text
+    assert "The run passed, without any fault budget" in text
+    assert "Nothing was shown about any model" in text
+
+
+def test_the_same_report_is_the_same_page(report, page):
+    assert html_page(report) == page

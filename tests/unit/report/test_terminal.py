@@ -1,0 +1,52 @@
+"""A report's file on a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+import pytest
+
+from fkeras.report.document import new_report
+from fkeras.report.markdown import MOST_ROWS, markdown_summary
+from fkeras.report.record import BudgetRecord
+from fkeras.report.terminal import report_text, wants_colour
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_text_says_what_became_of_the_run(make_record, width):
+    report = new_report([make_record("t.py::test_a", [1.0] * 60), make_record("t.py::test_b", [3.0] * 60)], 1, 7)
+    text = report_text(report, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert " ".join(text.split()).endswith(f"1 FAIL, 1 PASS; exit code 1, made {report.created}")
+    assert "\x1b" not in text
+    coloured = report_text(report, width, colour=True)
+    assert "\x1b[32mPASS\x1b[0m" in coloured
+    assert coloured.replace("\x1b[32m", "").replace("\x1b[1;31m", "").replace("\x1b[0m", "") == text
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "variables", "wanted"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+    ],
+)
+def test_colour_is_for_terminals(monkeypatch, is_terminal, variables, wanted):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert wants_colour() == wanted
+
+
+def test_markdown_has_the_worst_first_and_says_what_it_leaves_out(make_record):
+    passing = [make_record(f"t.py::test_{i}", [1.0] * 60) for i in range(MOST_ROWS)]
+    report = new_report([*passing, BudgetRecord("t.py::<b>|`x", "NOT_RUN", "a\nb|c", outcome="error")], 1, 7)
+    lines = markdown_summary(report).splitlines()
+    assert lines[2] == f"1 NOT_RUN, {MOST_ROWS} PASS of {MOST_ROWS + 1} budgets; pytest's exit code 1, seed 7."
+    assert "`t.py::<b>\\|'x`" in lines[6]
+    assert "`a b\\|c`" in lines[6]
+    assert "| NOT_RUN" in lines[6]
+    assert lines[-2] == "1 more tests are in the JSON report."
