@@ -12,7 +12,7 @@ help:
 	@echo "make lint      ruff and the import contracts"
 	@echo "make types     mypy --strict"
 	@echo "make docs      build the documentation, warnings are errors"
-	@echo "make bench     measure speed against the naive way"
+	@echo "make bench     measure speed against the naive way: make bench [DATA=../shared/data] [BENCH_OPTIONS='--json FILE']"
 	@echo "make paper     repeat the paper's evaluation: make paper DATA=folder [PAPER_OPTIONS='--wafers 4000']"
 
 $(STAMP): pyproject.toml
@@ -39,7 +39,7 @@ docs: $(STAMP)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) $(BENCH_OPTIONS)
 	$(BIN)/python benchmarks/hls4ml_engine.py --case speed
 
 paper: $(STAMP)

@@ -82,6 +82,7 @@ def speed(model: Any, x: np.ndarray, n_bits: int = 24) -> dict[str, Any]:
     space = fkeras.bit_space(model)
     bits = np.sort(np.random.default_rng(0).choice(len(space), n_bits, replace=False))
     result: dict[str, Any] = {"samples": len(x), "bits": n_bits}
+    emulation._kept.clear()
     for engine in ("hls4ml", "auto", "reference"):
         made: list[Any] = []
         start = cpu_seconds(

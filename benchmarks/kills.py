@@ -68,9 +68,9 @@ def victim(store: Path, n_samples: int, ready: Any) -> None:
     oracle(model, data, store)
 
 
-def killed(context: Any, store: Path, n_samples: int, after_seconds: float) -> bool:
+def killed(context: Any, ready: Any, store: Path, n_samples: int, after_seconds: float) -> bool:
     """Start an oracle in a process, and kill it; False when it was over before that."""
-    ready = context.Event()
+    ready.clear()
     process = context.Process(target=victim, args=(store, n_samples, ready))
     process.start()
     if not ready.wait(300):
@@ -99,11 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         oracle(model, data, Path(name) / "whole")
         whole_seconds = time.perf_counter() - started
         whole = table(Path(name) / "whole")
-        longest, number = whole_seconds, 0
+        longest, number, ready = whole_seconds, 0, context.Event()
         while len(found) < given.kills:
             number += 1
             store = Path(name) / str(number)
-            if not killed(context, store, given.samples, moments.uniform(0, longest)):
+            if not killed(context, ready, store, given.samples, moments.uniform(0, longest)):
                 longest *= 0.9  # it measures faster than this process did
                 continue
             n_stored = stored(store)

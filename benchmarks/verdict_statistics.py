@@ -40,6 +40,7 @@ WORSENINGS = {
     "a little, everywhere": lambda g, old: (0.9 * old + 0.1 * g.random(old.size), 0.025),
     "much, in 4 % of trials": lambda g, old: (np.where(g.random(old.size) < 0.04, 1.0, old), 0.03),
     "other luck": lambda g, old: (g.beta(2.4, 6, old.size), 2.4 / 8.4 - 0.25),
+    "all or nothing": lambda g, old: (np.where(g.random(old.size) < 0.4, 1.0, 0.0), 0.4 - 0.25),
 }
 """Old values (mean 0.25, in [0, 1]) -> new ones, and by how much their mean is larger."""
 
@@ -62,14 +63,13 @@ def compare_simulated(repeats: int, trials: int) -> None:
 
 
 def gated(new: NDArray[np.float64], old: NDArray[np.float64], tolerance: Tolerance, paired: bool) -> tuple[str, int]:
-    """What the plugin's gate says: campaigns end at their verdicts, an undecided comparison goes on."""
-    n_new, n_old = ended(new), ended(old)
-    end = min(new.size, n_old) if paired else new.size
+    """What the plugin's gate says: a campaign ends at its verdict, an undecided comparison goes on."""
+    n_new = ended(new)
     while True:
-        made = compare(measured(new[:n_new], 1), measured(old[:n_old], 1 if paired else 2), (tolerance,))
-        if made.outcome != "INCONCLUSIVE" or n_new >= end:
+        made = compare(measured(new[:n_new], 1), measured(old, 1 if paired else 2), (tolerance,))
+        if made.outcome != "INCONCLUSIVE" or n_new >= new.size:
             return made.outcome, n_new
-        n_new = min(end, 2 * n_new)
+        n_new = min(new.size, 2 * n_new)
 
 
 def ended(values: NDArray[np.float64], limit: float = 0.5, max_failure_rate: float = 0.2) -> int:

@@ -129,7 +129,8 @@ def merge(sources: Sequence[str | os.PathLike[str] | Store], into: str | os.Path
     """Add the results of stores to another: equal identities add up, others stay side by side.
 
     sources: stores, or single results (KIND/DIGEST folders of one); they are only read. Where each source has
-    one result of a kind, as shards have, those must have one identity: IdentityError names what differs. Merging again changes nothing.
+    one result of a kind, as shards have, those must have one identity: IdentityError names what differs. Merging
+    again changes nothing.
     """
     target = into if isinstance(into, Store) else Store(into)
     n_said = len(target.notices)

@@ -210,7 +210,7 @@ def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> Measured
 
 def find_any(folder: Path, identity: BudgetIdentity) -> Measured | None:
     """The baseline of a budget whatever it measured; UsageError where there are several."""
-    paths = sorted(folder.glob(f"*-{identity.digest}.*.json"))
+    paths = sorted(folder.glob(f"*-{identity.digest}.*.json")) if folder.is_dir() else []
     if len(paths) > 1:
         raise pytest.UsageError(
             f"{folder} has several baselines of this budget: {', '.join(path.name for path in paths)}; state a limit, "

@@ -38,7 +38,7 @@ class BaselineFiles:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self._texts:
+        if not self._texts or self.gate.folder is None:
             return
         from fkeras.report.record import BudgetRecord
 

@@ -109,9 +109,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
 
     against = item.stash.get(AGAINST, None) or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
-    record = replace(
-        judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift
-    )
+    record = replace(judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift)
     if comparison is None or comparison.outcome in ("", "PASS"):
         return Judgement(record, problem, judgement.is_verdict)
     record = replace(

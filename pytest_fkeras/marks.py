@@ -19,6 +19,9 @@ FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "
 SINGLE_FLIP_KEYWORDS = ("max_critical_bits", "max_sensitive_fraction")
 _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
 
+_OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
+"""Words for requirements that are stated as a share of trials instead."""
+
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
@@ -172,6 +175,12 @@ def _is_whole(value: object, least: int) -> bool:
 
 def _check_limit(keyword: str, value: object) -> None:
     side, _, rest = keyword.partition("_")
+    if set(keyword.lower().split("_")) & _OF_ALL_TRIALS or keyword in ("max", "min"):
+        _refuse(
+            f"{keyword}=: the worst trial so far is no bound, because more trials find worse ones; write a limit and "
+            "the share of trials that may break it: max_emd=1.25, max_failure_rate=0.01 is a 99 % quantile of at most "
+            "1.25"
+        )
     if side not in ("max", "min") or not rest:
         close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
         hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(_KEYWORDS)}"

@@ -79,7 +79,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
     # project that says nothing about fkeras must not be touched.
-    if any(early_config.getini(f"fkeras_{name}") is not None for name in (*HELP, *FILES, *outputs.FILES, "cache", "baseline", "executor")):
+    names = (*HELP, *FILES, *outputs.FILES, "cache", "baseline", "executor")
+    if any(early_config.getini(f"fkeras_{name}") is not None for name in names):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     register_profile(early_config)
     return (yield)

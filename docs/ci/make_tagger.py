@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import fkeras  # noqa: F401  before TensorFlow: QKeras needs its legacy Keras
+import os
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # for QKeras, before TensorFlow is imported
+
 import numpy as np
 import tf_keras as keras
 from qkeras import QActivation, QDense

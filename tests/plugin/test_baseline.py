@@ -25,7 +25,7 @@ def _at_home(monkeypatch):
 def bounded(project, write_test):
     """A project whose metric has bounds; `set_noise(x)` makes the network's error larger by x, on every fault set."""
     source = (project.path / "conftest.py").read_text()
-    metric = '''
+    metric = """
 @pytest.fixture(scope="session")
 def fkeras_metrics():
     extra = float(__import__("pathlib").Path("extra.txt").read_text())
@@ -34,7 +34,7 @@ def fkeras_metrics():
         return np.clip(np.abs(y - outputs).mean(axis=1) + extra, 0, 1)
 
     return {"mse": fkeras.metrics.sample_metric(error, "mse", "lower", bounds=(0.0, 1.0))}
-'''
+"""
     start = source.index('@pytest.fixture(scope="session")\ndef fkeras_metrics')
     (project.path / "conftest.py").write_text(source[:start] + metric)
 
@@ -288,7 +288,9 @@ def test_a_tolerance_that_judges_nothing_is_a_failure_when_all_tests_ran(project
     result = run(project, "--fkeras-compare-fail=mze:5%")
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*--fkeras-compare-fail=mze:5 % judged nothing: no budget measures 'mze'; there are mse"])
+    result.stdout.fnmatch_lines(
+        ["*--fkeras-compare-fail=mze:5 % judged nothing: no budget measures 'mze'; there are mse"]
+    )
     assert run(project, "--fkeras-compare-fail=mze:5%", "-k", "mission").ret == pytest.ExitCode.OK
 
 
@@ -402,15 +404,16 @@ def test_two_models_behind_one_fixture_are_refused(project, write_test, bounded)
             return Linear("linear", request.node.get_closest_marker("scale").args[0] * Linear().kernel)
 
         @pytest.mark.scale(1.0)
-        @fault_budget(bits=3, max_mse=0.99, trials=60)
+        @fault_budget(bits=3, max_mse=0.99)
         def test_one():
             pass
 
         @pytest.mark.scale(-1.0)
-        @fault_budget(bits=3, max_mse=0.99, trials=60)
+        @fault_budget(bits=3, max_mse=0.99)
         def test_other():
             pass
     """)
+    assert project.runpytest_inprocess("-W", "ignore").ret == pytest.ExitCode.OK
     result = run(project, "--fkeras-baseline-update", "-W", "ignore")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["baseline: *measures the budget of another test on another model*parametrize*"])

@@ -12,7 +12,7 @@ import pytest
 
 import fkeras.campaigns.stored
 import fkeras.keeping
-import fkeras.sensitivity.stored
+import fkeras.sensitivity.stored  # noqa: F401
 from fkeras.store import disk
 
 TESTS = """

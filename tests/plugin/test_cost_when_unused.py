@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-HEAVY = ("tensorflow", "numpy", "hypothesis", "fkeras", "numba", "scipy", "tabulate", "pyarrow", "filelock")
+HEAVY = (
+    "tensorflow", "numpy", "hypothesis", "fkeras", "numba", "scipy", "tabulate", "pyarrow", "filelock", "jinja2",
+    "jsonschema", "dask", "hls4ml", "matplotlib",
+)  # fmt: skip
 CHECK = f"""
 import os, sys
 
@@ -15,7 +18,8 @@ def test_nothing_heavy():
 def test_environment():
     assert "TF_USE_LEGACY_KERAS" not in os.environ
 """
-ALONE = ["-p", "no:hypothesispytest"]
+ALONE = ["-p", "no:hypothesispytest", "-p", "no:randomly"]
+"""pytest-randomly imports numpy, and hypothesis' plugin hypothesis."""
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,9 @@ def test_what_names_no_executor_is_refused_before_any_test(project, write_test, 
     for arguments in ([f"--fkeras-executor={text}"], ["-o", f"fkeras_executor={text}"]):
         result = project.runpytest(*arguments)
         assert result.ret == 4
-        result.stderr.fnmatch_lines(["*--fkeras-executor: executor '*': allowed are processes:N with N from 1 to 4096*"])
+        result.stderr.fnmatch_lines(
+            ["*--fkeras-executor: executor '*': allowed are processes:N with N from 1 to 4096*"]
+        )
 
 
 def test_engines_of_a_project_stay_here(project, write_test):

@@ -208,3 +208,45 @@ def test_data_set_metrics_agree_when_a_channel_is_looked_up_in_blocks_of_samples
     values = [fkeras.oracle(model, (images, targets), metric=metric, engine=engine) for engine in ("fast", "reference")]
     np.testing.assert_array_equal(values[0].values, values[1].values)
     np.testing.assert_array_equal(values[0].harmed, values[1].harmed)
+
+
+def deep_network():
+    keras, q = tensorflow().keras, qkeras()
+    tensorflow().keras.utils.set_random_seed(8)
+    options = {"kernel_quantizer": "quantized_bits(5,1,alpha=1)", "bias_quantizer": "quantized_bits(6,1,alpha=1)"}
+    x = inputs = keras.Input((7, 6, 1))
+    x = q.QActivation("quantized_bits(6,1,alpha=1)")(x)
+    x = q.QActivation("quantized_relu(4,1)")(q.QConv2D(3, 3, padding="same", **options)(x))
+    x = q.QActivation("quantized_bits(5,1,alpha=1)")(q.QConv2D(4, 2, strides=2, padding="same", **options)(x))
+    x = q.QActivation("quantized_relu(4,1)")(q.QConv2D(2, 3, padding="same", **options)(x))
+    x = q.QDense(4, kernel_quantizer="quantized_bits(4,1,alpha=1)")(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Activation("softmax")(x))
+
+
+def test_changes_flow_through_all_exact_layers_and_the_winning_class_counts() -> None:
+    model, rng = deep_network(), np.random.default_rng(1)
+    data = rng.uniform(-1, 1, (30, 7, 6, 1)).astype("float32"), rng.integers(0, 4, 30)
+    metrics = {"wrong": fkeras.metrics.mispredictions(), "right": fkeras.metrics.accuracy()}
+    runs = {engine: start_run(model, data, metrics, engine=engine) for engine in ("fast", "reference")}
+    workers = [runs["fast"].worker(tensor) for tensor in range(4)]
+    assert [0 if worker.chain is None else len(worker.chain.links) for worker in workers] == [3, 2, 1, 0]
+    assert all(worker._outcomes._classes is not None for worker in workers)
+    bits = rng.choice(len(runs["fast"].space), 300, replace=False)
+    fast, reference = (runs[engine].flips(bits) for engine in ("fast", "reference"))
+    for name in metrics:
+        np.testing.assert_array_equal(fast[name].values, reference[name].values)
+        np.testing.assert_array_equal(fast[name].harmed, reference[name].harmed)
+    assert reference["wrong"].harmed.sum() > 0
+
+
+def test_tensor_float_32_is_off_while_a_model_computes_and_the_users_setting_stays() -> None:
+    from fkeras.backends.tf.setup import whole_float32
+
+    config = tensorflow().config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    for setting in (True, False):
+        config.enable_tensor_float_32_execution(setting)
+        with whole_float32():
+            assert not config.tensor_float_32_execution_enabled()
+        assert config.tensor_float_32_execution_enabled() is setting
+    config.enable_tensor_float_32_execution(before)

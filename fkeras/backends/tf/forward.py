@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.backends.tf.slots import Slot, slots_of_layers
 from fkeras.backends.tf.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.errors import LayoutError
@@ -36,7 +36,8 @@ class Forward:
 
     def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
         """Outputs of `inputs`, flattened; `values` in the order and shapes of the space's tensors."""
-        return self._function(*inputs, *values)
+        with whole_float32():
+            return self._function(*inputs, *values)
 
 
 def _floats_per_sample(model: Any) -> int:

@@ -75,3 +75,15 @@ def qkeras() -> Any:
         warnings.simplefilter("ignore")
         import qkeras as module
     return module
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Within the block a GPU multiplies float32 as float32: TensorFloat-32 keeps ten bits, and sums must be exact."""
+    config = tensorflow().config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)

@@ -61,18 +61,20 @@ WORSENINGS = {
     "a little, everywhere": lambda g, old: (0.9 * old + 0.1 * g.random(old.size), 0.1 * (0.5 - 0.25)),
     "much, rarely": lambda g, old: (np.where(g.random(old.size) < 0.04, 1.0, old), 0.04 * 0.75),
     "new luck": lambda g, old: (g.beta(2.4, 6, old.size), 2.4 / 8.4 - 0.25),
+    "all or nothing": lambda g, old: (np.where(g.random(old.size) < 0.4, 1.0, 0.0), 0.4 - 0.25),
 }
 
 
+@pytest.mark.parametrize("is_old_whole", [True, False])
 @pytest.mark.parametrize("name", WORSENINGS)
-def test_paired_gates_at_the_tolerance_are_rarely_wrong(name):
+def test_paired_gates_at_the_tolerance_are_rarely_wrong(name, is_old_whole):
     generator = np.random.default_rng(list(WORSENINGS).index(name))
     outcomes = []
     for _ in range(REPEATS):
         old = luck(generator)
         new, worse = WORSENINGS[name](generator, old)
         tolerance = (Tolerance("err", worse, False),)
-        ends = stopped(new, 0.5), stopped(old, 0.5)
+        ends = stopped(new, 0.5), TRIALS if is_old_whole else stopped(old, 0.5)
         outcomes.append(gate({"err": new}, {"err": old}, tolerance, *ends))
     assert outcomes.count("PASS") / REPEATS <= most(0.05)
     assert outcomes.count("FAIL") / REPEATS <= most(0.05)
@@ -112,6 +114,20 @@ def test_two_metrics_at_their_tolerances_are_rarely_failed_and_more_rarely_passe
         outcomes.append(gate(new, old, tolerances, TRIALS, TRIALS))
     assert outcomes.count("FAIL") / REPEATS <= most(0.05)
     assert outcomes.count("PASS") / REPEATS <= most(0.05)
+
+
+def test_a_run_of_several_budgets_lets_a_worse_model_through_at_most_as_often_as_one():
+    # One of three is worse, by its tolerance; the others are as they were.
+    generator, let_through, some_fail = np.random.default_rng(9), 0, 0
+    for _ in range(REPEATS // 2):
+        old = luck(generator)
+        worse = np.where(generator.random(TRIALS) < 0.04, 1.0, old)
+        tolerance = (Tolerance("err", 0.03, False),)
+        outcomes = [gate({"err": new}, {"err": old}, tolerance, 69, TRIALS) for new in (worse, old, old)]
+        let_through += outcomes == ["PASS"] * 3
+        some_fail += "FAIL" in outcomes
+    assert let_through / (REPEATS // 2) <= most(0.05, REPEATS // 2)
+    assert some_fail / (REPEATS // 2) <= most(3 * 0.05, REPEATS // 2)
 
 
 def test_a_tolerance_read_off_the_baseline_is_as_safe():

@@ -172,3 +172,10 @@ def test_counts_of_bits_are_exhaustive_budgets():
 def test_survival_is_a_budget_of_that_many_flips():
     budget = parse_budget((), {"min_flips_survived": 500, "max_emd": 1})
     assert (budget.bits, budget.is_exhaustive) == (500, False)
+
+
+@pytest.mark.parametrize("keyword", ["max", "min", "worst", "max_worst_emd", "quantile_emd", "Percentile"])
+def test_worst_cases_are_stated_as_shares_of_trials(keyword):
+    remedy = "the worst trial so far is no bound.*max_failure_rate=0.01 is a 99 % quantile"
+    with pytest.raises(BudgetError, match=f"{keyword}=: {remedy}"):
+        fault_budget(bits=3, **{keyword: 1.25})

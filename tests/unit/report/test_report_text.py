@@ -276,7 +276,8 @@ def test_a_failure_says_everything():
     assert lines[0].startswith("FAIL: 40 of 100 trials over the limit, share above 31.")
     assert lines[2:] == [
         "  faults      2 distinct bits, uniform over 8; seed 7",
-        "  protection  ranking[:4]: 4 bits under TMR, 8 extra bits (overhead 100.0%), hit like the others, never scrubbed",
+        "  protection  ranking[:4]: 4 bits under TMR, 8 extra bits (overhead 100.0%), hit like the others, "
+        "never scrubbed",
         "  emd         mean 1.8 over 100 trials, golden 1 +- 0.01 (data)",
         "  most damaging bits (an association over the trials, unless alone)",
         "    conv/kernel[0]:3 in 12 of 40 failing trials: 0.5 -> 0.625",

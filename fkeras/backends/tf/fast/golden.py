@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.backends.tf.slots import Slot
 from fkeras.backends.tf.tracing import input_specs, replaced
 
@@ -52,7 +52,9 @@ class GoldenFunction:
     def __call__(self, inputs: Sequence[NDArray[Any]], rows: slice) -> Mapping[Key, NDArray[Any]]:
         """By key, the tensors of the samples `rows`."""
         convert = tensorflow().convert_to_tensor
-        values = self._compute(*(convert(x[rows], spec.dtype) for x, spec in zip(inputs, self._specs, strict=True)))
+        given = [convert(x[rows], spec.dtype) for x, spec in zip(inputs, self._specs, strict=True)]
+        with whole_float32():
+            values = self._compute(*given)
         return {key: value.numpy() for key, value in zip(self.keys, values, strict=True)}
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.fast.channels import Floats, Ints, as_integers
 from fkeras.backends.tf.fast.exactness import Fact, activation_fact, weighted_sum_fact, with_bias
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.memory import BitSpace, WordTensor
 
 LINEAR = {"QDense", "QConv1D", "QConv2D", "QConv2DBatchnorm", "QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"}
@@ -139,13 +139,12 @@ class Site:
 
     def sums(self, padded: NDArray[np.float32]) -> Floats:
         """The golden weighted sums without bias, in grid units; (n, height, width, channels)."""
-        tf = tensorflow()
-        if self.depthwise:
-            sums = tf.nn.depthwise_conv2d(
-                padded, self.kernel, (1, *self.window.stride, 1), "VALID", dilations=self.window.dilation
-            )
-        else:
-            sums = tf.nn.conv2d(padded, self.kernel, self.window.stride, "VALID", dilations=self.window.dilation)
+        nn, stride, dilation = tensorflow().nn, self.window.stride, self.window.dilation
+        with whole_float32():
+            if self.depthwise:
+                sums = nn.depthwise_conv2d(padded, self.kernel, (1, *stride, 1), "VALID", dilations=dilation)
+            else:
+                sums = nn.conv2d(padded, self.kernel, stride, "VALID", dilations=dilation)
         return as_integers(sums.numpy(), self.sum_step)
 
     @property

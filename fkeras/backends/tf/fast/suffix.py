@@ -14,7 +14,7 @@ from fkeras.backends.tf.fast.exactness import Fact, is_rounding, quantizer_fact
 from fkeras.backends.tf.fast.golden import Kernels, with_fixed_kernels
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.backends.tf.fast.matrices import as_matrix_products
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.metrics.metric import Outputs
 
 MOST_ROW_BYTES = 16 * 2**20
@@ -48,6 +48,15 @@ class Suffix:
             return [tensors[key] for key in self._graph.outputs]
 
         self._function = tf.function(outputs, autograph=False, jit_compile=self._may_fuse())
+        self._by_rows: dict[int, Any] = {}
+
+    def _compiled_for(self, ends: NDArray[np.float32], side: list[NDArray[Any]]) -> Any:
+        """The function for this many rows; one of a few sizes, each compiled once."""
+        spec = tensorflow().TensorSpec
+        if len(ends) not in self._by_rows:
+            given = spec(ends.shape, ends.dtype), [spec(part.shape, part.dtype) for part in side]
+            self._by_rows[len(ends)] = self._function.get_concrete_function(*given)
+        return self._by_rows[len(ends)]
 
     def _may_fuse(self) -> bool:
         """Whether a compiler may rewrite the operations: where all rounding is simple arithmetic on exact values."""
@@ -64,7 +73,10 @@ class Suffix:
         missing = rows - samples.size
         side = [np.asarray(golden[key])[np.pad(samples, (0, missing))] for key in self.side]
         padded = np.pad(ends, ((0, missing), *((0, 0),) * (ends.ndim - 1))) if missing else ends
-        outputs = [np.asarray(one)[: samples.size] for one in self._function(padded, side)]
+        convert = tensorflow().convert_to_tensor
+        with whole_float32():
+            found = self._compiled_for(padded, side)(convert(padded), [convert(part) for part in side])
+        outputs = [np.asarray(one)[: samples.size] for one in found]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

@@ -1,0 +1,134 @@
+"""How long the oracle takes, against the naive way in the same process."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import fkeras
+from benchmarks.speed.cases import Case
+from benchmarks.speed.machine import seconds_since_start
+from benchmarks.speed.naive import naive
+from benchmarks.speed.operations import forward_operations
+from benchmarks.speed.timing import NONE, Seconds, line_through, timed
+from fkeras.api import start_run
+from fkeras.campaigns.progress import silent
+
+NAIVE_BITS = 3
+CHANNELS = 4
+"""Channels of a tensor that a sample is drawn from, so that what a channel costs once is not counted per bit."""
+
+
+def counts(case: Case, enough_seconds: float | None) -> dict[str, Any]:
+    """The exhaustive oracle: every bit, exact; extrapolated when `enough_seconds` per tensor are given."""
+    run = start_run(case.model, (case.x, case.y), {"metric": case.metric})
+    offsets = run.space.offsets
+    before = naive_seconds(case, run.space)
+
+    def measure(bits: np.ndarray) -> None:
+        for part in run.batches(bits):
+            run.flips(bits[part])
+
+    ours, sampled = NONE, 0
+    for tensor, (start, stop) in enumerate(pairwise(offsets)):
+        bits, path = np.arange(start, stop), run.space.tensors[tensor].path
+        measure(bits[:1])
+        if enough_seconds is None:
+            took = timed(lambda: measure(bits))  # noqa: B023
+        else:
+            batches = list(run.batches(bits))
+            line = line_through(measure, words_of(run.space, tensor, bits, batches), enough_seconds)
+            took = line.start * (len(batches) / min(CHANNELS, len(batches))) + line.per_bit * len(bits)
+            sampled += line.n_bits
+        print(f"  {path}: {len(bits):,} bits, {took.wall:.0f} s", flush=True)
+        ours += took
+    naive_bit = quicker(before, naive_seconds(case, run.space))
+    how = "measured" if enough_seconds is None else f"extrapolated from {sampled:,} bits"
+    return line_of(case, f"{case.name}, exact", len(run.space), naive_bit, ours, how)
+
+
+def sensitive(case: Case, enough_seconds: float | None) -> dict[str, Any]:
+    """Yes or no for every bit: does its flip break a prediction?"""
+    space, data = fkeras.bit_space(case.model), (case.x, case.y)
+    before = naive_seconds(case, space)
+
+    def measure(bits: np.ndarray) -> None:
+        fkeras.sensitive_bits(case.model, data, bits=bits, space=space, progress=silent)
+
+    ours, sampled = NONE, 0
+    if enough_seconds is None:
+        ours = timed(lambda: measure(np.arange(len(space))))
+    else:
+        for tensor, (start, stop) in enumerate(pairwise(space.offsets)):
+            line = line_through(measure, words_of(space, tensor, np.arange(start, stop)), enough_seconds)
+            took = line.start + line.per_bit * (stop - start)
+            print(f"  {space.tensors[tensor].path}: {stop - start:,} bits, {took.wall:.0f} s", flush=True)
+            ours, sampled = ours + took, sampled + line.n_bits
+    naive_bit = quicker(before, naive_seconds(case, space))
+    how = "measured" if enough_seconds is None else f"extrapolated from {sampled:,} bits"
+    return line_of(case, f"{case.name}, yes or no", len(space), naive_bit, ours, how)
+
+
+def words_of(space: Any, tensor: int, bits: np.ndarray, batches: list[np.ndarray] | None = None) -> np.ndarray:
+    """Words of a tensor in random order, (n, width) bits; those of a few random batches, if batches are given."""
+    rng = np.random.default_rng(tensor)
+    if batches is not None:
+        chosen = rng.choice(len(batches), min(CHANNELS, len(batches)), replace=False)
+        bits = bits[np.concatenate([batches[one] for one in chosen])]
+    return rng.permutation(np.sort(bits).reshape(-1, space.tensors[tensor].codec.width))
+
+
+def naive_seconds(case: Case, space: Any) -> Seconds:
+    """Per bit, on a few random bits."""
+    measure, bits = naive(case, space), np.random.default_rng(0).choice(len(space), NAIVE_BITS, replace=False)
+    if case.geometry is None:
+        measure(int(bits[0]))  # compiles
+    return timed(lambda: [measure(int(bit)) for bit in bits]) * (1 / NAIVE_BITS)
+
+
+def quicker(one: Seconds, other: Seconds) -> Seconds:
+    """The smaller of two timings, so that a disturbance is not counted for us."""
+    return Seconds(min(one.wall, other.wall), min(one.cpu, other.cpu))
+
+
+def line_of(case: Case, name: str, n_bits: int, naive_bit: Seconds, ours: Seconds, how: str) -> dict[str, Any]:
+    """One line of the table."""
+    operations = forward_operations(case.model) * len(case.x)
+    return {
+        "case": name,
+        "bits": n_bits,
+        "samples": len(case.x),
+        "naive_seconds_per_bit": naive_bit.wall,
+        "naive_hours": naive_bit.wall * n_bits / 3600,
+        "ours_seconds": ours.wall,
+        "ours_ms_per_bit": ours.wall / n_bits * 1e3,
+        "ratio": naive_bit.wall * n_bits / ours.wall,
+        "ratio_of_processor_time": naive_bit.cpu * n_bits / ours.cpu,
+        "naive_gflops": operations / naive_bit.wall / 1e9,
+        "ours_as_if_gflops": operations * n_bits / ours.wall / 1e9,
+        "how": how,
+    }
+
+
+def verdict(case: Case) -> dict[str, Any]:
+    """A verdict on 960 flips at once that none fails, which takes the most trials: cold, imports included, and warm."""
+    metric, name = case.metric, case.metric.name
+    run = start_run(case.model, (case.x, case.y), {name: metric})
+    golden = run.golden[name].value
+    limits = {f"max_{name}": golden + 0.97 * (metric.bounds[1] - golden)}
+
+    def measure() -> int:
+        data = case.x, case.y
+        return len(fkeras.campaign(case.model, data, metric=metric, faults=960, limits=limits, progress=silent))
+
+    trials = measure()
+    cold = seconds_since_start()
+    return {
+        "case": case.name,
+        "samples": len(case.x),
+        "trials": trials,
+        "cold_seconds": cold,
+        "warm_seconds": timed(measure).wall,
+    }

@@ -1,0 +1,28 @@
+"""Transposed convolutions as matrix products give what the layer gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fkeras.backends.tf.fast import matrices
+from fkeras.backends.tf.fast.graph import flatten
+from fkeras.backends.tf.setup import tensorflow
+
+
+@pytest.mark.parametrize("most_entries", [0, 2**18])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    ("kernel", "strides"), [((3, 3), (2, 2)), ((2, 5), (3, 1)), ((4, 1), (2, 3)), ((5, 3), (1, 2))]
+)
+def test_a_product_is_the_layer(monkeypatch, kernel, strides, padding: str, most_entries: int) -> None:
+    keras, rng = tensorflow().keras, np.random.default_rng(0)
+    monkeypatch.setattr(matrices, "MOST_ENTRIES", most_entries)
+    inputs = keras.Input((4, 3, 2))
+    layer = keras.layers.Conv2DTranspose(3, kernel, strides=strides, padding=padding, activation="relu")
+    model = keras.Model(inputs, layer(inputs))
+    model.set_weights([rng.normal(0, 1, weights.shape).astype("float32") for weights in model.get_weights()])
+    graph = flatten(model)
+    product = matrices.as_matrix_products(graph, list(graph.calls))[0]
+    x = rng.normal(0, 1, (6, 4, 3, 2)).astype("float32")
+    np.testing.assert_allclose(product(x), model(x), rtol=1e-5, atol=1e-6)
