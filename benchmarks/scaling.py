@@ -29,7 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -251,12 +252,23 @@ def in_a_process(options: argparse.Namespace, name: str, part: str, way: str, pr
     return found
 
 
+def peak_bytes(work: Callable[[], Any]) -> int:
+    """The most that numpy and Python held at once while `work` ran, beyond what they held before."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    work()
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    return peak
+
+
 def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any]:
     """Bytes and rates of what every further worker adds."""
     import numpy as np
 
     from fkeras.api import start_packed, start_run
     from fkeras.backends.tf.shipping import packed
+    from fkeras.campaigns.shares import Share
     from fkeras.executors import Job
     from fkeras.metrics import resolve
     from fkeras.store import Identity, Store, merge
@@ -286,6 +298,10 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
         started = time.process_time()
         merge([Path(folder) / f"part{number}" for number in range(n_parts)], Path(folder) / "all")
         merged = time.process_time() - started
+        merge_peak = peak_bytes(
+            lambda: merge([Path(folder) / f"part{number}" for number in range(n_parts)], Path(folder) / "again")
+        )
+    shared = peak_bytes(lambda: Share(1, 8).of_bits(run.space, np.arange(len(run.space))))
     return {
         "case": name,
         "bits": len(run.space),
@@ -295,6 +311,8 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
         "row_bytes": size / rows,
         "written_rows_per_second": rows / written,
         "merged_rows_per_second": rows / merged,
+        "merge_bytes_per_row": merge_peak / rows,
+        "sharing_bytes_per_bit": shared / len(run.space),
     }
 
 
@@ -311,7 +329,8 @@ def projection(cost: float, rates_of: dict[str, Any], n_bits: float, samples: in
         "shipped_seconds_at_1_gbyte_per_second": shipped * workers / 1e9,
         "result_bytes": n_bits * rates_of["row_bytes"],
         "merge_seconds": n_bits / rates_of["merged_rows_per_second"],
-        "merge_memory_bytes": n_bits * 4 * 8 * 3,
+        "merge_memory_bytes": n_bits * rates_of["merge_bytes_per_row"],
+        "sharing_memory_bytes": n_bits * rates_of["sharing_bytes_per_bit"],
     }
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_fkeras.campaign import FaultCampaign
 from pytest_fkeras.origin import model_origin
 from pytest_fkeras.rerun import rerun_command
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from fkeras.campaigns.comparison import Comparison
     from fkeras.campaigns.measured import BudgetIdentity, Measured
     from fkeras.statistics.tolerance import Tolerance
+    from pytest_fkeras.campaign import FaultCampaign
 
 ANCHOR = "anchor"
 """The folder in a baseline folder with the files of a release, which updates leave alone."""

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_fkeras.resilience import Resilience
-
 if TYPE_CHECKING:
     from fkeras.backends.hls4ml.agreement import Agreement
+    from pytest_fkeras.resilience import Resilience
 
 INI = "fkeras_hls4ml"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.marks import FIXTURE, NAME, Budget, BudgetError, parse_budget
+from pytest_fkeras.names import FIXTURE, NAME, BudgetError
 
-_BUDGET = pytest.StashKey[Budget]()
+if TYPE_CHECKING:
+    from pytest_fkeras.marks import Budget
+
+_BUDGET = pytest.StashKey["Budget"]()
 
 
 def request_campaign(collector: pytest.Collector, test: object) -> None:
@@ -30,6 +33,8 @@ def budget_of(item: pytest.Item) -> Budget | None:
     marks = list(item.iter_markers(NAME))
     if not marks:
         return None
+    from pytest_fkeras.marks import parse_budget
+
     try:
         if len(marks) > 1:
             raise BudgetError(

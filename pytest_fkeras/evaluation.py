@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pytest_fkeras.resilience import Resilience
-
 if TYPE_CHECKING:
     from fkeras.campaigns.remembering import RememberingRun
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
+    from pytest_fkeras.resilience import Resilience
 
 
 class MetricUnderFaults:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_fkeras.baseline import GATE, against_baseline, budget_identity, find, find_any
-from pytest_fkeras.campaign import FaultCampaign
 from pytest_fkeras.collection import budget_of
 from pytest_fkeras.evaluation import MetricUnderFaults, as_faults
 from pytest_fkeras.gate import AGAINST, CAMPAIGN
-from pytest_fkeras.marks import NAME
+from pytest_fkeras.names import NAME
 from pytest_fkeras.options import Options
-from pytest_fkeras.resilience import Resilience, resilience_of
 
 if TYPE_CHECKING:
     from fkeras.campaigns.measured import Measured
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.sensitivity import Ranking
+    from pytest_fkeras.campaign import FaultCampaign
+    from pytest_fkeras.resilience import Resilience
 
 OPTIONS = pytest.StashKey[Options]()
 SOURCES = ("fkeras_model", "fkeras_data", "fkeras_metrics")
@@ -76,6 +76,8 @@ def resilience(
     request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any, fkeras_metrics: Mapping[str, Any]
 ) -> Resilience:
     """The model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand."""
+    from pytest_fkeras.resilience import resilience_of
+
     return resilience_of(request.session, request.config.stash[OPTIONS], fkeras_model, fkeras_data, fkeras_metrics)
 
 
@@ -116,6 +118,8 @@ def fkeras_campaign(
 ) -> FaultCampaign:
     """The result of the test's fault budget."""
     from fkeras.errors import InputError, StoreError
+    from pytest_fkeras.campaign import FaultCampaign
+    from pytest_fkeras.resilience import resilience_of
 
     budget = budget_of(request.node)
     if budget is None:

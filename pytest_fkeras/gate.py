@@ -13,14 +13,14 @@ import pytest
 
 from pytest_fkeras.baseline import GATE, Against, against_baseline, baseline_text
 from pytest_fkeras.cache import notices_of
-from pytest_fkeras.campaign import FaultCampaign
-from pytest_fkeras.marks import NAME, BudgetError
+from pytest_fkeras.names import NAME, BudgetError
 from pytest_fkeras.outputs import add_junit_properties, wants_files, wants_junit
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
+    from pytest_fkeras.campaign import FaultCampaign
 
-CAMPAIGN = pytest.StashKey[FaultCampaign]()
+CAMPAIGN = pytest.StashKey["FaultCampaign"]()
 AGAINST = pytest.StashKey[Against]()
 JUDGED = pytest.StashKey["Judgement"]()
 ATTRIBUTE = "fkeras_record"

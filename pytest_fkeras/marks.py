@@ -11,10 +11,9 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import pytest
 
+from pytest_fkeras.names import FIXTURE, NAME, BudgetError
 from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 
-NAME = "fault_budget"
-FIXTURE = "fkeras_campaign"
 FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "faults")
 SINGLE_FLIP_KEYWORDS = ("max_critical_bits", "max_sensitive_fraction")
 _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
@@ -23,10 +22,6 @@ _OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
 """Words for requirements that are stated as a share of trials instead."""
 
 Test = TypeVar("Test", bound=Callable[..., Any])
-
-
-class BudgetError(ValueError):
-    """A fault_budget that states nothing sensible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,13 @@ from pytest_fkeras.fixtures import (
     metric_under_faults,
     resilience,
 )
-from pytest_fkeras.marks import FIXTURE, NAME, BudgetError
+from pytest_fkeras.names import FIXTURE, NAME, BudgetError
 from pytest_fkeras.options import FILES, HELP, Choices, Options
 from pytest_fkeras.overrides import forget_overridden
 from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
 from pytest_fkeras.summary import COLLECTED, Collected, Summary
+from pytest_fkeras.threads import share_threads
 
 __all__ = [
     "fault_injector",
@@ -82,6 +83,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     names = (*HELP, *FILES, *outputs.FILES, "cache", "baseline", "executor")
     if any(early_config.getini(f"fkeras_{name}") is not None for name in names):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+        share_threads()
     register_profile(early_config)
     return (yield)
 

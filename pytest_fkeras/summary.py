@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_fkeras.gate import ATTRIBUTE
-from pytest_fkeras.marks import NAME
+from pytest_fkeras.names import NAME
 from pytest_fkeras.outputs import Outputs, write_at_the_end
 from pytest_fkeras.rerun import without_group
 

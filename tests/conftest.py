@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,14 @@ def shared_data() -> Path:
             pytest.fail(f"{SHARED} is missing, and FKERAS_REQUIRE_SHARED_DATA says that it must be there")
         pytest.skip(f"{SHARED} is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def chip_emulation() -> None:
+    """hls4ml and a C++ compiler; tests that need them skip without."""
+    missing = [] if importlib.util.find_spec("hls4ml") else ["hls4ml (pip install 'pytest-fkeras[hls4ml]')"]
+    missing += [] if shutil.which("g++") else ["g++"]
+    if missing and os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
+        pytest.fail(f"FKERAS_REQUIRE_SHARED_DATA says that all tests must run, which need {' and '.join(missing)}")
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)}")

@@ -1,11 +1,11 @@
 """How fast the engine is, as ratios against the naive way in the same run; each part in a process of its own.
 
-usage: python -m benchmarks.speed [--data DIR] [--only PART ...] [--full] [--sample-seconds S] [--json FILE]
+usage: python -m benchmarks.speed [--data DIR] [--only PART ...] [--quick | --full] [--json FILE]
 
 Without --data the example project's ECON-T encoder and simulated wafers are measured; DIR holds models/,
-econ_t_val.npz, hgcal/geometry.npz and cifar10_test_2000.npz. Where a full run would take long, seconds are extrapolated
-from words drawn per tensor, all their bits, and said so; --full measures everything. The result is one JSON object and
-tables; `benchmarks/history` keeps some.
+econ_t_val.npz, hgcal/ and cifar10_test_2000.npz. Where a full run would take over half an hour, seconds are
+extrapolated from words drawn per tensor, all their bits, and said so; --full measures everything, --quick samples
+wherever it helps. The result is one JSON object and tables; `benchmarks/history` keeps some.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ WITH_DATA = (
 )
 WITHOUT = ("emd", "example", *SCALING)
 CORES = {"one core": 1, "two cores": 2}
+LONG, MINUTES = ("counts",), ("large", "sensitive")
+"""Parts whose every bit takes over half an hour, and over two minutes."""
 
 
 def measure(part: str, data: Path | None, enough: float | None) -> dict[str, Any]:
@@ -38,22 +40,23 @@ def measure(part: str, data: Path | None, enough: float | None) -> dict[str, Any
     if part == "emd":
         from benchmarks.speed import transport
 
-        return {"rows": transport.both(), "peak_memory_gib": machine.peak_memory_gib()}
+        return {"rows": transport.measured(data), "peak_memory_gib": machine.peak_memory_gib()}
     from benchmarks.speed import cases, operations, oracles, scaling
 
     rows: list[dict[str, Any]]
     if part in ("medium", "large"):
         assert data is not None
-        rows = [oracles.counts(cases.econ_t(data, part), enough if part == "large" else None)]
+        rows = [oracles.counts(cases.econ_t(data, part), enough)]
     elif part in ("counts", "sensitive"):
         assert data is not None
         rows = [getattr(oracles, part)(cases.cifar10(data), enough)]
-    elif part == "verdict":
+    elif part == "verdict on EMD":
         assert data is not None
-        rows = [
-            oracles.verdict(cases.econ_t(data, "medium").part(2000)),
-            oracles.verdict(cases.cifar10(data).part(1000)),
-        ]
+        case = cases.econ_t(data, "medium").part(2000)
+        rows = [oracles.verdict(case), *(oracles.verdict_at(case, share) for share in (0.01, 0.2))]
+    elif part == "verdict on accuracy":
+        assert data is not None
+        rows = [oracles.verdict(cases.cifar10(data).part(1000))]
     elif part == "example":
         rows = [oracles.counts(cases.example(), None)]
     else:
@@ -73,7 +76,8 @@ def in_own_process(part: str, options: argparse.Namespace) -> dict[str, Any]:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "benchmarks.speed", "--part", part, "--json", str(result)]
         command += ["--data", str(options.data)] if options.data else []
-        command += ["--full"] if options.full else ["--sample-seconds", str(options.sample_seconds)]
+        command += ["--full"] * options.full + ["--quick"] * options.quick
+        command += ["--sample-seconds", str(options.sample_seconds)]
         print(f"{part} ...", flush=True)
         done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
         if done.returncode != 0:
@@ -107,15 +111,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with the real models and data")
     parser.add_argument("--only", nargs="+", choices=sorted({*WITH_DATA, *WITHOUT}), metavar="PART")
-    parser.add_argument("--full", action="store_true", help="measure every bit; hours on the CIFAR-10 network")
+    parser.add_argument(
+        "--full", action="store_true", help="measure every bit, also where that takes over half an hour"
+    )
+    parser.add_argument("--quick", action="store_true", help="measure samples wherever all bits take over two minutes")
     parser.add_argument("--sample-seconds", type=float, default=8.0, help="of the largest sample per tensor (8)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.data is not None:
         options.data = options.data.resolve()
-    enough = None if options.full else options.sample_seconds
     if options.part is not None:
+        sampled = {*(() if options.full else LONG), *(MINUTES if options.quick else ())}
+        enough = options.sample_seconds if options.part in sampled else None
         if options.part in CORES:
             use_cores(CORES[options.part])
         options.json.write_text(json.dumps(measure(options.part, options.data, enough)))

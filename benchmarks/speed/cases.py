@@ -40,10 +40,20 @@ def econ_t(data: Path, size: str) -> Case:
     """A real ECON-T network on real wafers."""
     geometry = np.load(data / "hgcal/geometry.npz")
     charges = np.load(data / "econ_t_val.npz")["calq"].astype(np.float32)
-    share = charges / charges.sum(1, keepdims=True)
-    x = (share[:, geometry["arrange"]] * geometry["mask"]).reshape(-1, 8, 8, 1)
     model = fkeras.load_model(data / f"models/econ_t_{size}.h5")
-    return Case(f"ECON-T {size}", model, x, charges, (geometry["coordinates"], geometry["cell_of_output"]))
+    return Case(
+        f"ECON-T {size}",
+        model,
+        images_of(charges, geometry),
+        charges,
+        (geometry["coordinates"], geometry["cell_of_output"]),
+    )
+
+
+def images_of(charges: np.ndarray, geometry: Any) -> np.ndarray:
+    """What the ECON-T networks read: the charges (n, 48) as shares of their sum, arranged as images (n, 8, 8, 1)."""
+    share = charges / charges.sum(1, keepdims=True)
+    return (share[:, geometry["arrange"]] * geometry["mask"]).reshape(-1, 8, 8, 1)
 
 
 def cifar10(data: Path) -> Case:

@@ -1,13 +1,15 @@
 """Our EMD against one `ot.emd2` call per sample, as a campaign uses it, on one core.
 
-Made-up wafers: 48 hexagonal cells, about 2 hit (sparse) or 20 (busy), outputs that blur them, faults that deform all
-outputs. Binding solves the golden problem once and is reported apart, as a campaign spreads it over all its faults.
+Real wafers, sparse and busy, behind ECON-T Medium with single bits flipped; and made-up ones: 48 hexagonal cells, about
+2 hit (sparse) or 20 (busy), outputs that blur them, faults that deform all outputs. Binding solves the golden problem
+once and is reported apart, as a campaign spreads it over all its faults.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("POT_BACKEND_DISABLE_TENSORFLOW", "1")
@@ -81,6 +83,34 @@ def measure(case: Wafers, n_calls: int = N_CALLS, repeats: int = REPEATS, seed: 
     }
 
 
-def both() -> list[dict[str, Any]]:
-    """Sparse and busy wafers."""
-    return [{"wafers": name, **measure(made_up(n_hit))} for name, n_hit in (("sparse", 1), ("busy", 20))]
+def real(data: Path, wafers: str) -> Wafers:
+    """Validation ("sparse") or CALQ_output ("busy") wafers behind ECON-T Medium, without and with wrong bits."""
+    import fkeras
+    from benchmarks.speed.cases import econ_t, images_of
+
+    case = econ_t(data, "medium").part(N_SAMPLES)
+    assert case.geometry is not None
+    x, charges = case.x, case.y
+    if wafers == "busy":
+        charges = np.loadtxt(data / "hgcal/CALQ_output.csv.gz", delimiter=",", skiprows=1, max_rows=N_SAMPLES)
+        x = images_of(charges.astype(np.float32), np.load(data / "hgcal/geometry.npz"))
+    space = fkeras.bit_space(case.model)
+    faulty = []
+    for bit in np.random.default_rng(0).choice(len(space), N_FAULTS, replace=False):
+        with fkeras.injected(case.model, fkeras.FaultSet([int(bit)]), space) as view:
+            faulty.append(view.predict(x).reshape(len(x), -1))
+    return {
+        "coordinates": case.geometry[0],
+        "cells": case.geometry[1],
+        "target": charges,
+        "golden": case.model.predict(x, verbose=0).reshape(len(x), -1),
+        "faulty": np.stack(faulty),
+    }
+
+
+def measured(data: Path | None) -> list[dict[str, Any]]:
+    """Sparse and busy wafers, made up and, with data, real."""
+    cases = [("made up, sparse", made_up(1)), ("made up, busy", made_up(20))]
+    if data is not None:
+        cases += [(f"real, {wafers}", real(data, wafers)) for wafers in ("sparse", "busy")]
+    return [{"wafers": name, **measure(case)} for name, case in cases]

@@ -22,7 +22,7 @@ def test_every_line_runs_but_installation_and_git(tutorial):
 
 
 def test_what_it_shows_is_what_is_printed(tutorial):
-    assert len(tutorial.excerpts) == 8
+    assert len(tutorial.excerpts) == 7
     is_same = CONTENT in tutorial.excerpts[0][1]
     for excerpt, output in tutorial.excerpts:
         lines = [line for line in excerpt.splitlines() if line.strip()]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,13 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _needs_hls4ml() -> None:
-    missing = [] if importlib.util.find_spec("hls4ml") else ["hls4ml (pip install 'pytest-fkeras[hls4ml]')"]
-    missing += [] if shutil.which("g++") else ["g++"]
-    if missing and os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
-        pytest.fail(f"CI must have {' and '.join(missing)}")
-    if missing:
-        pytest.skip(f"needs {' and '.join(missing)}")
+def _needs_hls4ml(chip_emulation: None) -> None:
+    """All of them."""
 
 
 def chain(shape: tuple[int, ...], *layers: Any) -> Any:

@@ -14,8 +14,6 @@ import pytest
 EXAMPLE = Path(__file__).parents[2] / "example_project"
 BUDGETS = "tests/digits/test_digits.py::test_survives_400_flips_with_"
 
-pytest.importorskip("sklearn")
-
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "CI": ""}

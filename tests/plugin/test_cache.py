@@ -121,13 +121,22 @@ def test_off(project, calls, how):
 
 
 @pytest.mark.parametrize(
-    ("dist", "flags"), [("load", []), ("each", ["--fkeras-cache=off"]), ("load", ["-p", "no:cacheprovider"])]
+    ("dist", "flags"),
+    [
+        ("load", []),
+        ("each", ["--fkeras-cache=off"]),
+        ("load", ["-p", "no:cacheprovider"]),
+        ("loadscope", ["--fkeras-cache=off"]),
+        ("loadfile", []),
+        ("loadgroup", ["--fkeras-cache=off"]),
+        ("worksteal", ["--fkeras-cache=off"]),
+    ],
 )
 def test_workers_share_one_ranking_and_one_oracle(project, calls, write_test, flags, dist):
     for name in ("test_b", "test_c", "test_d"):
         write_test(TESTS, name)
     result = project.runpytest("-n3", f"--dist={dist}", *flags)
-    result.assert_outcomes(passed=16 if dist == "load" else 48)
+    result.assert_outcomes(passed=48 if dist == "each" else 16)
     found = calls()
     assert found.count("rank msb") == 1
     assert found.count("['mse']") <= 3, "an engine per worker at most"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import shutil
 
 import pytest
 
@@ -62,11 +59,7 @@ HLSConfig:
 
 
 @pytest.fixture
-def project(pytester):
-    if importlib.util.find_spec("hls4ml") is None or shutil.which("g++") is None:
-        if os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
-            pytest.fail("CI must have hls4ml and g++")
-        pytest.skip("needs hls4ml (pip install 'pytest-fkeras[hls4ml]') and g++")
+def project(pytester, chip_emulation):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BUDGETS)
     texts = {"precise": "fixed<35,3,TRN,SAT>", "coarse": "fixed<6,3>"}

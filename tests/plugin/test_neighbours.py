@@ -101,12 +101,11 @@ def test_a_timeout_is_no_verdict(project, write_test, flags):
     assert re.search(r"NOT_RUN test_never_ends: Failed: Timeout", result.stdout.str())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_random_order_changes_no_draw(project, write_test, monkeypatch, seed):
+def test_a_random_order_changes_no_draw(project, write_test, monkeypatch):
     write_test(PASSING + FAILING + UNDECIDED_BODY.replace("== 3", "== 1"))
     in_order = project.runpytest_subprocess("-s")
     monkeypatch.delenv("PYTEST_ADDOPTS")
-    shuffled = project.runpytest_subprocess("-s", f"--randomly-seed={seed}")
+    shuffled = project.runpytest_subprocess("-s", "--randomly-seed=1")
     assert "Using --randomly-seed" in shuffled.stdout.str()
     for pattern in (r"drew (\[.*\])", r"FAIL: (.*)\n"):
         assert re.findall(pattern, shuffled.stdout.str()) == re.findall(pattern, in_order.stdout.str()) != []

@@ -270,7 +270,6 @@ def test_a_module_that_cannot_be_imported_is_no_pass(project, write_test):
 
 
 def test_a_run_that_another_follows_has_one_verdict(project, write_test):
-    pytest.importorskip("pytest_rerunfailures")
     write_test(TWO)
     project.runpytest_inprocess("--reruns=1", "--fkeras-json=run.json", "--fkeras-junit", "--junitxml=run.xml")
     assert verdicts(report_in(project)) == {"test_kept": "PASS", "test_missed": "FAIL"}

@@ -13,10 +13,10 @@ from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
 os.environ.setdefault("POT_BACKEND_DISABLE_TENSORFLOW", "1")
-ot = pytest.importorskip("ot")
+import ot
 
-from fkeras.metrics import emd  # noqa: E402
-from fkeras.metrics import transport_kernel as kernel  # noqa: E402
+from fkeras.metrics import emd
+from fkeras.metrics import transport_kernel as kernel
 
 HEXAGONAL = np.array([[2.0 * x + y % 2, np.sqrt(3.0) * y] for y in range(6) for x in range(8)])
 """48 cells whose neighbours are 2 apart, like a sensor's: nearly every distance occurs many times."""

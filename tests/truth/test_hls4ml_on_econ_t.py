@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
-
 import numpy as np
-import pytest
 
 import fkeras
 import fkeras.hls4ml
 
 
-def test_econ_t_small_agrees(shared_data):
-    if importlib.util.find_spec("hls4ml") is None or shutil.which("g++") is None:
-        if os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
-            pytest.fail("CI must have hls4ml and g++")
-        pytest.skip("needs hls4ml (pip install 'pytest-fkeras[hls4ml]') and g++")
+def test_econ_t_small_agrees(shared_data, chip_emulation):
     model = fkeras.load_model(shared_data / "models/econ_t_small.h5")
     charges = np.load(shared_data / "econ_t_val.npz")["calq"][:500].astype(np.float32)
     geometry = np.load(shared_data / "hgcal/geometry.npz")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fkeras.statistics.means import asymptotic_mean, standard_error
 from fkeras.statistics.proportions import clopper_pearson, lower_bound, upper_bound
 from fkeras.statistics.ranks import average_ranks, spearman
-
-stats = pytest.importorskip("scipy.stats")
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
 from fkeras.backends.tf.fast.vectors import add_products, list_changes
-
-numba = pytest.importorskip("numba")
 
 
 @numba.njit

@@ -125,8 +125,8 @@ def processes():
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
     import dask
+    import distributed
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -331,7 +331,6 @@ def test_texts_that_name_no_executor(text):
 
 
 def test_nobody_answers(monkeypatch):
-    pytest.importorskip("distributed")
     monkeypatch.setattr("fkeras.executors.opened.CONNECT_SECONDS", 0.2)
     for where in ("tcp://127.0.0.1:9", "nowhere.json", "not an address"):
         with pytest.raises(InputError, match=r"no dask scheduler answers at .*; start one with `dask scheduler`"):
