@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fkeras.metrics.classification import accuracy, mispredictions
 from fkeras.metrics.metric import DatasetMetric, Metric, SampleMetric, SampleScores, Scorer
-from fkeras.metrics.named import resolve
+from fkeras.metrics.named import MetricLike, resolve
 from fkeras.metrics.regression import mean_squared_error
 from fkeras.metrics.transport import emd
 from fkeras.metrics.user import dataset_metric, dataset_value, on_output, sample_metric
@@ -12,6 +12,7 @@ from fkeras.metrics.user import dataset_metric, dataset_value, on_output, sample
 __all__ = [
     "DatasetMetric",
     "Metric",
+    "MetricLike",
     "SampleMetric",
     "SampleScores",
     "Scorer",

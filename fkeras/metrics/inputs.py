@@ -53,8 +53,12 @@ def sample_count(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> int:
 
 
 def take(data: Any, rows: Rows | NDArray[np.bool_]) -> Any:
-    """The samples `rows` of an array or of every array of a tuple."""
-    return tuple(part[rows] for part in data) if isinstance(data, tuple) else data[rows]
+    """The samples `rows` of an array, or of every array of a tuple, a list or a dict."""
+    if isinstance(data, dict):
+        return {name: take(part, rows) for name, part in data.items()}
+    if isinstance(data, tuple) or (isinstance(data, list) and data and np.ndim(data[0]) > 1):
+        return type(data)(take(part, rows) for part in data)
+    return np.asarray(data)[rows]
 
 
 def finite_rows(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> NDArray[np.bool_]:

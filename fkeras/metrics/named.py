@@ -7,10 +7,11 @@ from fkeras.metrics.classification import accuracy, mispredictions
 from fkeras.metrics.metric import DatasetMetric, Metric, SampleMetric
 from fkeras.metrics.regression import mean_squared_error
 
+MetricLike = Metric | str
 NAMED = {"accuracy": accuracy, "mispredictions": mispredictions, "mean_squared_error": mean_squared_error}
 
 
-def resolve(metric: str | Metric) -> Metric:
+def resolve(metric: MetricLike) -> Metric:
     """The metric that a name stands for; a metric stands for itself.
 
     Raises InputError for other names, and for "emd", which needs coordinates.
