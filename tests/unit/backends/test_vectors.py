@@ -1,4 +1,4 @@
-"""The two vector loops against the obvious loops."""
+"""The vector loops against the obvious loops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.fast.vectors import add_products, list_changes
+from fkeras.backends.tf.fast.vectors import add_products, add_windows, list_changes
 
 
 @numba.njit
@@ -26,6 +26,33 @@ def test_products_are_added_to_their_sums_only(length: int, n_terms: int) -> Non
     for m in range(1, 1 + n_terms):
         expected[5 : 5 + length] += factors[m] * weights[terms[m] + 3]
     call_add_products(sums, 5, length, weights.reshape(-1), 3 * length, terms, factors, 1, 1 + n_terms)
+    np.testing.assert_array_equal(sums, expected)
+
+
+@numba.njit
+def call_add_windows(
+    golden, sums, outputs, length, weights, place, across, down, factors, at, step, pitch, rows, columns
+):
+    add_windows(golden, sums, outputs, length, weights, place, across, down, factors, at, step, pitch, rows, columns)
+
+
+@pytest.mark.parametrize("length", [1, 3, 4, 8, 11, 32, 43, 75])
+@pytest.mark.parametrize(("outputs", "step"), [(1, 1), (3, 2), (4, 1), (9, 3)])
+def test_windows_are_convolved(length: int, outputs: int, step: int) -> None:
+    rng = np.random.default_rng(length)
+    rows, columns, n_channels, channel = 3, 2, 5, 2
+    kernel = rng.integers(-100, 100, (rows, columns, n_channels, length)).astype(np.float32)
+    image = rng.integers(-100, 100, (rows + 1, (outputs - 1) * step + columns + 1)).astype(np.float32)
+    golden = rng.integers(-1000, 1000, outputs * length + 20).astype(np.float32)
+    expected = golden.copy()
+    for p in range(outputs):
+        window = image[1 : 1 + rows, p * step : p * step + columns]
+        expected[p * length : (p + 1) * length] += np.tensordot(window, kernel[:, :, channel], 2)
+    sums, across = golden.copy(), n_channels * length
+    call_add_windows(
+        golden, sums, outputs, length, kernel.reshape(-1), channel * length, across, columns * across,
+        image.reshape(-1), image.shape[1], step, image.shape[1], rows, columns,
+    )  # fmt: skip
     np.testing.assert_array_equal(sums, expected)
 
 

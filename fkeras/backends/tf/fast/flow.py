@@ -4,18 +4,21 @@ A changed activation adds (change x weight) to the sums that read it; a row of s
 and quantizer again; what differs there is the change that flows on, and a state in which nothing does is done. All
 numbers are whole and below 2**24 in float32, so that any order of summation gives the same bits. One state's
 activations fit into a core's cache, and only its end is written to memory.
+
+The first layer reads one changed channel, often changed in a third of its places: a map of the changes, convolved
+without asking which are zero. Further layers read many channels, changed here and there: a list.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.channels import Floats, Ints, level_of
-from fkeras.backends.tf.fast.vectors import add_products, list_changes
+from fkeras.backends.tf.fast.vectors import add_products, add_windows, list_changes
 
 LAYER = np.dtype(
     [
@@ -33,20 +36,57 @@ LAYER = np.dtype(
 its values within a sample and its offsets begin; its pointwise arithmetic."""
 
 
+class Changes(NamedTuple):
+    """What differs in a layer's input.
+
+    Listed: position p has the entries starts[p] ... starts[p + 1] - 1 of terms, which number the input's columns and
+    channels within its row, and of values; so what one row of a window reads are neighbours. Mapped, where only
+    `channel` differs: map (padded rows, pitch), flat, with touched (padded rows,), and an empty list; else pitch is 0.
+    """
+
+    starts: Ints
+    terms: Ints
+    values: Floats
+    map: Floats
+    touched: NDArray[np.bool_]
+    pitch: int
+    channel: int
+
+
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def push_row(
-    layer: Any, row: int, weights: Floats, starts: Ints, terms: Ints, changes: Floats, golden: Floats, sums: Floats
+    layer: Any, row: int, weights: Floats, changes: Changes, golden: Floats, sums: Floats
 ) -> bool:  # pragma: no cover - compiled
-    """One row of sums (width x channels): the golden ones, and what changed inputs add; False when none reach it.
-
-    Input position p has the changes starts[p] ... starts[p + 1] - 1; terms number the input's columns and channels
-    within its row. So the changes that one row of a window reads are neighbours in the list.
-    """
-    above, below = row * layer.stride_y - layer.before_y, row * layer.stride_y - layer.before_y + layer.rows
-    above_in, below_in = max(above, 0), min(below, layer.height_in)
+    """One row of sums (width x channels): the golden ones, and what changed inputs add; False when none reach it."""
+    if changes.pitch:
+        top = row * layer.stride_y
+        if not changes.touched[top : top + layer.rows].any():
+            return False
+        across = layer.channels_in * layer.channels
+        add_windows(
+            golden,
+            sums,
+            layer.width,
+            layer.channels,
+            weights,
+            layer.weights + changes.channel * layer.channels,
+            across,
+            layer.columns * across,
+            changes.map,
+            top * changes.pitch,
+            layer.stride_x,
+            changes.pitch,
+            layer.rows,
+            layer.columns,
+        )
+        return True
+    above = row * layer.stride_y - layer.before_y
+    above_in, below_in = max(above, 0), min(above + layer.rows, layer.height_in)
+    starts = changes.starts
     if starts[above_in * layer.width_in] == starts[below_in * layer.width_in]:
         return False
-    sums[: layer.width * layer.channels] = golden[: layer.width * layer.channels]
+    width = layer.width * layer.channels
+    sums[:width] = golden[:width]
     for y in range(above_in, below_in):
         begin = y * layer.width_in
         if starts[begin] == starts[begin + layer.width_in]:
@@ -57,7 +97,8 @@ def push_row(
             stop = starts[begin + min(left + layer.columns, layer.width_in)]
             if first < stop:
                 place = ((y - above) * layer.columns - left) * layer.channels_in * layer.channels + layer.weights
-                add_products(sums, x * layer.channels, layer.channels, weights, place, terms, changes, first, stop)
+                terms, values = changes.terms, changes.values
+                add_products(sums, x * layer.channels, layer.channels, weights, place, terms, values, first, stop)
     return True
 
 
@@ -72,20 +113,31 @@ def round_row(layer: Any, sums: Floats, offsets: Floats, levels: Floats) -> None
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def first_changes(
-    values: Floats, golden: Floats, channel: int, layer: Any, starts: Ints, terms: Ints, changes: Floats
+def list_channel(
+    values: Floats, golden: Floats, channel: int, n_channels: int, changes: Changes
 ) -> None:  # pragma: no cover - compiled
-    """List the changes of one channel of a layer's input, or of the map (positions, channels) that was flattened."""
-    flattened = layer.height_in * layer.width_in != values.size
-    n_channels = layer.channels_in // values.size if flattened else layer.channels_in
-    width = values.size if flattened else layer.width_in
+    """List the changes of one channel of a map (positions, channels) that is read flattened."""
     count = 0
     for p in range(values.size):
         if values[p] != golden[p]:
-            terms[count] = p % width * n_channels + channel
-            changes[count] = values[p] - golden[p]
+            changes.terms[count] = p * n_channels + channel
+            changes.values[count] = values[p] - golden[p]
             count += 1
-        starts[1 if flattened else p + 1] = count
+    changes.starts[1] = count
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def map_channel(values: Floats, golden: Floats, layer: Any, changes: Changes) -> None:  # pragma: no cover - compiled
+    """Fill the map with the changes of the only channel that differs; its margins hold zeros."""
+    for y in range(layer.height_in):
+        begin, differs = (y + layer.before_y) * changes.pitch + layer.before_x, False
+        row = changes.map[begin : begin + layer.width_in]
+        now = values[y * layer.width_in : (y + 1) * layer.width_in]
+        was = golden[y * layer.width_in : (y + 1) * layer.width_in]
+        for x in range(layer.width_in):
+            row[x] = now[x] - was[x]
+            differs |= now[x] != was[x]
+        changes.touched[y + layer.before_y] = differs
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -96,34 +148,30 @@ def flow_through(
     offsets: Floats,
     sums: Floats,
     levels: Floats,
-    starts: Ints,
-    terms: Ints,
-    changes: Floats,
-    starts_after: Ints,
-    terms_after: Ints,
-    changes_after: Floats,
+    changes: Changes,
+    found: Changes,
     row_sums: Floats,
     row_levels: Floats,
 ) -> int:  # pragma: no cover - compiled
-    """From the changes of a layer's input to those of its output, as `after` reads them; returns their number."""
+    """From the changes of a layer's input to those of its output, listed as `after` reads them; their number."""
     width, count = layer.width * layer.channels, 0
     flattened = after.height_in * after.width_in != layer.height * layer.width
     for row in range(layer.height):
         begin, position = layer.values + row * width, row * layer.width
-        if push_row(layer, row, weights, starts, terms, changes, sums[begin : begin + width], row_sums):
+        if push_row(layer, row, weights, changes, sums[begin : begin + width], row_sums):
             round_row(layer, row_sums, offsets, row_levels)
             golden = levels[begin : begin + width]
             if flattened:
-                count = list_changes(row_levels, golden, 0, width, row * width, count, terms_after, changes_after)
+                count = list_changes(row_levels, golden, 0, width, row * width, count, found.terms, found.values)
                 continue
             for x in range(layer.width):
                 low, high = x * layer.channels, (x + 1) * layer.channels
-                count = list_changes(row_levels, golden, low, high, low, count, terms_after, changes_after)
-                starts_after[position + x + 1] = count
+                count = list_changes(row_levels, golden, low, high, low, count, found.terms, found.values)
+                found.starts[position + x + 1] = count
         elif not flattened:
-            starts_after[position + 1 : position + layer.width + 1] = count
+            found.starts[position + 1 : position + layer.width + 1] = count
     if flattened:
-        starts_after[1] = count
+        found.starts[1] = count
     return count
 
 
@@ -134,9 +182,7 @@ def flow_to_end(
     offsets: Floats,
     sums: Floats,
     levels: Floats,
-    starts: Ints,
-    terms: Ints,
-    changes: Floats,
+    changes: Changes,
     step: np.float32,
     end: Floats,
     row_sums: Floats,
@@ -147,7 +193,7 @@ def flow_to_end(
     for row in range(layer.height):
         begin = layer.values + row * width
         golden = levels[begin : begin + width]
-        if push_row(layer, row, weights, starts, terms, changes, sums[begin : begin + width], row_sums):
+        if push_row(layer, row, weights, changes, sums[begin : begin + width], row_sums):
             round_row(layer, row_sums, offsets, row_levels)
         else:
             row_levels[:width] = golden
@@ -183,18 +229,29 @@ def flow(
     for layer in layers:
         most = max(most, layer.height_in * layer.width_in * layer.channels_in, layer.width * layer.channels)
         places = max(places, layer.height_in * layer.width_in)
+    first = layers[0]
+    flattened = first.height_in * first.width_in != values.shape[1]
+    n_channels = first.channels_in // values.shape[1] if flattened else first.channels_in
+    pitch = 0 if flattened else max(first.before_x + first.width_in, (first.width - 1) * first.stride_x + first.columns)
+    rows = max(first.before_y + first.height_in, (first.height - 1) * first.stride_y + first.rows)
     for block in numba.prange(n_blocks):
-        starts = np.zeros((2, places + 1), np.int32)
-        terms = np.empty((2, most), np.int32)
-        changes = np.empty((2, most), np.float32)
         row_sums, row_levels = np.empty(most, np.float32), np.empty(most, np.float32)
+        starts = np.zeros((2, places + 1), np.int32)
+        terms, listed = np.empty((2, most), np.int32), np.empty((2, most), np.float32)
+        margins, touched = np.zeros(rows * pitch, np.float32), np.zeros(rows, np.bool_)
         for state in range(block * n // n_blocks, (block + 1) * n // n_blocks):
             if not changed[state]:
                 continue
             sample = samples[state]
-            first_changes(values[state], golden[sample], channel, layers[0], starts[0], terms[0], changes[0])
+            changes = Changes(starts[0], terms[0], listed[0], margins, touched, pitch, channel)
+            if flattened:
+                list_channel(values[state], golden[sample], channel, n_channels, changes)
+            else:
+                map_channel(values[state], golden[sample], layers[0], changes)
             count, now = 1, 0
             for number in range(layers.size - 1):
+                now = 1 - now
+                found = Changes(starts[now], terms[now], listed[now], margins, touched, 0, 0)
                 count = flow_through(
                     layers[number],
                     layers[number + 1],
@@ -202,16 +259,12 @@ def flow(
                     offsets,
                     sums[sample],
                     levels[sample],
-                    starts[now],
-                    terms[now],
-                    changes[now],
-                    starts[1 - now],
-                    terms[1 - now],
-                    changes[1 - now],
+                    changes,
+                    found,
                     row_sums,
                     row_levels,
                 )
-                now = 1 - now
+                changes = found
                 if count == 0:
                     break
             changed[state] = count > 0 and flow_to_end(
@@ -220,9 +273,7 @@ def flow(
                 offsets,
                 sums[sample],
                 levels[sample],
-                starts[now],
-                terms[now],
-                changes[now],
+                changes,
                 step,
                 ends[state],
                 row_sums,

@@ -1,4 +1,4 @@
-"""Two inner loops that a compiler does not find by itself: sums kept in registers, and lists of what differs.
+"""Three inner loops that a compiler does not find by itself: two keep sums in registers, one lists what differs.
 
 Both are written as LLVM vectors, which any processor runs in pieces of its own width.
 """
@@ -98,6 +98,123 @@ def add_products(
         k += 2
     if k < length:
         _add_1(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
+
+
+def _window_adder(width: int, outputs: int) -> Any:
+    """As `add_windows`, for k < width and `outputs` neighbours at once, whose sums stay in registers.
+
+    A row of weights is read once for all of them.
+    """
+    vector, lanes = ir.VectorType(ir.FloatType(), width), ir.VectorType(ir.IntType(32), width)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, begin, apart, _, place, across, down, _, at, step, pitch, rows, columns = arguments
+
+        def entry(argument: int, index: Any) -> Any:
+            data = context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
+            return builder.gep(data, [index])
+
+        def piece(argument: int, index: Any) -> Any:
+            return builder.bitcast(entry(argument, index), vector.as_pointer())
+
+        def after(index: Any, number: int, stride: Any) -> Any:
+            return builder.add(index, builder.mul(ir.Constant(INDEX, number), stride))
+
+        places = [after(begin, output, apart) for output in range(outputs)]
+        totals = [cgutils.alloca_once_value(builder, builder.load(piece(0, one), align=4)) for one in places]
+        with cgutils.for_range(builder, rows) as row:
+            weights_of_row = builder.add(place, builder.mul(row.index, down))
+            factors_of_row = builder.add(at, builder.mul(row.index, pitch))
+            with cgutils.for_range(builder, columns) as column:
+                weight_at = builder.add(weights_of_row, builder.mul(column.index, across))
+                factor_at = builder.add(factors_of_row, column.index)
+                weight = builder.load(piece(4, weight_at), align=4)
+                for output, total in enumerate(totals):
+                    factor = builder.load(entry(8, after(factor_at, output, step)))
+                    undefined = ir.Constant(vector, ir.Undefined)
+                    lane = builder.insert_element(undefined, factor, ir.Constant(ir.IntType(32), 0))
+                    splat = builder.shuffle_vector(lane, undefined, ir.Constant(lanes, None))
+                    product = builder.fmul(splat, weight, flags=FLAGS)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for one, total in zip(places, totals, strict=True):
+            builder.store(builder.load(total), piece(1, one), align=4)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def adder(  # type: ignore[no-untyped-def]
+        typingctx, golden, sums, begin, apart, weights, place, across, down, factors, at, step, pitch, rows, columns
+    ):
+        whole = types.int64
+        return types.void(
+            golden, sums, whole, whole, weights, whole, whole, whole, factors, whole, whole, whole, whole, whole
+        ), generate
+
+    return adder
+
+
+def _for_any_length(outputs: int) -> Any:
+    """The window adder for so many outputs and any number of sums each."""
+    add_32, add_4, add_1 = (_window_adder(width, outputs) for width in (32, 4, 1))
+
+    @numba.njit(inline="always", nogil=True)  # type: ignore[untyped-decorator]
+    def add(  # type: ignore[no-untyped-def]
+        golden, sums, begin, length, weights, place, across, down, factors, at, step, pitch, rows, columns
+    ):  # pragma: no cover - compiled
+        k = 0
+        while k + 32 <= length:
+            target, weight = begin + k, place + k
+            add_32(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            k += 32
+        while k + 4 <= length:
+            target, weight = begin + k, place + k
+            add_4(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            k += 4
+        while k < length:
+            target, weight = begin + k, place + k
+            add_1(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            k += 1
+
+    return add
+
+
+_add_four_windows, _add_window = _for_any_length(4), _for_any_length(1)
+
+
+@numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def add_windows(
+    golden: Floats,
+    sums: Floats,
+    outputs: int,
+    length: int,
+    weights: Floats,
+    place: int,
+    across: int,
+    down: int,
+    factors: Floats,
+    at: int,
+    step: int,
+    pitch: int,
+    rows: int,
+    columns: int,
+) -> None:  # pragma: no cover - compiled
+    """sums[p x length + k] = golden[p x length + k] + sum over y and x of factors[at + p x step + y x pitch + x] x
+    weights[place + y x down + x x across + k].
+
+    For p < outputs, k < length, y < rows and x < columns; indices are not checked.
+    """
+    p = 0
+    while p + 4 <= outputs:
+        begin, first = p * length, at + p * step
+        _add_four_windows(
+            golden, sums, begin, length, weights, place, across, down, factors, first, step, pitch, rows, columns
+        )
+        p += 4
+    while p < outputs:
+        begin, first = p * length, at + p * step
+        _add_window(
+            golden, sums, begin, length, weights, place, across, down, factors, first, step, pitch, rows, columns
+        )
+        p += 1
 
 
 @intrinsic  # type: ignore[untyped-decorator]
