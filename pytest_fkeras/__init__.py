@@ -5,6 +5,7 @@ Loading it imports the standard library and pytest only; fkeras itself comes in 
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,5 @@ def __getattr__(name: str) -> Any:
     # The plugin is in this package, and a session without a budget has no use for these.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_fkeras import marks, selection
-
-    return getattr(marks if name == "fault_budget" else selection, name)
+    home = "marks" if name == "fault_budget" else "selection"
+    return getattr(importlib.import_module(f"pytest_fkeras.{home}"), name)

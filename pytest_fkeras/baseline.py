@@ -39,6 +39,8 @@ _FLAGS = {
     "baseline_update_new_only": "the same for budgets that have no baseline yet; all others are compared",
     "baseline_update_in_ci": "the same as --fkeras-baseline-update, also where CI is set",
 }
+KEYS = (*_HELP, "inconclusive")
+"""The ini keys, without their prefix."""
 _INCONCLUSIVE = "what an INCONCLUSIVE budget does to its test: fail or pass (default fail)"
 
 
@@ -64,7 +66,7 @@ def add_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
     for name, (metavar, text) in _HELP.items():
         group.addoption(_option(name), dest=f"fkeras_{name}", default=None, metavar=metavar, help=text)
         parser.addini(f"fkeras_{name}", text.replace("%%", "%"), default=None)
-    parser.addini("fkeras_inconclusive", _INCONCLUSIVE, default="fail")
+    parser.addini("fkeras_inconclusive", _INCONCLUSIVE, default=None)
     for name, text in _FLAGS.items():
         group.addoption(_option(name), dest=f"fkeras_{name}", action="store_true", help=text)
 
@@ -89,7 +91,7 @@ def gate_of(config: pytest.Config) -> Gate:
     if chosen and folder is not None and folder.is_file():
         raise pytest.UsageError(f"{folder} is a report and is only read; name a folder to write baselines into")
     update: Literal["", "all", "new"] = "" if not chosen else "new" if chosen == ["baseline_update_new_only"] else "all"
-    inconclusive = config.getini("fkeras_inconclusive")
+    inconclusive = config.getini("fkeras_inconclusive") or "fail"
     if inconclusive not in ("fail", "pass"):
         raise pytest.UsageError(f"the ini option fkeras_inconclusive is {inconclusive!r}; allowed are fail and pass")
     return Gate(folder, _tolerances(text), update, is_ci, inconclusive == "pass")

@@ -19,6 +19,8 @@ FILES = {
     "json": "write the report as JSON (schema fkeras-report/1)",
     "html": "write the report as a self-contained HTML page",
 }
+KEYS = (*FILES, "junit", "step_summary")
+"""The ini keys, without their prefix."""
 _JUNIT = "add verdict, share, limits and seed to JUnit XML as properties (strict xunit2 readers refuse them)"
 _STEP_SUMMARY = "append a table of the verdicts to GitHub's step summary when there is one (default true)"
 _STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -66,15 +68,16 @@ def add_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
         group.addoption(f"--fkeras-{name}", dest=f"fkeras_{name}", default=None, metavar="PATH", help=text)
         parser.addini(f"fkeras_{name}", f"{text}; a path relative to the ini file", default=None)
     group.addoption("--fkeras-junit", dest="fkeras_junit", action="store_true", help=_JUNIT)
-    parser.addini("fkeras_junit", _JUNIT, type="bool", default=False)
-    parser.addini("fkeras_step_summary", _STEP_SUMMARY, type="bool", default=True)
+    parser.addini("fkeras_junit", _JUNIT, type="bool", default=None)
+    parser.addini("fkeras_step_summary", _STEP_SUMMARY, type="bool", default=None)
 
 
 def outputs_of(config: pytest.Config) -> Outputs:
     """What the command line and the ini file ask for; UsageError for a file that could not be written."""
     if any(getattr(config.option, name, None) for name in _NO_RUN):
         return Outputs()
-    summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if config.getini("fkeras_step_summary") else None
+    is_wanted = config.getini("fkeras_step_summary") is not False
+    summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_wanted else None
     return Outputs(
         json=_target(config, "json"), html=_target(config, "html"), step_summary=Path(summary) if summary else None
     )

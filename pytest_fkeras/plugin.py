@@ -53,6 +53,10 @@ __all__ = [
 ]
 
 
+INI_KEYS = (*HELP, *FILES, *outputs.KEYS, *baseline.KEYS, "cache", "executor")
+"""All ini keys, without their prefix; each of them says that the project uses fkeras, so none has a default."""
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
@@ -80,8 +84,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
     # project that says nothing about fkeras must not be touched.
-    names = (*HELP, *FILES, *outputs.FILES, "cache", "baseline", "executor")
-    if any(early_config.getini(f"fkeras_{name}") is not None for name in names):
+    if any(early_config.getini(f"fkeras_{name}") is not None for name in INI_KEYS):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         share_threads()
     register_profile(early_config)

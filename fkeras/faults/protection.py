@@ -24,6 +24,11 @@ class Protection(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """What the field calls it."""
+        ...
+
+    @property
     def extra_bits(self) -> int:
         """Stored bits that the protection adds."""
         ...
@@ -50,6 +55,10 @@ class AssumedImmune:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bits", BitSet.of(self.bits))
+
+    @property
+    def name(self) -> str:
+        return "assumed immune"
 
     @property
     def extra_bits(self) -> int:

@@ -39,6 +39,10 @@ class TMR:
         object.__setattr__(self, "scrub_interval_seconds", self.scrubbing.seconds)
 
     @property
+    def name(self) -> str:
+        return "TMR"
+
+    @property
     def scrubbing(self) -> Scrubbing:
         """How often the copies are written anew, and from what."""
         return Scrubbing(self.scrub_interval_seconds, self.scrub_from)

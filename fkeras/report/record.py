@@ -13,7 +13,7 @@ from fkeras.report.plain import plain, restored
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
-    from fkeras.faults import FaultModel
+    from fkeras.faults import FaultModel, Protection
     from fkeras.memory import BitSet, BitSpace
     from fkeras.statistics import Estimate
 
@@ -199,7 +199,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         setting.fault_model.describe(n_bits),
         _flips(setting.fault_model, n_bits),
         protection_text(setting),
-        f"{protected.label or f'{len(protected):,} bits'}" if len(protected) else "-",
+        _protected(setting.protection),
         int(setting.seed),
         setting.engine,
         int(setting.n_samples),
@@ -219,6 +219,17 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 def protection_text(setting: Setting) -> str:
     """One line about what is protected."""
     return setting.protection.describe(len(setting.space)) if len(setting.protection.bits) else "none"
+
+
+def _protected(protection: Protection) -> str:
+    """What is protected and by what, for a table; bits by themselves are assumed immune."""
+    from fkeras.faults import AssumedImmune
+
+    bits = protection.bits
+    if not len(bits):
+        return "-"
+    named = bits.label or f"{len(bits):,} bits"
+    return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
 
 
 def _flips(fault_model: FaultModel, n_bits: int) -> str:

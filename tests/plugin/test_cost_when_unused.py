@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_fkeras.plugin import INI_KEYS
+
 HEAVY = (
     "tensorflow", "numpy", "hypothesis", "fkeras", "numba", "scipy", "tabulate", "pyarrow", "filelock", "jinja2",
     "jsonschema", "dask", "hls4ml", "matplotlib",
@@ -43,7 +45,13 @@ def test_importing_the_mark_imports_nothing_heavy(pytester):
     pytester.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize("key", ["fkeras_seed = 1", "fkeras_model = model.h5"])
+def test_every_ini_key_says_that_the_project_uses_fkeras(pytestconfig):
+    keys = {name for name in pytestconfig._parser._inidict if name.startswith("fkeras_")}
+    assert {f"fkeras_{name}" for name in INI_KEYS} == keys
+    assert [pytestconfig.getini(name) for name in sorted(keys)] == [None] * len(keys)
+
+
+@pytest.mark.parametrize("key", ["fkeras_seed = 1", "fkeras_model = model.h5", "fkeras_inconclusive = fail"])
 def test_an_ini_key_sets_legacy_keras_before_any_conftest(pytester, key):
     pytester.makeini(f"[pytest]\n{key}\n")
     pytester.makeconftest("import os\nSEEN = os.environ.get('TF_USE_LEGACY_KERAS')")

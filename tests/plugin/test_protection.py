@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -43,8 +44,12 @@ def test_tripled(fkeras_campaign):
 def test_combined(fkeras_campaign):
     assert list(fkeras_campaign.protection.bits) == list(range(1, 16, 2))
 """)
-    result = project.runpytest_inprocess(*workers)
+    result = project.runpytest_inprocess("--fkeras-json=run.json", *workers)
     result.assert_outcomes(passed=3)
+    tests = json.loads((project.path / "run.json").read_text())["tests"]
+    short = {test["nodeid"].rpartition("::")[2]: test["assumptions"]["protected"] for test in tests}
+    assert short["test_masked"] == "mask('masks/protection.json')", "bits by themselves are assumed immune"
+    assert short["test_tripled"] == "TMR(mask('masks/protection.json') | ranking[:2])"
     text = " ".join(" ".join(result.stdout.lines).split())
     assert f"16 bits (50.0%) assumed immune; a mask that does not follow the weights, sha {made.digest[:8]}" in text
     assert "18 bits under TMR, 36 extra bits (overhead 112.5%), hit like the others, never scrubbed" in text

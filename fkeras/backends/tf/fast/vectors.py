@@ -156,7 +156,7 @@ def _for_any_length(outputs: int) -> Any:
     """The window adder for so many outputs and any number of sums each."""
     add_32, add_4, add_1 = (_window_adder(width, outputs) for width in (32, 4, 1))
 
-    @numba.njit(inline="always", nogil=True)  # type: ignore[untyped-decorator]
+    @numba.njit(inline="always", nogil=True)
     def add(  # type: ignore[no-untyped-def]
         golden, sums, begin, length, weights, place, across, down, factors, at, step, pitch, rows, columns
     ):  # pragma: no cover - compiled
