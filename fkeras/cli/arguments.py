@@ -89,7 +89,7 @@ def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:
     group.add_argument(
         "--trust",
         action="store_true",
-        help="run code that the model file brings along (Lambda layers); never for files from elsewhere",
+        help="run code that the model file brings along (Lambda layers and the like); never for files from elsewhere",
     )
 
 

@@ -106,6 +106,56 @@ def test_lambda_layers_need_trust(tf, q, kit, tmp_path):
         )
 
 
+@pytest.fixture
+def with_calls(tf, q, kit, tmp_path):
+    """The JSON and the weights of a model that calls functions of TensorFlow."""
+    inputs = tf.keras.Input((4,))
+    h = q.QDense(4, kernel_quantizer=Q4, name="d")(inputs)
+    h = tf.reshape(tf.nn.relu(h[:, :2]) + 1.0, (-1, 2), name="shaped")
+    model = kit.randomize(tf.keras.Model(inputs, tf.transpose(tf.concat([h, h], 1), (0, 1))))
+    model.save_weights(tmp_path / "w.h5")
+    return model, tmp_path / "w.h5"
+
+
+def test_functions_that_compute_are_no_code(with_calls, kit, tmp_path):
+    model, weights = with_calls
+    (tmp_path / "m.json").write_text(model.to_json())
+    x = kit.data_for(model)
+    assert kit.same(fkeras.load_model(tmp_path / "m.json", weights).predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"function": "reshape"', '"function": "io.write_file"', "TFOpLambda layer '.*' that calls tf.io.write_file"),
+        (
+            '"function": "reshape"',
+            '"function": "io.gfile.rmtree"',
+            "TFOpLambda layer '.*' that calls tf.io.gfile.rmtree",
+        ),
+        (
+            '"function": "reshape"',
+            '"function": "compat.v1.load_op_library"',
+            "TFOpLambda layer '.*' that calls tf.compat.v1.load_op_library",
+        ),
+        (
+            '"function": "reshape"',
+            '"function": "raw_ops.WriteFile"',
+            "TFOpLambda layer '.*' that calls tf.raw_ops.WriteFile",
+        ),
+        ('"class_name": "TFOpLambda"', '"class_name": "ClassMethod"', "ClassMethod layer '"),
+        ('"class_name": "TFOpLambda"', '"class_name": "TensorFlowOpLayer"', "TensorFlowOpLayer layer '"),
+    ],
+)
+def test_functions_that_do_more_need_trust(with_calls, tmp_path, old, new, message):
+    model, weights = with_calls
+    text = model.to_json()
+    assert old in text
+    (tmp_path / "m.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(ModelError, match=rf"holds code \({message}.*pass trusted=True"):
+        fkeras.load_model(tmp_path / "m.json", weights)
+
+
 def rewritten(source, target, old, new):
     """A copy of a .keras file with its configuration changed."""
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:

@@ -6,14 +6,14 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fkeras.backends.tf.file_code import refuse_code
 from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.errors import FkerasError, InputError, ModelError
 
-_KNOWN_PACKAGES = ("builtins", "fkeras", "keras", "qkeras", "tensorflow_model_optimization", "tf_keras")
 _KINDS = "a .h5 or .keras model, or an architecture .json with weights="
 
 
@@ -30,7 +30,8 @@ def load_model(
     """The (uncompiled) tf-keras model in a file, QKeras' own classes known, pruning wrappers stripped.
 
     path: `.h5`, `.keras`, or an architecture JSON (`model.to_json()`) together with `weights`, a `.h5` weight file;
-    custom_objects: the user's own classes by name; trusted: allow Lambda layers, whose code would run.
+    custom_objects: the user's own classes by name; trusted: allow layers that bring code along or call
+    what they like (Lambda and others), which would run.
     InputError for a missing file, ModelError for one that is no model that can be loaded here.
     """
     file = _existing(path, "model")
@@ -41,7 +42,7 @@ def load_model(
     if weight_file is None and _is_json(file):
         raise InputError(f"{file}: an architecture has no weights; pass weights='file.h5'")
     if not trusted:
-        _refuse_code(config, file, custom_objects or {})
+        refuse_code(config, file, custom_objects or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         objects = _known_objects(custom_objects)
@@ -111,38 +112,6 @@ def _refuse_keras_3(version: Any, file: Path) -> None:
             f"{file}: was saved by Keras {version}; QKeras needs tf-keras (Keras 2): rebuild the model "
             "with TF_USE_LEGACY_KERAS=1, load the weights there, and save it again"
         )
-
-
-def _refuse_code(config: Any, file: Path, custom_objects: Mapping[str, Any]) -> None:
-    """ModelError when loading the file would run code that it brings along or import modules that it names."""
-    for entry in _entries(config):
-        kind, inner, module = str(entry["class_name"]), entry.get("config"), entry.get("module")
-        if kind.split(".")[-1] in ("Lambda", "__lambda__"):
-            name = inner.get("name") if isinstance(inner, dict) else None
-            what = f"Lambda layer '{name}'" if name else "a lambda"
-            raise ModelError(
-                f"{file}: holds code ({what}) that would run when the model is used; if you trust where "
-                "the file comes from, pass trusted=True"
-            )
-        wanted = str(inner) if kind == "function" else str(entry.get("registered_name") or kind)
-        if module is not None and str(module).split(".")[0] not in _KNOWN_PACKAGES and wanted not in custom_objects:
-            raise ModelError(
-                f"{file}: asks for '{wanted}' of module '{module}'; pass it in "
-                f"custom_objects={{'{wanted}': ...}}, or, if you trust where the file comes from, pass "
-                "trusted=True to import the module"
-            )
-
-
-def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """Every object description inside a configuration."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _entries(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _entries(value)
 
 
 def _known_objects(custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
