@@ -124,36 +124,27 @@ def test_functions_that_compute_are_no_code(with_calls, kit, tmp_path):
     assert kit.same(fkeras.load_model(tmp_path / "m.json", weights).predict(x, verbose=0), model.predict(x, verbose=0))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('"function": "reshape"', '"function": "io.write_file"', "TFOpLambda layer '.*' that calls tf.io.write_file"),
-        (
-            '"function": "reshape"',
-            '"function": "io.gfile.rmtree"',
-            "TFOpLambda layer '.*' that calls tf.io.gfile.rmtree",
-        ),
-        (
-            '"function": "reshape"',
-            '"function": "compat.v1.load_op_library"',
-            "TFOpLambda layer '.*' that calls tf.compat.v1.load_op_library",
-        ),
-        (
-            '"function": "reshape"',
-            '"function": "raw_ops.WriteFile"',
-            "TFOpLambda layer '.*' that calls tf.raw_ops.WriteFile",
-        ),
-        ('"class_name": "TFOpLambda"', '"class_name": "ClassMethod"', "ClassMethod layer '"),
-        ('"class_name": "TFOpLambda"', '"class_name": "TensorFlowOpLayer"', "TensorFlowOpLayer layer '"),
-    ],
-)
-def test_functions_that_do_more_need_trust(with_calls, tmp_path, old, new, message):
+def refused(with_calls, folder, old, new, message):
+    """Whether the model's JSON with something replaced is refused with a message."""
     model, weights = with_calls
     text = model.to_json()
     assert old in text
-    (tmp_path / "m.json").write_text(text.replace(old, new, 1))
+    (folder / "m.json").write_text(text.replace(old, new, 1))
     with pytest.raises(ModelError, match=rf"holds code \({message}.*pass trusted=True"):
-        fkeras.load_model(tmp_path / "m.json", weights)
+        fkeras.load_model(folder / "m.json", weights)
+
+
+@pytest.mark.parametrize(
+    "symbol", ["io.write_file", "io.gfile.rmtree", "compat.v1.load_op_library", "raw_ops.WriteFile", "print"]
+)
+def test_functions_that_do_more_need_trust(with_calls, tmp_path, symbol):
+    message = f"TFOpLambda layer '.*' that calls tf.{symbol}"
+    refused(with_calls, tmp_path, '"function": "reshape"', f'"function": "{symbol}"', message)
+
+
+@pytest.mark.parametrize("kind", ["ClassMethod", "TensorFlowOpLayer"])
+def test_layers_that_call_anything_need_trust(with_calls, tmp_path, kind):
+    refused(with_calls, tmp_path, '"class_name": "TFOpLambda"', f'"class_name": "{kind}"', f"{kind} layer '")
 
 
 def rewritten(source, target, old, new):
