@@ -3,8 +3,9 @@
 usage: python -m benchmarks.sessions [--data DIR] [--repeat N] [--json FILE]
 
 start-up: the same session of one empty test with the plugin and with `-p no:fkeras`, in turn; the median of the
-differences between neighbours. cold (needs --data): 960 flips on the CIFAR-10 network with 1,000 images, which must keep
-their accuracy, in a fresh project with an empty cache of compiled code, TensorFlow's import and compilation included.
+differences between neighbours, in processor time, which a busy machine leaves comparable. cold (needs --data): 960
+flips on the CIFAR-10 network with 1,000 images, which must keep their accuracy, in a fresh project with an empty cache
+of compiled code, TensorFlow's import and compilation included.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from typing import Any
 
 import numpy as np
 from tabulate import tabulate
+
+from benchmarks.speed.timing import Seconds
 
 IMAGES = 1000
 INI = "[pytest]\nfkeras_seed = 1\nfkeras_model = {data}/models/rn07_cifar10.h5\nfkeras_data = validation.npz\n"
@@ -36,22 +40,22 @@ LIMITS = ("max_accuracy_drop=0.7", "max_accuracy_drop=0.02")
 """One that no draw breaks, which takes the most trials, and one that most do."""
 
 
-def seconds(folder: Path, *options: str, **environment: str) -> float:
-    """Wall-clock time of a pytest session in a folder; it must end with 0 or 1."""
+def timed(folder: Path, *options: str, **environment: str) -> Seconds:
+    """How long a pytest session in a folder takes; it must end with 0 or 1."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
-    took = time.perf_counter() - started
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return took
+    return Seconds(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def start_up(folder: Path, repeat: int) -> dict[str, Any]:
     """Milliseconds that the plugin adds to a session that does not use it."""
     (folder / "test_empty.py").write_text("def test_empty():\n    pass\n")
-    seconds(folder)
-    pairs = [(seconds(folder), seconds(folder, "-p", "no:fkeras")) for _ in range(repeat)]
+    timed(folder)
+    pairs = [(timed(folder).cpu, timed(folder, "-p", "no:fkeras").cpu) for _ in range(repeat)]
     added = sorted(1e3 * (with_plugin - without) for with_plugin, without in pairs)
     quarter = len(added) // 4
     return {
@@ -71,9 +75,9 @@ def cold(folder: Path, data: Path, limit: str) -> dict[str, Any]:
     (folder / "pytest.ini").write_text(INI.format(data=data))
     (folder / "test_budget.py").write_text(BUDGET.format(limit=limit))
     report = folder / "report.json"
-    took = seconds(folder, f"--fkeras-json={report}", NUMBA_CACHE_DIR=str(folder / "numba"))
+    took = timed(folder, f"--fkeras-json={report}", NUMBA_CACHE_DIR=str(folder / "numba"))
     (test,) = json.loads(report.read_text())["tests"]
-    return {"session": f"cold, {limit}", "verdict": test["verdict"], "trials": test["trials"], "seconds": took}
+    return {"session": f"cold, {limit}", "verdict": test["verdict"], "trials": test["trials"], "seconds": took.wall}
 
 
 def main() -> None:
