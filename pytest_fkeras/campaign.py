@@ -180,6 +180,11 @@ class FaultCampaign:
             )
         return self._main
 
+    @property
+    def run(self) -> Run:
+        """The engine that measured the result."""
+        return self._resilience.run(list(self.result.by_metric), self.space, self._options.engine(self.budget.engine))
+
     def explanation(self) -> Explanation:
         """Why the limits are missed; costs further evaluations."""
         from fkeras.campaigns import FixedTrials

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_fkeras.baseline import GATE, Against, against_baseline, baseline_text
 from pytest_fkeras.cache import notices_of
+from pytest_fkeras.damage import damage_curve
 from pytest_fkeras.names import NAME, BudgetError
 from pytest_fkeras.outputs import add_junit_properties, wants_files, wants_junit
 
@@ -60,6 +61,7 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
         judgement.record,
         rerun=rerun,
         bit_map=campaign.bit_map() if wants_files(item.config) else None,
+        endurance=damage_curve(campaign) if wants_files(item.config) and judgement.record.metrics else None,
         cached=campaign.cached,
         notices=notices_of(item.config),
     )

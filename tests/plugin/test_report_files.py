@@ -52,6 +52,45 @@ def verdicts(values: dict[str, Any]) -> dict[str, str]:
     return {test["nodeid"].rpartition("::")[2]: test["verdict"] for test in values["tests"]}
 
 
+BY_FAULTS = """
+    import fkeras
+
+    @fault_budget(bits=20, protected=ranking("msb")[:8], max_mse=1e3)
+    def test_flips():
+        pass
+
+    @fault_budget(upsets_per_second=2, exposure_seconds=5, max_mse=1e3)
+    def test_upsets():
+        pass
+
+    @fault_budget(ber=0.1, max_mse=1e3)
+    def test_rate():
+        pass
+"""
+
+
+def test_files_show_damage_against_faults(project, write_test):
+    write_test(BY_FAULTS)
+    result = project.runpytest_inprocess("--fkeras-json=run.json", "--fkeras-html=run.html")
+    result.assert_outcomes(passed=3)
+    curves = {test["nodeid"].rpartition("::")[2]: test["endurance"] for test in report_in(project)["tests"]}
+    assert [point["look"] for point in curves["test_flips"]["curve"]] == [1, 2, 3, 6, 11, 20]
+    assert curves["test_flips"]["protection"].startswith("ranking('msb')[:8]: 8 bits")
+    assert curves["test_upsets"]["unit"] == "seconds"
+    assert [curves["test_upsets"]["curve"][i]["look"] for i in (0, -1)] == [0.5, 5]
+    assert {point["trials"] for point in curves["test_flips"]["curve"]} == {10}
+    assert curves["test_rate"] is None, "a rate has no one fault after another"
+    page = (project.path / "run.html").read_text()
+    assert page.count("mse against flips") == page.count("mse against seconds") > 0
+
+
+def test_without_files_nothing_is_measured_beyond_the_verdict(project, write_test, monkeypatch):
+    write_test(BY_FAULTS)
+    monkeypatch.setattr("pytest_fkeras.gate.damage_curve", lambda campaign: pytest.fail("measured for nobody"))
+    project.runpytest_inprocess().assert_outcomes(passed=3)
+    project.runpytest_inprocess("--fkeras-json=run.json").assert_outcomes(failed=3)
+
+
 @pytest.mark.parametrize("flags", OTHER_WAYS.values(), ids=list(OTHER_WAYS))
 def test_the_json_says_what_the_session_was_however_it_is_run(project, write_test, flags):
     write_test(TWO + "\n    def test_without_a_budget():\n        pass\n")

@@ -89,6 +89,22 @@ def random_network(seed: int):
     return model, np.round(x * 16) / 16 if maybe() else x, generator
 
 
+def agree(model, x, targets, metrics, bits, space=None) -> list[int]:
+    """Compare the engines' numbers; the tensors that the fast one serves itself.
+
+    Values are the means of equal scores in another order; behind a float tail the scores themselves may differ by 1e-6.
+    """
+    used = fkeras.bit_space(model) if space is None else space
+    runs = {engine: start_run(model, (x, targets), metrics, used, engine) for engine in ("fast", "reference")}
+    fast, reference = (runs[engine].flips(bits) for engine in ("fast", "reference"))
+    for name in metrics:
+        np.testing.assert_allclose(fast[name].values, reference[name].values, rtol=1e-6, atol=1e-12)
+        np.testing.assert_array_equal(fast[name].undefined, reference[name].undefined)
+        if metrics[name].name != "mean_squared_error":  # whose smallest changes are roundings behind a float tail
+            np.testing.assert_array_equal(fast[name].harmed, reference[name].harmed)
+    return [number for number in range(len(used.tensors)) if runs["fast"].worker(number) is not None]
+
+
 @pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
 @settings(max_examples=6, deadline=None)
 @given(st.integers(0, 2**32 - 1))
@@ -98,13 +114,161 @@ def test_fast_and_reference_agree_on_random_graphs(seed: int) -> None:
         space = fkeras.bit_space(model, biases=True)
     except fkeras.UnsupportedError:
         reject()  # a quantizer that emits what its bits cannot hold is refused by name, tested elsewhere
-    targets = generator.normal(0, 1, (5, model.output_shape[-1]))
+    n_outputs = model.output_shape[-1]
     bits = generator.choice(len(space), min(60, len(space)), replace=False)
-    metrics = {"mse": fkeras.metrics.mean_squared_error()}
-    runs = {engine: start_run(model, (x, targets), metrics, space, engine) for engine in ("fast", "reference")}
-    fast, reference = (runs[engine].flips(bits)["mse"] for engine in ("fast", "reference"))
-    np.testing.assert_allclose(fast.values, reference.values, rtol=1e-6, atol=1e-12)
-    np.testing.assert_array_equal(fast.undefined, reference.undefined)
+    agree(model, x, generator.normal(0, 1, (5, n_outputs)), {"mse": fkeras.metrics.mean_squared_error()}, bits, space)
+    by_class = {"accuracy": fkeras.metrics.accuracy(), "wrong": fkeras.metrics.mispredictions()}
+    agree(model, x, generator.integers(0, n_outputs, 5), by_class, bits, space)
+
+
+INPUTS, KERNEL, BIAS = "quantized_bits(6,1,alpha=1)", "quantized_bits(5,1,alpha=1)", "quantized_bits(6,1,alpha=1)"
+MSE = {"mse": fkeras.metrics.mean_squared_error()}
+
+
+def filled(model, seed: int = 1):
+    """The model with random weights."""
+    generator = np.random.default_rng(seed)
+    model.set_weights([generator.normal(0, 0.7, w.shape).astype(w.dtype) for w in model.get_weights()])
+    return model
+
+
+def every_bit(model, n: int = 120):
+    """Some bits of a model."""
+    n_bits = len(fkeras.bit_space(model))
+    return np.random.default_rng(2).choice(n_bits, min(n, n_bits), replace=False)
+
+
+def maps(name: str, x):
+    """Layers of one kind, with whatever stands between them."""
+    keras, q = tensorflow().keras, qkeras()
+
+    def relu(x):
+        return q.QActivation("quantized_relu(4,1)")(x)
+
+    def conv(kind, *arguments, **options):
+        return getattr(q, kind)(*arguments, kernel_quantizer=KERNEL, bias_quantizer=BIAS, **options)
+
+    if name == "causal":
+        x = relu(conv("QConv1D", 4, 3, padding="causal", dilation_rate=2)(x))
+        return conv("QConv1D", 4, 3, padding="same", strides=2)(x)
+    if name == "dilated":
+        return q.QDense(3, kernel_quantizer=KERNEL)(
+            relu(conv("QConv2D", 3, (3, 2), padding="same", dilation_rate=2)(x))
+        )
+    if name == "dense on a map":
+        return q.QDense(3, kernel_quantizer="quantized_bits(5,1,alpha='auto_po2')")(relu(conv("QDense", 4)(x)))
+    if name == "unequal strides":
+        x = relu(conv("QConv2D", 3, (2, 3), strides=(3, 1))(x))
+    elif name == "windows apart":
+        x = relu(conv("QConv2D", 3, 2, strides=4, padding="same")(x))
+    elif name == "other order":
+        x = relu(conv("QConv2D", 3, 2)(x))
+        return q.QDense(3, kernel_quantizer=KERNEL)(keras.layers.Flatten(data_format="channels_first")(x))
+    return q.QDense(3, kernel_quantizer=KERNEL)(keras.layers.Flatten()(x))
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("causal", (9, 3)),
+        ("dilated", (7, 8, 2)),
+        ("dense on a map", (3, 4, 5)),
+        ("unequal strides", (8, 7, 2)),
+        ("windows apart", (9, 9, 2)),
+        ("other order", (4, 4, 2)),
+    ],
+)
+def test_every_geometry(name: str, shape: tuple[int, ...]) -> None:
+    keras, q = tensorflow().keras, qkeras()
+    inputs = keras.Input(shape)
+    model = filled(keras.Model(inputs, maps(name, q.QActivation(INPUTS)(inputs))))
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(12, *shape)).astype("float32")
+    targets = generator.normal(size=(12, *model.output_shape[1:]))
+    assert agree(model, x, targets, MSE, every_bit(model)) == [0, 1]
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+def test_a_nested_model_called_with_inputs_by_name_is_left_to_the_reference() -> None:
+    keras, q = tensorflow().keras, qkeras()
+    first, second = keras.Input((4,), name="z"), keras.Input((4,), name="a")
+    dense = [q.QDense(3, kernel_quantizer=KERNEL, use_bias=False)(x) for x in (first, second)]
+    inner = keras.Model([first, second], q.QActivation("quantized_bits(7,3,alpha=1)")(keras.layers.Add()(dense)))
+    outer = [keras.Input((4,)) for _ in range(2)]
+    called = inner({"a": q.QActivation(INPUTS)(outer[1]), "z": q.QActivation(INPUTS)(outer[0])})
+    model = filled(keras.Model(outer, called))
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(20, 4)).astype("float32") for _ in range(2)]
+    assert agree(model, x, generator.normal(size=(20, 3)), MSE, every_bit(model)) == []
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+def test_a_function_is_known_by_what_it_is_not_by_its_name() -> None:
+    tf, q = tensorflow(), qkeras()
+
+    def relu(x):
+        return tf.nn.leaky_relu(x, 0.1)
+
+    inputs = tf.keras.Input((4,))
+    x = q.QDense(3, kernel_quantizer=KERNEL, use_bias=False)(q.QActivation(INPUTS)(inputs))
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(20, 4)).astype("float32"), generator.normal(size=(20, 3))
+    for function, served in ((relu, []), (tf.nn.relu, [0]), ("relu", [0])):
+        model = filled(tf.keras.Model(inputs, tf.keras.layers.Activation(function)(x)))
+        assert agree(model, *data, MSE, every_bit(model)) == served
+    # A quantizer object as the last activation has no name, and is no softmax.
+    model = filled(tf.keras.Model(inputs, tf.keras.layers.Activation(q.quantized_relu(4, 2))(x)))
+    classes = generator.integers(0, 3, 20)
+    assert agree(model, data[0], classes, {"accuracy": fkeras.metrics.accuracy()}, every_bit(model)) == [0]
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+def test_a_quantizer_that_rounds_float_sums_is_left_to_the_reference() -> None:
+    # A matrix product of one row has other last bits than the same row among others.
+    keras, q = tensorflow().keras, qkeras()
+    inputs = keras.Input((768,))
+    x = q.QActivation("quantized_bits(8,7,alpha=1)")(keras.layers.Dense(16, use_bias=False, name="float")(inputs))
+    x = q.QDense(3, kernel_quantizer=KERNEL, use_bias=False)(x)
+    model = filled(keras.Model(inputs, q.QActivation("quantized_bits(8,6,alpha=1)")(x)))
+    generator = np.random.default_rng(0)
+    model.get_layer("float").set_weights([(generator.integers(-20, 21, (768, 16)) * 0.1).astype("float32")])
+    x = generator.integers(-3, 4, (1025, 768)).astype("float32")
+    assert agree(model, x, generator.normal(size=(1025, 3)), MSE, every_bit(model, 20)) == []
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+def test_classes_that_a_rounding_may_swap_are_the_reference_s_to_decide() -> None:
+    keras, q = tensorflow().keras, qkeras()
+    inputs = keras.Input((6,))
+    x = q.QActivation("quantized_relu(4,1)")(
+        q.QDense(16, kernel_quantizer=KERNEL, use_bias=False)(q.QActivation(INPUTS)(inputs))
+    )
+    x = keras.layers.Dense(4, name="head", use_bias=False)(keras.layers.Dense(64, activation="relu")(x))
+    model = filled(keras.Model(inputs, keras.layers.Activation("softmax")(x)))
+    head = np.random.default_rng(5).normal(size=(64, 4)).astype("float32")
+    head[:, 1] = head[:, 0]
+    head[0, 1] = np.nextafter(head[0, 0], np.float32(9))
+    model.get_layer("head").set_weights([head])
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype("float32")
+    metrics = {"wrong": fkeras.metrics.mispredictions()}
+    assert agree(model, x, np.zeros(300, int), metrics, every_bit(model)) == [0]
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_a_space_of_other_weights_is_refused(engine: str) -> None:
+    keras, q = tensorflow().keras, qkeras()
+    inputs = keras.Input((6,))
+    x = q.QDense(3, kernel_quantizer=KERNEL, use_bias=False, name="d")(q.QActivation(INPUTS)(inputs))
+    model = filled(keras.Model(inputs, x))
+    space = fkeras.bit_space(model)
+    data = np.ones((4, 6), np.float32), np.ones((4, 3))
+    model.set_weights([w + 0.5 for w in model.get_weights()])
+    with pytest.raises(fkeras.InputError, match=r"read from other weights .*'d/kernel' differs.*read it again with"):
+        start_run(model, data, MSE, space, engine)
+    model.set_weights([w - 0.5 for w in model.get_weights()])
+    start_run(model, data, MSE, space, engine)
 
 
 def small_network(tail: bool):
@@ -200,11 +364,16 @@ def test_sensitive_bits_are_the_oracles_sensitive_bits(images) -> None:
     np.testing.assert_array_equal(fkeras.sensitive_bits(model, (images, targets), bits=bits), oracle.sensitive)
 
 
-def test_data_set_metrics_agree_when_a_channel_is_looked_up_in_blocks_of_samples(images, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("bound", "size"),
+    [("states.MOST_CELLS", 100), ("worker.MOST_CELLS", 100), ("activations.HELD_BYTES", 2000)],
+    ids=["channels in blocks of samples", "one fault at a time", "samples in chunks"],
+)
+def test_data_set_metrics_agree_however_the_memory_is_bounded(images, monkeypatch, bound: str, size: int) -> None:
     model = small_network(tail=True)
     targets = np.random.default_rng(0).integers(0, 3, 40)
     metric = fkeras.metrics.dataset_metric(lambda y, p: float(np.mean(p.argmax(1) == y) ** 2), "squared", "higher")
-    monkeypatch.setattr("fkeras.backends.tf.fast.states.MOST_CELLS", 100)
+    monkeypatch.setattr(f"fkeras.backends.tf.fast.{bound}", size)
     values = [fkeras.oracle(model, (images, targets), metric=metric, engine=engine) for engine in ("fast", "reference")]
     np.testing.assert_array_equal(values[0].values, values[1].values)
     np.testing.assert_array_equal(values[0].harmed, values[1].harmed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fkeras.backends.tf.freshness import note_fresh
 from fkeras.backends.tf.quantizers import codec_of, words_of
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.backends.tf.slots import Slot, take_inventory
@@ -46,7 +47,9 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
         flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
         words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
         tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
-    return BitSpace(tuple(tensors), inventory.uncovered)
+    space = BitSpace(tuple(tensors), inventory.uncovered)
+    note_fresh(model, space)
+    return space
 
 
 def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:

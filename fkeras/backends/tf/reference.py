@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.forward import Forward, forward_of, golden_values, patched_values
+from fkeras.backends.tf.forward import Forward, forward_of, golden_values, patched_values, slots_of_space
+from fkeras.backends.tf.freshness import require_fresh
+from fkeras.backends.tf.reading import emitted
 from fkeras.backends.tf.tracing import flat_data
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
@@ -40,6 +42,7 @@ class ReferenceRun:
     batch_size = 8
 
     def __init__(self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
+        require_fresh(model, space, lambda: [values for values, _ in emitted(model, slots_of_space(model, space))])
         self.space = space
         self.metrics = dict(metrics)
         self.inputs = flat_data(model, x)

@@ -59,10 +59,8 @@ class Activations:
         self._golden = plan.golden(model, [*inputs, *self._read])
         self._scratch_rows = int(max(1, SCRATCH_BYTES // (4 * floats_per_sample(plan.graph, plan.graph.calls))))
         self._held: Chunk | None = None
-        self._size = self._n_samples
-        if not reference.card.needs_all_outputs:  # a metric of the whole data set needs all samples in one chunk
-            one_sample = sum(part.nbytes for part in self._parts(slice(0, 1)).values())
-            self._size = int(np.clip(HELD_BYTES // one_sample, 1, self._n_samples))
+        one_sample = sum(part.nbytes for part in self._parts(slice(0, 1)).values())
+        self._size = int(np.clip(HELD_BYTES // one_sample, 1, self._n_samples))
 
     @property
     def chunks(self) -> list[slice]:

@@ -114,6 +114,8 @@ def _only_reader(graph: Graph, key: Key) -> int | None:
             return None
         if type(readers[0].layer).__name__ != "Flatten":
             return readers[0].index
+        if readers[0].layer.data_format != "channels_last":
+            return None
         key = readers[0].outputs[0]
     return None
 

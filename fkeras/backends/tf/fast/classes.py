@@ -1,7 +1,8 @@
-"""Where only the winning class counts: scores without a softmax, for all but ties.
+"""Where the winning class counts: scores without a softmax, for all but ties; and ties that only the reference decides.
 
 A softmax keeps the order of its inputs, and where the best is ahead by more than rounding can close, the class that
-wins is known from them. What is closer than that goes through the model's own operations.
+wins is known from them. What is closer than that goes through the model's own operations. Behind other float layers
+the last bits of a score depend on who computes it, so where the two best are as good as equal, the reference must.
 """
 
 from __future__ import annotations
@@ -14,13 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.channels import Floats, Ints
+from fkeras.backends.tf.fast.functions import is_softmax
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
+from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard
 
 BY_CLASS = ("accuracy", "mispredictions")
 """The identities of the metrics that look at the winning class only."""
 CLEAR_PER_CLASS = 1e-5
 """A lead of this times the number of classes leaves a softmax's two best more than 1e-6 apart."""
+
+
+NEARLY_EQUAL = 1e-6
+"""How far apart, relative to scores above 1, the engines' outputs may be behind a float tail."""
+
+
+def nearly_tied(outputs: Outputs) -> NDArray[np.bool_]:
+    """The samples whose two best scores any rounding may swap, (k,) bool; outputs of other shapes have none."""
+    tied: NDArray[np.bool_]
+    if isinstance(outputs, tuple):
+        tied = np.any([nearly_tied(one) for one in outputs], axis=0)
+        return tied
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        return np.zeros(len(outputs), np.bool_)
+    second, best = np.partition(outputs, (-2, -1), axis=1)[:, -2:].T
+    tied = best - second <= NEARLY_EQUAL * np.maximum(1, np.abs(best))
+    return tied
+
+
+def counts_classes(card: Scorecard) -> bool:
+    """Whether some metric looks at the winning class."""
+    return any(metric.identity.endswith(BY_CLASS) for metric in card.metrics.values())
 
 
 def decided_by_class(graph: Graph, end: Key, card: Scorecard, golden_outputs: Any) -> bool:
@@ -38,7 +63,7 @@ def decided_by_class(graph: Graph, end: Key, card: Scorecard, golden_outputs: An
 
 
 def _is_softmax(call: Call) -> bool:
-    return type(call.layer).__name__ == "Activation" and call.layer.activation.__name__ == "softmax"
+    return type(call.layer).__name__ == "Activation" and is_softmax(call.layer.activation)
 
 
 class ClassScores:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fkeras.backends.tf.fast.functions import is_linear, is_of_qkeras, is_relu
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.memory import WordTensor
 
@@ -74,19 +75,19 @@ def grid_of(values: np.ndarray[Any, Any]) -> Fact:
 
 def quantizer_fact(quantizer: Any, given: Fact) -> Fact | None:
     """The grid after an activation quantizer of simple arithmetic; None when it is another kind."""
-    kind = type(quantizer).__name__
     config = quantizer.get_config() if hasattr(quantizer, "get_config") else {}
     if config.get("use_stochastic_rounding") or float(config.get("qnoise_factor", 1.0)) != 1.0:
         return None
     if (
-        kind == "quantized_relu"
+        is_of_qkeras(quantizer, "quantized_relu")
         and not config["use_sigmoid"]
         and not config["negative_slope"]
         and config["relu_upper_bound"] is None
     ):
         bits, integer = int(config["bits"]), int(config["integer"])
         return Fact(2.0 ** (integer - bits), 2.0**integer, given.reproducible)
-    if kind == "quantized_bits" and config["alpha"] in (None, 1, 1.0) and int(config["bits"]) > 1:
+    plain = is_of_qkeras(quantizer, "quantized_bits") and config["alpha"] in (None, 1, 1.0)
+    if plain and int(config["bits"]) > 1:
         sign = int(bool(config["keep_negative"]))
         return Fact(
             2.0 ** (int(config["integer"]) + sign - int(config["bits"])),
@@ -98,10 +99,7 @@ def quantizer_fact(quantizer: Any, given: Fact) -> Fact | None:
 
 def activation_fact(activation: Any, given: Fact) -> Fact:
     """The fact after a layer's own activation."""
-    name = getattr(activation, "__name__", None)
-    if activation is None or name == "linear":
-        return given
-    if name == "relu":
+    if is_linear(activation) or is_relu(activation):
         return given
     return quantizer_fact(activation, given) or UNKNOWN
 
@@ -139,7 +137,7 @@ def weighted_sum_fact(given: Fact, kernel: WordTensor, channels_last: np.ndarray
     bound = given.bound * float(worst)
     if not bound < EXACT_STEPS * step * given.step:
         return UNKNOWN
-    return Fact(step * given.step, bound, True)
+    return Fact(step * given.step, bound, given.reproducible)
 
 
 def with_bias(given: Fact, bias: np.ndarray[Any, Any] | None) -> Fact:
@@ -170,7 +168,8 @@ def analyse(graph: Graph, inputs: Mapping[Key, Fact], weighted: Mapping[int, Any
             )
         elif kind in SUMS and all(one.step is not None for one in given):
             step, bound = min(one.step for one in given if one.step), sum(one.bound for one in given)
-            fact = Fact(step, bound, True) if bound < EXACT_STEPS * step else UNKNOWN
+            reproducible = all(one.reproducible for one in given)
+            fact = Fact(step, bound, reproducible) if bound < EXACT_STEPS * step else UNKNOWN
         elif kind == "QActivation":
             fact = quantizer_fact(call.layer.quantizer, given[0]) or UNKNOWN
         elif kind == "Activation":

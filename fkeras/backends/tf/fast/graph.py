@@ -75,8 +75,15 @@ def _is_symbolic(x: Any) -> bool:
     return bool(tensorflow().keras.backend.is_keras_tensor(x))
 
 
+class _NamedInputsError(Exception):
+    """A nested model is called with inputs by name, which Keras gives it in another order than the graph lists them."""
+
+
 def flatten(model: Any) -> Graph | None:
-    """The calls of a functional or Sequential model, or None for a model whose graph Keras does not know."""
+    """The calls of a functional or Sequential model.
+
+    None for a model whose graph Keras does not know, and for one that calls a nested model with inputs by name.
+    """
     if not getattr(model, "_is_graph_network", False):
         return None
     calls: list[Call] = []
@@ -96,6 +103,8 @@ def flatten(model: Any) -> Graph | None:
                 outputs = tuple((*scope, id(tensor)) for tensor in tensorflow().nest.flatten(node.outputs))
                 inner = node.layer
                 if getattr(inner, "_is_graph_network", False):
+                    if len(node.call_args) != 1 or isinstance(node.call_args[0], dict):
+                        raise _NamedInputsError
                     counter[0] += 1
                     deeper = (*scope, counter[0])
                     for symbolic, key in zip(inner.inputs, inputs, strict=True):
@@ -106,7 +115,10 @@ def flatten(model: Any) -> Graph | None:
                 else:
                     calls.append(Call(len(calls), inner, node, inputs, outputs))
 
-    expand(model, (), [0])
+    try:
+        expand(model, (), [0])
+    except _NamedInputsError:
+        return None
     return Graph(
         tuple(calls),
         tuple((id(tensor),) for tensor in model.inputs),

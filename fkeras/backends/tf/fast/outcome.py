@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.channels import Floats, Ints
-from fkeras.backends.tf.fast.classes import ClassScores, decided_by_class
+from fkeras.backends.tf.fast.classes import ClassScores, counts_classes, decided_by_class, nearly_tied
 from fkeras.backends.tf.fast.graph import Key
 from fkeras.backends.tf.fast.plan import Plan
 from fkeras.backends.tf.fast.states import States, add_up
@@ -26,13 +26,14 @@ Places = NDArray[np.intp]
 class StateScores:
     """The scores of k states by metric, golden until they are evaluated.
 
-    samples (k,) within the data set; errors and undefined (k,) each; outputs: places and outputs of those evaluated,
-    kept for metrics of the whole data set only.
+    samples (k,) within the data set; errors and undefined (k,) each; tied (k,): whose scores are the reference's to
+    compute; outputs: places and outputs of those evaluated, kept for metrics of the whole data set only.
     """
 
     samples: Places
     errors: dict[str, NDArray[np.float64]]
     undefined: dict[str, NDArray[np.bool_]]
+    tied: NDArray[np.bool_]
     outputs: list[tuple[Places, Outputs]] = field(default_factory=list)
 
     @classmethod
@@ -43,10 +44,18 @@ class StateScores:
             samples,
             {name: scores.values[samples] for name, scores in golden.items()},
             {name: scores.undefined[samples] for name, scores in golden.items()},
+            np.zeros(samples.size, np.bool_),
         )
 
+    def faults_with_ties(self, states: States) -> NDArray[np.intp]:
+        """Which of the faults of `states` leave a sample in a tie."""
+        if not self.tied.any():
+            return np.zeros(0, np.intp)
+        found: NDArray[np.intp] = np.flatnonzero((self.tied[states.of] & (states.of >= 0)).any(axis=1))
+        return found
+
     def add_to(
-        self, totals: Mapping[str, Scores], faults: NDArray[np.int64], states: States, card: Scorecard, rows: slice
+        self, totals: Mapping[str, Scores], faults: NDArray[np.intp], states: States, card: Scorecard, rows: slice
     ) -> None:
         """Add what `faults` do to the samples `rows` to their totals."""
         for name, scorer in card.scorers.items():
@@ -79,6 +88,7 @@ class Outcomes:
             if decided_by_class(plan.graph, end, reference.card, reference.golden_outputs)
             else None
         )
+        self._may_tie = self._classes is None and counts_classes(reference.card)
 
     def fill(
         self, scores: StateScores, places: Places, ends: Floats, samples: Ints, tensors: Mapping[Key, NDArray[Any]]
@@ -90,6 +100,8 @@ class Outcomes:
         for begin in range(0, places.size, self._suffix.rows):
             part = slice(begin, begin + self._suffix.rows)
             outputs = self._suffix(samples[part], ends[part], tensors)
+            if self._may_tie:
+                scores.tied[places[part]] = nearly_tied(outputs)
             for name, scorer in self._card.scorers.items():
                 found = scorer.score(outputs, scores.samples[places[part]])
                 scores.errors[name][places[part]], scores.undefined[name][places[part]] = found.values, found.undefined

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from fkeras.backends.tf.fast.pointwise import Pointwise, pointwise_of
 from fkeras.backends.tf.fast.sites import Site, elementwise_segment, fact_after, window_of
 from fkeras.backends.tf.fast.suffix import Suffix, downstream_is_reproducible
 from fkeras.backends.tf.forward import slots_of_space
+from fkeras.backends.tf.freshness import weights_digest
 from fkeras.backends.tf.reading import bit_space
 from fkeras.backends.tf.slots import FOLDING
 from fkeras.errors import FkerasError
@@ -76,19 +76,12 @@ _plans: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], Plan]] = weakref.We
 def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan:
     """The plan for a model and a data set; kept while the model has the same weights and the data the same grid."""
     facts = tuple(grid_of(array) for array in inputs)
-    key = (space.content_digest, _weights_digest(model), facts, *map(id, model._flatten_layers()))
+    key = (space.content_digest, weights_digest(model), facts, *map(id, model._flatten_layers()))
     plans = _plans.setdefault(model, {})
     if key not in plans:
         plans.clear()
         plans[key] = _plan(model, space, facts) or NOTHING
     return plans[key]
-
-
-def _weights_digest(model: Any) -> str:
-    digest = hashlib.sha256()
-    for array in model.get_weights():
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _is_plain(layer: Any) -> bool:

@@ -6,16 +6,19 @@ nothing else happens is not believed but checked, on every sum that does not sat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.backends.tf.fast.functions import is_linear, is_relu
 from fkeras.backends.tf.fast.sites import Site
 
 Floats = NDArray[np.float32]
 PROBES = 4097
 """Sums at which the ends of a quantizer's range are looked for, and compared as well."""
+AT_ONCE = 2**18
+"""Sums that are compared at once, which bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,27 +55,40 @@ def pointwise_of(site: Site) -> Pointwise | None:
     n_channels = site.last_axis_columns.shape[1]
     bias = np.zeros(n_channels, np.float32) if site.bias is None else site.bias.astype(np.float32)
     if not site.rounds:
-        kinds = {getattr(activation, "__name__", "") for activation in site.activations}
-        low = 0.0 if "relu" in kinds else -np.inf
-        return Pointwise(site.sum_step, bias, low, np.inf, 1.0, False) if kinds <= {"linear", "relu"} else None
+        known = all(is_linear(one) or is_relu(one) for one in site.activations)
+        low = 0.0 if any(map(is_relu, site.activations)) else -np.inf
+        return Pointwise(site.sum_step, bias, low, np.inf, 1.0, False) if known else None
     assert site.end_fact.step is not None
-    step, found = site.end_fact.step, []
+    step = site.end_fact.step
+    unclipped = Pointwise(site.sum_step / step, bias / np.float32(step), -np.inf, np.inf, step, True)
+    ends = []
     for channel, most in enumerate(reach(site)):
-        probes = np.unique(np.linspace(-most, most, PROBES).astype(np.int64))
-        low, high = unsaturated(probes, site.values_after(probes, channel))
-        sums = np.union1d(probes, np.arange(low, high + 1))
-        found.append((sums, site.values_after(sums, channel) / np.float32(step)))
-    lowest, highest = (float(limit) for limit in _limits([levels for _, levels in found]))
-    pointwise = Pointwise(site.sum_step / step, bias / np.float32(step), lowest, highest, step, True)
-    agrees = all(
-        np.array_equal(pointwise.levels(sums.astype(np.float32), channel), levels)
-        for channel, (sums, levels) in enumerate(found)
-    )
-    return pointwise if agrees else None
+        found = _compared(site, unclipped, channel, most)
+        if found is None:
+            return None
+        ends.append(found)
+    # A channel that reaches less than the others must not be cut off where they are.
+    made, held = (np.array(part) for part in zip(*ends, strict=True))
+    pointwise = replace(unclipped, low=float(held.min()), high=float(held.max()))
+    return pointwise if np.array_equal(np.clip(made, pointwise.low, pointwise.high), held) else None
 
 
-def _limits(levels: list[Floats]) -> tuple[np.float32, np.float32]:
-    return min(one.min() for one in levels), max(one.max() for one in levels)
+def _compared(site: Site, unclipped: Pointwise, channel: int, most: int) -> tuple[Floats, Floats] | None:
+    """The levels of the smallest and the largest sum, unclipped and as the network has them.
+
+    None unless the network's, on every sum that may not saturate, are the unclipped ones cut off at these.
+    """
+    probes = np.unique(np.linspace(-most, most, PROBES).astype(np.int64))
+    low, high = unsaturated(probes, site.values_after(probes, channel))
+    for sums in (probes, *(np.arange(at, min(at + AT_ONCE, high + 1)) for at in range(low, high + 1, AT_ONCE))):
+        held = site.values_after(sums, channel) / np.float32(unclipped.step)
+        made = unclipped.levels(sums.astype(np.float32), channel)
+        if sums is probes:
+            ends = made[[0, -1]], held[[0, -1]]
+            limits = held.min(), held.max()
+        if not np.array_equal(np.clip(made, *limits), held):
+            return None
+    return ends
 
 
 def reach(site: Site) -> list[int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.channels import Floats, Ints, as_integers
 from fkeras.backends.tf.fast.exactness import Fact, activation_fact, weighted_sum_fact, with_bias
+from fkeras.backends.tf.fast.functions import is_softmax
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
 from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.memory import BitSpace, WordTensor
@@ -245,7 +246,7 @@ def elementwise_segment(graph: Graph, call: Call) -> tuple[tuple[Call, ...], Key
         readers = graph.consumers(end)
         if len(readers) != 1 or type(readers[0].layer).__name__ not in ("QActivation", "Activation"):
             break
-        if getattr(readers[0].layer.activation, "__name__", "") == "softmax":
+        if is_softmax(readers[0].layer.activation):
             break
         segment.append(readers[0])
         end = readers[0].outputs[0]

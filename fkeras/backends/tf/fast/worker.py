@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,10 +14,11 @@ from fkeras.backends.tf.fast.channels import Floats
 from fkeras.backends.tf.fast.outcome import Outcomes, Places, StateScores
 from fkeras.backends.tf.fast.plan import Plan
 from fkeras.backends.tf.fast.pointwise import Pointwise
-from fkeras.backends.tf.fast.sites import Site
+from fkeras.backends.tf.fast.sites import Faults, Site
 from fkeras.backends.tf.fast.states import MOST_CELLS, Channel, States, states_of
 from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.engine import Scores
+from fkeras.metrics.metric import Outputs
 
 
 class SiteWorker:
@@ -37,35 +38,65 @@ class SiteWorker:
         """Each bit of this tensor flipped alone."""
         faults = self.site.faults(self._reference.space, bits)
         totals = {name: Scores.zeros(bits.size) for name in self._reference.metrics}
-        for rows in self._activations.chunks:
-            chunk = self._activations(rows)
-            for number in np.unique(faults.channel).tolist():
-                chosen = np.flatnonzero(faults.channel == number)
-                for block in np.array_split(chosen, self._n_blocks(chosen.size)):
-                    self._measure(totals, block, chunk, chunk.channel(number, faults.some(block)))
+        tied = np.zeros(bits.size, np.bool_)
+        blocks = self._blocks(faults)
+        if self._reference.card.needs_all_outputs:
+            for block in blocks:
+                wholes = [deepcopy(self._reference.golden_outputs) for _ in block]
+                for rows in self._activations.chunks:
+                    self._measure(totals, tied, block, faults.some(block), rows, wholes)
+                self._score_wholes(totals, block, wholes)
+        else:
+            for rows in self._activations.chunks:
+                for block in blocks:
+                    self._measure(totals, tied, block, faults.some(block), rows, [])
         for name in self._reference.card.scorers:
             totals[name].values[:] /= self._reference.n_samples
+        if tied.any():
+            for name, scores in self._reference.flips(bits[tied]).items():
+                totals[name].fill(np.flatnonzero(tied), scores)
         return totals
 
-    def _n_blocks(self, n_faults: int) -> int:
-        """Metrics of all outputs need one whole set of them per fault at a time; others take all faults at once."""
+    def _blocks(self, faults: Faults) -> list[NDArray[np.intp]]:
+        """The numbers of faults of one channel each that are measured together.
+
+        Metrics of all outputs need one whole set of them per fault at a time; others take all faults at once.
+        """
+        channels = [np.flatnonzero(faults.channel == number) for number in np.unique(faults.channel)]
         if not self._reference.card.needs_all_outputs:
-            return 1
+            return channels
         golden = self._reference.golden_outputs
         floats = sum(part.size for part in (golden if isinstance(golden, tuple) else (golden,)))
-        return min(n_faults, int(-(-n_faults * floats // MOST_CELLS)))
+        at_once = max(1, MOST_CELLS // floats)
+        return [part for channel in channels for part in np.split(channel, range(at_once, channel.size, at_once))]
 
-    def _measure(self, totals: Mapping[str, Scores], places: NDArray[np.int64], chunk: Chunk, channel: Channel) -> None:
-        """Add what the faults of one channel do to a chunk; `places` says where in the totals they stand."""
-        card = self._reference.card
-        wholes = [deepcopy(self._reference.golden_outputs) for _ in places] if card.needs_all_outputs else []
+    def _measure(
+        self,
+        totals: Mapping[str, Scores],
+        tied: NDArray[np.bool_],
+        places: NDArray[np.intp],
+        faults: Faults,
+        rows: slice,
+        wholes: list[Outputs],
+    ) -> None:
+        """Add what some faults of one channel do to the samples `rows`; `places` says where in the totals they stand.
+
+        tied: marked for the faults that the reference must measure; wholes: each fault's outputs of all samples, as
+        far as they are known, for metrics that need them.
+        """
+        card, chunk = self._reference.card, self._activations(rows)
+        channel = chunk.channel(int(faults.channel[0]), faults)
         for states in states_of(self._pointwise, channel, chunk.inputs):
             scores = self._scores(states, chunk, channel)
-            rows = slice(chunk.rows.start + states.samples.start, chunk.rows.start + states.samples.stop)
-            scores.add_to(totals, places[states.faults], states, card, rows)
-            scores.write_to(wholes[states.faults], states, rows)
-        for place, whole in zip(places.tolist(), wholes, strict=bool(wholes)):
-            for name, (value, undefined, harmed) in card.dataset_scores(whole).items():
+            within = slice(rows.start + states.samples.start, rows.start + states.samples.stop)
+            tied[places[states.faults][scores.faults_with_ties(states)]] = True
+            scores.add_to(totals, places[states.faults], states, card, within)
+            scores.write_to(wholes[states.faults], states, within)
+
+    def _score_wholes(self, totals: Mapping[str, Scores], places: NDArray[np.intp], wholes: Sequence[Outputs]) -> None:
+        """Fill in the metrics of the whole data set."""
+        for place, whole in zip(places.tolist(), wholes, strict=True):
+            for name, (value, undefined, harmed) in self._reference.card.dataset_scores(whole).items():
                 totals[name].values[place], totals[name].undefined[place] = value, undefined
                 totals[name].harmed[place] = harmed
 
