@@ -40,11 +40,14 @@ class LazyRun:
     @cached_property
     def started(self) -> Run:
         """The run itself."""
-        run = self._start()
+        return self._start()
+
+    def keep_golden(self) -> None:
+        """Start the engine, and store the golden scores that are not there yet."""
+        run = self.started
         for name, entry in self._entries.items():
             if not entry.known():
                 entry.append(_golden_row(run, name))
-        return run
 
     @cached_property
     def _stored(self) -> dict[str, Table]:
@@ -94,6 +97,15 @@ class LazyRun:
         return self.started.fault_sets(faults)
 
 
+def keep_golden(run: Run) -> None:
+    """Start a run that waits to be needed, and store its golden scores.
+
+    To be called before a result's folder is made: data that an engine refuses must leave nothing behind.
+    """
+    if isinstance(run, LazyRun):
+        run.keep_golden()
+
+
 def _golden_row(run: Run, name: str) -> Table:
     golden = run.golden[name]
     row = {
@@ -120,13 +132,17 @@ class Claim:
         self.writers: dict[str, Writer] = {}
 
     def __enter__(self) -> Claim:
+        # One metric under two names is one result: to be locked, and written, once.
+        names: dict[str, str] = {}
+        for name, entry in self._entries.items():
+            names.setdefault(entry.identity.digest, name)
         # In one order everywhere: two processes that want the same two entries must not wait for one another.
-        ordered = sorted(self._entries.items(), key=lambda pair: pair[1].identity.digest)
+        ordered = [self._entries[names[digest]] for digest in sorted(names)]
         with self._stack:
-            for _, entry in ordered:
+            for entry in ordered:
                 self._stack.enter_context(entry.alone(self._who))
-            for name, entry in ordered:
-                self.writers[name] = self._stack.enter_context(entry.writer())
+            for entry in ordered:
+                self.writers[names[entry.identity.digest]] = self._stack.enter_context(entry.writer())
             self._stack = self._stack.pop_all()
         return self
 
@@ -155,12 +171,13 @@ def single_flips(
             entry.settle()
         advance(bits.size)
         return scores, bits.size
+    keep_golden(run)
     with Claim(entries, who) as claim:
         if entries:
             stored = _recall_bits(scores, bits, entries)
         missing = np.flatnonzero(~stored)
         advance(bits.size - missing.size)
-        # Without anything missing, an engine need not start.
+        # Another process may have measured everything meanwhile.
         for positions in run.batches(bits[missing]) if missing.size else ():
             places = missing[positions]
             measured = run.flips(bits[places])

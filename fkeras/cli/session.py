@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -30,7 +31,7 @@ def run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> i
     """Parse and run a command line; the exit code."""
     show = "--traceback" in argv
     try:
-        with _warnings_in_one_line(), _terminable():
+        with _warnings_in_one_line(), _terminable(), _everything_printable():
             options = parser().parse_args(argv)
             code: int = options.run(options)
             sys.stdout.flush()
@@ -132,6 +133,21 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, usual)
+
+
+@contextmanager
+def _everything_printable() -> Iterator[None]:
+    """Names of files need not be UTF-8; what the output's encoding lacks is printed as an escape."""
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper):
+        yield
+        return
+    usual = out.errors
+    out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        out.reconfigure(errors=usual)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import hashlib
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -139,16 +139,3 @@ def _dumps(content: Any) -> bytes:
         return pickle.dumps(content)
     dumped: bytes = cloudpickle.dumps(content)
     return dumped
-
-
-def chunks_of(groups: Sequence[NDArray[np.int64]], n_chunks: int) -> list[list[NDArray[np.int64]]]:
-    """Groups of positions put together, in order, into about `n_chunks` chunks of about equal size."""
-    total = sum(group.size for group in groups)
-    chunks: list[list[NDArray[np.int64]]] = []
-    done = 0
-    for group in groups:
-        if not chunks or done * n_chunks >= total * len(chunks):
-            chunks.append([])
-        chunks[-1].append(group)
-        done += group.size
-    return chunks

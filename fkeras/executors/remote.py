@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Run, Scores
-from fkeras.executors.job import FaultSets, Flips, Job, Task, chunks_of
+from fkeras.executors.chunks import Chunks
+from fkeras.executors.job import FaultSets, Flips, Job, Task
 from fkeras.executors.workers import Workers
 from fkeras.faults import FaultSet
 
-CHUNKS_PER_WORKER = 32
-"""Bits cost differently from layer to layer; with this many chunks per worker the last ones end nearly together."""
 SETS_PER_WORKER = 16
 """Fault sets of one call per worker: a sequential campaign throws away what it drew after its decision."""
 SETS_PER_TASK = 2
@@ -35,10 +34,10 @@ class RemoteRun:
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, in the order in which workers have measured them."""
-        chunks = chunks_of(list(self._run.batches(bits)), CHUNKS_PER_WORKER * self._workers.n_workers)
+        chunks = Chunks(list(self._run.batches(bits)), lambda: self._workers.n_workers)
         tasks = (Flips(tuple(bits[group] for group in chunk)) for chunk in chunks)
         for number, scores in self._workers.results(self._job, tasks, self._here):
-            positions = np.concatenate(chunks[number])
+            positions = chunks.done(number)
             self._measured = bits[positions], scores
             yield positions
 

@@ -18,6 +18,8 @@ TASKS_AHEAD = 2
 """Tasks that wait on the executor per worker, so that none idles between two."""
 MOST_LOSSES = 3
 """Pools that may break one after the other, without a task done in between."""
+MOST_CANCELLED = 100
+"""Tasks that an executor may cancel without one done in between."""
 
 
 class WorkersLost(UserWarning):
@@ -27,21 +29,26 @@ class WorkersLost(UserWarning):
 class Workers:
     """An executor, how many workers it has, and how to get another one when it breaks.
 
-    replacement: makes a new executor; None for one that is not ours to replace; shipped: how the bytes of a job are
-    handed to a task.
+    n_workers: how many there are, or a function that counts them: workers of a cluster come and go. replacement: makes
+    a new executor; None for one that is not ours to replace; shipped: how the bytes of a job are handed to a task.
     """
 
     def __init__(
         self,
         executor: Executor,
-        n_workers: int,
+        n_workers: int | Callable[[], int],
         replacement: Callable[[], Executor] | None = None,
         shipped: Callable[[bytes], Any] = lambda payload: payload,
     ) -> None:
-        self._executor, self.n_workers, self._replacement, self._shipped = executor, n_workers, replacement, shipped
+        self._executor, self._n_workers, self._replacement, self._shipped = executor, n_workers, replacement, shipped
 
     def __repr__(self) -> str:
         return f"<Workers: {self.n_workers} of {type(self._executor).__name__}>"
+
+    @property
+    def n_workers(self) -> int:
+        """How many there are now; 1 while none has come yet."""
+        return max(1, self._n_workers if isinstance(self._n_workers, int) else self._n_workers())
 
     def results(
         self, job: Job, tasks: Iterable[Task], here: Callable[[Task], dict[str, Scores]]
@@ -53,7 +60,7 @@ class Workers:
         payload: Any = None
         waiting: Iterator[tuple[int, Task]] = enumerate(tasks)
         running: dict[Future[Any], tuple[int, Task]] = {}
-        losses = 0
+        losses = cancelled = 0
         try:
             while True:
                 lost: list[tuple[int, Task]] = []
@@ -68,8 +75,18 @@ class Workers:
                     number, task = running.pop(future)
                     try:
                         answer = future.result()
-                    except (BrokenExecutor, CancelledError):
+                    except BrokenExecutor:
                         lost.append((number, task))
+                        continue
+                    except CancelledError:
+                        # One task only, as when a scheduler lost what it needs; the workers are there.
+                        cancelled += 1
+                        if cancelled > MOST_CANCELLED:
+                            raise WorkerFailed(
+                                f"the executor cancelled {cancelled} tasks, and none was done in between; see its log"
+                            ) from None
+                        if not self._submit(running, job.digest, None, (number, task)):
+                            lost.append((number, task))
                         continue
                     except FkerasError:
                         raise
@@ -80,7 +97,7 @@ class Workers:
                         if not self._submit(running, job.digest, payload, (number, task)):
                             lost.append((number, task))
                     else:
-                        losses = 0
+                        losses = cancelled = 0
                         yield number, answer
                 if lost:
                     lost += running.values()
@@ -137,7 +154,7 @@ def workers_of(executor: Any) -> Workers:
             raise InputError("this dask Client is asynchronous; pass Client(..., asynchronous=False)")
         return Workers(
             executor.get_executor(pure=False),
-            max(1, len(executor.nthreads())),
+            lambda: len(executor.nthreads()),
             shipped=lambda payload: _on_the_cluster(executor, payload),
         )
     raise InputError(

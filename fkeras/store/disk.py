@@ -27,12 +27,17 @@ _REMEDIES = {
 
 @contextmanager
 def explained(what: str, path: Path) -> Iterator[None]:
-    """Errors of the disk as a StoreError that says what was going on, where, and what to do; missing files as such."""
+    """Errors of the disk as a StoreError that says what was going on, where, and what to do; missing files as such.
+
+    A file that another machine removed while this one had it is stale on NFS: it is missing too.
+    """
     try:
         yield
     except (StoreError, FileNotFoundError):
         raise
     except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise FileNotFoundError(error.errno, os.strerror(error.errno), str(path)) from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         remedy = _REMEDIES.get(error.errno or 0, "check the disk, or name another folder")
         raise StoreError(f"{what} {path}: {reason}; {remedy}") from error

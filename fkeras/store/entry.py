@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from fkeras.errors import StoreError
 from fkeras.store.disk import UNFINISHED, explained, write_whole
 from fkeras.store.identity import Identity
-from fkeras.store.parts import DamagedPart, Table, encoded, is_part, name_of, read_part, rows_of, united, write_part
+from fkeras.store.parts import (
+    DamagedPart,
+    ForeignPart,
+    Table,
+    encoded,
+    is_part,
+    name_of,
+    read_part,
+    rows_of,
+    united,
+    write_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 2.0
 """What was measured in this time, or in one call of the engine if that takes longer, is lost when a process dies."""
 MOST_PARTS = 64
-"""A writer joins the parts when it has added this many, so that long work does not fill a folder with small files."""
+"""A writer joins its own parts when it has this many, so that long work does not fill a folder with small files."""
 MOST_LISTINGS = 100
 """Each listing that goes stale while it is read means that another process joined parts."""
 STALE_SECONDS = 3600
@@ -53,11 +64,25 @@ class Entry:
         """
         return self._read()[0]
 
-    def append(self, table: Table) -> None:
-        """Add rows, durably: they are there when this returns, or StoreError says why not."""
-        if rows_of(table):
-            self._make_folder()
-            write_part(self._rows, table, self.identity.digest)
+    def append(self, table: Table) -> Path | None:
+        """Add rows, durably: they are there when this returns, or StoreError says why not. Their part, if any."""
+        if not rows_of(table):
+            return None
+        self._make_folder()
+        return write_part(self._rows, table, self.identity.digest)
+
+    def join(self, parts: Sequence[Path]) -> Path | None:
+        """Join some parts into one, whose path comes back; None when another process has joined all of them."""
+        tables, read = [], []
+        for path in parts:
+            with suppress(FileNotFoundError, DamagedPart), explained("reading", path):
+                tables.append(read_part(path, self.identity.digest))
+                read.append(path)
+        joined = self.append(united(tables)[0])
+        for path in {*read} - {joined}:
+            with suppress(OSError):
+                path.unlink()
+        return joined
 
     def finish(self) -> Path | None:
         """Join all parts into one, sorted by key: equal rows give one file of equal bytes and name. Its path."""
@@ -69,7 +94,7 @@ class Entry:
         if joined not in read:
             self._make_folder()
             write_whole(joined, content)
-        # Its rows are in the joined file; what was damaged has been measured again, or will be.
+        # Their rows are in the joined file; what was damaged has been measured again, or will be.
         for path in {*read, *damaged} - {joined}:
             with suppress(OSError):
                 path.unlink()
@@ -78,7 +103,7 @@ class Entry:
 
     def settle(self) -> None:
         """Join parts that a process which died before it had finished left behind; others' work is left alone."""
-        with suppress(StoreError):  # in a folder that cannot be written they stay as they are
+        with suppress(StoreError, FileNotFoundError):  # in a folder that cannot be written they stay as they are
             if len(self._listed()) > 1 and not self.is_in_use():
                 self.finish()
 
@@ -135,7 +160,7 @@ class Entry:
             os.utime(self.folder / "identity.json")
 
     def _read(self) -> tuple[Table, list[Path], list[Path]]:
-        """Rows, the parts that they came from, and the damaged ones."""
+        """Rows, the parts that they came from, and the damaged ones; intact parts of other results are in neither."""
         for _ in range(MOST_LISTINGS):
             try:
                 tables, read, damaged = self._read_listed()
@@ -158,7 +183,8 @@ class Entry:
                     tables.append(read_part(path, self.identity.digest))
                     read.append(path)
                 except DamagedPart as error:
-                    damaged.append(path)
+                    if not isinstance(error, ForeignPart):
+                        damaged.append(path)
                     self.notice(f"{path}: left out, {error}; its rows are measured again")
         return tables, read, damaged
 
@@ -178,13 +204,14 @@ class Entry:
             self._rows.mkdir(parents=True, exist_ok=True)
             path = self.folder / "identity.json"
             try:
-                written = path.read_text()
+                written = path.read_bytes()
             except FileNotFoundError:
-                written = ""
-            if written != self.identity.readable:
+                written = b""
+            wanted = self.identity.readable.encode()
+            if written != wanted:
                 if written:
                     self.notice(f"{path}: written again, it was damaged")
-                write_whole(path, self.identity.readable.encode())
+                write_whole(path, wanted)
 
     def _sweep(self) -> None:
         """Remove what processes that died were writing."""
@@ -204,7 +231,8 @@ class Writer:
         self._entry = entry
         self._pending: list[Table] = []
         self._since = time.monotonic()
-        self._n_parts = 0
+        self._parts: list[Path] = []
+        self._n_unjoined = 0
 
     def add(self, **columns: NDArray[Any]) -> None:
         """Some more rows, the key first."""
@@ -215,13 +243,16 @@ class Writer:
     def flush(self) -> None:
         """Write what is pending."""
         table, _ = united(self._pending)
-        if rows_of(table):
-            self._entry.append(table)
-            self._n_parts += 1
+        part = self._entry.append(table)
         self._pending.clear()
-        if self._n_parts >= MOST_PARTS:
-            self._entry.finish()
-            self._n_parts = 0
+        if part is not None:
+            self._parts.append(part)
+            self._n_unjoined += 1
+        # Not those of others: with many writers in one folder, listings would go stale for ever.
+        if self._n_unjoined >= MOST_PARTS:
+            joined = self._entry.join(self._parts)
+            self._parts = [] if joined is None else [joined]
+            self._n_unjoined = 0
         self._since = time.monotonic()
 
     def __enter__(self) -> Writer:

@@ -40,7 +40,13 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int | None = None) -> None:
-        self.path = Path(path).expanduser().absolute()
+        try:
+            self.path = Path(path).expanduser().absolute()
+        except RuntimeError as error:
+            raise InputError(
+                f"{path}: there is no such home folder ({error}); name a folder by its whole path, or ./~name for one "
+                "that is called so"
+            ) from None
         self.max_bytes = max_bytes
         self.notices: list[str] = []
         self._is_furnished = False

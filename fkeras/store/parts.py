@@ -28,6 +28,10 @@ class DamagedPart(Exception):
     """A part that does not hold what its name or its place says."""
 
 
+class ForeignPart(DamagedPart):
+    """An intact part of another result: in the wrong place, and not ours to remove."""
+
+
 def is_part(path: Path) -> bool:
     """Whether a file is named like a part."""
     return _NAME.fullmatch(path.name) is not None
@@ -71,7 +75,7 @@ def read_part(path: Path, identity: str) -> Table:
     file = pq.ParquetFile(pa.BufferReader(content))
     found = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode()
     if found != identity:
-        raise DamagedPart(f"it belongs to another result ({found[:12] or 'unknown'})")
+        raise ForeignPart(f"it belongs to another result ({found[:12] or 'unknown'})")
     made = file.read()
     return {name: _array(made.column(name)) for name in made.column_names}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +50,15 @@ def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
         ("out/kernel", 24, 48),
     ]
     assert written["golden"] == {}
+
+
+def test_a_name_that_is_no_utf8_is_printed_with_escapes(folder, fkeras):
+    name = os.fsdecode(b"caf\xe9.h5")
+    shutil.copy("small.h5", name)
+    for line in (("inspect", name), ("rank", name, "--method", "msb")):
+        done = fkeras(*line)
+        assert (done.code, done.err) == (0, "")
+    assert "caf\\udce9.h5" in fkeras("inspect", name).out
 
 
 def test_inspect_gives_the_golden_value_of_the_metric_or_of_the_one_that_the_targets_suggest(folder, fkeras):

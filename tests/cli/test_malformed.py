@@ -390,5 +390,31 @@ def test_malformed(folder, fkeras, name, monkeypatch):
     assert contents(folder) == before
 
 
+WITH_STORE = [
+    name
+    for name, (_, line, _) in CASES.items()
+    if line[:1] in (("oracle",), ("campaign",)) and "--data" in line and not {"--store", "--shard"} & {*line}
+]
+
+
+@pytest.mark.parametrize("name", WITH_STORE)
+def test_a_store_is_not_made_for_them(folder, fkeras, name):
+    prepare, line, message = CASES[name]
+    prepare(folder)
+    done = fkeras(*line, "--store", "s")
+    assert done.code == 2
+    assert re.search(message, done.err, re.DOTALL), done.err
+    assert not (folder / "s").exists()
+
+
+def test_a_ranking_that_cannot_be_made_leaves_no_store(folder, fkeras):
+    saved(x=np.where(X > 0.9, np.nan, X), y=Y)(folder)
+    line = ("campaign", "small.h5", "--data", "bad.npz", "--metric", "mispredictions", "--faults", "1")
+    done = fkeras(*line, "--protected", "3", "--store", "s")
+    assert done.code == 2
+    assert "are NaN or infinite; clean" in done.err
+    assert not (folder / "s").exists()
+
+
 def test_there_are_enough_of_them():
     assert len(CASES) >= 60

@@ -85,6 +85,29 @@ def test_the_same_trials_serve_other_limits(run, store):
     assert short.reused == len(short) < len(long)
 
 
+def test_one_metric_under_two_names_is_stored_once(run, store):
+    class Twice:
+        def __init__(self):
+            self.metrics = dict.fromkeys(("mse", "again"), run.metrics["mse"])
+            self.golden = dict.fromkeys(("mse", "again"), run.golden["mse"])
+
+        def __getattr__(self, name):
+            return getattr(run, name)
+
+        def fault_sets(self, faults):
+            (scores,) = run.fault_sets(faults).values()
+            return {"mse": scores, "again": scores}
+
+    twice = Twice()
+    for reused in (0, 12):
+        entries = {name: store.entry(IDENTITY) for name in twice.metrics}
+        found = run_campaign(twice, setting_of(run), FixedTrials(12), silent, entries)
+        assert found.reused == reused
+        assert found["mse"].values.tolist() == found["again"].values.tolist()
+    assert store.notices == []
+    assert run.evaluations == 12
+
+
 def test_shares_are_the_whole(run, store, tmp_path):
     plan = FixedTrials(25)
     fresh = campaign(run, plan)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import cloudpickle
@@ -23,7 +23,8 @@ from fkeras.engine import GoldenScore
 from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
 from fkeras.executors import Job, RemoteRun, WorkerFailed, WorkersLost, opened_executor, workers_of
 from fkeras.executors import job as job_module
-from fkeras.executors.job import chunks_of
+from fkeras.executors.chunks import Chunks
+from fkeras.executors.workers import Workers
 from fkeras.faults import fault_model, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.metrics import mean_squared_error
@@ -349,10 +350,69 @@ def test_what_cannot_be_pickled_is_named(monkeypatch):
         Job.of({}, lambda: LOCAL)
 
 
-def test_chunks_are_balanced_ordered_and_complete():
+def test_chunks_are_ordered_complete_and_whole_groups():
     groups = np.split(np.arange(100), [3, 4, 40, 41, 90])
-    chunks = chunks_of(groups, 4)
-    assert np.concatenate([np.concatenate(chunk) for chunk in chunks]).tolist() == list(range(100))
-    assert [sum(group.size for group in chunk) for chunk in chunks] == [40, 50, 10]
-    assert [len(chunk) for chunk in chunks_of([np.arange(1)] * 10, 5)] == [2] * 5
-    assert chunks_of([], 4) == []
+    chunks = Chunks(groups, lambda: 1)
+    made = list(chunks)
+    assert [group.tolist() for chunk in made for group in chunk] == [group.tolist() for group in groups]
+    assert [len(chunk) for chunk in made] == [1] * 6, "nothing is done yet, so each is as small as it can be"
+    assert np.concatenate([chunks.done(number) for number in range(6)]).tolist() == list(range(100))
+    assert list(Chunks([], lambda: 1)) == []
+
+
+@pytest.mark.parametrize(("seconds_per_group", "longest"), [(0.5, 60), (0.001, 312), (20, 1)])
+def test_a_chunk_takes_half_a_minute_at_most_and_is_a_small_part_of_the_whole(monkeypatch, seconds_per_group, longest):
+    now = [0.0]
+    monkeypatch.setattr("fkeras.executors.chunks.time.monotonic", lambda: now[0])
+    chunks = Chunks(list(np.arange(10_000).reshape(-1, 1)), lambda: 1)
+    sizes = []
+    for number, chunk in enumerate(chunks):
+        sizes.append(len(chunk))
+        now[0] += seconds_per_group * len(chunk)
+        chunks.done(number)
+    assert (sizes[0], max(sizes), sum(sizes)) == (1, longest, 10_000)
+
+
+class OneByOne:
+    """An executor that does a task when it is submitted, and counts how many wait to be fetched."""
+
+    def __init__(self, cancelled=()):
+        self.submitted, self.cancelled = 0, {*cancelled}
+
+    def submit(self, function, *arguments):
+        future = Future()
+        if self.submitted in self.cancelled:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(function(*arguments))
+        self.submitted += 1
+        return future
+
+
+def test_workers_that_join_later_get_work():
+    executor, n_workers = OneByOne(), [0]
+    run = RemoteRun(LOCAL, Job.of({}, NumpyRun), Workers(executor, lambda: n_workers[0]))
+    measured = run.batches(BITS)
+    next(measured)
+    assert executor.submitted <= 4, "two ahead, and the job sent with them"
+    before, n_workers[0] = executor.submitted, 10
+    next(measured)
+    next(measured)
+    next(measured)
+    assert executor.submitted - before >= 16
+    measured.close()
+
+
+def test_a_task_that_is_cancelled_is_submitted_again(recwarn):
+    executor = OneByOne(cancelled=(5, 9))
+    run = RemoteRun(LOCAL, Job.of({}, NumpyRun), Workers(executor, 1))
+    run._here = None  # nothing may be done in this process
+    assert same(measure_oracle(run, "mean_squared_error", BITS, silent))
+    assert not [one for one in recwarn if one.category is WorkersLost]
+
+
+def test_an_executor_that_cancels_everything_is_given_up():
+    run = RemoteRun(LOCAL, Job.of({}, NumpyRun), Workers(OneByOne(cancelled=range(1000)), 1))
+    with pytest.raises(WorkerFailed, match="the executor cancelled 101 tasks, and none was done in between; see its l"):
+        run.flips(BITS)

@@ -117,6 +117,7 @@ def test_foreign_files_are_left_alone(entry, store):
     assert store.notices[0] == f"{notes}: left out, it is no part of a result"
     entry.finish()
     assert notes.read_text() == "mine"
+    assert stray.read_bytes() == parts(other)[0].read_bytes()
 
 
 def test_a_damaged_identity_is_written_again(entry, store):
@@ -128,6 +129,50 @@ def test_a_damaged_identity_is_written_again(entry, store):
     assert Identity.parse((entry.folder / "identity.json").read_text()).digest == IDENTITY.digest
     assert "written again, it was damaged" in store.notices[1]
     equal(entry.known(), rows(1, 2))
+
+
+def test_an_identity_that_is_no_text_is_written_again(entry, store):
+    entry.append(rows(1))
+    (entry.folder / "identity.json").write_bytes(b"\xff\xfe")
+    store.entry(IDENTITY).append(rows(2))
+    assert (entry.folder / "identity.json").read_text() == IDENTITY.readable
+    assert "written again, it was damaged" in store.notices[0]
+
+
+def test_a_writer_joins_its_own_parts_only_and_leaves_the_rest_to_the_end(entry, monkeypatch):
+    monkeypatch.setattr(entry_module, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(entry_module, "MOST_PARTS", 3)
+    others = {entry.append(rows(100)), entry.append(rows(101))}
+    with entry.writer() as writer:
+        for bit in range(7):
+            writer.add(**rows(bit))
+            assert others <= {*parts(entry)}
+            assert len(parts(entry)) <= 2 + 3
+        equal(entry.known(), rows(*range(7), 100, 101))
+    assert len(parts(entry)) == 1
+
+
+def test_parts_that_another_process_joined_meanwhile_are_not_missed(entry):
+    mine = [entry.append(rows(1)), entry.append(rows(2))]
+    joined = entry.finish()
+    assert entry.join(mine) is None
+    assert parts(entry) == [joined]
+
+
+def test_a_part_that_another_machine_removed_is_read_from_the_next_listing(entry, monkeypatch):
+    entry.append(rows(1))
+    entry.append(rows(2))
+    usual, stale = entry_module.read_part, [parts(entry)[0]]
+
+    def read(path, identity):
+        if path in stale:
+            stale.clear()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return usual(path, identity)
+
+    monkeypatch.setattr(entry_module, "read_part", read)
+    equal(entry.known(), rows(1, 2))
+    assert not stale
 
 
 def test_rows_that_disagree_give_one_answer_whichever_came_first(tmp_path):

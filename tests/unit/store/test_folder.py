@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from fkeras.errors import InputError
 from fkeras.store import Identity, Store
 from tests.unit.store.conftest import rows
 
@@ -41,6 +42,11 @@ def test_a_path_from_a_user_may_begin_in_the_home(monkeypatch, tmp_path):
 
 def age(entry, seconds):
     os.utime(entry.folder / "identity.json", (seconds, seconds))
+
+
+def test_a_home_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match=r"~nouser-here/s: there is no such home folder .*; name a folder by its"):
+        Store("~nouser-here/s")
 
 
 def test_the_longest_unused_go_first(tmp_path):
