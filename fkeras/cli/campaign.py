@@ -21,10 +21,9 @@ EXAMPLES = """\
   fkeras campaign tagger.h5 --data validation.npz --metric accuracy --ber 1e-3 --limit max_accuracy_drop=0.02
 
 With --limit and no --trials, draws go on until the share of draws that break it is decided against --max-failure-rate
-at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard ends with 0, for the verdict is
-on all of them. The faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in
-each trial), `bits` (the flat indices of the faults in each trial, protected ones taken away; of them `set_to_0` and
-`set_to_1` read 0 or 1, the others flip), and `golden`.
+at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided. The faults depend on the seed, the layout
+and the fault model only. OUT.json has `values` (the metric in each trial), `bits` (the flat indices that were wrong in
+each trial, protected ones taken away), and `golden`.
 """
 
 
@@ -82,8 +81,7 @@ def run(options: argparse.Namespace) -> int:
             engine=options.engine,
             **farm,
         )
-    # A share of the trials decides nothing by itself.
-    verdict = None if requirement is None or options.shard is not None else result.verdict(requirement)
+    verdict = None if requirement is None else result.verdict(requirement)
     if options.json:
         output.write_json(options.json, _content(result, verdict, options))
     print("\n".join(_lines(result, verdict)))
@@ -109,15 +107,13 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
     setting, space = result.setting, result.setting.space
     (trials,) = result.by_metric.values()
-    residuals = [setting.residual(trial) for trial in range(len(result))]
+    residuals = (setting.residual(trial) for trial in range(len(result)))
     return {
         "schema": "fkeras-campaign/1",
         "model": options.model,
         "metric": trials.metric,
         "better": trials.better,
-        "bits": [faults.bits.tolist() for faults in residuals],
-        "set_to_0": [faults.set_to_0.tolist() for faults in residuals],
-        "set_to_1": [faults.set_to_1.tolist() for faults in residuals],
+        "bits": [faults.flips.tolist() for faults in residuals],
         "values": trials.values.tolist(),
         "golden": trials.golden.value,
         "golden_standard_error": trials.golden.standard_error,

@@ -73,14 +73,9 @@ class FaultSet:
 
     def __len__(self) -> int:
         """Number of bits that are wrong or stuck."""
-        return int(self.bits.size)
-
-    @property
-    def bits(self) -> Bits:
-        """All bits that are wrong or stuck, (n,) int64, sorted."""
         if not self.n_stuck:
-            return self.flips
-        return np.union1d(np.union1d(self.flips, self.set_to_1), self.set_to_0)
+            return int(self.flips.size)
+        return int(np.union1d(np.union1d(self.flips, self.set_to_1), self.set_to_0).size)
 
     def _key(self) -> tuple[bytes, bytes, bytes]:
         return self.flips.tobytes(), self.set_to_1.tobytes(), self.set_to_0.tobytes()

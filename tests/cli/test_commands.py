@@ -152,28 +152,6 @@ def test_a_fixed_number_of_trials_is_judged_too(folder, fkeras):
     assert strict(folder / "c.json")["verdict"]["trials"] == 80
 
 
-def test_a_share_of_the_trials_has_no_verdict(folder, fkeras):
-    line = ("campaign", "small.h5", *DATA, "--faults", "20", "--trials", "4", "--limit", "max_mispredictions=0.01")
-    for number in (1, 2):
-        done = fkeras(*line, "--shard", f"{number}/2", "--store", "results", "--json", "c.json")
-        assert (done.code, strict(folder / "c.json")["verdict"]) == (0, None)
-    done = fkeras(*line, "--store", "results", "--json", "c.json")
-    assert (done.code, strict(folder / "c.json")["verdict"]["failures"]) == (1, 4)
-
-
-def test_bits_that_a_code_made_read_0_are_faults_too(folder, fkeras):
-    done = fkeras(
-        "campaign", "small.h5", *DATA, "--ber", "0.2", "--exposure-seconds", "60", "--trials", "5",
-        "--protected", "100%", "--under", "secded", "--scrub-interval-seconds", "20", "--json", "c.json",
-    )  # fmt: skip
-    assert done.code == 0
-    written = strict(folder / "c.json")
-    assert [len(bits) for bits in written["bits"]] == written["residual"]
-    assert any(written["set_to_0"])
-    for bits, zeros in zip(written["bits"], written["set_to_0"], strict=True):
-        assert {*zeros} <= {*bits}
-
-
 def test_protected_bits_are_those_that_the_ranking_names(folder, fkeras):
     for protected, n in (("18", 18), ("25%", 18), ("100%", 72), ("0", 0)):
         done = fkeras(
