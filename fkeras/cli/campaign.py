@@ -23,7 +23,8 @@ EXAMPLES = """\
 With --limit and no --trials, draws go on until the share of draws that break it is decided against --max-failure-rate
 at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard has none and ends with 0. The
 faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial), `bits`
-(the flat indices that were wrong in each trial, protected ones taken away), and `golden`.
+(the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1` (those that
+a protection forced, as SECDED and parity may), and `golden`.
 """
 
 
@@ -111,13 +112,15 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
     setting, space = result.setting, result.setting.space
     (trials,) = result.by_metric.values()
-    residuals = (setting.residual(trial) for trial in range(len(result)))
+    residuals = [setting.residual(trial) for trial in range(len(result))]
     return {
         "schema": "fkeras-campaign/1",
         "model": options.model,
         "metric": trials.metric,
         "better": trials.better,
         "bits": [faults.flips.tolist() for faults in residuals],
+        "bits_set_to_0": [faults.set_to_0.tolist() for faults in residuals],
+        "bits_set_to_1": [faults.set_to_1.tolist() for faults in residuals],
         "values": trials.values.tolist(),
         "golden": trials.golden.value,
         "golden_standard_error": trials.golden.standard_error,

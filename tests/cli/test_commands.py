@@ -53,6 +53,16 @@ def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
     assert written["golden"] == {}
 
 
+@pytest.mark.parametrize("under", ["secded", "parity"])
+def test_every_wrong_bit_is_written(folder, fkeras, under):
+    line = ("campaign", "small.h5", *DATA, "--faults", "30", "--trials", "5", "--protected", "60", "--under", under)
+    assert fkeras(*line, "--json", "out.json").code == 0
+    found = strict(folder / "out.json")
+    kinds = [found[name] for name in ("bits", "bits_set_to_0", "bits_set_to_1")]
+    assert [sum(map(len, trial)) for trial in zip(*kinds, strict=True)] == found["residual"]
+    assert under != "parity" or any(found["bits_set_to_0"])
+
+
 def test_scrubbing_goes_with_a_bit_error_rate_too(folder, fkeras):
     line = ("campaign", "small.h5", *DATA, "--ber", "0.05", "--trials", "3")
     line += ("--protected", "9", "--under", "tmr", "--scrub-interval-seconds", "60")
