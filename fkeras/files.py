@@ -15,22 +15,32 @@ def check_target(path: str | os.PathLike[str]) -> None:
     if target.is_dir():
         raise InputError(f"{target} is a directory; name a file in it, such as {target / 'report.json'}")
     try:
+        _require_regular(target)
+        target = _followed(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, probe = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
         os.close(handle)
         os.unlink(probe)
     except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{target} cannot be written ({error}); name a file in a folder of yours") from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 at `path`, complete or not at all; the old file stays until the new one is whole."""
-    target = Path(path)
+    """Write `text` as UTF-8 at `path`, complete or not at all; the old file stays until the new one is whole.
+
+    A link stays one: what it names is written. InputError for devices, pipes and sockets, which cannot be replaced.
+    """
+    _require_regular(Path(path))
+    target = _followed(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         # A temporary file is private; a report is as readable as any file that the user makes.
         umask = os.umask(0)
         os.umask(umask)
@@ -39,3 +49,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     except BaseException:
         os.unlink(partial)
         raise
+
+
+def _require_regular(target: Path) -> None:
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target} is no regular file (a device, a pipe?) and would be replaced; name another file")
+
+
+def _followed(target: Path) -> Path:
+    return target.resolve() if target.is_symlink() else target

@@ -109,12 +109,21 @@ def _dash_hint(argv: Sequence[str]) -> str:
     return f". The file {named[0]} is named ./{named[0]} here, because options begin with '-'" if named else ""
 
 
+_RESUMABLE = ("oracle", "campaign")
+"""Commands that keep with --store what they measured before an interruption."""
+
+
 def _interruption(stop: BaseException, argv: Sequence[str]) -> str:
     what = "terminated" if isinstance(stop, Terminated) else "interrupted"
     line = shlex.join(["fkeras", *argv])
-    if any(word == "--store" or word.startswith("--store=") for word in argv):
-        return f"{what}; what was measured is in the store. The same line goes on from there:\n  {line}"
-    return f"{what}; nothing was kept. With --store DIR the same line would go on where it stopped:\n  {line}"
+    command = next((word for word in argv if not word.startswith("-")), "")
+    if not any(word == "--store" or word.startswith("--store=") for word in argv):
+        if command not in _RESUMABLE:
+            return f"{what}; nothing was kept"
+        return f"{what}; nothing was kept. With --store DIR the same line would go on where it stopped:\n  {line}"
+    if command == "rank":
+        return f"{what}; a ranking is stored when it is whole. The same line starts again, unless it was:\n  {line}"
+    return f"{what}; what was measured is in the store. The same line goes on from there:\n  {line}"
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
         "--exposure-seconds",
         type=arguments.real(0),
         metavar="S",
-        help="how long: with a rate, or with --faults for what is scrubbed meanwhile",
+        help="how long: with a rate, or with --faults or --ber for what is scrubbed meanwhile",
     )
 
 
@@ -56,12 +56,14 @@ def faults(options: argparse.Namespace) -> FaultModel | None:
 
     seconds = options.exposure_seconds
     has_rate = options.upsets_per_second is not None or options.upsets_per_bit_second is not None
-    if (has_rate and seconds is None) or (seconds is not None and not has_rate and options.faults is None):
+    if (has_rate and seconds is None) or (
+        seconds is not None and not has_rate and options.faults is None and options.ber is None
+    ):
         raise InputError("a rate of upsets and --exposure-seconds S belong together; give both or neither")
     if has_rate:
         return Exposure(seconds, options.upsets_per_bit_second, options.upsets_per_second)
     if options.ber is not None:
-        return BitErrorRate(options.ber)
+        return BitErrorRate(options.ber, exposure_seconds=seconds)
     return None if options.faults is None else FlipCount(options.faults, exposure_seconds=seconds)
 
 

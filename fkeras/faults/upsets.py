@@ -107,7 +107,7 @@ class Upsets:
         if self.exposure_seconds is None or self.ages is None:
             raise InputError(
                 f"scrub_interval_seconds={scrubbing.seconds:g}: {self.what} do not say how long they took to arrive; "
-                "give exposure_seconds, as in bits=960, exposure_seconds=14400 or "
+                "give exposure_seconds, as in exposure_seconds=14400 or "
                 "fkeras.FlipCount(960, exposure_seconds=14400), or leave scrub_interval_seconds out (never scrubbed)"
             )
         age = np.zeros(event.size)

@@ -13,6 +13,7 @@ import pytest
 import fkeras as library
 from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Requirement, Setting, parse_limit
 from fkeras.campaigns.measured import BudgetIdentity, Measured
+from fkeras.cli import session
 from fkeras.engine import GoldenScore
 from fkeras.faults import AssumedImmune
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
@@ -50,6 +51,49 @@ def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
         ("out/kernel", 24, 48),
     ]
     assert written["golden"] == {}
+
+
+@pytest.mark.parametrize("under", ["secded", "parity"])
+def test_every_wrong_bit_is_written(folder, fkeras, under):
+    line = ("campaign", "small.h5", *DATA, "--faults", "30", "--trials", "5", "--protected", "60", "--under", under)
+    assert fkeras(*line, "--json", "out.json").code == 0
+    found = strict(folder / "out.json")
+    kinds = [found[name] for name in ("bits", "bits_set_to_0", "bits_set_to_1")]
+    assert [sum(map(len, trial)) for trial in zip(*kinds, strict=True)] == found["residual"]
+    assert under != "parity" or any(found["bits_set_to_0"])
+
+
+def test_scrubbing_goes_with_a_bit_error_rate_too(folder, fkeras):
+    line = ("campaign", "small.h5", *DATA, "--ber", "0.05", "--trials", "3")
+    line += ("--protected", "9", "--under", "tmr", "--scrub-interval-seconds", "60")
+    refused = fkeras(*line)
+    assert refused.code == 2
+    assert "--bits" not in refused.err
+    assert fkeras(*line, "--exposure-seconds", "600").code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        (("endurance", "m.h5"), "interrupted; nothing was kept"),
+        (("compare", "a", "b"), "interrupted; nothing was kept"),
+        (("rank", "m.h5"), "interrupted; nothing was kept"),
+        (
+            ("oracle", "m.h5"),
+            "nothing was kept. With --store DIR the same line would go on where it stopped:\n  fkeras o",
+        ),
+        (("oracle", "m.h5", "--store", "s"), "what was measured is in the store. The same line goes on from there"),
+        (("rank", "m.h5", "--store", "s"), "a ranking is stored when it is whole. The same line starts again"),
+    ],
+)
+def test_an_interruption_advises_what_the_command_can_do(line, advice, capfd):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert session.run(interrupted, line) == session.INTERRUPTED
+    message = capfd.readouterr().err
+    assert advice in message
+    assert ("--store" in message) == ("oracle" in line or "--store" in line)
 
 
 def test_a_name_that_is_no_utf8_is_printed_with_escapes(folder, fkeras):

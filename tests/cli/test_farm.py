@@ -101,3 +101,22 @@ def test_the_dag_names_what_is_there(farm):
     assert re.findall(r"^JOB \w+ (\S+)$", text, re.MULTILINE) == ["oracle.sub"]
     assert re.findall(r"^SCRIPT POST \w+ (\S+)$", text, re.MULTILINE) == ["merge.sh"]
     assert (FARM / "merge.sh").stat().st_mode & 0o100
+
+
+def test_the_merge_runs_also_when_a_job_was_lost():
+    assert re.findall(r"--dependency=(\w+):", (FARM / "oracle.sbatch").read_text()) == ["afterany"]
+    # DAGMan runs a POST script whether its job succeeded or failed.
+    assert "SCRIPT POST shards merge.sh" in (FARM / "oracle.dag").read_text()
+
+
+def test_a_share_of_a_campaign_ends_with_0_and_the_whole_judges(folder, fkeras):
+    line = ("campaign", "small.h5", "--data", "data.npz", "--metric", "mispredictions", "--faults", "60")
+    line += ("--trials", "40", "--limit", "max_mispredictions=0.3", "--max-failure-rate", "0.01")
+    for share in ("1/2", "2/2"):
+        done = fkeras(*line, "--store", "s", "--shard", share)
+        assert done.code == 0
+        assert f"this is share {share}: the verdict comes from the same line without --shard" in done.out
+        assert "FAIL" not in done.out
+    whole = fkeras(*line, "--store", "s")
+    assert whole.code == 1
+    assert "FAIL" in whole.out
