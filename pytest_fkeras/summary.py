@@ -33,7 +33,6 @@ _COLOURS = {
     "INCONCLUSIVE": {"yellow": True, "bold": True},
     "NOT_RUN": {"yellow": True, "bold": True},
 }
-_WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
 
 
 class Collected:
@@ -66,13 +65,13 @@ class Summary:
         return [self._record(name) for name in names]
 
     def _record(self, name: str) -> BudgetRecord:
-        from fkeras.report.record import BudgetRecord
+        from fkeras.report.record import WORST_FIRST, BudgetRecord
 
         outcome = "failed" if name in self._crashes else self._outcomes.get(name, "")
         # Several workers run the same test under --dist=each: the worst verdict counts.
         found = [BudgetRecord.from_json(text) for text in self._texts.get(name, {}).values()]
         if found:
-            worst = min(found, key=lambda record: _WORST_FIRST.index(record.verdict))
+            worst = min(found, key=lambda record: WORST_FIRST.index(record.verdict))
             return replace(worst, nodeid=name, outcome=outcome)
         text = self._crashes.get(name) or (
             "its test was over without a campaign" if outcome else "the session ended before this test did"

@@ -5,21 +5,20 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from fkeras.report.document import Report
-from fkeras.report.record import BudgetRecord
+from fkeras.report.record import WORST_FIRST, BudgetRecord
 from fkeras.report.table import limit_text, share_text
 
 MOST_ROWS = 100
 """GitHub shows 1 MiB of a summary; the rows that matter most come first."""
 
 _SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "NOT_RUN": "⛔", "ASSERTED": "☑️"}
-_ORDER = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
 _HEADERS = ("", "test", "flips", "protected", "mean", "limit", "over limit", "verdict")
 
 
 def markdown_summary(report: Report) -> str:
     """A heading, one sentence, and a table with the worst verdicts first."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
-    rows = sorted(report.tests, key=lambda record: _ORDER.index(record.verdict))
+    rows = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
     table = tabulate([_row(record) for record in rows[:MOST_ROWS]], _HEADERS, tablefmt="github", disable_numparse=True)
     more = f"\n\n{len(rows) - MOST_ROWS} more tests are in the JSON report." if len(rows) > MOST_ROWS else ""
     return (

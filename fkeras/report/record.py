@@ -26,6 +26,8 @@ _OUTCOMES = {
     "ASSERTED": ("passed",),
 }
 """What pytest usually makes of a test with this verdict."""
+WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
+"""Of several verdicts the first of these counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,3 +144,37 @@ def _worst_single_flip(project: pytest.Pytester) -> float:
     project.runpytest_inprocess("test_probe.py").assert_outcomes(passed=1)
     (project.path / "test_probe.py").unlink()
     return float((project.path / "worst.txt").read_text())
+
+
+def test_a_budget_whose_campaign_fixture_is_overridden_does_not_pass(project, write_test):
+    write_test("""
+        @pytest.fixture
+        def fkeras_campaign():
+            return None
+
+        @fault_budget(bits=1, max_mse=1.0)
+        def test_unmeasured():
+            pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["NOT_RUN: test_unmeasured states a fault_budget and nothing measured it: *fkeras_campaign*another name*"]
+    )
+
+
+def test_a_budget_on_a_doctest_does_not_pass(project, write_test):
+    project.makepyfile(documented='"""\n>>> 1\n1\n"""')
+    source = (project.path / "conftest.py").read_text()
+    (project.path / "conftest.py").write_text(
+        source
+        + """
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.fault_budget(bits=1, max_mse=1.0))
+"""
+    )
+    result = project.runpytest_inprocess("--doctest-modules", "documented.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["NOT_RUN: documented states a fault_budget and nothing measured it*"])
