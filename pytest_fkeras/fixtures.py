@@ -169,6 +169,12 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
 def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
     from fkeras.api import injected
 
+    if not callable(getattr(resilience.model, "get_weights", None)):
+        raise pytest.UsageError(
+            f"fault_injector writes faults into the weights of a Keras model, and fkeras_model gave a "
+            f"{type(resilience.model).__name__}, which has no get_weights(); use metric_under_faults(faults, metric), "
+            "which measures by the project's own hooks"
+        )
     faults = as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:

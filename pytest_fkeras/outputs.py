@@ -143,6 +143,13 @@ def add_junit_properties(item: pytest.Item, report: pytest.TestReport, record: B
         for name, metric in record.metrics.items():
             properties += [(f"{_PREFIX}mean_{name}", metric.mean), (f"{_PREFIX}golden_{name}", metric.golden)]
             properties += [(f"{_PREFIX}limit", limit) for limit in metric.limits]
+    if record.comparison is not None:
+        properties.append((f"{_PREFIX}baseline", record.comparison.outcome or "not judged"))
+        if record.comparison.reason:
+            properties.append((f"{_PREFIX}baseline_reason", record.comparison.reason))
+        for one in record.comparison.metrics:
+            properties.append((f"{_PREFIX}baseline_mean_{one.metric}", one.old_mean))
+            properties.append((f"{_PREFIX}baseline_change_{one.metric}", one.change))
     # A test that is run again has one verdict, the last one.
     for kept in (item.user_properties, report.user_properties):
         kept[:] = [one for one in kept if not one[0].startswith(_PREFIX)] + properties

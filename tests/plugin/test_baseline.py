@@ -650,3 +650,18 @@ def test_a_share_of_nothing_is_refused_in_words(project, write_test, bounded):
     assert outcome == "NOT_RUN"
     assert "share of the baseline's mean, which is 0; write a number in the metric's own unit" in reason
     assert verdicts(project, "--fkeras-compare-fail=mse:0.1")["test_covered"] == ("PASS", "PASS", "")
+
+
+def test_a_missed_baseline_is_seen_in_the_step_summary_and_in_junit(project, write_test, bounded, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    bounded(0.3)
+    (project.path / "summary.md").unlink()
+    run(project, GATE, "--fkeras-junit", "--junitxml=run.xml").assert_outcomes(failed=1)
+    summary = (project.path / "summary.md").read_text()
+    assert re.search(r"over limit *\| baseline *\| verdict", summary)
+    assert re.search(r"`mse 0\.\d+ -> 0\.\d+, \+.*tolerance 20 %: FAIL` *\| FAIL", summary)
+    xml = (project.path / "run.xml").read_text()
+    assert 'name="fkeras_baseline" value="FAIL"' in xml
+    assert re.search(r'name="fkeras_baseline_change_mse" value="\+\d+ %', xml)

@@ -178,3 +178,34 @@ def pytest_collection_modifyitems(items):
     result = project.runpytest_inprocess("--doctest-modules", "documented.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["NOT_RUN: documented states a fault_budget and nothing measured it*"])
+
+
+def test_an_undecided_budget_says_how_many_trials_would_do_and_where_to_ask_for_them(project, write_test):
+    write_test("""
+        @fault_budget(bits=1, max_mse=100, trials=20)
+        def test_fixed():
+            pass
+
+        @fault_budget(bits=1, max_mse=100, max_trials=20)
+        def test_until():
+            pass
+    """)
+    project.runpytest_inprocess().stdout.fnmatch_lines(
+        [
+            "INCONCLUSIVE: 0 of 20 trials *: about 39 more trials would decide*",
+            "  more trials trials= in the budget, or --fkeras-trials=N",
+            "INCONCLUSIVE: 0 of 20 trials *: about 49 more trials would decide*",
+            "  more trials max_trials= in the budget, or --fkeras-max-trials=N",
+        ]
+    )
+
+
+def test_faults_are_injected_into_keras_models_only(project, write_test):
+    write_test("""
+        def test_view(fault_injector):
+            with fault_injector([0]):
+                pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*fault_injector writes * Keras model, and fkeras_model gave a Linear*metric_under*"])
