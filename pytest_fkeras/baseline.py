@@ -7,13 +7,15 @@ at (`pytest_fkeras.baseline_files`).
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from pytest_fkeras.origin import model_origin
+from pytest_fkeras.places import ini_folder
 from pytest_fkeras.rerun import rerun_command
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ ANCHOR = "anchor"
 GROWTH = 2
 """Each look at an undecided comparison has this many times the trials of the one before."""
 
+_CI_VARIABLES = ("CI", "BUILD_NUMBER")
+"""Those by which pytest itself tells that it runs in CI."""
+
 _HELP = {
     "baseline": ("DIR", "compare every budget with its file in DIR (or with an earlier --fkeras-json report)"),
     "compare_fail": (
@@ -35,9 +40,9 @@ _HELP = {
     ),
 }
 _FLAGS = {
-    "baseline_update": "write what was measured as the new baseline; refused where the environment variable CI is set",
+    "baseline_update": "write what was measured as the new baseline; refused in CI (CI or BUILD_NUMBER is set)",
     "baseline_update_new_only": "the same for budgets that have no baseline yet; all others are compared",
-    "baseline_update_in_ci": "the same as --fkeras-baseline-update, also where CI is set",
+    "baseline_update_in_ci": "the same as --fkeras-baseline-update, also in CI",
 }
 KEYS = (*_HELP, "inconclusive")
 """The ini keys, without their prefix."""
@@ -75,7 +80,7 @@ def gate_of(config: pytest.Config) -> Gate:
     """What the command line and the ini file ask for. UsageError for what contradicts itself."""
     folder, text = _folder(config), config.option.fkeras_compare_fail or config.getini("fkeras_compare_fail")
     chosen = [name for name in _FLAGS if getattr(config.option, f"fkeras_{name}")]
-    is_ci = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+    is_ci = any(os.environ.get(name) for name in _CI_VARIABLES)
     if len(chosen) > 1:
         raise pytest.UsageError(f"{' and '.join(map(_option, chosen))} contradict one another; keep one of them")
     if folder is None and (chosen or text):
@@ -85,8 +90,9 @@ def gate_of(config: pytest.Config) -> Gate:
         )
     if is_ci and chosen and chosen != ["baseline_update_in_ci"]:
         raise pytest.UsageError(
-            f"{_option(chosen[0])} is refused where the environment variable CI is set, because a gate that moves "
-            "itself gates nothing; update on your machine and commit the files, or say --fkeras-baseline-update-in-ci"
+            f"{_option(chosen[0])} is refused where the environment variable CI or BUILD_NUMBER is set, because a "
+            "gate that moves itself gates nothing; update on your machine and commit the files, or say "
+            "--fkeras-baseline-update-in-ci"
         )
     if chosen and folder is not None and folder.is_file():
         raise pytest.UsageError(f"{folder} is a report and is only read; name a folder to write baselines into")
@@ -95,6 +101,15 @@ def gate_of(config: pytest.Config) -> Gate:
     if inconclusive not in ("fail", "pass"):
         raise pytest.UsageError(f"the ini option fkeras_inconclusive is {inconclusive!r}; allowed are fail and pass")
     return Gate(folder, _tolerances(text), update, is_ci, inconclusive == "pass")
+
+
+def refuse_to_overwrite(gate: Gate, reports: Sequence[Path]) -> None:
+    """UsageError for a report that is the baseline too: reports of earlier runs are removed when a session starts."""
+    for path in reports:
+        if gate.folder is not None and path.resolve() == gate.folder.resolve():
+            raise pytest.UsageError(
+                f"{path} is both the baseline and this run's report, which would replace it; write the report elsewhere"
+            )
 
 
 def _option(name: str) -> str:
@@ -107,7 +122,7 @@ def _folder(config: pytest.Config) -> Path | None:
         raise pytest.UsageError("--fkeras-baseline names no folder; write --fkeras-baseline=baselines")
     if given is not None:
         return Path(config.invocation_params.dir, os.path.expanduser(given))
-    return Path(config.inipath.parent if config.inipath else config.rootpath, stated) if stated else None
+    return ini_folder(config) / stated if stated else None
 
 
 def _tolerances(text: str | None) -> tuple[Tolerance, ...]:
@@ -149,19 +164,28 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     except InputError as error:
         old, problem = None, str(error)
     else:
-        command = f"{rerun_command(item)} --fkeras-baseline-update"
-        problem = f"{gate.folder} has no baseline for this budget; make one: {command}"
+        problem = f"{gate.folder} has no baseline for this budget; make one{_how_to_update(item)}"
     if gate.update == "all" or (gate.update == "new" and old is None):
         # However few trials the verdict needed: what is compared later can be no longer than this.
         measured = Measured.of(campaign.longer(campaign.most_trials), identity, data)
         return Against(measured, None if old is None else _quietly(measured, old, confidence))
     if old is None:
-        return Against(measured, Comparison(refused, "", confidence, (), problem))
+        # Without one nothing is compared, now or ever: that must not go unseen in CI.
+        return Against(measured, Comparison("NOT_RUN" if gate.is_ci else refused, "", confidence, (), problem))
     try:
         measured, comparison = _decided(campaign, measured, old, judged)
     except InputError as error:
         comparison = Comparison(refused, "", confidence, (), str(error))
+    else:
+        if comparison.outcome == "NOT_RUN":
+            reason = f"{comparison.reason}; if that is meant, write a new one{_how_to_update(item)}"
+            comparison = replace(comparison, reason=reason)
     return Against(measured, comparison, _drift(gate.folder, measured, confidence))
+
+
+def _how_to_update(item: pytest.Item) -> str:
+    where = " on your machine and commit it" if item.config.stash[GATE].is_ci else ""
+    return f"{where}: {rerun_command(item)} --fkeras-baseline-update"
 
 
 def _decided(
@@ -246,6 +270,21 @@ def _in_reports(folder: Path) -> list[Measured]:
         for record in read_report(path).tests
         if record.measured is not None
     ]
+
+
+def metrics_in(folder: Path) -> set[str]:
+    """The metrics that any baseline here measured; files that cannot be read have none."""
+    from fkeras.campaigns.measured import SCHEMA
+    from fkeras.errors import InputError
+
+    found: set[str] = set()
+    for path in [] if folder.is_file() else sorted(folder.glob("*.json")):
+        if SCHEMA in path.read_text(encoding="utf-8", errors="replace")[:200]:
+            try:
+                found.update(_read(path).metrics)
+            except InputError:
+                continue
+    return found.union(*(one.metrics for one in _in_reports(folder)))
 
 
 def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentity:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_fkeras.baseline import Gate
-from pytest_fkeras.gate import ATTRIBUTE
+from pytest_fkeras.baseline import Gate, metrics_in
+from pytest_fkeras.gate import ATTRIBUTE, KNOWN
 
 if TYPE_CHECKING:
     from fkeras.campaigns.measured import Measured
@@ -26,19 +27,28 @@ class BaselineFiles:
         self.gate = gate
         self._texts: dict[str, str] = {}
         self._lines: list[str] = []
-        self._deselected = False
+        self._known: set[str] = set()
+        self._is_part = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         text = getattr(report, ATTRIBUTE, None)
         if text is not None:
             self._texts[report.nodeid] = text
 
+        # A worker that died says nothing about the budget that it was at.
+        if report.when not in ("setup", "call", "teardown"):
+            self._is_part = True
+        self._known.update(getattr(report, KNOWN, ()))
+
     def pytest_deselected(self) -> None:
-        self._deselected = True
+        self._is_part = True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._is_part = self._is_part or report.failed
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self._texts or self.gate.folder is None:
+        if self.gate.folder is None or session.config.option.collectonly:
             return
         from fkeras.report.record import BudgetRecord
 
@@ -46,9 +56,14 @@ class BaselineFiles:
         measured = self._measured(records, session)
         if self.gate.update:
             self._write(measured, session)
-        if _is_whole(session, self._deselected) and all(record.measured is not None for record in records):
+        unknown = self._unknown(session)
+        are_measured = [record.measured is not None for record in records]
+        if not _is_whole(session) or self._is_part:
+            return
+        if all(are_measured):
             self._unused(set(measured))
-            self._not_judged(records, session)
+        if all(are_measured) or not any(are_measured):
+            self._not_judged(records, unknown, session)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -66,12 +81,14 @@ class BaselineFiles:
                 continue
             one = Measured.from_plain(record.measured, record.nodeid)
             other = found.setdefault(one.file_name, one)
-            if other.content_digest != one.content_digest:
+            differs = _difference(one, other)
+            if differs:
                 ambiguous.add(one.file_name)
+                what = "another model" if differs == "model" else "other data"
                 self._fail(
-                    f"{record.nodeid} measures the budget of another test on another model, and both get it from the "
-                    f"fkeras_model fixture in '{one.identity.model}': parametrize this fixture, or write one beside "
-                    "each of the tests, so that each has a baseline of its own",
+                    f"{record.nodeid} measures the budget of another test on {what}, and both get it from the "
+                    f"fkeras_{differs} fixture in '{one.identity.model}': parametrize this fixture, or write one "
+                    "beside each of the tests, so that each has a baseline of its own",
                     session,
                 )
             elif one.kept > other.kept:
@@ -106,32 +123,62 @@ class BaselineFiles:
             if path.name not in used and SCHEMA in path.read_text(encoding="utf-8", errors="replace")[:200]:
                 self._lines.append(f"baseline: {path.name} belongs to no test any more; delete it")
 
-    def _not_judged(self, records: list[BudgetRecord], session: pytest.Session) -> None:
+    def _unknown(self, session: pytest.Session) -> set[str]:
+        """The metrics of tolerances that neither a model under test nor a baseline knows: misspelt, whatever ran."""
+        if not self._known or self.gate.folder is None:
+            return set()
+        unknown = {one.metric for one in self.gate.tolerances} - self._known
+        # A part of the tests may be about another model than the one that has the metric.
+        unknown = unknown and unknown - metrics_in(self.gate.folder)
+        for tolerance in self.gate.tolerances:
+            if tolerance.metric in unknown:
+                self._fail(
+                    f"--fkeras-compare-fail={tolerance.metric}:{tolerance} judged nothing: no model under test has a "
+                    f"metric '{tolerance.metric}'; there are {', '.join(sorted(self._known))}",
+                    session,
+                )
+        return unknown
+
+    def _not_judged(self, records: list[BudgetRecord], unknown: set[str], session: pytest.Session) -> None:
         """A tolerance that judged no budget of the whole suite is a gate that is not there."""
         seen = {name for record in records for name in record.metrics}
         for tolerance in self.gate.tolerances:
-            if tolerance.metric not in seen:
+            if tolerance.metric not in seen | unknown:
+                why = f"no budget measures '{tolerance.metric}'; there are {', '.join(sorted(seen))}"
                 self._fail(
-                    f"--fkeras-compare-fail={tolerance.metric}:{tolerance} judged nothing: no budget measures "
-                    f"'{tolerance.metric}'; there are {', '.join(sorted(seen)) or 'none'}",
+                    f"--fkeras-compare-fail={tolerance.metric}:{tolerance} judged nothing: "
+                    + (why if seen else "no budget was measured; take it away with the tests, or restore them"),
                     session,
                 )
 
     def _fail(self, problem: str, session: pytest.Session) -> None:
         self._lines.append(f"baseline: {problem}")
+        # The terminal's summary may be turned off, and an exit code alone explains nothing.
+        print(f"fkeras baseline: {problem}", file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _is_whole(session: pytest.Session, deselected: bool) -> bool:
+def _difference(one: Measured, other: Measured) -> Literal["model", "data", ""]:
+    """Which source of two equal budgets is not the same."""
+    from fkeras.campaigns.measured import same_data
+
+    if one.content_digest != other.content_digest:
+        return "model"
+    return "" if one.n_samples == other.n_samples and same_data(one.data, other.data) else "data"
+
+
+def _is_whole(session: pytest.Session) -> bool:
     """Whether all tests of the project ran, as far as options tell."""
     config = session.config
     chosen: Any = [getattr(config.option, name, None) for name in _SELECTIONS]
-    if deselected or any(chosen) or session.shouldstop or session.shouldfail:
+    if any(chosen) or session.shouldstop or session.shouldfail:
         return False
+    start = config.invocation_params.dir
+    if config.args_source == pytest.Config.ArgsSource.INVOCATION_DIR:
+        return start == config.rootpath
     if config.args_source != pytest.Config.ArgsSource.ARGS:
         return True
-    start = config.invocation_params.dir
     given = {Path(os.path.abspath(start / one)) for one in config.args}
     tests = [config.rootpath / one for one in config.getini("testpaths")]
     return config.rootpath in given or bool(tests and given.issuperset(tests))

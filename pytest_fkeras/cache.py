@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_fkeras.places import ini_folder
+
 if TYPE_CHECKING:
     from fkeras.store import Store
 
@@ -54,7 +56,7 @@ def cache_of(config: pytest.Config) -> Cache:
     """What the command line (relative to where pytest was started) or the ini file (relative to it) asks for."""
     text, base = config.option.fkeras_cache, config.invocation_params.dir
     if text is None:
-        text, base = config.getini("fkeras_cache"), config.inipath.parent if config.inipath else config.rootpath
+        text, base = config.getini("fkeras_cache"), ini_folder(config)
     text = text or DEFAULT
     if text == OFF:
         return Cache(None)

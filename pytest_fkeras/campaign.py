@@ -71,6 +71,11 @@ class FaultCampaign:
         return self._resilience.model_name
 
     @property
+    def metric_names(self) -> list[str]:
+        """All metrics that a limit or a tolerance could name."""
+        return sorted(self._resilience.metrics)
+
+    @property
     def result(self) -> CampaignResult:
         """Everything measured so far."""
         self.was_read = True

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_fkeras.places import ini_folder
+
 if TYPE_CHECKING:
     from fkeras.backends.hls4ml.agreement import Agreement
     from pytest_fkeras.resilience import Resilience
@@ -19,7 +21,7 @@ def project_of(config: pytest.Config) -> str | None:
     name = config.getini(INI)
     if not name:
         return None
-    path: Path = (config.inipath.parent if config.inipath else config.rootpath) / name
+    path: Path = ini_folder(config) / name
     if not path.exists():
         raise ValueError(f"the ini option {INI} names {path}, which does not exist")
     return str(path)

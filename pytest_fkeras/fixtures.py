@@ -15,6 +15,7 @@ from pytest_fkeras.evaluation import MetricUnderFaults, as_faults
 from pytest_fkeras.gate import AGAINST, CAMPAIGN
 from pytest_fkeras.names import NAME
 from pytest_fkeras.options import Options
+from pytest_fkeras.places import ini_folder
 
 if TYPE_CHECKING:
     from fkeras.campaigns.measured import Measured
@@ -158,7 +159,7 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
     name = config.getini(option)
     if not name:
         raise pytest.UsageError(otherwise)
-    path: Path = (config.inipath.parent if config.inipath else config.rootpath) / name
+    path: Path = ini_folder(config) / name
     if not path.exists():
         raise pytest.UsageError(f"the ini option {option} names {path}, which does not exist")
     return path
@@ -168,6 +169,12 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
 def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
     from fkeras.api import injected
 
+    if not callable(getattr(resilience.model, "get_weights", None)):
+        raise pytest.UsageError(
+            f"fault_injector writes faults into the weights of a Keras model, and fkeras_model gave a "
+            f"{type(resilience.model).__name__}, which has no get_weights(); use metric_under_faults(faults, metric), "
+            "which measures by the project's own hooks"
+        )
     faults = as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:

@@ -27,12 +27,12 @@ JUDGED = pytest.StashKey["Judgement"]()
 ATTRIBUTE = "fkeras_record"
 """The attribute of a test report that carries the record, as a JSON string, from a worker to the controller."""
 
+KNOWN = "fkeras_known_metrics"
+"""The attribute of a test report with the names of all metrics that a limit or a tolerance could mean."""
+
 
 class Undecided(Exception):
     """A fault budget without a verdict: INCONCLUSIVE or NOT_RUN."""
-
-
-_WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
 
 
 class Judgement:
@@ -52,7 +52,10 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
     above a missed budget.
     """
     campaign = item.stash.get(CAMPAIGN, None)
-    if campaign is None or isinstance(body, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
+    if isinstance(body, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
+        return
+    if campaign is None:
+        _without_campaign(item, body)
         return
     judgement = _judgement(item, campaign, rerun, body)
     if judgement.record.verdict != "NOT_RUN":
@@ -71,6 +74,21 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
     if body is None or isinstance(body, pytest.skip.Exception | pytest.xfail.Exception):
         raise judgement.problem from None
     item.add_report_section("call", "fault budget", str(judgement.problem))
+
+
+def _without_campaign(item: pytest.Item, body: BaseException | None) -> None:
+    """A budget that nothing measured does not pass with its test's body."""
+    if item.get_closest_marker(NAME) is None or body is not None:
+        return
+    from fkeras.report.record import BudgetRecord
+
+    text = (
+        f"NOT_RUN: {item.name} states a {NAME} and nothing measured it: it is no test function, or a fixture of the "
+        "project takes the place of the plugin's fkeras_campaign; give that fixture another name, or take the mark away"
+    )
+    problem = Undecided(text)
+    item.stash[JUDGED] = Judgement(BudgetRecord(item.nodeid, "NOT_RUN", text), problem, False)
+    raise problem
 
 
 def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: BaseException | None) -> Judgement:
@@ -108,6 +126,7 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
 def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampaign) -> Judgement:
     """The judgement with the comparison, which fails a test whatever its limits say, and never passes one."""
     from fkeras.campaigns.comparison import WorseThanBaseline
+    from fkeras.report.record import WORST_FIRST
 
     against = item.stash.get(AGAINST, None) or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
@@ -116,7 +135,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
         return Judgement(record, problem, judgement.is_verdict)
     record = replace(
         record,
-        verdict=min(record.verdict, comparison.outcome, key=_WORST_FIRST.index),
+        verdict=min(record.verdict, comparison.outcome, key=WORST_FIRST.index),
         text=f"{record.text}; against the baseline {comparison}",
     )
     if comparison.outcome == "INCONCLUSIVE" and item.config.stash[GATE].inconclusive_passes:
@@ -136,7 +155,11 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         _drop_traceback(call, report)
     if item.get_closest_marker(NAME) is None or report.when == "teardown":
         return
-    if judgement is not None and judgement.record.verdict == "NOT_RUN" and problem is not ours:
+    campaign = item.stash.get(CAMPAIGN, None)
+    if campaign is not None:
+        setattr(report, KNOWN, campaign.metric_names)
+    is_unmeasured = judgement is not None and judgement.record.assumptions is None
+    if judgement is not None and judgement.record.verdict == "NOT_RUN" and is_unmeasured and problem is not ours:
         return
     if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
         outcome = "NOT_RUN" if judgement is None else judgement.record.verdict

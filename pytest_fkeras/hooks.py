@@ -1,4 +1,4 @@
-"""Hooks that a project may implement in its conftest.py, for models that are no Keras models.
+"""Hooks that a project may implement in its conftest.py: for models that are no Keras models, and for reports.
 
 The model is whatever the fkeras_model fixture returns. An implementation that does not know it returns None, and
 the next one is asked; the last ones are fkeras.bit_space, fkeras.rank and fkeras' own engines.
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fkeras.engine import Run
     from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
+    from fkeras.report.record import BudgetRecord
     from fkeras.sensitivity import Ranking
     from pytest_fkeras.selection import Method
 
@@ -45,3 +46,11 @@ def pytest_fkeras_rank(
     model: Any, data: tuple[Any, Any], method: Method, metric: Metric | None, seed: int, space: BitSpace
 ) -> Ranking | None:
     """The bits of a model, most sensitive first, by a method's name, a user's function, or (None) the default."""
+
+
+@pytest.hookspec
+def pytest_fkeras_report_lines(record: BudgetRecord) -> Sequence[str] | None:
+    """Lines of your own about a budget: below the table in the terminal, and `lines` in the JSON report.
+
+    Asked once per budget when the session is over, also for budgets that did not run; all implementations count.
+    """

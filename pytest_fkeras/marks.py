@@ -320,6 +320,12 @@ def _check_rest(budget: Budget) -> None:
         _refuse(
             f"max_failure_rate={budget.max_failure_rate!r} is no share of trials; allowed are 0 up to, not including, 1"
         )
+    is_sampled = not budget.is_exhaustive and budget.protected is None
+    if budget.max_failure_rate == 0 and budget.judges and is_sampled:
+        _refuse(
+            "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold; write a small share such "
+            'as max_failure_rate=0.01, or bits=1, trials="all", which flips every bit'
+        )
     if not (_is_number(budget.confidence) and 0.5 <= budget.confidence < 1):
         _refuse(f"confidence={budget.confidence!r}; allowed are numbers from 0.5 up to, not including, 1, such as 0.95")
     if budget.seed is not None and not _is_whole(budget.seed, 0):

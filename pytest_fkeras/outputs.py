@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_fkeras.places import ini_folder
+
 if TYPE_CHECKING:
     from fkeras.report.document import Report
     from fkeras.report.record import BudgetRecord
@@ -88,7 +90,7 @@ def _target(config: pytest.Config, name: str) -> Path | None:
     if given is None and not stated:
         return None
     spelling = f"--fkeras-{name}" if given is not None else f"the ini option fkeras_{name}"
-    base = config.invocation_params.dir if given is not None else _ini_folder(config)
+    base = config.invocation_params.dir if given is not None else ini_folder(config)
     if given == "":
         raise pytest.UsageError(f"{spelling} names no file; write {spelling}=report.{name}")
     path: Path = base / os.path.expanduser(stated if given is None else given)
@@ -100,10 +102,6 @@ def _target(config: pytest.Config, name: str) -> Path | None:
     except InputError as error:
         raise pytest.UsageError(f"{spelling}: {error}") from None
     return path
-
-
-def _ini_folder(config: pytest.Config) -> Path:
-    return config.inipath.parent if config.inipath else config.rootpath
 
 
 def write_at_the_end(outputs: Outputs, report: Report, session: pytest.Session) -> None:
@@ -145,6 +143,13 @@ def add_junit_properties(item: pytest.Item, report: pytest.TestReport, record: B
         for name, metric in record.metrics.items():
             properties += [(f"{_PREFIX}mean_{name}", metric.mean), (f"{_PREFIX}golden_{name}", metric.golden)]
             properties += [(f"{_PREFIX}limit", limit) for limit in metric.limits]
+    if record.comparison is not None:
+        properties.append((f"{_PREFIX}baseline", record.comparison.outcome or "not judged"))
+        if record.comparison.reason:
+            properties.append((f"{_PREFIX}baseline_reason", record.comparison.reason))
+        for one in record.comparison.metrics:
+            properties.append((f"{_PREFIX}baseline_mean_{one.metric}", one.old_mean))
+            properties.append((f"{_PREFIX}baseline_change_{one.metric}", one.change))
     # A test that is run again has one verdict, the last one.
     for kept in (item.user_properties, report.user_properties):
         kept[:] = [one for one in kept if not one[0].startswith(_PREFIX)] + properties

@@ -13,22 +13,17 @@ from typing import Any
 import pytest
 
 from pytest_fkeras.fixtures import SOURCES
+from pytest_fkeras.origin import visible
 
 _seen = pytest.StashKey[tuple[Any, ...]]()
 
 
 def forget_overridden(item: pytest.Item) -> None:
     """Finish the derived session fixtures if `item` sees other sources than the test before it."""
-    manager = item.session._fixturemanager
-    sources = tuple(_visible(manager, name, item) for name in SOURCES)
-    derived = _visible(manager, "resilience", item)
+    sources = tuple(visible(item, name) for name in SOURCES)
+    derived = visible(item, "resilience")
     if derived is None or not hasattr(item, "_request"):
         return
     if item.session.stash.setdefault(_seen, sources) != sources:
         item.session.stash[_seen] = sources
         derived.finish(item._request)
-
-
-def _visible(manager: Any, name: str, item: pytest.Item) -> Any:
-    definitions = manager.getfixturedefs(name, item)
-    return definitions[-1] if definitions else None

@@ -110,7 +110,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[baseline.GATE] = baseline.gate_of(config)
     worker = getattr(config, "workerinput", None)
     if worker is None:
-        summary = Summary(outputs.outputs_of(config), config.stash[OPTIONS].seed())
+        files = outputs.outputs_of(config)
+        baseline.refuse_to_overwrite(config.stash[baseline.GATE], files.files)
+        summary = Summary(files, config.stash[OPTIONS].seed())
         config.pluginmanager.register(summary, "fkeras_summary")
         config.pluginmanager.register(BaselineFiles(config.stash[baseline.GATE]), "fkeras_baseline_files")
     elif COLLECTED in worker:

@@ -14,6 +14,7 @@ import pytest
 from pytest_fkeras import workers
 from pytest_fkeras.cache import store_of
 from pytest_fkeras.options import TRIALS_WITHOUT_LIMIT, Options
+from pytest_fkeras.places import ini_folder
 from pytest_fkeras.reuse import Reuse
 from pytest_fkeras.selection import Method, Protected, Selection
 
@@ -298,8 +299,7 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
     key = (os.fspath(model) if isinstance(model, str | os.PathLike) else id(model), id(data), id(metrics))
     # The object keeps the fixture values alive, so no other object gets their identity meanwhile.
     config = session.config
-    directory = config.inipath.parent if config.inipath else config.rootpath
-    measured_by = partial(workers.measured_by, config)
+    directory, measured_by = ini_folder(config), partial(workers.measured_by, config)
     return kept.get(
         key,
         lambda: Resilience(model, data, metrics, config.hook, options, store_of(config), directory, measured_by),

@@ -33,7 +33,6 @@ _COLOURS = {
     "INCONCLUSIVE": {"yellow": True, "bold": True},
     "NOT_RUN": {"yellow": True, "bold": True},
 }
-_WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
 
 
 class Collected:
@@ -58,21 +57,36 @@ class Summary:
         self._texts: dict[str, dict[str, str]] = {}
         self._outcomes: dict[str, str] = {}
         self._crashes: dict[str, str] = {}
+        self._lines: dict[str, tuple[str, ...]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def records(self) -> list[BudgetRecord]:
         """The record of every budget, in the order of collection."""
         names = dict.fromkeys([*self._names, *self._names_of_workers(), *self._texts])
-        return [self._record(name) for name in names]
+        return [self._with_lines(self._record(name)) for name in names]
+
+    def _with_lines(self, record: BudgetRecord) -> BudgetRecord:
+        """The record with what the project's hook says about it; asked once, because terminal and files agree."""
+        if self._session is None:
+            return record
+        if record.nodeid not in self._lines:
+            given = self._session.config.hook.pytest_fkeras_report_lines(record=record)
+            wrong = next((one for one in given if isinstance(one, str)), None)
+            if wrong is not None:
+                raise pytest.UsageError(
+                    f"pytest_fkeras_report_lines gave the text {wrong!r}; it returns a list of lines, as in [{wrong!r}]"
+                )
+            self._lines[record.nodeid] = tuple(str(line) for lines in given for line in lines)
+        return replace(record, lines=self._lines[record.nodeid])
 
     def _record(self, name: str) -> BudgetRecord:
-        from fkeras.report.record import BudgetRecord
+        from fkeras.report.record import WORST_FIRST, BudgetRecord
 
         outcome = "failed" if name in self._crashes else self._outcomes.get(name, "")
         # Several workers run the same test under --dist=each: the worst verdict counts.
         found = [BudgetRecord.from_json(text) for text in self._texts.get(name, {}).values()]
         if found:
-            worst = min(found, key=lambda record: _WORST_FIRST.index(record.verdict))
+            worst = min(found, key=lambda record: WORST_FIRST.index(record.verdict))
             return replace(worst, nodeid=name, outcome=outcome)
         text = self._crashes.get(name) or (
             "its test was over without a campaign" if outcome else "the session ended before this test did"

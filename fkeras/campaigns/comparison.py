@@ -230,7 +230,11 @@ def _incomparable(new: Measured, old: Measured, judged: Sequence[str]) -> str:
 
 
 def _data(measured: Measured) -> str:
-    parts = "; ".join(f"{text}, mean {mean:.6g}, deviation {deviation:.6g}" for text, mean, deviation in measured.data)
+    names = ("mean", "deviation", "order")
+    parts = "; ".join(
+        ", ".join([text, *(f"{name} {number:.6g}" for name, number in zip(names, numbers, strict=False))])
+        for text, *numbers in measured.data
+    )
     return f"{measured.n_samples:,} samples" + (f": {parts}" if parts else "")
 
 

@@ -31,10 +31,12 @@ MOST_BYTES = 32_000
 
 _MOST_TRIALS = 10_000_000
 _DATA_TOLERANCE = 1e-6
+_AT_ONCE = 1_000_000
+"""Values that a projection takes at once, to save memory."""
 
 Values = NDArray[np.float64]
-DataPart = tuple[str, float, float]
-"""One array of the data: shape and type, mean, standard deviation."""
+DataPart = tuple[str, *tuple[float, ...]]
+"""One array of the data: shape and type, mean, standard deviation, projection; old files have no projection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +210,11 @@ _REMEDY = "write it again with pytest --fkeras-baseline=DIR --fkeras-baseline-up
 
 
 def summary_of(data: Any) -> tuple[DataPart, ...]:
-    """Shape and type, mean and standard deviation of every array in `data`, in any nesting of tuples, lists and dicts.
+    """What tells every array in `data` from others, in any nesting of tuples, lists and dicts.
 
-    Unlike a digest it stays the same where another machine computes the last digits of the data differently, and it
-    is 0, 0 for what is no numbers.
+    Shape and type, mean, standard deviation, and a projection on a fixed random direction, which sees an order that
+    changed, as of labels. Unlike a digest these stay the same where another machine computes the last digits of the
+    data differently; they are 0 for what is no numbers.
     """
     if isinstance(data, Mapping):
         return tuple(part for key in sorted(data) for part in summary_of(data[key]))
@@ -220,27 +223,39 @@ def summary_of(data: Any) -> tuple[DataPart, ...]:
     array = np.asarray(data)
     text = f"{'x'.join(map(str, array.shape)) or 'one'} {array.dtype}"
     if array.dtype.kind not in "buif" or array.size == 0:
-        return ((text, 0.0, 0.0),)
+        return ((text, 0.0, 0.0, 0.0),)
     is_finite = np.isfinite(array)
     finite = array if is_finite.all() else array[is_finite]
     if not finite.size:
-        return ((text, 0.0, 0.0),)
-    return ((text, float(finite.mean(dtype=np.float64)), float(finite.std(dtype=np.float64))),)
+        return ((text, 0.0, 0.0, 0.0),)
+    mean, deviation = float(finite.mean(dtype=np.float64)), float(finite.std(dtype=np.float64))
+    return ((text, mean, deviation, _projection(np.where(is_finite, array, 0).ravel())),)
+
+
+def _projection(values: NDArray[Any]) -> float:
+    """The sum of the values, each times its place's number in [-0.5, 0.5), over the root of how many there are.
+
+    The raw output of Philox is the same on every machine and in every version of numpy.
+    """
+    numbers, total = np.random.Philox(key=0), 0.0
+    for start in range(0, values.size, _AT_ONCE):
+        part = values[start : start + _AT_ONCE].astype(np.float64)
+        total += float(np.dot(part, numbers.random_raw(part.size) / 2.0**64 - 0.5))
+    return total / math.sqrt(values.size)
 
 
 def same_data(a: Sequence[DataPart], b: Sequence[DataPart]) -> bool:
     """Whether two summaries may be of the same data, to a millionth; () is unknown and agrees with any."""
     if not a or not b:
         return True
-    return len(a) == len(b) and all(
-        one[0] == other[0] and _near(one[1], other[1], one, other) and _near(one[2], other[2], one, other)
-        for one, other in zip(a, b, strict=True)
-    )
+    return len(a) == len(b) and all(_same_part(one, other) for one, other in zip(a, b, strict=True))
 
 
-def _near(x: float, y: float, one: DataPart, other: DataPart) -> bool:
-    scale = max(abs(number) for number in (*one[1:], *other[1:]))
-    return abs(x - y) <= _DATA_TOLERANCE * scale
+def _same_part(one: DataPart, other: DataPart) -> bool:
+    """By the numbers that both have: old files have no projection."""
+    numbers, others = one[1:], other[1:]
+    most = _DATA_TOLERANCE * max(map(abs, (*numbers, *others)))
+    return one[0] == other[0] and all(abs(x - y) <= most for x, y in zip(numbers, others, strict=False))
 
 
 def _plain(measured: Measured) -> dict[str, Any]:
@@ -320,12 +335,17 @@ def _restored(plain: dict[str, Any]) -> Measured:
         _string(plain["layout"]),
         _string(plain["content"]),
         _whole(plain["n_samples"]),
-        tuple((_string(text), float(mean), float(deviation)) for text, mean, deviation in plain["data"]),
+        tuple(_data_part(*part) for part in plain["data"]),
         trials,
         bool(plain["is_exact"]),
         _read_only(np.frombuffer(content[:kept], np.uint8)),
         metrics,
     )
+
+
+def _data_part(text: Any, mean: Any, deviation: Any, *projection: Any) -> DataPart:
+    numbers = tuple(float(number) for number in (mean, deviation, *projection[:1]))
+    return (_string(text), *numbers)
 
 
 def _text(plain: Mapping[str, Any]) -> str:

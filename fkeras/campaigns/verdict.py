@@ -8,7 +8,7 @@ from enum import Enum
 from fkeras.campaigns.limits import Limit
 from fkeras.errors import FkerasError, InputError
 from fkeras.statistics import Estimate
-from fkeras.statistics.proportions import lower_bound, upper_bound
+from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
 
 
@@ -116,6 +116,7 @@ def judge(
     low, high = low_of(failures, trials, confidence), high_of(failures, trials, confidence)
     best = failures / trials
     share_estimate = Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds")
+    more_trials = trials_to_decide_fixed if max_trials is None else trials_to_decide
     if max_trials is not None:
         decision = share_decision(failures, trials, limit, confidence)
     else:
@@ -130,6 +131,6 @@ def judge(
         failures,
         trials,
         share_estimate,
-        trials_to_decide(failures, trials, limit, confidence),
+        more_trials(failures, trials, limit, confidence),
         max_trials=max_trials,
     )

@@ -67,6 +67,10 @@ def failure_text(
             f"{golden_text(one.golden.value, one.golden.standard_error)}"
             + ("; the golden model breaks the limit already" if broken else "")
         )
+    if verdict.outcome.value == "INCONCLUSIVE":
+        fixed = "trials= in the budget, or --fkeras-trials=N"
+        until = "max_trials= in the budget, or --fkeras-max-trials=N"
+        lines.append(f"  more trials {fixed if verdict.max_trials is None else until}")
     if found is not None:
         lines += _explained(found, setting.space)
     if culprits:

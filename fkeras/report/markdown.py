@@ -5,22 +5,27 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from fkeras.report.document import Report
-from fkeras.report.record import BudgetRecord
+from fkeras.report.record import WORST_FIRST, BudgetRecord
 from fkeras.report.table import limit_text, share_text
 
 MOST_ROWS = 100
 """GitHub shows 1 MiB of a summary; the rows that matter most come first."""
 
 _SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "NOT_RUN": "⛔", "ASSERTED": "☑️"}
-_ORDER = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
+_BASELINE = "baseline"
 _HEADERS = ("", "test", "flips", "protected", "mean", "limit", "over limit", "verdict")
 
 
 def markdown_summary(report: Report) -> str:
     """A heading, one sentence, and a table with the worst verdicts first."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
-    rows = sorted(report.tests, key=lambda record: _ORDER.index(record.verdict))
-    table = tabulate([_row(record) for record in rows[:MOST_ROWS]], _HEADERS, tablefmt="github", disable_numparse=True)
+    rows = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
+    headers, cells = list(_HEADERS), [_row(record) for record in rows[:MOST_ROWS]]
+    if any(record.comparison is not None for record in report.tests):
+        headers.insert(-1, _BASELINE)
+        for record, row in zip(rows, cells, strict=False):
+            row.insert(-1, _baseline(record))
+    table = tabulate(cells, headers, tablefmt="github", disable_numparse=True)
     more = f"\n\n{len(rows) - MOST_ROWS} more tests are in the JSON report." if len(rows) > MOST_ROWS else ""
     return (
         f"## Fault budgets\n\n{counts} of {len(report.tests)} budgets; pytest's exit code {report.exit_code}, "
@@ -37,6 +42,12 @@ def _row(record: BudgetRecord) -> list[str]:
     limits = [limit_text(name, limit) for name, one in limited.items() for limit in one.limits]
     texts = (record.nodeid, assumed.flips, assumed.protected, ", ".join(means), ", ".join(limits), share_text(record))
     return [_SIGNS[record.verdict], *map(_cell, texts), record.label]
+
+
+def _baseline(record: BudgetRecord) -> str:
+    """What the comparison says; how often limits were broken says nothing about it."""
+    one = record.comparison
+    return "" if one is None else _cell(one.reason or "; ".join(map(str, one.metrics)))
 
 
 def _cell(text: str) -> str:

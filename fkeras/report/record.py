@@ -26,6 +26,8 @@ _OUTCOMES = {
     "ASSERTED": ("passed",),
 }
 """What pytest usually makes of a test with this verdict."""
+WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
+"""Of several verdicts the first of these counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class BudgetRecord:
     measured: the trials one by one, as `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against
     the baseline, and drift: against its anchor; where the baseline is missed, or was not compared with although it
     should have been, the verdict says so; cached: what was not computed now but read from a store; notices: what
-    was wrong with the store.
+    was wrong with the store; lines: what the project's own hook adds.
     """
 
     nodeid: str
@@ -118,6 +120,7 @@ class BudgetRecord:
     bit_map: BitMap | None = None
     cached: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -38,7 +38,9 @@ def report_lines(records: Sequence[BudgetRecord], width: int, paint: Paint = unp
     for record in records:
         assumed = record.assumptions
         groups.setdefault(("", "") if assumed is None else (assumed.model, assumed.content_digest), []).append(record)
-    return [line for group in groups.values() for line in _group_lines(group, width, paint)]
+    made = [line for group in groups.values() for line in _group_lines(group, width, paint)]
+    added = (f"{_test(record)}: {text}" for record in records for text in record.lines)
+    return [*made, *(line for text in added for line in wrapped(text, width))]
 
 
 def _group_lines(records: Sequence[BudgetRecord], width: int, paint: Paint) -> Iterator[str]:

@@ -6,12 +6,16 @@ Biometrika 26 (1934) 404-413. Not for campaigns that stop when they like what th
 
 from __future__ import annotations
 
+import math
 from operator import index
 
 from scipy.special import betainccinv, betaincinv
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
+
+MOST_TRIALS = 10_000_000
+"""How many trials to decide are foreseen at most."""
 
 
 def clopper_pearson(failures: int, trials: int, confidence: float = 0.95) -> Estimate:
@@ -56,6 +60,37 @@ def lower_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
     if failures == 0:
         return 0.0
     return float(betaincinv(failures, trials - failures + 1, alpha))
+
+
+def trials_to_decide_fixed(failures: int, trials: int, limit: float, confidence: float = 0.95) -> int | None:
+    """About how many more trials a campaign of a fixed number needs for a bound on the other side of the limit.
+
+    If trials go on failing at the observed share; None when that share never decides (it equals the limit) or not
+    within 10 million trials. A guess for people, not a promise.
+
+    >>> trials_to_decide_fixed(0, 20, 0.05)
+    39
+    """
+    failures, trials = check_counts(failures, trials)
+    share = failures / trials if trials else 0.0
+    if share == limit:
+        return None
+
+    def decided(more: int) -> bool:
+        n = trials + more
+        if share < limit:
+            return upper_bound(math.ceil(share * n), n, confidence) <= limit
+        return lower_bound(math.floor(share * n), n, confidence) > limit
+
+    undecided, more = 0, 1
+    while not decided(more):
+        undecided, more = more, 2 * more
+        if undecided >= MOST_TRIALS:
+            return None
+    while more - undecided > 1:
+        middle = (undecided + more) // 2
+        undecided, more = (undecided, middle) if decided(middle) else (middle, more)
+    return more
 
 
 def check_counts(failures: int, trials: int) -> tuple[int, int]:

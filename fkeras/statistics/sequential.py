@@ -35,12 +35,9 @@ from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
-from fkeras.statistics.proportions import check_counts
+from fkeras.statistics.proportions import MOST_TRIALS, check_counts
 
 Decision = Literal["below", "above"]
-
-MOST_TRIALS = 10_000_000
-"""`trials_to_decide` looks no further ahead than this."""
 
 _EXPONENT = 0.5
 """The density of the alternatives is q^(_EXPONENT - 1)."""

@@ -18,6 +18,7 @@ GATE = "--fkeras-compare-fail=mse:20%"
 @pytest.fixture(autouse=True)
 def _at_home(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
     monkeypatch.setenv("COLUMNS", "250")
 
 
@@ -129,7 +130,10 @@ def test_a_missing_baseline_fails_the_gate_with_the_command_that_makes_it(
     write_test(BUDGET)
     result = run(project, GATE)
     result.assert_outcomes(failed=1)
-    line = re.search(r"NOT_RUN against the baseline: \S+ has no baseline .* make one: python (.*)", result.stdout.str())
+    line = re.search(
+        r"NOT_RUN against the baseline: \S+ has no .* make one(?: on your machine and commit it)?: python (.*)",
+        result.stdout.str(),
+    )
     assert line is not None
     assert not (project.path / "base").exists()
     monkeypatch.setenv("CI", "")
@@ -153,7 +157,9 @@ def test_nothing_is_written_in_ci_unless_told(project, write_test, bounded, monk
     for flag in ("--fkeras-baseline-update", "--fkeras-baseline-update-new-only"):
         result = run(project, flag)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines([f"*{flag} is refused where the environment variable CI is set*in-ci*"])
+        result.stderr.fnmatch_lines(
+            [f"*{flag} is refused where the environment variable CI or BUILD_NUMBER is set*in-ci*"]
+        )
         assert not (project.path / "base").exists()
     run(project, "--fkeras-baseline-update-in-ci").assert_outcomes(passed=1)
     assert len(files(project)) == 1
@@ -285,13 +291,196 @@ def test_entries_of_no_test_are_reported_when_all_tests_ran(project, write_test,
 def test_a_tolerance_that_judges_nothing_is_a_failure_when_all_tests_ran(project, write_test, bounded):
     write_test(BUDGET)
     run(project, "--fkeras-baseline-update")
-    result = run(project, "--fkeras-compare-fail=mze:5%")
+    result = run(project, "--fkeras-compare-fail=accuracy:5%")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    message = "*--fkeras-compare-fail=accuracy:5 % judged nothing: no budget measures 'accuracy'; there are mse"
+    result.stdout.fnmatch_lines([message])
+    result.stderr.fnmatch_lines([message])
+    assert run(project, "--fkeras-compare-fail=accuracy:5%", "-k", "mission").ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("part", [[], ["-k", "mission"], ["test_budgets.py"], ["-n2"], ["-p", "no:terminal"]], ids=str)
+def test_a_misspelt_tolerance_fails_whatever_part_of_the_tests_ran(project, write_test, bounded, part):
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    result = run(project, "--fkeras-compare-fail=mze:5%", *part)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stderr.fnmatch_lines(
+        ["*=mze:5 % judged nothing: no model under test has a metric 'mze'; there are accuracy, *mse*"]
+    )
+
+
+def test_a_part_of_the_tests_need_not_know_the_metrics_of_the_others(project, write_test, bounded):
+    write_test(BUDGET)
+    write_test(
+        """
+        @pytest.fixture(scope="session")
+        def fkeras_metrics():
+            return {"mae": fkeras.metrics.sample_metric(lambda y, o: abs(y - o).mean(axis=1), "mae", "lower", (0, 9))}
+
+        @fault_budget(bits=3, max_mae=8, max_trials=100)
+        def test_second():
+            pass
+        """,
+        "test_second",
+    )
+    run(project, "--fkeras-baseline-update").assert_outcomes(passed=2)
+    assert run(project, "--fkeras-compare-fail=mse:20%,mae:8", "test_budgets.py").ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("flags", [(), ("-n2",)], ids=["plain", "xdist"])
+def test_a_gate_without_any_budget_is_no_gate(project, write_test, bounded, flags):
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    (name,) = files(project)
+    write_test("def test_other(): pass")
+    result = run(project, GATE, *flags)
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["*--fkeras-compare-fail=mze:5 % judged nothing: no budget measures 'mze'; there are mse"]
+        [
+            f"baseline: {name} belongs to no test any more; delete it",
+            "baseline: --fkeras-compare-fail=mse:20 % judged nothing: no budget was measured*",
+        ]
     )
-    assert run(project, "--fkeras-compare-fail=mze:5%", "-k", "mission").ret == pytest.ExitCode.OK
+    assert run(project, *flags).ret == pytest.ExitCode.OK
+    assert run(project, GATE, "--collect-only").ret == pytest.ExitCode.OK
+    assert run(project, GATE, "test_budgets.py").ret == pytest.ExitCode.OK
+
+
+def test_a_subfolder_is_not_the_whole_project(project, write_test, bounded, monkeypatch):
+    project.makeini("[pytest]\nfkeras_baseline = base\n")
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    sub = project.mkdir("sub")
+    (sub / "test_sub.py").write_text("def test_sub(): pass")
+    (project.path / "test_budgets.py").rename(sub / "test_budgets.py")
+    (project.path / "test_other.py").write_text("def test_other(): pass")
+    (sub / "extra.txt").write_text("0.0")
+    monkeypatch.chdir(sub)
+    result = project.runpytest_inprocess("--fkeras-compare-fail=accuracy:5%")
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("variable", ["CI", "BUILD_NUMBER"])
+def test_a_missing_baseline_fails_in_ci_without_a_tolerance_too(project, write_test, bounded, monkeypatch, variable):
+    monkeypatch.setenv(variable, "7")
+    write_test(BUDGET)
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["NOT_RUN against the baseline: *has no baseline*make one on your machine and commit it: python *-update"]
+    )
+
+
+def test_what_cannot_be_compared_says_how_to_accept_it(project, write_test, bounded, monkeypatch):
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text().replace("default_rng(1)", "default_rng(2)"))
+    run(project, GATE).stdout.fnmatch_lines(
+        ["NOT_RUN*the data changed*; if that is meant, write a new one: python -m pytest *--fkeras-baseline-update"]
+    )
+    monkeypatch.setenv("CI", "1")
+    run(project, GATE).stdout.fnmatch_lines(["NOT_RUN*write a new one on your machine and commit it: python *-update"])
+
+
+def test_a_report_does_not_replace_its_own_baseline(project, write_test, bounded):
+    write_test(BUDGET)
+    project.runpytest_inprocess("--fkeras-json=r.json")
+    before = (project.path / "r.json").read_bytes()
+    result = project.runpytest_inprocess("--fkeras-baseline=r.json", "--fkeras-json=./base/../r.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*r.json is both the baseline and this run's report*write the report elsewhere*"])
+    assert (project.path / "r.json").read_bytes() == before
+
+
+def test_a_failing_body_keeps_what_was_measured_without_a_baseline(project, write_test, bounded):
+    write_test(BUDGET.replace("pass", "assert 1 / 0"))
+    run(project, GATE, "--fkeras-json=out.json").assert_outcomes(failed=1)
+    (test,) = json.loads((project.path / "out.json").read_text())["tests"]
+    assert (test["verdict"], test["trials"]) == ("NOT_RUN", 69)
+    assert "has no baseline for this budget" in test["text"]
+
+
+def test_data_with_parameters_or_of_a_folder_have_a_baseline_each(project, write_test, bounded):
+    source = """
+    import numpy as np
+
+    @pytest.fixture(scope="session", params=[1, 2])
+    def fkeras_data(request):
+        x = np.random.default_rng(request.param).normal(size=(64, 4))
+        return x, x[:, :2]
+"""
+    write_test(BUDGET)
+    write_test(source + BUDGET, "test_more")
+    run(project, "--fkeras-baseline-update").assert_outcomes(passed=3)
+    contents = [json.loads((project.path / "base" / name).read_text()) for name in files(project)]
+    assert sorted(one["budget"]["model"] for one in contents) == [
+        ".",
+        ". fkeras_data of test_more.py[fkeras_data=1]",
+        ". fkeras_data of test_more.py[fkeras_data=2]",
+    ]
+    run(project, GATE).assert_outcomes(passed=3)
+
+
+def test_two_data_sets_behind_one_fixture_are_refused(project, write_test, bounded):
+    write_test("""
+        import numpy as np
+
+        @pytest.fixture
+        def fkeras_data(request):
+            x = np.random.default_rng(len(request.node.name)).normal(size=(64, 4))
+            return x, x[:, :2]
+
+        @fault_budget(bits=3, max_mse=0.99)
+        def test_one():
+            pass
+
+        @fault_budget(bits=3, max_mse=0.99)
+        def test_other():
+            pass
+    """)
+    result = run(project, "--fkeras-baseline-update")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["baseline: *the budget of another test on other data*fkeras_data fixture*parametrize*"]
+    )
+    assert files(project) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        ('[ROOT / "a", Path("b")]', ["scale=a", "scale=b"]),
+        ("[{1}, {2}], ids=['one', 'two']", ["scale=one", "scale=two"]),
+    ],
+)
+def test_parameters_are_named_by_what_they_are_not_by_their_place(project, write_test, bounded, params, names):
+    write_test(f"""
+        from pathlib import Path
+        from conftest import Linear
+
+        ROOT = Path(__file__).parent
+
+        @pytest.fixture(scope="module", params={params})
+        def scale(request):
+            return request.param
+
+        @pytest.fixture(scope="module")
+        def fkeras_model(scale):
+            return Linear("linear", (1 if str(scale) in (str(ROOT / "a"), "{{1}}") else -1) * Linear().kernel)
+
+        @pytest.mark.parametrize("limit", [1])
+        @fault_budget(bits=3, max_mse=0.99, trials=60)
+        def test_two(limit):
+            pass
+    """)
+    run(project, "--fkeras-baseline-update").assert_outcomes(passed=2)
+    contents = [json.loads((project.path / "base" / name).read_text()) for name in files(project)]
+    assert sorted(one["budget"]["model"] for one in contents) == [f"test_budgets.py[{name}]" for name in names]
 
 
 def test_the_anchor_shows_a_ratchet_of_small_losses(project, write_test, bounded):
@@ -461,3 +650,18 @@ def test_a_share_of_nothing_is_refused_in_words(project, write_test, bounded):
     assert outcome == "NOT_RUN"
     assert "share of the baseline's mean, which is 0; write a number in the metric's own unit" in reason
     assert verdicts(project, "--fkeras-compare-fail=mse:0.1")["test_covered"] == ("PASS", "PASS", "")
+
+
+def test_a_missed_baseline_is_seen_in_the_step_summary_and_in_junit(project, write_test, bounded, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    write_test(BUDGET)
+    run(project, "--fkeras-baseline-update")
+    bounded(0.3)
+    (project.path / "summary.md").unlink()
+    run(project, GATE, "--fkeras-junit", "--junitxml=run.xml").assert_outcomes(failed=1)
+    summary = (project.path / "summary.md").read_text()
+    assert re.search(r"over limit *\| baseline *\| verdict", summary)
+    assert re.search(r"`mse 0\.\d+ -> 0\.\d+, \+.*tolerance 20 %: FAIL` *\| FAIL", summary)
+    xml = (project.path / "run.xml").read_text()
+    assert 'name="fkeras_baseline" value="FAIL"' in xml
+    assert re.search(r'name="fkeras_baseline_change_mse" value="\+\d+ %', xml)

@@ -144,3 +144,68 @@ def _worst_single_flip(project: pytest.Pytester) -> float:
     project.runpytest_inprocess("test_probe.py").assert_outcomes(passed=1)
     (project.path / "test_probe.py").unlink()
     return float((project.path / "worst.txt").read_text())
+
+
+def test_a_budget_whose_campaign_fixture_is_overridden_does_not_pass(project, write_test):
+    write_test("""
+        @pytest.fixture
+        def fkeras_campaign():
+            return None
+
+        @fault_budget(bits=1, max_mse=1.0)
+        def test_unmeasured():
+            pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["NOT_RUN: test_unmeasured states a fault_budget and nothing measured it: *fkeras_campaign*another name*"]
+    )
+
+
+def test_a_budget_on_a_doctest_does_not_pass(project, write_test):
+    project.makepyfile(documented='"""\n>>> 1\n1\n"""')
+    source = (project.path / "conftest.py").read_text()
+    (project.path / "conftest.py").write_text(
+        source
+        + """
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.fault_budget(bits=1, max_mse=1.0))
+"""
+    )
+    result = project.runpytest_inprocess("--doctest-modules", "documented.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["NOT_RUN: documented states a fault_budget and nothing measured it*"])
+
+
+def test_an_undecided_budget_says_how_many_trials_would_do_and_where_to_ask_for_them(project, write_test):
+    write_test("""
+        @fault_budget(bits=1, max_mse=100, trials=20)
+        def test_fixed():
+            pass
+
+        @fault_budget(bits=1, max_mse=100, max_trials=20)
+        def test_until():
+            pass
+    """)
+    project.runpytest_inprocess().stdout.fnmatch_lines(
+        [
+            "INCONCLUSIVE: 0 of 20 trials *: about 39 more trials would decide*",
+            "  more trials trials= in the budget, or --fkeras-trials=N",
+            "INCONCLUSIVE: 0 of 20 trials *: about 49 more trials would decide*",
+            "  more trials max_trials= in the budget, or --fkeras-max-trials=N",
+        ]
+    )
+
+
+def test_faults_are_injected_into_keras_models_only(project, write_test):
+    write_test("""
+        def test_view(fault_injector):
+            with fault_injector([0]):
+                pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*fault_injector writes * Keras model, and fkeras_model gave a Linear*metric_under*"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 TWO = """
@@ -111,3 +113,35 @@ def test_a_killed_worker_fails_the_run_and_the_rest_is_reported(project, write_t
     result.assert_outcomes(passed=1, failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert any("test_first" in line for line in section(result))
+
+
+@pytest.mark.parametrize("flags", [(), ("-n2",)], ids=["plain", "xdist"])
+def test_a_project_adds_lines_of_its_own(project, write_test, flags):
+    conftest = project.path / "conftest.py"
+    source = conftest.read_text()
+    conftest.write_text(
+        source
+        + """
+
+def pytest_fkeras_report_lines(record):
+    if record.verdict == "PASS":
+        return [f"{record.trials} trials, signed off"]
+"""
+    )
+    write_test("""
+        @fault_budget(bits=1, max_mse=1000)
+        def test_fine():
+            pass
+
+        @fault_budget(bits=1, max_mse=1e-9)
+        def test_worse():
+            pass
+    """)
+    result = project.runpytest_inprocess("--fkeras-json=run.json", *flags)
+    result.stdout.fnmatch_lines(["test_fine: 69 trials, signed off"])
+    tests = json.loads((project.path / "run.json").read_text())["tests"]
+    assert [one["lines"] for one in tests] == [["69 trials, signed off"], []]
+    conftest.write_text(source + "\n\ndef pytest_fkeras_report_lines(record):\n    return 'one'\n")
+    wrong = project.runpytest_inprocess("-W", "ignore", *flags)
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    assert "gave the text 'one'; it returns a list of lines, as in ['one']" in wrong.stderr.str() + wrong.stdout.str()

@@ -44,6 +44,10 @@ GOOD = {"bits": 3, "max_mse": 1.0}
         ({**GOOD, "protected": TMR([1], 60), "exposure_seconds": -3}, "exposure_seconds=-3; allowed are finite"),
         ({"faults": 960}, "faults=960 is no fault model"),
         ({**GOOD, "trials": 0}, 'trials=0; allowed are whole numbers from 1 up, or "all" with bits=1'),
+        (
+            {**GOOD, "max_failure_rate": 0},
+            "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold",
+        ),
         ({**GOOD, "trials": "all"}, 'write bits=1, trials="all"'),
         ({**GOOD, "trials": "many"}, "trials='many'"),
         ({**GOOD, "trials": 3, "margin": 0.1}, "trials= and margin= contradict one another"),
