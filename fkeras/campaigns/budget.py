@@ -314,7 +314,7 @@ def run_campaign(
             residuals += remaining[:size]
             for name, part in scores.items():
                 parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
-            advance(size)
+            advance(size, is_new=recalled is None)
             result = _result(run, setting, plan, draws, residuals, parts, reused)
             if decided or (isinstance(plan, UntilDecided) and result.is_exact):
                 break

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.campaigns.progress import Advance
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.faults import Draw, FaultSet
 from fkeras.memory import BitSpace
@@ -157,7 +158,7 @@ def single_flips(
     names: Sequence[str],
     bits: NDArray[np.int64],
     entries: Entries,
-    advance: Callable[[int], object],
+    advance: Advance,
     who: str = "",
 ) -> tuple[dict[str, Scores], int]:
     """Each of `bits` flipped alone: the scores of the metrics `names`, and how many bits were stored.
@@ -169,14 +170,14 @@ def single_flips(
     if stored.all():
         for entry in entries.values():
             entry.settle()
-        advance(bits.size)
+        advance(bits.size, is_new=False)
         return scores, bits.size
     keep_golden(run)
     with Claim(entries, who) as claim:
         if entries:
             stored = _recall_bits(scores, bits, entries)
         missing = np.flatnonzero(~stored)
-        advance(bits.size - missing.size)
+        advance(bits.size - missing.size, is_new=False)
         # Another process may have measured everything meanwhile.
         for positions in run.batches(bits[missing]) if missing.size else ():
             places = missing[positions]

@@ -30,7 +30,7 @@ class LocalPool:
             self._n,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=prepare_worker,
-            initargs=(self._listening, max(1, (os.cpu_count() or 1) // self._n)),
+            initargs=(self._listening, max(1, len(os.sched_getaffinity(0)) // self._n)),
         )
         return self._executor
 

@@ -148,7 +148,7 @@ def workers_of(executor: Any) -> Workers:
                 "this ProcessPoolExecutor forks its workers, and TensorFlow hangs in a forked process; make it with "
                 "ProcessPoolExecutor(n, mp_context=multiprocessing.get_context('spawn'))"
             )
-        return Workers(executor, getattr(executor, "_max_workers", None) or os.cpu_count() or 1)
+        return Workers(executor, getattr(executor, "_max_workers", None) or len(os.sched_getaffinity(0)))
     if type(executor).__module__.split(".")[0] == "distributed" and hasattr(executor, "get_executor"):
         if getattr(executor, "asynchronous", False):
             raise InputError("this dask Client is asynchronous; pass Client(..., asynchronous=False)")
