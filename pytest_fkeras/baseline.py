@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
@@ -49,8 +49,7 @@ KEYS = (*_HELP, "inconclusive")
 _INCONCLUSIVE = "what an INCONCLUSIVE budget does to its test: fail or pass (default fail)"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(NamedTuple):
     """What was asked for. folder: None without a baseline; update: which files to write at the end.
 
     inconclusive_passes: what was not decided, by limits or against the baseline, does not fail its test.
@@ -137,8 +136,7 @@ def _tolerances(text: str | None) -> tuple[Tolerance, ...]:
         raise pytest.UsageError(f"--fkeras-compare-fail: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Against:
+class Against(NamedTuple):
     """What a budget measured, and how that compares with the baseline and with its anchor (None: not compared)."""
 
     measured: Measured

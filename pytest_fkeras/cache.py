@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -22,8 +21,7 @@ _TOLD = "fkeras_cache"
 """The key under which a worker is told which folder all workers share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(NamedTuple):
     """The folder of this run, None for none; is_kept: whether later runs use it; notice: what reports should say."""
 
     path: Path | None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DEFAULT_SEED = 0
 MAX_TRIALS = 1000
@@ -26,8 +25,7 @@ FILES = {
 _LEAST = {"seed": 0, "trials": 1, "max_trials": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(NamedTuple):
     """What one place says; None where it says nothing."""
 
     seed: int | None = None
@@ -63,8 +61,7 @@ def whole_number(text: str, least: int, label: str) -> int:
     return number
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The command line wins over the mark, the mark over the ini file."""
 
     command_line: Choices = Choices()

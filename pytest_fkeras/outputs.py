@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -31,8 +30,7 @@ _NO_RUN = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 """Options with which pytest runs no test: nothing to report, and no reason to touch the last report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """The files to write; None: not asked for."""
 
     json: Path | None = None
