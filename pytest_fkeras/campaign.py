@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, Setting, UntilDecided, Verdict
     from fkeras.engine import GoldenScore, Run
+    from fkeras.faults import FaultModel
     from fkeras.memory import BitSpace
     from fkeras.report.failure import Explanation
     from fkeras.report.findings import BitMap
@@ -185,10 +186,17 @@ class FaultCampaign:
             )
         return self._main
 
-    @property
-    def run(self) -> Run:
-        """The engine that measured the result."""
-        return self._resilience.run(list(self.result.by_metric), self.space, self._options.engine(self.budget.engine))
+    def under(self, fault_model: FaultModel, trials: int) -> CampaignResult:
+        """The same under another fault model."""
+        from fkeras.campaigns import FixedTrials, run_campaign
+        from fkeras.campaigns.progress import silent
+
+        engine = self._options.engine(self.budget.engine)
+        run = self._resilience.run(list(self.result.by_metric), self.space, engine)
+        setting = replace(self.result.setting, fault_model=fault_model)
+        keeper = self._resilience.keeper(self.space, engine)
+        entries = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        return run_campaign(run, setting, FixedTrials(trials), silent, entries)
 
     def explanation(self) -> Explanation:
         """Why the limits are missed; costs further evaluations."""

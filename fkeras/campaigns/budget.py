@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.progress import Progress
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.stored import MOST_RECALLED, Entries, StoredTrials, keep_golden
+from fkeras.campaigns.stored import MOST_RECALLED, Entries, StoredTrials
 from fkeras.campaigns.verdict import Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
@@ -274,6 +274,7 @@ def run_campaign(
     were measured for. notice: is told of stored trials that cannot be used; who: as in `measure_oracle`.
     """
     total = plan.trials if isinstance(plan, FixedTrials) else plan.max_trials
+    setting.upsets(0)  # a fault model that does not fit the memory is refused before anything starts
     draws: list[Draw] = []
     residuals: list[FaultSet] = []
     reused = 0
@@ -286,13 +287,8 @@ def run_campaign(
         while len(draws) < total:
             start = len(draws)
             known = _known_from(stored, setting, start, min(total, start + MOST_RECALLED))
-            if not known and not start:
-                # A fault model that does not fit must not leave golden scores behind.
-                setting.draw(0)
-            if not known:
-                keep_golden(run)
-                if stored.claim():
-                    continue
+            if not known and stored.claim():
+                continue
             stop = start + (known or min(run.batch_size, total - start))
             if not known:
                 # Up to the next one that is stored.

@@ -43,12 +43,13 @@ class LazyRun:
         """The run itself."""
         return self._start()
 
-    def keep_golden(self) -> None:
-        """Start the engine, and store the golden scores that are not there yet."""
-        run = self.started
+    @cached_property
+    def _measuring(self) -> Run:
+        """The run itself, once something is measured with it: then its golden scores are worth storing."""
         for name, entry in self._entries.items():
             if not entry.known():
-                entry.append(_golden_row(run, name))
+                entry.append(_golden_row(self.started, name))
+        return self.started
 
     @cached_property
     def _stored(self) -> dict[str, Table]:
@@ -91,20 +92,11 @@ class LazyRun:
 
     def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
         """Each of `bits` flipped alone."""
-        return self.started.flips(bits)
+        return self._measuring.flips(bits)
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
         """Each fault set injected alone."""
-        return self.started.fault_sets(faults)
-
-
-def keep_golden(run: Run) -> None:
-    """Start a run that waits to be needed, and store its golden scores.
-
-    To be called before a result's folder is made: data that an engine refuses must leave nothing behind.
-    """
-    if isinstance(run, LazyRun):
-        run.keep_golden()
+        return self._measuring.fault_sets(faults)
 
 
 def _golden_row(run: Run, name: str) -> Table:
@@ -172,13 +164,12 @@ def single_flips(
             entry.settle()
         advance(bits.size, is_new=False)
         return scores, bits.size
-    keep_golden(run)
     with Claim(entries, who) as claim:
         if entries:
             stored = _recall_bits(scores, bits, entries)
         missing = np.flatnonzero(~stored)
         advance(bits.size - missing.size, is_new=False)
-        # Another process may have measured everything meanwhile.
+        # Without anything missing, an engine need not start.
         for positions in run.batches(bits[missing]) if missing.size else ():
             places = missing[positions]
             measured = run.flips(bits[places])

@@ -38,8 +38,12 @@ def write_csv(mask: Mask, path: str | os.PathLike[str]) -> None:
     write_text(path, csv_text(mask))
 
 
+_ORDERS = {False: "storage order (Keras' flatten order)", True: "the order of hls4ml's weight files"}
+"""By whether a mask says which arrays of hls4ml its tensors are."""
+
+
 def c_headers(mask: Mask) -> dict[str, str]:
-    """A C header per layer by file name: an array per tensor, one mask word per weight in storage order."""
+    """A C header per layer by file name: an array per tensor, one mask word per weight, in the mask's order."""
     layers: dict[str, list[tuple[MaskTensor, np.ndarray]]] = {}
     for tensor, words in zip(mask.tensors, mask.words(), strict=True):
         layers.setdefault(tensor.path.rpartition("/")[0] or tensor.path, []).append((tensor, words))
@@ -68,7 +72,7 @@ def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, n
     guard = f"FKERAS_{name.upper()}_MASK_H"
     lines = [
         f"/* Protected bits of layer {_comment(layer)}: 1 is protected, bit width - 1 is the most significant.",
-        "   Words in storage order (Keras' flatten order).",
+        f"   Words in {_ORDERS['order' in mask.provenance]}.",
         f"   Layout {mask.layout_digest[:16]}, mask {mask.digest[:16]} */",
         f"#ifndef {guard}",
         f"#define {guard}",

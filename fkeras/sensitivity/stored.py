@@ -15,19 +15,18 @@ from fkeras.store import Entry, Table
 def stored_ranking(entry: Entry | None, space: BitSpace, make: Callable[[], Ranking]) -> Ranking:
     """The ranking in `entry`, a table of rank, bit, score, method; made and stored if it is not there yet.
 
-    It is made before its folder: data that a method refuses must leave nothing behind. Of several processes that make
-    the same ranking at once, all use the one that is stored first.
+    Other processes that want the same ranking wait meanwhile and read it.
     """
     if entry is None:
         return make()
     found = _read(entry.known(), space)
     if found is not None:
         return found
-    ranking = make()
     with entry.alone():
         found = _read(entry.known(), space)
         if found is not None:
             return found
+        ranking = make()
         entry.append(
             {
                 "rank": np.arange(len(ranking)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -116,7 +117,7 @@ class Entry:
         """Wait until no other process is in this block, for the same `who`; a process that dies leaves it.
 
         It saves measuring things twice and nothing else depends on it: where the file system has no locks, the block
-        is entered at once.
+        is entered at once. When the block fails before anything was stored, no folder stays behind.
         """
         from filelock import FileLock
 
@@ -126,8 +127,12 @@ class Entry:
         try:
             with explained("locking", self.folder):
                 try:
-                    lock.acquire()
-                    held = True
+                    while not held:
+                        try:
+                            lock.acquire()
+                            held = True
+                        except FileNotFoundError:  # the one before us failed, and took the folder away
+                            self._make_folder()
                 except NotImplementedError:
                     self.notice(f"{self.folder}: no file locks here, so two processes may measure the same")
                 except OSError as error:
@@ -135,6 +140,9 @@ class Entry:
                         raise
                     self.notice(f"{self.folder}: no file locks here, so two processes may measure the same")
             yield
+        except BaseException:
+            self._forget_if_empty()
+            raise
         finally:
             if held:
                 lock.release()
@@ -212,6 +220,12 @@ class Entry:
                 if written:
                     self.notice(f"{path}: written again, it was damaged")
                 write_whole(path, wanted)
+
+    def _forget_if_empty(self) -> None:
+        """Remove the folder of a result without rows."""
+        with suppress(OSError, StoreError):
+            if not self._listed():
+                shutil.rmtree(self.folder)
 
     def _sweep(self) -> None:
         """Remove what processes that died were writing."""

@@ -49,7 +49,7 @@ class Store:
             ) from None
         self.max_bytes = max_bytes
         self.notices: list[str] = []
-        self._is_furnished = False
+        self._is_furnished = self._made_folder = False
         self._require_own()
 
     def __repr__(self) -> str:
@@ -88,12 +88,26 @@ class Store:
         if self._is_furnished:
             return
         with explained("making", self.path):
+            self._made_folder = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             # The tag first: it says that the folder is ours.
             for name in reversed(_FURNITURE):
                 if not (self.path / name).exists():
                     write_whole(self.path / name, _FURNITURE[name].encode())
         self._is_furnished = True
+
+    def unfurnish(self) -> None:
+        """Remove the folder if this object made it, and nothing is in it."""
+        if not self._made_folder:
+            return
+        with suppress(OSError):  # somebody else's result is in it
+            for kind in self.path.iterdir():
+                if kind.is_dir():
+                    kind.rmdir()
+            for name in _FURNITURE:
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+            self._is_furnished = self._made_folder = False
 
     def trim(self, kept: Path) -> None:
         """Drop the results used longest ago until the rest fits into `max_bytes`; never one in use, nor `kept`."""
@@ -137,6 +151,10 @@ class _Kept(Entry):
         path = super().finish()
         self._store.trim(self.folder)
         return path
+
+    def _forget_if_empty(self) -> None:
+        super()._forget_if_empty()
+        self._store.unfurnish()
 
 
 StoreLike = Store | str | os.PathLike[str] | None

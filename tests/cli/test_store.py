@@ -83,6 +83,8 @@ def test_two_processes_give_what_one_gives(folder, fkeras):
 def interrupting(monkeypatch, number, after):
     """The process gets a signal in the middle of its work."""
     usual, calls = ReferenceRun.flips, []
+    # A shell's background jobs ignore Ctrl-C, and what they start inherits it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def flips(self, bits):
         calls.append(bits)

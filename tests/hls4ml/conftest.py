@@ -53,6 +53,11 @@ def bits(name: str) -> Any:
     return qkeras().QActivation("quantized_bits(8,1,alpha=1)", name=name)
 
 
+def layer(kind: str, *arguments: Any) -> Any:
+    """A layer of Keras' own."""
+    return getattr(tensorflow().keras.layers, kind)(*arguments)
+
+
 def relu(name: str) -> Any:
     return qkeras().QActivation("quantized_relu(6,2)", name=name)
 
@@ -79,7 +84,7 @@ def make() -> Callable[..., Any]:
         pass
 
     made = Make()
-    for function in (chain, randomized, bits, relu, dense, data_for):
+    for function in (chain, randomized, bits, layer, relu, dense, data_for):
         setattr(made, function.__name__, function)
     made.kernel, made.bias = KERNEL, BIAS
     made.tf, made.q = tensorflow(), qkeras()

@@ -81,3 +81,27 @@ def test_separate_scales_agree(make):
         model = make.chain((4,), make.bits("qin"), make.dense(5, "d1", kernel), make.relu("a1"))
         found = fkeras.hls4ml.agreement(model, make.data_for(model), faults=3, trials=4)
         assert found.agrees, found
+
+
+def test_what_differs_under_faults_only_is_named_too(tiny, make):
+    x = make.data_for(tiny)
+    config = fkeras.hls4ml.config(tiny, x)
+    types = config["HLSConfig"]["LayerName"]["d1"]["Precision"]
+    config["HLSConfig"]["LayerName"]["d1"]["Precision"] = {**types, "accum": "fixed<16,4>"}
+    found = fkeras.hls4ml.agreement(tiny, x, project=config, faults=60, trials=30)
+    assert found.differing == 0, "the fault-free sums fit"
+    assert any(found.faulty)
+    assert found.first == "d1"
+    assert found.cause.startswith("accumulator overflow: QKeras reaches ")
+    assert "they part at layer 'd1' under the first of these faults: accumulator overflow" in str(found)
+
+
+def test_scores_are_compared_before_a_softmax_hides_them(make):
+    model = make.chain((4,), make.bits("qin"), make.dense(3, "d1"), make.layer("Activation", "softmax"))
+    x = make.data_for(model)
+    assert fkeras.hls4ml.agreement(model, x, trials=3).agrees
+    config = fkeras.hls4ml.config(model, x)
+    config["HLSConfig"]["LayerName"].setdefault("d1", {"Precision": {}})["Precision"].update(result="fixed<24,20>")
+    found = fkeras.hls4ml.agreement(model, x, project=config, trials=0)
+    assert not found.agrees
+    assert found.first == "d1"

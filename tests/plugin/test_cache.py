@@ -60,7 +60,7 @@ def calls(project, write_test):
 
 
 def test_the_second_run_computes_nothing_and_says_so(project, calls):
-    project.runpytest("-n0").assert_outcomes(passed=4)
+    project.runpytest("-n0", "--fkeras-json=r.json").assert_outcomes(passed=4)
     assert calls() == ["['mse']", "rank msb"]
     result = project.runpytest("-n0", "--fkeras-json=r.json")
     result.assert_outcomes(passed=4)

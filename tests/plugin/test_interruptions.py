@@ -54,6 +54,8 @@ def test_an_interrupted_run_with_workers_still_writes_its_report(project, write_
     running = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-n2", "--fkeras-json=r.json"],
         cwd=project.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        # A shell's background jobs ignore Ctrl-C, and what they start inherits it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         end = time.monotonic() + 120

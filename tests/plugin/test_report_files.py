@@ -76,8 +76,10 @@ def test_files_show_damage_against_faults(project, write_test):
     curves = {test["nodeid"].rpartition("::")[2]: test["endurance"] for test in report_in(project)["tests"]}
     assert [point["look"] for point in curves["test_flips"]["curve"]] == [1, 2, 3, 6, 11, 20]
     assert curves["test_flips"]["protection"].startswith("ranking('msb')[:8]: 8 bits")
+    means = [point["mean"] for point in curves["test_flips"]["curve"]]
+    assert means[0] < means[3] < means[-1]
     assert curves["test_upsets"]["unit"] == "seconds"
-    assert [curves["test_upsets"]["curve"][i]["look"] for i in (0, -1)] == [0.5, 5]
+    assert [curves["test_upsets"]["curve"][i]["look"] for i in (0, -1)] == [pytest.approx(0.5), pytest.approx(5)]
     assert {point["trials"] for point in curves["test_flips"]["curve"]} == {10}
     assert curves["test_rate"] is None, "a rate has no one fault after another"
     page = (project.path / "run.html").read_text()

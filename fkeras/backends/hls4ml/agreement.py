@@ -90,12 +90,18 @@ def agreement(
     chip = compiled_chip(model, space, x, project)
     keras = _KerasSide(chip, space)
     golden = chip.emulation.run(chip.chip_inputs)
-    differing, predictions, rows = _compared(chip, keras(golden_values(space)), golden)
+    differing, predictions, rows = _compared(keras.after_softmax, keras(golden_values(space)), golden)
     drawn = fault_model(faults)
     sets = [drawn.draw(len(space), RandomStream("hls4ml agreement", seed, trial)).faults for trial in range(trials)]
     counts, faulty_predictions = _under_faults(chip, keras, space, sets)
+    # What differs under faults only is traced under the first of those.
+    shown = FaultSet.EMPTY if differing or not any(counts) else next(s for s, n in zip(sets, counts, strict=True) if n)
+    if len(shown):
+        values = patched_values(space, golden_values(space), shown.patches(space))
+        held = chip.emulation.run(chip.chip_inputs, chip.order.writes(shown))
+        rows = _compared(keras.after_softmax, keras(values), held)[2]
     traced = np.concatenate([rows, np.setdiff1d(np.arange(len(chip.inputs[0])), rows)])[:TRACED]
-    layers, first, cause = _by_layer(chip, keras, space, np.sort(traced))
+    layers, first, cause = _by_layer(chip, keras, space, np.sort(traced), shown)
     return Agreement(
         f"{chip.conversion.version}, {'a configuration made by fkeras' if project is None else project.name}",
         len(chip.inputs[0]),
@@ -119,11 +125,19 @@ class _KerasSide:
         self.part = chip.conversion.part
         self.names, self._function = layer_outputs(self.part, space)
         self._inputs = chip.chip_inputs
-        makers = [tensor._keras_history.layer.name for tensor in tensorflow().nest.flatten(self.part.model.outputs)]
-        self._outputs = [self.names.index(name) for name in makers]
+        makers = [tensor._keras_history.layer for tensor in tensorflow().nest.flatten(self.part.model.outputs)]
+        # What stands before a softmax at the end is what the chip gives.
+        before = [
+            _before_softmax(maker) if soft else maker
+            for maker, soft in zip(makers, chip.conversion.softmax, strict=True)
+        ]
+        self.after_softmax = [
+            soft and one is maker for one, maker, soft in zip(before, makers, chip.conversion.softmax, strict=True)
+        ]
+        self._outputs = [self.names.index(one.name) for one in before]
 
     def __call__(self, values: Sequence[Any]) -> list[NDArray[Any]]:
-        """The part's outputs for all samples."""
+        """The part's outputs for all samples, before a softmax at the end where it is a layer of its own."""
         parts = []
         for start in range(0, len(self._inputs[0]), CHUNK):
             layers = self._function(*(array[start : start + CHUNK] for array in self._inputs), *values)
@@ -136,13 +150,19 @@ class _KerasSide:
         return {name: tensor.numpy() for name, tensor in zip(self.names, outputs, strict=True)}
 
 
+def _before_softmax(layer: Any) -> Any:
+    """The layer whose result a softmax reads, where the softmax is a layer of its own; else the layer itself."""
+    inbound = tensorflow().nest.flatten(getattr(layer.inbound_nodes[0], "inbound_layers", []))
+    return inbound[0] if len(inbound) == 1 and not layer.weights else layer
+
+
 def _compared(
-    chip: Chip, keras: Sequence[NDArray[Any]], held: Sequence[NDArray[np.float32]]
+    after_softmax: Sequence[bool], keras: Sequence[NDArray[Any]], held: Sequence[NDArray[np.float32]]
 ) -> tuple[int, int, NDArray[np.int64]]:
     """How many outputs differ, how many predictions, and in which samples."""
     differing = predictions = 0
     rows = np.zeros(len(held[0]), bool)
-    for ours, theirs, soft in zip(keras, held, chip.conversion.softmax, strict=True):
+    for ours, theirs, soft in zip(keras, held, after_softmax, strict=True):
         tolerance = FLOAT if soft else 0.0
         compared = tensorflow().nn.softmax(theirs).numpy() if soft else theirs
         wrong = ~(np.abs(compared.reshape(ours.shape) - ours) <= tolerance)
@@ -162,18 +182,19 @@ def _under_faults(chip: Chip, keras: _KerasSide, space: BitSpace, sets: Sequence
         some = sets[start : start + chip.emulation.workers]
         held = chip.emulation.run_all(chip.chip_inputs, [chip.order.writes(one) for one in some])
         for one, outputs in zip(some, held, strict=True):
-            differing, wrong, _ = _compared(chip, keras(patched_values(space, golden, one.patches(space))), outputs)
+            ours = keras(patched_values(space, golden, one.patches(space)))
+            differing, wrong, _ = _compared(keras.after_softmax, ours, outputs)
             counts.append(differing)
             predictions += wrong
     return counts, predictions
 
 
 def _by_layer(
-    chip: Chip, keras: _KerasSide, space: BitSpace, rows: NDArray[np.int64]
+    chip: Chip, keras: _KerasSide, space: BitSpace, rows: NDArray[np.int64], faults: FaultSet
 ) -> tuple[tuple[LayerAgreement, ...], str, str]:
-    ours = keras.layers(golden_values(space), rows)
+    ours = keras.layers(patched_values(space, golden_values(space), faults.patches(space)), rows)
     inputs = [array[rows] for array in chip.chip_inputs]
-    theirs = chip.emulation.traced(inputs)
+    theirs = chip.emulation.traced(inputs, chip.order.writes(faults))
     for variable, x in zip(chip.conversion.graph.get_input_variables(), inputs, strict=True):
         held = fixed_type(variable.type.precision)
         theirs[variable.name] = x.astype(np.float64) if held is None else rounded(x, held)
@@ -233,7 +254,8 @@ def _lines(found: Agreement) -> list[str]:
             f"{found.n_outputs * len(found.faulty):,} outputs, {found.faulty_predictions:,} largest outputs)"
         )
     if found.first:
-        lines.append(f"they part at layer '{found.first}': {found.cause}")
+        under = " under the first of these faults" if not found.differing else ""
+        lines.append(f"they part at layer '{found.first}'{under}: {found.cause}")
     lines += [
         f"  {one.layer:<24} {one.type:<32} {one.n_differing:>8,} of {one.n_values:,} differ, by at most {one.largest:g}"
         for one in found.layers

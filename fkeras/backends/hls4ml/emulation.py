@@ -7,6 +7,7 @@ is written there afterwards is what it computes with. Several copies of the libr
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import weakref
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ class Emulation:
         compile_library(folder, str(graph.config.get_config_value("IOType")), self.input_sizes, output_sizes)
         try_out(folder / LIBRARY, [*self.input_sizes, *output_sizes])
         self._idle: SimpleQueue[_Library] = SimpleQueue()
-        self._made = 0
+        self._numbers = itertools.count(1)
         self.golden = self._golden()
 
     @property
@@ -139,8 +140,7 @@ class Emulation:
         return min(cores, int(stated)) if stated.isdecimal() and int(stated) else cores
 
     def _load(self) -> _Library:
-        self._made += 1
-        path = self._folder / f"copy_{self._made}.so"
+        path = self._folder / f"copy_{next(self._numbers)}.so"  # a library is loaded once per file
         shutil.copy(self._folder / LIBRARY, path)
         library = _Library(path, self.input_sizes, [int(np.prod(shape)) for shape in self.output_shapes])
         library.bind(self.arrays)
@@ -152,7 +152,10 @@ class Emulation:
 
     @contextmanager
     def _borrowed(self) -> Iterator[_Library]:
-        library = self._load() if self._idle.empty() else self._idle.get()
+        try:
+            library = self._idle.get_nowait()
+        except Empty:
+            library = self._load()
         try:
             yield library
         finally:
