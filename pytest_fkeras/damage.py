@@ -20,6 +20,7 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
 
     from fkeras.faults import Exposure, FlipCount
     from fkeras.report.findings import EndurancePoint, EnduranceRecord
+    from fkeras.report.record import protection_text
     from fkeras.statistics.proportions import clopper_pearson
 
     setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
@@ -48,6 +49,6 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
         f"the mean of {DRAWS} draws at each of {len(curve)} numbers of {unit}",
         tuple(curve),
         faults=model.describe(len(setting.space)),
-        protection=campaign.result.setting.protection.describe(len(setting.space)),
+        protection=protection_text(setting),
         seed=int(setting.seed),
     )

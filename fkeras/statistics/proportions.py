@@ -7,6 +7,7 @@ Biometrika 26 (1934) 404-413. Not for campaigns that stop when they like what th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from operator import index
 
 from scipy.special import betainccinv, betaincinv
@@ -82,6 +83,11 @@ def trials_to_decide_fixed(failures: int, trials: int, limit: float, confidence:
             return upper_bound(math.ceil(share * n), n, confidence) <= limit
         return lower_bound(math.floor(share * n), n, confidence) > limit
 
+    return fewest(decided)
+
+
+def fewest(decided: Callable[[int], bool]) -> int | None:
+    """The number from 1 up at which `decided` turns true, by doubling and bisection; None beyond MOST_TRIALS."""
     undecided, more = 0, 1
     while not decided(more):
         undecided, more = more, 2 * more

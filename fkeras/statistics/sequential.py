@@ -35,7 +35,7 @@ from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
-from fkeras.statistics.proportions import MOST_TRIALS, check_counts
+from fkeras.statistics.proportions import MOST_TRIALS, check_counts, fewest
 
 Decision = Literal["below", "above"]
 
@@ -169,15 +169,8 @@ def trials_to_decide(failures: int, trials: int, limit: float, confidence: float
 
     # Along a constant share the logarithm of the evidence is convex in the number of trials, so once it has
     # crossed the threshold it stays above it, and doubling followed by bisection finds the crossing.
-    undecided, more = 0, 1
-    while not decided(more):
-        undecided, more = more, 2 * more
-        if undecided >= MOST_TRIALS:
-            return None
-    while more - undecided > 1:
-        middle = (undecided + more) // 2
-        undecided, more = (undecided, middle) if decided(middle) else (middle, more)
-    return more if more <= MOST_TRIALS else None
+    more = fewest(decided)
+    return more if more is not None and more <= MOST_TRIALS else None
 
 
 def _last_undecided(decides: Callable[[float], bool], undecided: float, decided: float) -> float:
