@@ -78,6 +78,10 @@ class Subject:
             },
         )
 
+    def fault_sets(self, metric: Metric) -> Identity:
+        """Of fault sets by what is in them, whatever they were drawn for."""
+        return Identity("fault_sets", {**self._measured, "metric": metric_identity(metric)})
+
     def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Identity:
         """Of a ranking."""
         named = method if method is None or isinstance(method, str) else declared(method, "the ranking method")
@@ -125,6 +129,10 @@ class Keeper:
     def campaign(self, metrics: Mapping[str, Metric], drawing: Drawing) -> dict[str, Entry]:
         """The trials of a campaign by metric."""
         return self._each(metrics, lambda metric: self._subject.campaign(metric, drawing))
+
+    def fault_sets(self, metrics: Mapping[str, Metric]) -> dict[str, Entry]:
+        """Fault sets by metric."""
+        return self._each(metrics, self._subject.fault_sets)
 
     def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry | None:
         """A ranking."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fkeras.api.models import bit_space
 from fkeras.api.results import keeping
-from fkeras.api.runs import as_pair, start_run
+from fkeras.api.runs import as_pair, start_run, stored_sets
 from fkeras.campaigns import Requirement, parse_limit
 from fkeras.campaigns.budget import MAX_TRIALS
+from fkeras.campaigns.progress import Progress, terminal_bar
+from fkeras.campaigns.remembering import RememberingRun
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, fault_model, whole_seed
 from fkeras.memory import BitSet, BitSpace
@@ -84,6 +87,9 @@ def protect(
     biases: bool = False,
     engine: str = "auto",
     names: Sequence[str] | None = None,
+    store: StoreLike = None,
+    executor: Any = None,
+    progress: Progress = terminal_bar,
 ) -> Choice:
     """Choose a mask: bits to protect that are frozen, while the weights may change; `.mask.write("protection.json")`.
 
@@ -92,7 +98,8 @@ def protect(
     these, the fewest with which a campaign passes (`faults`, `metric`, `limits` as in {"max_emd": 1.25}, and data) for
     every model. Given with a size, `faults` and `limits` measure what it does. under: what protects the bits, as
     `fkeras.TMR` or a function of the bits. granularity: whole bits, words or layers; aggregate: several rankings count
-    by the mean or the largest normalised rank. InputError for models of different layouts, and where nothing passes.
+    by the mean or the largest normalised rank. store: rankings are kept as in `rank`, fault sets as in `endurance`;
+    executor: as in `oracle`. InputError for models of different layouts, and where nothing passes.
     """
     given = list(models) if isinstance(models, list | tuple) else [models]
     numbered = [f"model {number}" for number in range(1, len(given) + 1)]
@@ -107,22 +114,29 @@ def protect(
         chosen = tuple(parse_limit(keyword, value, {measured.name: measured}) for keyword, value in limits.items())
         requirement = Requirement(chosen, max_failure_rate, confidence)
         target = Target(requirement, fault_model(faults), whole_seed(seed), max_trials, max_evaluations)
-    weights = []
-    for name, model in zip(called, given, strict=True):
-        space = bit_space(model, layers, biases)
-        ranking = rank(model, data, method=method, metric=measured, seed=seed, space=space)
-        run = None
-        if target is not None and measured is not None and data is not None:
-            run = start_run(model, data, {measured.name: measured}, space, engine)
-        weights.append(Weights(name, space, ranking, run))
-    return choose(
-        weights,
-        bits=bits,
-        share=share,
-        overhead=overhead,
-        target=target,
-        kind=under,
-        granularity=granularity,
-        aggregate=aggregate,
-        stated={"layers": layers if isinstance(layers, str) else list(layers), "biases": biases},
-    )
+    with ExitStack() as stack:
+        weights = []
+        for name, model in zip(called, given, strict=True):
+            space = bit_space(model, layers, biases)
+            ranking = rank(model, data, method=method, metric=measured, seed=seed, space=space, store=store)
+            run = None
+            if target is not None and measured is not None and data is not None:
+                keeper = stack.enter_context(keeping(store, model, space, data, engine))
+                purpose = f"protection {target.faults!r} {target.seed}"
+                # The levels of a search have most of their fault sets in common.
+                run = RememberingRun(
+                    stack.enter_context(stored_sets(keeper, model, data, measured, space, engine, executor, purpose))
+                )
+            weights.append(Weights(name, space, ranking, run))
+        return choose(
+            weights,
+            bits=bits,
+            share=share,
+            overhead=overhead,
+            target=target,
+            kind=under,
+            granularity=granularity,
+            aggregate=aggregate,
+            stated={"layers": layers if isinstance(layers, str) else list(layers), "biases": biases},
+            progress=progress,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.api.models import bit_space
 from fkeras.api.results import keeping, require_identity, writer_name
-from fkeras.api.runs import as_pair, engine_parts, lazy_run, start_run
+from fkeras.api.runs import as_pair, engine_parts, lazy_run, start_run, stored_sets
 from fkeras.campaigns import (
     CampaignResult,
     Endurance,
     FixedTrials,
+    Limit,
     Oracle,
     ProtectionCurve,
     Requirement,
@@ -35,6 +36,7 @@ from fkeras.campaigns.protection_curve import protection_curve as search_protect
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shares import Share
 from fkeras.campaigns.stored import stored_answers
+from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, Exposure, FaultModel, fault_model, protection, whole_seed
 from fkeras.faults.protection import Protectable
@@ -176,13 +178,14 @@ def campaign(
     used = bit_space(model) if space is None else space
     drawn, absorbed, start = fault_model(faults), protection(protected, used), whole_seed(seed)
     plan: FixedTrials | UntilDecided = FixedTrials(100 if trials is None else trials)
-    if limits and trials is None:
-        chosen = tuple(parse_limit(keyword, value, metrics) for keyword, value in limits.items())
+    chosen = tuple(parse_limit(keyword, value, metrics) for keyword, value in (limits or {}).items())
+    if chosen and trials is None:
         plan = UntilDecided(Requirement(chosen, max_failure_rate, confidence), max_trials)
     share = None if shard is None else Share.parse(shard)
     with keeping(store, model, used, data, engine, share) as keeper:
         require_identity(keeper, share, metrics.values())
         run = lazy_run(keeper, model, data, metrics, used, engine, executor)
+        _require_bite(chosen, run)
         setting = Setting(drawn, absorbed, start, run.engine, run.n_samples, used)
         entries = {} if keeper is None else keeper.campaign(metrics, setting)
         if share is not None:
@@ -230,6 +233,8 @@ def endurance(
     seed: int = 0,
     space: BitSpace | None = None,
     engine: str = "auto",
+    store: StoreLike = None,
+    executor: Any = None,
     progress: Progress = terminal_bar,
 ) -> Endurance:
     """Let faults accumulate, and measure the metric against their number: how many flips are survived?
@@ -239,15 +244,13 @@ def endurance(
     `max_failure_rate` of the trials break one, at `confidence`. looks: where to measure, else 1, 2, 5, 10 ... up to
     max_flips or exposure_seconds with 30 trials, and, with limits, `trials` others close to the first failures.
     Without either end: half the memory's bits, or where every trial has failed. Cost: one evaluation of the data set
-    per trial and look, about 1,800 unless told otherwise.
+    per trial and look, about 1,800 unless told otherwise. store: every fault set is kept as it is measured, and not
+    measured again, for other limits, looks or trials either. executor: as in `oracle`.
     """
     one = resolve(metric)
-    run = start_run(model, data, {one.name: one}, space, engine)
     requirement = None
     if limits:
         chosen = tuple(parse_limit(keyword, value, {one.name: one}) for keyword, value in limits.items())
-        for limit in chosen:
-            limit.require_bite(one.bounds, run.golden[one.name].value)
         requirement = Requirement(chosen, max_failure_rate, confidence)
     accumulation: Accumulation = OneByOne()
     if upsets_per_bit_second is not None or upsets_per_second is not None:
@@ -256,18 +259,25 @@ def endurance(
     if {"max_flips": max_flips, "exposure_seconds": exposure_seconds}[wrong_end] is not None:
         other = "exposure_seconds" if wrong_end == "max_flips" else "max_flips, or give a rate"
         raise InputError(f"{wrong_end}= does not go with looks in {accumulation.unit}; write {other}")
-    return measure_endurance(
-        run,
-        one.name,
-        accumulation,
-        protection(protected, run.space),
-        whole_seed(seed),
-        requirement,
-        progress,
-        looks=looks,
-        end=exposure_seconds if max_flips is None else max_flips,
-        trials=trials,
-    )
+    used = bit_space(model) if space is None else space
+    absorbed, start = protection(protected, used), whole_seed(seed)
+    with (
+        keeping(store, model, used, data, engine) as keeper,
+        stored_sets(keeper, model, data, one, used, engine, executor, f"endurance {accumulation!r} {start}") as run,
+    ):
+        _require_bite(() if requirement is None else requirement.limits, run)
+        return measure_endurance(
+            run,
+            one.name,
+            accumulation,
+            absorbed,
+            start,
+            requirement,
+            progress,
+            looks=looks,
+            end=exposure_seconds if max_flips is None else max_flips,
+            trials=trials,
+        )
 
 
 def protection_curve(
@@ -285,27 +295,40 @@ def protection_curve(
     seed: int = 0,
     space: BitSpace | None = None,
     engine: str = "auto",
+    store: StoreLike = None,
+    executor: Any = None,
+    progress: Progress = terminal_bar,
 ) -> ProtectionCurve:
     """How many bits of a ranking must be protected for a campaign to pass: `.smallest`, and every number tried.
 
     The campaign is that of `campaign(..., limits=limits)` with `ranking[:k]` assumed immune, on the same faults for
     every k. That it passes with `ranking[:smallest]` holds for this seed; see `ProtectionCurve` for what it does not
-    say. max_evaluations: the most fault sets to measure; the search ends there.
+    say. max_evaluations: the most fault sets that it may take; the search ends there. store: as in `endurance`;
+    executor: as in `oracle`.
     """
     one = resolve(metric)
-    run = start_run(model, data, {one.name: one}, space, engine)
-    run.space.require_layout(ranking.layout_digest, "this ranking")
+    used = bit_space(model) if space is None else space
+    used.require_layout(ranking.layout_digest, "this ranking")
     chosen = tuple(parse_limit(keyword, value, {one.name: one}) for keyword, value in limits.items())
     requirement = Requirement(chosen, max_failure_rate, confidence)
-    setting = Setting(
-        fault_model(faults), protection(None, run.space), whole_seed(seed), run.engine, run.n_samples, run.space
-    )
-    return search_protection(
-        run,
-        setting,
-        UntilDecided(requirement, max_trials),
-        requirement,
-        lambda k: AssumedImmune(ranking[:k]),
-        len(ranking),
-        max_evaluations=max_evaluations,
-    )
+    drawn, unprotected, start = fault_model(faults), protection(None, used), whole_seed(seed)
+    with (
+        keeping(store, model, used, data, engine) as keeper,
+        stored_sets(keeper, model, data, one, used, engine, executor, f"protection {drawn!r} {start}") as run,
+    ):
+        return search_protection(
+            run,
+            Setting(drawn, unprotected, start, run.engine, run.n_samples, used),
+            UntilDecided(requirement, max_trials),
+            requirement,
+            lambda k: AssumedImmune(ranking[:k]),
+            len(ranking),
+            max_evaluations=max_evaluations,
+            progress=progress,
+        )
+
+
+def _require_bite(limits: Sequence[Limit], run: Run) -> None:
+    """InputError, before anything is measured, for limits that no outcome could break, or that every outcome breaks."""
+    for limit in limits:
+        limit.require_bite(run.metrics[limit.metric].bounds, run.golden[limit.metric].value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fkeras.campaigns.stored import LazyRun
+from fkeras.campaigns.stored_sets import StoredSets
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.keeping import Keeper
@@ -57,6 +58,22 @@ def lazy_run(
         return on_workers(run, model, data, metrics, engine, executor)
 
     return start() if keeper is None else LazyRun(space, metrics, start, keeper.golden(metrics, group))
+
+
+def stored_sets(
+    keeper: Keeper | None,
+    model: Any,
+    data: tuple[Any, Any],
+    metric: Metric,
+    space: BitSpace,
+    engine: str,
+    executor: Any,
+    purpose: str,
+) -> StoredSets:
+    """A run for fault sets that are chosen by what others did; see `StoredSets`."""
+    metrics = {metric.name: metric}
+    run = on_workers(start_run(model, data, metrics, space, engine), model, data, metrics, engine, executor)
+    return StoredSets(run, {} if keeper is None else keeper.fault_sets(metrics), purpose)
 
 
 def on_workers(

@@ -79,6 +79,12 @@ class Setting:
     n_samples: int
     space: BitSpace
 
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether protection covers every bit, or the fault model never faults one."""
+        immune = self.protection.is_perfect and len(self.protection.bits) == len(self.space)
+        return immune or never_faults(self.fault_model)
+
     def number(self, trial: int) -> int:
         """The number that trial `trial` of the result is drawn and stored under."""
         return trial
@@ -171,10 +177,7 @@ class CampaignResult:
     @cached_property
     def is_exact(self) -> bool:
         """Whether no fault can reach: every possible trial gives the golden result."""
-        setting = self.setting
-        immune = setting.protection.is_perfect and len(setting.protection.bits) == len(setting.space)
-        covered = immune or never_faults(setting.fault_model)
-        return covered and not self.residual.any()
+        return self.setting.is_out_of_reach and not self.residual.any()
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -275,17 +278,11 @@ def run_campaign(
     """
     total = plan.trials if isinstance(plan, FixedTrials) else plan.max_trials
     setting.upsets(0)  # a fault model that does not fit the memory is refused before anything starts
-    draws: list[Draw] = []
-    residuals: list[FaultSet] = []
-    reused = 0
-    parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
-    result = _result(run, setting, plan, draws, residuals, parts, reused)
-    if isinstance(plan, UntilDecided):
-        require_bite(plan.requirement.limits, result.by_metric)
+    trials = _Trials(run, setting, plan)
     describe = setting.fault_model.describe(len(setting.space))
     with StoredTrials(list(run.metrics), entries, who) as stored, progress(total, "trial", describe) as advance:
-        while len(draws) < total:
-            start = len(draws)
+        while len(trials) < total and not trials.are_enough:
+            start = len(trials)
             known = _known_from(stored, setting, start, min(total, start + MOST_RECALLED))
             if not known and stored.claim():
                 continue
@@ -303,37 +300,78 @@ def run_campaign(
             scores = _scores(run, remaining) if recalled is None else recalled
             if recalled is None:
                 stored.add(numbers, batch, remaining, scores)
-            decided = _decided_after(plan, result, scores, run) if isinstance(plan, UntilDecided) else None
-            size = decided or stop - start
-            reused += size if recalled is not None else 0
-            draws += batch[:size]
-            residuals += remaining[:size]
-            for name, part in scores.items():
-                parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
-            advance(size, is_new=recalled is None)
-            result = _result(run, setting, plan, draws, residuals, parts, reused)
-            if decided or (isinstance(plan, UntilDecided) and result.is_exact):
-                break
-    return result
+            taken = trials.take(batch, remaining, scores, is_reused=recalled is not None)
+            advance(taken, is_new=recalled is None)
+    return trials.result()
+
+
+class _Trials:
+    """The trials of a campaign as they are measured; a few numbers are kept of each, and no fault.
+
+    are_enough: whether more would not change what the campaign is asked, so that it ends before its last trial.
+    """
+
+    def __init__(self, run: Run, setting: Setting, plan: FixedTrials | UntilDecided) -> None:
+        self._run = run
+        self._setting = setting
+        self._plan = plan
+        self._counts: list[NDArray[np.int64]] = []
+        self._parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
+        self._n = self._reused = self._failures = 0
+        self.are_enough = False
+        if isinstance(plan, UntilDecided):
+            require_bite(plan.requirement.limits, self.result().by_metric)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def take(
+        self, draws: list[Draw], residuals: list[FaultSet], scores: Mapping[str, Scores], *, is_reused: bool
+    ) -> int:
+        """Take the next trials, up to the one that decides; returns how many were taken."""
+        counts = np.array(
+            [(draw.n_hits, draw.n_cancelled, len(left)) for draw, left in zip(draws, residuals, strict=True)], np.int64
+        )
+        size = len(draws)
+        if isinstance(self._plan, UntilDecided):
+            size = self._decided_after(self._plan.requirement, scores) or size
+            self.are_enough |= self._setting.is_out_of_reach and not counts[:size, 2].any()
+        self._counts.append(counts[:size])
+        for name, part in scores.items():
+            self._parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
+        self._n += size
+        self._reused += size if is_reused else 0
+        return size
+
+    def _decided_after(self, requirement: Requirement, scores: Mapping[str, Scores]) -> int | None:
+        """The first trial after which the requirement is decided, so that results do not depend on the batch size;
+        None when these trials leave it open."""
+        broken = np.zeros(next(iter(scores.values())).values.size, bool)
+        for limit in requirement.limits:
+            broken |= limit.broken_by(scores[limit.metric].values, self._run.golden[limit.metric].value)
+        failures = self._failures + np.cumsum(broken)
+        self._failures = int(failures[-1])
+        for i, count in enumerate(failures.tolist(), start=1):
+            if share_decision(count, self._n + i, requirement.max_failure_rate, requirement.confidence):
+                self.are_enough = True
+                return i
+        return None
+
+    def result(self) -> CampaignResult:
+        """The campaign so far."""
+        by_metric = {}
+        for name, metric in self._run.metrics.items():
+            scores = Scores.concatenate(self._parts[name])
+            by_metric[name] = MetricTrials(
+                name, metric.better, metric.bounds, scores.values, scores.undefined, self._run.golden[name]
+            )
+        hits, cancelled, residual = np.concatenate([np.zeros((0, 3), np.int64), *self._counts]).T
+        return CampaignResult(by_metric, self._setting, self._plan, hits, cancelled, residual, self._reused)
 
 
 def _known_from(stored: StoredTrials, setting: Setting, start: int, stop: int) -> int:
     """How many of the trials from `start` on are stored, without a gap."""
     return next((i for i in range(stop - start) if setting.number(start + i) not in stored), stop - start)
-
-
-def _decided_after(plan: UntilDecided, so_far: CampaignResult, scores: Mapping[str, Scores], run: Run) -> int | None:
-    """The first trial of the batch after which the requirement is decided, so that results do not depend on the
-    batch size; None when the batch leaves it open."""
-    broken = np.zeros(next(iter(scores.values())).values.size, bool)
-    for limit in plan.requirement.limits:
-        broken |= limit.broken_by(scores[limit.metric].values, run.golden[limit.metric].value)
-    failures = int(so_far.broken(plan.requirement.limits).sum()) + np.cumsum(broken)
-    requirement = plan.requirement
-    for i, count in enumerate(failures.tolist(), start=1):
-        if share_decision(count, len(so_far) + i, requirement.max_failure_rate, requirement.confidence):
-            return i
-    return None
 
 
 def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
@@ -350,32 +388,6 @@ def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
             filled.fill(np.array(evaluated), measured[name])
         scores[name] = filled
     return scores
-
-
-def _result(
-    run: Run,
-    setting: Setting,
-    plan: FixedTrials | UntilDecided,
-    draws: list[Draw],
-    residuals: list[FaultSet],
-    parts: Mapping[str, list[Scores]],
-    reused: int,
-) -> CampaignResult:
-    by_metric = {}
-    for name, metric in run.metrics.items():
-        scores = Scores.concatenate(parts[name])
-        by_metric[name] = MetricTrials(
-            name, metric.better, metric.bounds, scores.values, scores.undefined, run.golden[name]
-        )
-    return CampaignResult(
-        by_metric,
-        setting,
-        plan,
-        np.array([draw.n_hits for draw in draws], np.int64),
-        np.array([draw.n_cancelled for draw in draws], np.int64),
-        np.array([len(faults) for faults in residuals], np.int64),
-        reused,
-    )
 
 
 def named_metrics(metric: Metric | Mapping[str, Metric]) -> dict[str, Metric]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.exhaustive import ExhaustiveResult
-from fkeras.campaigns.progress import silent
+from fkeras.campaigns.progress import Progress, silent
 from fkeras.campaigns.remembering import OutOfEvaluations, RememberingRun
 from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import Run
@@ -68,6 +68,7 @@ def protection_curve(
     most: int,
     start: int = 0,
     max_evaluations: int = MOST_EVALUATIONS,
+    progress: Progress = silent,
 ) -> ProtectionCurve:
     """Search for the smallest number of protected bits with which a campaign passes: doubling, then bisection.
 
@@ -81,7 +82,7 @@ def protection_curve(
     def passes(k: int) -> bool:
         if k not in points:
             level = replace(setting, protection=protect(k))
-            points[k] = _point(k, run_campaign(remembering, level, plan, silent), requirement)
+            points[k] = _point(k, run_campaign(remembering, level, plan, progress), requirement)
         return points[k].outcome == Outcome.PASS.value
 
     low, high, step = start, None, max(start, most // 64, 1)

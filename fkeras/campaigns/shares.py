@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from fkeras.memory import BitSpace
 
 CHANNELS_PER_SHARE = 4
 """With fewer channels than this per share, single words are shared out, so that shares are alike in size."""
+AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,37 @@ class Share:
 
         It depends on the layout, the bits and the share only.
         """
-        place = space.locate(bits)
         channels = np.array([tensor.shape[-1] if tensor.shape else 1 for tensor in space.tensors], np.int64)
-        units = np.stack([place.tensor, place.element % channels[place.tensor]])
-        if np.unique(units, axis=1).shape[1] < CHANNELS_PER_SHARE * self.of:
-            units = np.stack([place.tensor, place.element])
-        _, unit = np.unique(units, axis=1, return_inverse=True)
-        mine: NDArray[np.int64] = bits[unit % self.of == self.number - 1]
-        return mine
+        words = np.array([tensor.words.size for tensor in space.tensors], np.int64)
+        present = _present(space, bits, channels)
+        per_tensor = channels
+        if np.count_nonzero(present) < CHANNELS_PER_SHARE * self.of:
+            per_tensor, present = words, _present(space, bits, words)
+        turn = (np.cumsum(present) - 1) % self.of
+        mine = [part[turn[_units(space, part, per_tensor)] == self.number - 1] for part in _parts(bits)]
+        return np.concatenate([np.zeros(0, np.int64), *mine])
 
     def of_trials(self, n_trials: int) -> NDArray[np.int64]:
         """The numbers of this share's trials, of 0 ... n_trials - 1."""
         return np.arange(self.number - 1, n_trials, self.of)
+
+
+def _parts(bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """So many bits at once that what is worked out of them needs little memory."""
+    return (bits[start : start + AT_ONCE] for start in range(0, bits.size, AT_ONCE))
+
+
+def _units(space: BitSpace, bits: NDArray[np.int64], per_tensor: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of each bit's unit, where each tensor has so many, and its elements belong to them in turn."""
+    place = space.locate(bits)
+    first = np.cumsum(per_tensor) - per_tensor
+    units: NDArray[np.int64] = first[place.tensor] + place.element % per_tensor[place.tensor]
+    return units
+
+
+def _present(space: BitSpace, bits: NDArray[np.int64], per_tensor: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which units have any of the bits."""
+    present = np.zeros(int(per_tensor.sum()), np.bool_)
+    for part in _parts(bits):
+        present[_units(space, part, per_tensor)] = True
+    return present

@@ -143,6 +143,9 @@ class Claim:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if error is None:
+            for entry in self._entries.values():
+                entry.settle()
 
 
 def single_flips(
@@ -157,8 +160,7 @@ def single_flips(
 
     entries: tables of bit, value, undefined, harmed.
     """
-    scores = {name: Scores.zeros(bits.size) for name in names}
-    stored = _recall_bits(scores, bits, entries)
+    scores, stored = recalled(names, tables_of(entries), "bit", bits)
     if stored.all():
         for entry in entries.values():
             entry.settle()
@@ -166,7 +168,7 @@ def single_flips(
         return scores, bits.size
     with Claim(entries, who) as claim:
         if entries:
-            stored = _recall_bits(scores, bits, entries)
+            scores, stored = recalled(names, tables_of(entries), "bit", bits)
         missing = np.flatnonzero(~stored)
         advance(bits.size - missing.size, is_new=False)
         # Without anything missing, an engine need not start.
@@ -191,32 +193,40 @@ def stored_answers(
     """Whether each of `bits` is sensitive, (n,) bool: from a table of bit, sensitive, else by asking."""
     if entry is None:
         return ask(bits)
-    if not _rows_with(entry.known(), "bit", bits)[1].all():
+    if not rows_with(entry.known(), "bit", bits)[1].all():
         with entry.alone():
-            missing = np.unique(bits[~_rows_with(entry.known(), "bit", bits)[1]])
+            missing = np.unique(bits[~rows_with(entry.known(), "bit", bits)[1]])
             if missing.size:
                 entry.append({"bit": missing, "sensitive": ask(missing)})
                 entry.finish()
     table = entry.known()
-    answers: NDArray[np.bool_] = table["sensitive"][_rows_with(table, "bit", bits)[0]] if bits.size else bits > 0
+    answers: NDArray[np.bool_] = table["sensitive"][rows_with(table, "bit", bits)[0]] if bits.size else bits > 0
     return answers
 
 
-def _recall_bits(scores: dict[str, Scores], bits: NDArray[np.int64], entries: Entries) -> NDArray[np.bool_]:
-    """Fill in what is stored; which bits are stored for all metrics."""
-    stored = np.ones(bits.size, np.bool_)
+def tables_of(entries: Entries) -> dict[str, Table]:
+    """What is stored of each metric now."""
+    return {name: entry.known() for name, entry in entries.items()}
+
+
+def recalled(
+    names: Sequence[str], tables: Mapping[str, Table], key: str, wanted: NDArray[Any]
+) -> tuple[dict[str, Scores], NDArray[np.bool_]]:
+    """The scores stored under the keys `wanted`, by metric, and which of them are stored for all metrics."""
+    scores = {name: Scores.zeros(wanted.size) for name in names}
+    stored = np.ones(wanted.size, np.bool_)
     for name, one in scores.items():
-        table = entries[name].known() if name in entries else {}
-        rows, found = _rows_with(table, "bit", bits)
+        table = tables.get(name, {})
+        rows, found = rows_with(table, key, wanted)
         places = np.flatnonzero(found)
         if places.size:
             rows = rows[places]
             one.fill(places, Scores(table["value"][rows], table["undefined"][rows], table["harmed"][rows]))
         stored &= found
-    return stored
+    return scores, stored
 
 
-def _rows_with(table: Table, key: str, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def rows_with(table: Table, key: str, wanted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Where each wanted key stands in a table, and whether it is there."""
     if not table or not wanted.size:
         return np.zeros(wanted.size, np.int64), np.zeros(wanted.size, np.bool_)
@@ -272,7 +282,7 @@ class StoredTrials:
         digests = np.array([digest_of_faults(one) for one in residuals])
         scores = {}
         for name, table in self._tables.items():
-            rows, _ = _rows_with(table, "trial", np.array(trials))
+            rows, _ = rows_with(table, "trial", np.array(trials))
             wrong = np.array(trials)[table["faults"][rows] != digests].tolist()
             if wrong:
                 self._wrong |= {*wrong}

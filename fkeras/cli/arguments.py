@@ -137,7 +137,19 @@ def add_farm(parser: argparse.ArgumentParser) -> None:
         help="measure the I-th of N shares only, into --store; `fkeras merge` puts the shares together, and the same "
         "line without --shard then reads the whole",
     )
-    group.add_argument(
+    add_executor(group)
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """The same for searches, which measure next what they have seen last: they have no shares."""
+    group = parser.add_argument_group("long work and many machines")
+    add_store(group)
+    add_executor(group)
+
+
+def add_executor(parser: argparse._ActionsContainer) -> None:
+    """Who does the work."""
+    parser.add_argument(
         "--executor",
         metavar="NAME",
         help="who does the work: processes:N on this machine, or dask:ADDRESS (a scheduler's address, or its .json "

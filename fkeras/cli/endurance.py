@@ -45,12 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-survived", type=arguments.real(0), metavar="X", help="flips (seconds) that must be shown to be survived"
     )
     arguments.add_machine(parser)
+    arguments.add_search(parser)
     arguments.add_json(parser, "the curve and the claim")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, judge."""
     import fkeras
+    from fkeras.executors import opened_executor
     from fkeras.report.endurance import endurance_text
 
     output.check_target(options.json)
@@ -60,24 +62,27 @@ def run(options: argparse.Namespace) -> int:
     what = subject.load(options)
     assert what.data is not None
     assert what.metric is not None
-    result = fkeras.endurance(
-        what.model,
-        what.data,
-        metric=what.metric,
-        limits=limits or None,
-        upsets_per_bit_second=options.upsets_per_bit_second,
-        upsets_per_second=options.upsets_per_second,
-        looks=options.looks,
-        max_flips=options.max_flips,
-        exposure_seconds=options.exposure_seconds,
-        trials=options.trials,
-        max_failure_rate=options.max_failure_rate,
-        confidence=options.confidence,
-        protected=memory_protection.chosen(options, what),
-        seed=options.seed,
-        space=what.space,
-        engine=options.engine,
-    )
+    with opened_executor(options.executor) as workers:
+        result = fkeras.endurance(
+            what.model,
+            what.data,
+            metric=what.metric,
+            limits=limits or None,
+            upsets_per_bit_second=options.upsets_per_bit_second,
+            upsets_per_second=options.upsets_per_second,
+            looks=options.looks,
+            max_flips=options.max_flips,
+            exposure_seconds=options.exposure_seconds,
+            trials=options.trials,
+            max_failure_rate=options.max_failure_rate,
+            confidence=options.confidence,
+            protected=memory_protection.chosen(options, what, options.store),
+            seed=options.seed,
+            space=what.space,
+            engine=options.engine,
+            store=options.store,
+            executor=workers,
+        )
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-endurance/1", "model": options.model, **result.to_dict()})
     print(endurance_text(result))

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = what_goes_wrong.add_limits(parser)
     group.add_argument("--max-trials", type=arguments.whole(1), metavar="N", help="end of an undecided campaign (1000)")
     arguments.add_machine(parser)
+    arguments.add_search(parser)
     parser.add_argument("--output", metavar="DIR", help="write the mask, a CSV file and C headers into this folder")
     arguments.add_json(parser, "the choice and what it rests on")
 
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     """Choose, print, write."""
     import fkeras
     from fkeras.campaigns import MAX_TRIALS
+    from fkeras.executors import opened_executor
     from fkeras.protection.exports import write_csv, write_headers
 
     output.check_target(options.json)
@@ -70,28 +72,31 @@ def run(options: argparse.Namespace) -> int:
     if (options.metric or limits) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     whats = subject.load_several(options)
-    choice = fkeras.protect(
-        [what.model for what in whats],
-        whats[0].data,
-        bits=options.bits,
-        share=options.share,
-        overhead=options.overhead,
-        faults=faults,
-        limits=limits or None,
-        metric=whats[0].metric,
-        under=memory_protection.kind(options),
-        granularity=options.granularity,
-        aggregate=options.aggregate,
-        method=options.method,
-        max_failure_rate=options.max_failure_rate,
-        confidence=options.confidence,
-        max_trials=options.max_trials or MAX_TRIALS,
-        seed=options.seed,
-        layers=options.layers or "*",
-        biases=options.biases,
-        engine=options.engine,
-        names=options.model,
-    )
+    with opened_executor(options.executor) as workers:
+        choice = fkeras.protect(
+            [what.model for what in whats],
+            whats[0].data,
+            bits=options.bits,
+            share=options.share,
+            overhead=options.overhead,
+            faults=faults,
+            limits=limits or None,
+            metric=whats[0].metric,
+            under=memory_protection.kind(options),
+            granularity=options.granularity,
+            aggregate=options.aggregate,
+            method=options.method,
+            max_failure_rate=options.max_failure_rate,
+            confidence=options.confidence,
+            max_trials=options.max_trials or MAX_TRIALS,
+            seed=options.seed,
+            layers=options.layers or "*",
+            biases=options.biases,
+            engine=options.engine,
+            names=options.model,
+            store=options.store,
+            executor=workers,
+        )
     print(choice)
     if options.output:
         folder = Path(options.output)

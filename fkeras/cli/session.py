@@ -109,7 +109,7 @@ def _dash_hint(argv: Sequence[str]) -> str:
     return f". The file {named[0]} is named ./{named[0]} here, because options begin with '-'" if named else ""
 
 
-_RESUMABLE = ("oracle", "campaign")
+_RESUMABLE = ("oracle", "campaign", "endurance", "protect")
 """Commands that keep with --store what they measured before an interruption."""
 
 

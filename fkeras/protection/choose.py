@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_campaign
-from fkeras.campaigns.progress import silent
+from fkeras.campaigns.progress import Progress, silent
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.engine import Run
 from fkeras.errors import InputError
@@ -128,6 +128,7 @@ def choose(
     granularity: Granularity = "bit",
     aggregate: Aggregate = "mean",
     stated: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> Choice:
     """Choose one mask for all the weights, which have one layout.
 
@@ -150,7 +151,7 @@ def choose(
             raise InputError(
                 "how many bits? give bits=, share= or overhead=, or what must pass: faults= and limits=, with data"
             )
-        n_units = _smallest_for_all(weights, order, guard, target)
+        n_units = _smallest_for_all(weights, order, guard, target, progress)
     chosen = guard(order, n_units)
     models = []
     for one in weights:
@@ -158,10 +159,10 @@ def choose(
         at = own.within(len(chosen.bits))
         common = own_result = None
         if target is not None:
-            common = own_result = _campaigned(one, chosen, target)
+            common = own_result = _campaigned(one, chosen, target, progress)
             if len(weights) > 1:
-                smallest = _smallest(one, own, guard, target) if is_smallest else at
-                own_result = _campaigned(one, guard(own, smallest), target)
+                smallest = _smallest(one, own, guard, target, progress) if is_smallest else at
+                own_result = _campaigned(one, guard(own, smallest), target, progress)
         covered = np.isin(own.first(at).bits, chosen.bits.bits)
         models.append(
             ModelChoice(
@@ -224,7 +225,11 @@ def _is_number(value: object) -> bool:
 
 
 def _smallest_for_all(
-    weights: Sequence[Weights], order: Order, guard: Callable[[Order, int], Protection], target: Target
+    weights: Sequence[Weights],
+    order: Order,
+    guard: Callable[[Order, int], Protection],
+    target: Target,
+    progress: Progress,
 ) -> int:
     """The fewest units found with which the campaign passes for all weights."""
     n_units, settled = 0, 0
@@ -232,17 +237,22 @@ def _smallest_for_all(
         # A larger mask than the others needed is judged by all of them again: damage need not fall with every bit.
         settled = 0
         for one in weights:
-            found = _smallest(one, order, guard, target, n_units)
+            found = _smallest(one, order, guard, target, progress, n_units)
             settled = settled + 1 if found == n_units else 0
             n_units = found
     return n_units
 
 
 def _smallest(
-    one: Weights, order: Order, guard: Callable[[Order, int], Protection], target: Target, start: int = 0
+    one: Weights,
+    order: Order,
+    guard: Callable[[Order, int], Protection],
+    target: Target,
+    progress: Progress,
+    start: int = 0,
 ) -> int:
     """The fewest units, from `start` up, with which the campaign of one set of weights passes."""
-    if _campaigned(one, guard(order, start), target).outcome == Outcome.PASS.value:
+    if _campaigned(one, guard(order, start), target, progress).outcome == Outcome.PASS.value:
         return start
     run, setting, plan = _campaign(one, guard(order, start), target)
     curve = protection_curve(
@@ -254,6 +264,7 @@ def _smallest(
         len(order),
         start=start,
         max_evaluations=target.max_evaluations,
+        progress=progress,
     )
     if curve.smallest is None:
         tried = max((point.k for point in curve.points), default=start)
@@ -272,8 +283,8 @@ def _campaign(one: Weights, chosen: Protection, target: Target) -> tuple[Run, Se
     return run, setting, UntilDecided(target.requirement, target.max_trials)
 
 
-def _campaigned(one: Weights, chosen: Protection, target: Target) -> Campaigned:
-    result = run_campaign(*_campaign(one, chosen, target), silent)
+def _campaigned(one: Weights, chosen: Protection, target: Target, progress: Progress) -> Campaigned:
+    result = run_campaign(*_campaign(one, chosen, target), progress)
     verdict = result.verdict(target.requirement)
     share = verdict.share
     return Campaigned(len(chosen.bits), verdict.outcome.value, verdict.failures, verdict.trials, share.low, share.high)

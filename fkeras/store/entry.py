@@ -103,7 +103,8 @@ class Entry:
         return joined
 
     def settle(self) -> None:
-        """Join parts that a process which died before it had finished left behind; others' work is left alone."""
+        """Join the parts that several processes wrote, or one that died, unless somebody is writing now: of many
+        writers the last one does it, not each of them."""
         with suppress(StoreError, FileNotFoundError):  # in a folder that cannot be written they stay as they are
             if len(self._listed()) > 1 and not self.is_in_use():
                 self.finish()
@@ -238,7 +239,7 @@ class Entry:
 class Writer:
     """Rows as they are measured: written every few seconds, and whatever is left on the way out.
 
-    An exception, Ctrl-C included, keeps what was measured before it; leaving in peace joins the parts.
+    An exception, Ctrl-C included, keeps what was measured before it; leaving in peace joins its own parts.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -264,10 +265,14 @@ class Writer:
             self._n_unjoined += 1
         # Not those of others: with many writers in one folder, listings would go stale for ever.
         if self._n_unjoined >= MOST_PARTS:
+            self._join()
+        self._since = time.monotonic()
+
+    def _join(self) -> None:
+        if len(self._parts) > 1:
             joined = self._entry.join(self._parts)
             self._parts = [] if joined is None else [joined]
-            self._n_unjoined = 0
-        self._since = time.monotonic()
+        self._n_unjoined = 0
 
     def __enter__(self) -> Writer:
         return self
@@ -277,7 +282,7 @@ class Writer:
     ) -> None:
         if error is None:
             self.flush()
-            self._entry.finish()
+            self._join()
             return
         try:
             self.flush()

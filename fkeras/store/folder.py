@@ -152,6 +152,10 @@ class _Kept(Entry):
         self._store.trim(self.folder)
         return path
 
+    def settle(self) -> None:
+        super().settle()
+        self._store.trim(self.folder)
+
     def _forget_if_empty(self) -> None:
         super()._forget_if_empty()
         self._store.unfurnish()

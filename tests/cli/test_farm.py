@@ -105,8 +105,12 @@ def test_the_dag_names_what_is_there(farm):
 
 def test_the_merge_runs_also_when_a_job_was_lost():
     assert re.findall(r"--dependency=(\w+):", (FARM / "oracle.sbatch").read_text()) == ["afterany"]
-    # DAGMan runs a POST script whether its job succeeded or failed.
-    assert "SCRIPT POST shards merge.sh" in (FARM / "oracle.dag").read_text()
+    # DAGMan runs a POST script whether its job succeeded or failed, and what RETRY goes by is the script's exit code:
+    # it would run all jobs again where only the merge failed. A job that fails is the submit file's to retry.
+    dag = (FARM / "oracle.dag").read_text()
+    assert "SCRIPT POST shards merge.sh" in dag
+    assert "RETRY" not in dag
+    assert re.search(r"^max_retries += 2$", (FARM / "oracle.sub").read_text(), re.MULTILINE)
 
 
 def test_a_share_of_a_campaign_ends_with_0_and_the_whole_judges(folder, fkeras):

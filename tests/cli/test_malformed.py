@@ -272,6 +272,11 @@ CASES = {
         campaign_of("--faults", "1", "--limit", "max_mispredictions=5"),
         "can never be broken: mispredictions lies between 0 and 1",
     ),
+    "limit that decides nothing, of so many trials": (
+        nothing,
+        campaign_of("--faults", "1", "--trials", "3", "--limit", "max_mispredictions=5"),
+        "can never be broken: mispredictions lies between 0 and 1",
+    ),
     "the same limit twice": (
         nothing,
         campaign_of("--faults", "1", "--limit", "max_mispredictions=0.4", "--limit", "max_mispredictions=0.5"),

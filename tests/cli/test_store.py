@@ -80,6 +80,47 @@ def test_two_processes_give_what_one_gives(folder, fkeras):
     assert "72 of them read" in fkeras(*oracle, "o3.json", "--store", "s").out
 
 
+SEARCHES = [
+    ("endurance", "small.h5", *DATA, "--limit", "max_mispredictions=0.7", "--trials", "60", "--max-flips", "8"),
+    ("protect", "small.h5", "other.h5", *DATA, "--faults", "6", "--limit", "max_mispredictions=0.7", "--method", "msb"),
+]
+
+
+@pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
+def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, line):
+    assert fkeras(*line, "--engine", "reference", "--json", "whole.json").code == 0
+    usual, calls = ReferenceRun.fault_sets, []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def fault_sets(self, faults):
+        calls.extend(faults)
+        if len(calls) > 40 and not resumed:
+            signal.raise_signal(signal.SIGINT)
+        return usual(self, faults)
+
+    monkeypatch.setattr(ReferenceRun, "fault_sets", fault_sets)
+    kept, resumed = (*line, "--engine", "reference", "--store", "s", "--json", "kept.json"), False
+    stopped = fkeras(*kept)
+    assert stopped.code == 130
+    assert "what was measured is in the store. The same line goes on from there" in stopped.err
+    resumed = True
+    counts = []
+    for _ in range(2):
+        calls.clear()
+        assert fkeras(*kept).code == 0
+        counts.append(len(calls))
+        assert (folder / "kept.json").read_bytes() == (folder / "whole.json").read_bytes()
+    assert counts[0] > 0 == counts[1], "the second time everything is there"
+
+
+@pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
+def test_two_processes_search_as_one(folder, fkeras, line):
+    assert fkeras(*line, "--json", "one.json").code == 0
+    far = fkeras(*line, "--json", "two.json", "--executor", "processes:2")
+    assert (far.code, far.err) == (0, "")
+    assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
+
+
 def interrupting(monkeypatch, number, after):
     """The process gets a signal in the middle of its work."""
     usual, calls = ReferenceRun.flips, []

@@ -149,6 +149,9 @@ def test_a_writer_joins_its_own_parts_only_and_leaves_the_rest_to_the_end(entry,
             assert others <= {*parts(entry)}
             assert len(parts(entry)) <= 2 + 3
         equal(entry.known(), rows(*range(7), 100, 101))
+    assert others < {*parts(entry)}
+    assert len(parts(entry)) == 2 + 1
+    entry.settle()
     assert len(parts(entry)) == 1
 
 
