@@ -83,6 +83,20 @@ def test_separate_scales_agree(make):
         assert found.agrees, found
 
 
+@pytest.mark.parametrize("kernel", ["quantized_bits(6,1,alpha=1)", "quantized_bits(6,1,alpha='auto_po2')"])
+def test_an_activation_inside_a_layer_does_not_hide_an_overflow_before_it(make, kernel):
+    model = make.chain((4,), make.bits("qin"), make.dense(5, "d1", kernel, activation="quantized_relu(6,1)"))
+    x = make.data_for(model)
+    config = fkeras.hls4ml.config(model, x)
+    config["HLSConfig"]["LayerName"]["d1"]["Precision"].update(accum="fixed<14,2>")
+    before = [weight.copy() for weight in model.get_weights()]
+    found = fkeras.hls4ml.agreement(model, x, project=config, trials=0)
+    assert found.first == "d1"
+    assert re.match(r"accumulator overflow: QKeras reaches (-[23]|[2-9])\S*, 'd1' has fixed<14,2>", found.cause), found
+    assert model.get_layer("d1").activation is not None
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_what_differs_under_faults_only_is_named_too(tiny, make):
     x = make.data_for(tiny)
     config = fkeras.hls4ml.config(tiny, x)

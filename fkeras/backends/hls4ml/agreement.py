@@ -122,7 +122,7 @@ class _KerasSide:
     """Every layer of the chip part as QKeras computes it."""
 
     def __init__(self, chip: Chip, space: BitSpace) -> None:
-        self.part = chip.conversion.part
+        self.part, self._space = chip.conversion.part, space
         self.names, self._function = layer_outputs(self.part, space)
         self._inputs = chip.chip_inputs
         makers = [tensor._keras_history.layer for tensor in tensorflow().nest.flatten(self.part.model.outputs)]
@@ -148,6 +148,15 @@ class _KerasSide:
         """Every layer's output for some samples."""
         outputs = self._function(*(array[rows] for array in self._inputs), *values)
         return {name: tensor.numpy() for name, tensor in zip(self.names, outputs, strict=True)}
+
+    def before_activation(self, name: str, values: Sequence[Any], rows: NDArray[np.int64]) -> NDArray[Any] | None:
+        """What a layer of weights gives to the activation inside it; None where it has none."""
+        layer = self.part.model.get_layer(name)
+        if getattr(layer, "activation", None) is None or not {"kernel", "depthwise_kernel"} & {*dir(layer)}:
+            return None
+        _, function = layer_outputs(self.part, self._space, bare=name)
+        bare: NDArray[Any] = function(*(array[rows] for array in self._inputs), *values)[self.names.index(name)].numpy()
+        return bare.reshape(len(rows), -1)
 
 
 def _before_softmax(layer: Any) -> Any:
@@ -192,7 +201,8 @@ def _under_faults(chip: Chip, keras: _KerasSide, space: BitSpace, sets: Sequence
 def _by_layer(
     chip: Chip, keras: _KerasSide, space: BitSpace, rows: NDArray[np.int64], faults: FaultSet
 ) -> tuple[tuple[LayerAgreement, ...], str, str]:
-    ours = keras.layers(patched_values(space, golden_values(space), faults.patches(space)), rows)
+    values = patched_values(space, golden_values(space), faults.patches(space))
+    ours = keras.layers(values, rows)
     inputs = [array[rows] for array in chip.chip_inputs]
     theirs = chip.emulation.traced(inputs, chip.order.writes(faults))
     for variable, x in zip(chip.conversion.graph.get_input_variables(), inputs, strict=True):
@@ -213,7 +223,9 @@ def _by_layer(
         found.append(LayerAgreement(name, type_text(precision), exact.size, int(wrong.sum()), largest))
         if wrong.any() and not first:
             first = f"{keras.part.prefix}{name}"
-            cause = cause_of(chip.conversion, name, node, exact, chips, inputs, node not in chip.conversion.names[name])
+            is_removed = node not in chip.conversion.names[name]
+            bare = None if is_removed else keras.before_activation(name, values, rows)
+            cause = cause_of(chip.conversion, name, node, exact, chips, inputs, is_removed, bare)
     return tuple(found), first, cause
 
 

@@ -24,10 +24,12 @@ def cause_of(
     theirs: NDArray[Any],
     inputs: Sequence[NDArray[Any]],
     is_removed: bool,
+    bare: NDArray[Any] | None = None,
 ) -> str:
     """The likely cause that `layer`, whose result is that of `node`, is the first to differ.
 
-    ours, theirs: what QKeras and the chip compute, (n_samples, n) each; is_removed: hls4ml has no node for the layer.
+    ours, theirs: what QKeras and the chip compute, (n_samples, n) each; is_removed: hls4ml has no node for the layer;
+    bare: what QKeras computes before the activation inside the layer, which is a node by itself; None without one.
     """
     graph = conversion.graph.graph
     nodes = [graph[name] for name in (*conversion.names.get(layer, ()), node) if name in graph]
@@ -45,7 +47,13 @@ def cause_of(
         )
     wrong = ours != theirs
     largest = float(np.abs(ours - theirs)[wrong].max())
-    for found in (_input_change(conversion, nodes, inputs), _overflow(nodes, ours[wrong]), _constants_change(nodes)):
+    sums = [one for one in nodes if one.name != node] if bare is not None else nodes
+    for found in (
+        _input_change(conversion, nodes, inputs),
+        _overflow(sums, (ours if bare is None else bare)[wrong]),
+        _overflow([one for one in nodes if one not in sums], ours[wrong]),
+        _constants_change(nodes),
+    ):
         if found:
             return found + place
     result = _coarsest(nodes)

@@ -80,8 +80,11 @@ class Around:
         return list(outputs) if self._after is None else [tensor.numpy() for tensor in self._after(*inputs, *outputs)]
 
 
-def layer_outputs(part: ChipPart, space: BitSpace) -> tuple[list[str], Callable[..., tuple[Any, ...]]]:
-    """The names of the part's layers, and a function (inputs of the part, values of the space) -> their outputs."""
+def layer_outputs(part: ChipPart, space: BitSpace, bare: str = "") -> tuple[list[str], Callable[..., tuple[Any, ...]]]:
+    """The names of the part's layers, and a function (inputs of the part, values of the space) -> their outputs.
+
+    bare: a layer that leaves out the activation inside it.
+    """
     tf = tensorflow()
     slots = slots_of_space(part.whole, space)
     layers = [layer for layer in part.model.layers if not isinstance(layer, tf.keras.layers.InputLayer)]
@@ -90,13 +93,28 @@ def layer_outputs(part: ChipPart, space: BitSpace) -> tuple[list[str], Callable[
 
     def outputs(*arguments: Any) -> tuple[Any, ...]:
         values = dict(zip((slot.path for slot in slots), arguments[len(specs) :], strict=True))
-        with replaced(
-            part.whole, slots, lambda slot: lambda x: tf.reshape(tf.cast(values[slot.path], x.dtype), x.shape)
+        with (
+            replaced(
+                part.whole, slots, lambda slot: lambda x: tf.reshape(tf.cast(values[slot.path], x.dtype), x.shape)
+            ),
+            _without_activation([layer for layer in layers if layer.name == bare]),
         ):
             return call_flat(taps, arguments[: len(specs)])
 
     value_specs = [tf.TensorSpec(tensor.shape, tf.float32) for tensor in space.tensors]
     return [layer.name for layer in layers], pure_function(outputs, [*specs, *value_specs])
+
+
+@contextmanager
+def _without_activation(layers: Sequence[Any]) -> Iterator[None]:
+    originals = [(layer, layer.activation) for layer in layers]
+    try:
+        for layer in layers:
+            object.__setattr__(layer, "activation", None)
+        yield
+    finally:
+        for layer, activation in originals:
+            object.__setattr__(layer, "activation", activation)
 
 
 def _before(part: ChipPart) -> Callable[..., tuple[Any, ...]]:
