@@ -40,7 +40,7 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA)) $(BENCH_OPTIONS)
-	$(BIN)/python benchmarks/hls4ml_engine.py --case speed
+	$(BIN)/python benchmarks/hls4ml_engine.py --case speed $(if $(DATA),--data $(DATA))
 
 paper: $(STAMP)
 	@test -n "$(DATA)" || { echo "name the folder with models and data: make paper DATA=../shared/data"; exit 2; }

@@ -1,11 +1,11 @@
 """How fast the engine is, as ratios against the naive way in the same run; each part in a process of its own.
 
-usage: python -m benchmarks.speed [--data DIR] [--only PART ...] [--quick | --full] [--json FILE]
+usage: python -m benchmarks.speed [--data DIR] [--only PART ...] [--quick] [--json FILE]
 
 Without --data the example project's ECON-T encoder and simulated wafers are measured; DIR holds models/,
-econ_t_val.npz, hgcal/ and cifar10_test_2000.npz. Where a full run would take over half an hour, seconds are
-extrapolated from words drawn per tensor, all their bits, and said so; --full measures everything, --quick samples
-wherever it helps. The result is one JSON object and tables; `benchmarks/history` keeps some.
+econ_t_val.npz, hgcal/ and cifar10_test_2000.npz. Every bit is measured; with --quick, where that takes over two
+minutes, seconds are extrapolated from words drawn per tensor, all their bits, and said so. The result is one JSON
+object and tables; `benchmarks/history` keeps some.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WITH_DATA = (
 )
 WITHOUT = ("emd", "example", *SCALING)
 CORES = {"one core": 1, "two cores": 2}
-LONG, MINUTES = ("counts",), ("large", "sensitive")
-"""Parts whose every bit takes over half an hour, and over two minutes."""
+MINUTES = ("large", "counts", "sensitive")
+"""Parts whose every bit takes over two minutes."""
 
 
 def measure(part: str, data: Path | None, enough: float | None) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def in_own_process(part: str, options: argparse.Namespace) -> dict[str, Any]:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "benchmarks.speed", "--part", part, "--json", str(result)]
         command += ["--data", str(options.data)] if options.data else []
-        command += ["--full"] * options.full + ["--quick"] * options.quick
+        command += ["--quick"] * options.quick
         command += ["--sample-seconds", str(options.sample_seconds)]
         print(f"{part} ...", flush=True)
         done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
@@ -111,9 +111,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with the real models and data")
     parser.add_argument("--only", nargs="+", choices=sorted({*WITH_DATA, *WITHOUT}), metavar="PART")
-    parser.add_argument(
-        "--full", action="store_true", help="measure every bit, also where that takes over half an hour"
-    )
     parser.add_argument("--quick", action="store_true", help="measure samples wherever all bits take over two minutes")
     parser.add_argument("--sample-seconds", type=float, default=8.0, help="of the largest sample per tensor (8)")
     parser.add_argument("--json", type=Path)
@@ -122,8 +119,7 @@ def main() -> None:
     if options.data is not None:
         options.data = options.data.resolve()
     if options.part is not None:
-        sampled = {*(() if options.full else LONG), *(MINUTES if options.quick else ())}
-        enough = options.sample_seconds if options.part in sampled else None
+        enough = options.sample_seconds if options.quick and options.part in MINUTES else None
         if options.part in CORES:
             use_cores(CORES[options.part])
         options.json.write_text(json.dumps(measure(options.part, options.data, enough)))
