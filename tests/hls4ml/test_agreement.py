@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
+import numpy as np
 import pytest
 
 import fkeras
@@ -63,6 +64,17 @@ def test_the_first_layer_that_differs_and_the_cause(stated, changes, layer, caus
     assert f"they part at layer '{layer}': " in text
     assert "NOT STORED: 210 of 210 bits (d1/kernel: constants: strategy latency" in text
     assert "the FPGA's configuration memory (the logic and the constants in it) is outside this model" in text
+
+
+def test_the_sample_that_differs_is_named_by_its_place_in_the_data(make):
+    model = make.chain((4,), make.bits("qin"), make.dense(5, "d1"), make.relu("a1"))
+    x = np.zeros((200, 4), np.float32)
+    x[150] = [-2, 2, -2, 2]
+    config = fkeras.hls4ml.config(model, x)
+    config["HLSConfig"]["LayerName"]["d1"]["Precision"].update(accum="fixed<14,2>")
+    found = fkeras.hls4ml.agreement(model, x, project=config, trials=0)
+    assert found.cause.startswith("accumulator overflow")
+    assert " (the first: sample 150, element " in found.cause
 
 
 def test_a_quantizer_that_hls4ml_drops_behind_a_separate_scale(make):

@@ -157,6 +157,26 @@ def test_a_weight_without_a_quantizer_has_no_word_unless_a_project_states_one(ma
     float_kernel = make.chain((4,), make.bits("qin"), make.dense(3, "d1"), make.tf.keras.layers.Dense(2, name="d2"))
     with pytest.raises(fkeras.UnsupportedError, match="layer 'd2': its kernel has no quantizer"):
         fkeras.hls4ml.order(float_kernel)
+    float_slope = make.chain((4,), make.bits("qin"), make.dense(3, "d1"), make.tf.keras.layers.PReLU(name="p"))
+    with pytest.raises(fkeras.UnsupportedError, match="layer 'p': its slope has no quantizer"):
+        fkeras.hls4ml.order(float_slope)
+
+
+def test_every_input_gets_the_type_that_its_own_quantizer_asks_for(make):
+    tf, inputs = make.tf, [make.tf.keras.Input((3,), name=name) for name in ("a", "b")]
+    quantized = [
+        make.q.QActivation(f"quantized_bits(8,{integer},alpha=1)")(one)
+        for one, integer in zip(inputs, (1, 3), strict=True)
+    ]
+    joined = tf.keras.layers.Concatenate()(quantized)
+    model = make.randomized(tf.keras.Model(inputs, make.dense(2, "d1")(joined)))
+    x = [np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32) for _ in inputs]
+    layers = fkeras.hls4ml.config(model, x)["HLSConfig"]["LayerName"]
+    # One bit more to the left than the quantizers have, and saturating; behind the point all of a float32.
+    assert [layers[name]["Precision"]["result"] for name in ("a", "b")] == [
+        "fixed<34,3,TRN,SAT>",
+        "fixed<34,5,TRN,SAT>",
+    ]
 
 
 def test_layers_that_hls4ml_does_not_convert_are_named(make):

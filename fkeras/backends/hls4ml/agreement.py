@@ -225,7 +225,7 @@ def _by_layer(
             first = f"{keras.part.prefix}{name}"
             is_removed = node not in chip.conversion.names[name]
             bare = None if is_removed else keras.before_activation(name, values, rows)
-            cause = cause_of(chip.conversion, name, node, exact, chips, inputs, is_removed, bare)
+            cause = cause_of(chip.conversion, name, node, exact, chips, inputs, is_removed, bare, rows)
     return tuple(found), first, cause
 
 

@@ -24,16 +24,18 @@ def cause_of(
     theirs: NDArray[Any],
     inputs: Sequence[NDArray[Any]],
     is_removed: bool,
-    bare: NDArray[Any] | None = None,
+    bare: NDArray[Any] | None,
+    rows: NDArray[np.int64],
 ) -> str:
     """The likely cause that `layer`, whose result is that of `node`, is the first to differ.
 
     ours, theirs: what QKeras and the chip compute, (n_samples, n) each; is_removed: hls4ml has no node for the layer;
-    bare: what QKeras computes before the activation inside the layer, which is a node by itself; None without one.
+    bare: what QKeras computes before the activation inside the layer, which is a node by itself; None without one;
+    rows: (n_samples,) the numbers of the samples in the user's data.
     """
     graph = conversion.graph.graph
     nodes = [graph[name] for name in (*conversion.names.get(layer, ()), node) if name in graph]
-    place = _first_difference(ours, theirs)
+    place = _first_difference(ours, theirs, rows)
     if is_removed:
         remedy = (
             "use quantized_relu there or alpha=1: the type of a separate scale is always inferred"
@@ -71,10 +73,10 @@ def cause_of(
     return f"not known; the results are at most {largest:g} apart{place}"
 
 
-def _first_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> str:
+def _first_difference(ours: NDArray[Any], theirs: NDArray[Any], rows: NDArray[np.int64]) -> str:
     sample, element = np.argwhere(ours != theirs)[0]
     return (
-        f" (the first: sample {sample} of those traced, element {element}, {ours[sample, element]:g} in QKeras, "
+        f" (the first: sample {rows[sample]}, element {element}, {ours[sample, element]:g} in QKeras, "
         f"{theirs[sample, element]:g} on the chip)"
     )
 

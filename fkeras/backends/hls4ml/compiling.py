@@ -1,12 +1,22 @@
-"""From hls4ml's graph to a shared library: its sources, one loop over the samples, and g++."""
+"""From hls4ml's graph to a shared library: its sources, one loop over the samples, and g++.
+
+Libraries are kept in the user's cache, named by the digest of all that they are made of, so that of many processes and
+runs one compiles. Those that nobody has used for a month are removed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +26,9 @@ from fkeras.backends.hls4ml.setup import compiler, quiet
 from fkeras.errors import FkerasError, UnsupportedError
 
 LIBRARY = "emulation.so"
+WEIGHTS, READY = "weights", "ready"
+UNUSED_SECONDS = 30 * 24 * 3600
+"""A library that was not used for so long is removed when another one is compiled."""
 _OPTIMIZATION = {"io_parallel": "-O1", "io_stream": "-O3"}
 """Unrolled layers take g++ twice as long at -O3 and run no faster; streams run 15 % faster."""
 _FLAGS = ("-fPIC", "-shared", "-std=c++17", "-fno-gnu-unique", "-w", "-Ifirmware/ap_types", "-I.")
@@ -55,17 +68,80 @@ def _numpy_product() -> Iterator[None]:
         del np.product  # type: ignore[attr-defined]
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of what the library is made of."""
-    digest = hashlib.sha256()
-    sources = [*path.glob("*_bridge.cpp"), *path.glob("firmware/*.cpp"), *path.glob("firmware/*.h")]
-    for file in sorted([*sources, *path.glob("firmware/weights/*.txt"), path / "firmware/nnet_utils/nnet_code_gen.h"]):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+def compiled(folder: Path, io_type: str, input_sizes: Sequence[int], output_sizes: Sequence[int]) -> Path:
+    """The folder of the library made of the sources in `folder`: compiled now, unless somebody has done it before.
+
+    UnsupportedError with g++'s first error, or with what the emulation says where it gives up.
+    """
+    from filelock import FileLock
+
+    home = _home()
+    kept = home / digest_of(folder)
+    with FileLock(kept.with_suffix(".lock")):
+        if not (kept / READY).exists():
+            shutil.rmtree(kept, ignore_errors=True)
+            _remove_unused(home)
+            kept.mkdir()
+            try:
+                shutil.copytree(folder / "firmware" / "weights", kept / WEIGHTS)
+                compile_library(folder, kept, io_type, input_sizes, output_sizes)
+                try_out(kept / LIBRARY, [*input_sizes, *output_sizes])
+                (kept / READY).touch()
+            except BaseException:
+                shutil.rmtree(kept, ignore_errors=True)
+                raise
+        os.utime(kept / READY)
+    return kept
+
+
+def _home() -> Path:
+    """Where libraries are kept: the user's cache, or a folder of this process where that cannot be written."""
+    from platformdirs import user_cache_path
+
+    home: Path = user_cache_path("pytest-fkeras") / "hls4ml"
+    with suppress(OSError):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(home, os.W_OK | os.X_OK) and home.stat().st_uid == os.getuid():
+            return home
+    return _folder_of_this_process()
+
+
+@cache
+def _folder_of_this_process() -> Path:
+    import atexit
+
+    folder = Path(tempfile.mkdtemp(prefix="fkeras_hls4ml_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _remove_unused(home: Path) -> None:
+    for ready in home.glob(f"*/{READY}"):
+        with suppress(OSError):
+            if time.time() - ready.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(ready.parent)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of what the library is made of: sources, weights, compiler and kind of machine."""
+    digest = hashlib.sha256(f"{_compiler_version()} {_OPTIMIZATION} {_FLAGS} {_BATCH} {platform.machine()}".encode())
+    sources = [*folder.glob("*_bridge.cpp"), *(file for file in folder.glob("firmware/**/*") if file.is_file())]
+    for file in sorted(sources):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def compile_library(folder: Path, io_type: str, input_sizes: Sequence[int], output_sizes: Sequence[int]) -> None:
-    """Compile the sources in `folder` into its LIBRARY. UnsupportedError with g++\'s first error."""
+@cache
+def _compiler_version() -> str:
+    done = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def compile_library(
+    folder: Path, kept: Path, io_type: str, input_sizes: Sequence[int], output_sizes: Sequence[int]
+) -> None:
+    """Compile the sources in `folder` into the LIBRARY in `kept`, which reads its weights there."""
     names = [f"x{i}" for i in range(len(input_sizes))] + [f"y{i}" for i in range(len(output_sizes))]
     source = _BATCH.format(
         project=PROJECT,
@@ -75,8 +151,9 @@ def compile_library(folder: Path, io_type: str, input_sizes: Sequence[int], outp
         ),
     )
     (folder / "batch.cpp").write_text(source)
-    weights = f'-DWEIGHTS_DIR="{folder / "firmware" / "weights"}"'
-    command = [compiler(), _OPTIMIZATION.get(io_type, "-O3"), *_FLAGS, weights, "batch.cpp", "-o", LIBRARY]
+    weights = f'-DWEIGHTS_DIR="{kept / WEIGHTS}"'
+    library = str(kept / LIBRARY)
+    command = [compiler(), _OPTIMIZATION.get(io_type, "-O3"), *_FLAGS, weights, "batch.cpp", "-o", library]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnsupportedError(

@@ -30,7 +30,8 @@ from fkeras.memory import BitSpace
 STREAMED = 4096
 """Activations of more elements than this go through streams: as wires they take g++ (and synthesis) forever."""
 PROJECT = "fkeras"
-WITHOUT_WEIGHTS = ("weight", "depthwise", "pointwise", "bias")
+WEIGHTS = {"weight": "kernel", "depthwise": "kernel", "pointwise": "kernel", "bias": "bias", "param": "slope"}
+"""What layers have as weights by hls4ml's names, and by Keras'."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,12 +147,12 @@ def _require_quantized(part: ChipPart, layers: Sequence[Mapping[str, Any]]) -> N
                 "fold it (QConv2DBatchnorm), or state its precision in an hls4ml configuration "
                 "(engine='hls4ml:config.yml')"
             )
-        for kind in WITHOUT_WEIGHTS:
+        for kind, called in WEIGHTS.items():
             data = layer.get(f"{kind}_data")
             folded = kind == "bias" and "mean_data" in layer
             if layer.get(f"{kind}_quantizer") is None and (folded or (data is not None and np.any(data))):
                 raise UnsupportedError(
-                    f"layer '{name}': its {kind if kind == 'bias' else 'kernel'} has no quantizer, so the word that "
+                    f"layer '{name}': its {called} has no quantizer, so the word that "
                     "the chip holds is not defined; quantize it, state its precision in an hls4ml configuration "
                     "(engine='hls4ml:config.yml'), or put the chip's layers into a nested model of their own"
                 )
@@ -163,7 +164,8 @@ def _input_types(layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[A
         users = [
             one
             for number, one in enumerate(layers)
-            if layer["name"] in (one.get("inputs") or ([layers[number - 1]["name"]] if number else []))
+            if one["class_name"] != "InputLayer"
+            and layer["name"] in (one.get("inputs") or ([layers[number - 1]["name"]] if number else []))
         ]
         quantizers = [one.get("activation_quantizer") for one in users]
         if users and all(quantizer is not None for quantizer in quantizers):

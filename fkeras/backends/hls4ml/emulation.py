@@ -10,6 +10,7 @@ import ctypes
 import itertools
 import os
 import shutil
+import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.hls4ml.compiling import LIBRARY, compile_library, digest_of, try_out, write_sources
+from fkeras.backends.hls4ml.compiling import LIBRARY, compiled, write_sources
 from fkeras.backends.hls4ml.convert import Conversion
 
 KEPT = 4
@@ -115,19 +116,18 @@ class _Library:
 class Emulation:
     """The compiled emulation of a conversion; `run` is safe from several threads.
 
-    arrays: its weight arrays by name, of the nodes whose words have a C integer type.
+    kept: the folder of its library; arrays: its weight arrays by name, of the nodes whose words have a C integer type.
     """
 
-    def __init__(self, conversion: Conversion, folder: Path) -> None:
+    def __init__(self, conversion: Conversion, kept: Path) -> None:
         graph = conversion.graph
-        self._folder = folder
+        self._kept = kept
+        self._copies = Path(tempfile.mkdtemp(prefix="fkeras_hls4ml_"))
+        weakref.finalize(self, shutil.rmtree, self._copies, ignore_errors=True)
         self.input_sizes = [int(variable.size()) for variable in graph.get_input_variables()]
         self.output_shapes = [tuple(int(n) for n in variable.shape) for variable in graph.get_output_variables()]
         self.trace_sizes = _trace_sizes(graph)
         self.arrays = _arrays(graph)
-        output_sizes = [int(np.prod(shape)) for shape in self.output_shapes]
-        compile_library(folder, str(graph.config.get_config_value("IOType")), self.input_sizes, output_sizes)
-        try_out(folder / LIBRARY, [*self.input_sizes, *output_sizes])
         self._idle: SimpleQueue[_Library] = SimpleQueue()
         self._numbers = itertools.count(1)
         self.golden = self._golden()
@@ -140,8 +140,8 @@ class Emulation:
         return min(cores, int(stated)) if stated.isdecimal() and int(stated) else cores
 
     def _load(self) -> _Library:
-        path = self._folder / f"copy_{next(self._numbers)}.so"  # a library is loaded once per file
-        shutil.copy(self._folder / LIBRARY, path)
+        path = self._copies / f"copy_{next(self._numbers)}.so"  # a library is loaded once per file
+        shutil.copy(self._kept / LIBRARY, path)
         library = _Library(path, self.input_sizes, [int(np.prod(shape)) for shape in self.output_shapes])
         library.bind(self.arrays)
         return library
@@ -215,25 +215,24 @@ class Emulation:
         ]
 
 
-_kept: OrderedDict[str, Emulation] = OrderedDict()
+_kept: OrderedDict[Path, Emulation] = OrderedDict()
 
 
 def emulation_of(conversion: Conversion, folder: Path) -> Emulation:
-    """The emulation of a conversion whose output directory is `folder`; compiled once for the same sources.
-
-    The folder lives as long as the emulation.
-    """
+    """The emulation of a conversion whose output directory is `folder`; one for the same sources."""
     write_sources(conversion)
-    digest = digest_of(folder)
-    if digest in _kept:
-        shutil.rmtree(folder)
-    else:
-        _kept[digest] = Emulation(conversion, folder)
-        weakref.finalize(_kept[digest], shutil.rmtree, folder, ignore_errors=True)
-    _kept.move_to_end(digest)
+    graph = conversion.graph
+    sizes = [
+        [int(variable.size()) for variable in variables]
+        for variables in (graph.get_input_variables(), graph.get_output_variables())
+    ]
+    kept = compiled(folder, str(graph.config.get_config_value("IOType")), *sizes)
+    if kept not in _kept:
+        _kept[kept] = Emulation(conversion, kept)
+    _kept.move_to_end(kept)
     while len(_kept) > KEPT:
         _kept.popitem(last=False)
-    return _kept[digest]
+    return _kept[kept]
 
 
 def _trace_sizes(graph: Any) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,14 +50,10 @@ def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) 
     inputs = flat_data(model, x)
     part = chip_part(model, space)
     chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))
-    folder = Path(tempfile.mkdtemp(prefix="fkeras_hls4ml_"))
-    try:
-        conversion = convert(part, space, chip_inputs, project, str(folder))
+    with tempfile.TemporaryDirectory(prefix="fkeras_hls4ml_") as folder:
+        conversion = convert(part, space, chip_inputs, project, folder)
         order = hls4ml_order(conversion, space)
-        emulation = emulation_of(conversion, folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        emulation = emulation_of(conversion, Path(folder))
     require_held(order, emulation.golden)
     return Chip(conversion, order, emulation, Around(part, conversion.softmax), inputs, chip_inputs)
 
