@@ -55,19 +55,24 @@ def agreement(
     faults: int | FaultModel = 1,
     trials: int = 20,
     seed: int = 0,
+    samples: int | None = None,
 ) -> Agreement:
     """Compare QKeras with hls4ml's emulation on x, fault-free and under `trials` draws of `faults`.
 
+    samples: only the first so many; all unless given. Networks in streams take a tenth of a second for each, and draw.
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
     likely cause (`.cause`); its text is a report.
     """
     from fkeras.backends.hls4ml.agreement import agreement as compare
+    from fkeras.backends.tf.tracing import flat_data
 
-    return compare(model, x, _space(model, space), _project(project), faults, trials, seed)
+    some = x if samples is None else [array[:samples] for array in flat_data(model, x)]
+    return compare(model, some, _space(model, space), _project(project), faults, trials, seed)
 
 
 def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Hls4mlOrder:
-    """Both names of every bit: `order.address(bit)` is `w3[17]:0`, `order.index("w3[17]:0")` the flat index.
+    """Both names of every bit: `order.address("conv/kernel[0,2,1]:0")` (or a flat index) is `w3[17]:0`, and
+    `order.index("w3[17]:0")` the flat index.
 
     UnsupportedError names a tensor whose words hls4ml does not hold.
     """
@@ -79,6 +84,13 @@ def storage(model: Any, project: ProjectLike, space: BitSpace | None = None) -> 
     from fkeras.backends.hls4ml.storage import storage_of
 
     return storage_of(*_converted(model, project, space))
+
+
+def not_stored(model: Any, project: ProjectLike, space: BitSpace | None = None) -> str:
+    """One sentence on the words that the project does not store in any memory, "" where it stores all of them."""
+    from fkeras.backends.hls4ml.storage import missing
+
+    return missing(storage(model, project, space))
 
 
 def resources(

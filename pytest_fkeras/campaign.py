@@ -35,6 +35,8 @@ class FaultCampaign:
     def __init__(self, resilience: Resilience, budget: Budget, options: Options) -> None:
         self.budget = budget
         self.was_read = False
+        self.notices: tuple[str, ...] = ()
+        """What reports should say about this budget's memory."""
         self._resilience = resilience
         self._options = options
         self._limits = tuple(self._limit(keyword, value) for keyword, value in budget.limits)
@@ -57,6 +59,11 @@ class FaultCampaign:
         )
         if names:
             self._measure(names)
+        project = self._options.hls4ml_project
+        # An engine with a project says it by itself.
+        if project is not None and not self._options.engine(self.budget.engine).startswith("hls4ml:"):
+            absent = self._resilience.not_stored(project, self.space)
+            self.notices = (absent,) if absent else ()
 
     @property
     def cached(self) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ HELP = {
     "max_trials": f"trials after which an undecided campaign ends (default {MAX_TRIALS})",
     "engine": "engine that computes outputs under faults: auto, reference or hls4ml (default auto)",
 }
-FILES = {
+INI_ONLY = {
     "model": "model file for the fkeras_model fixture, relative to the ini file",
     "data": "npz file with arrays x and y for the fkeras_data fixture, relative to the ini file",
     "hls4ml": "hls4ml project (directory or YAML) for engine hls4ml and fkeras_hls4ml_agrees, relative to the ini file",
+    "hls4ml_samples": "how many samples fkeras_hls4ml_agrees compares (default 500)",
     "metrics": "names of metrics for the fkeras_metrics fixture, such as accuracy",
 }
 _LEAST = {"seed": 0, "trials": 1, "max_trials": 1}

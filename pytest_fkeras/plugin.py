@@ -15,7 +15,7 @@ import pytest
 
 from pytest_fkeras import baseline, cache, gate, hooks, outputs, workers
 from pytest_fkeras.baseline_files import BaselineFiles
-from pytest_fkeras.chip import fkeras_hls4ml_agrees, project_of
+from pytest_fkeras.chip import fkeras_hls4ml_agrees, project_of, samples_of
 from pytest_fkeras.collection import budget_of, request_campaign
 from pytest_fkeras.fixtures import (
     OPTIONS,
@@ -31,7 +31,7 @@ from pytest_fkeras.fixtures import (
     resilience,
 )
 from pytest_fkeras.names import FIXTURE, NAME, BudgetError
-from pytest_fkeras.options import FILES, HELP, Choices, Options
+from pytest_fkeras.options import HELP, INI_ONLY, Choices, Options
 from pytest_fkeras.overrides import forget_overridden
 from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-INI_KEYS = (*HELP, *FILES, *outputs.KEYS, *baseline.KEYS, "cache", "executor")
+INI_KEYS = (*HELP, *INI_ONLY, *outputs.KEYS, *baseline.KEYS, "cache", "executor")
 """All ini keys, without their prefix; each of them says that the project uses fkeras, so none has a default."""
 
 
@@ -72,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=text,
         )
         parser.addini(f"fkeras_{name}", text, default=None)
-    for name, text in FILES.items():
+    for name, text in INI_ONLY.items():
         parser.addini(f"fkeras_{name}", text, default=None)
     outputs.add_options(group, parser)
     cache.add_options(group, parser)
@@ -103,6 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
             Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"),
             project_of(config),
         )
+        samples_of(config)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     cache.configure(config)

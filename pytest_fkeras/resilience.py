@@ -94,6 +94,7 @@ class Resilience:
         self._measured_by = measured_by
         self._reuse = Reuse(self.model, self.data, hooks, store)
         self._spaces, self._rankings, self._runs, self._oracles = Recent(), Recent(), Recent(), Recent()
+        self._absent = Recent()
 
     @cached_property
     def data_summary(self) -> Any:
@@ -119,6 +120,23 @@ class Resilience:
             key, lambda: self._hooks.pytest_fkeras_bit_space(model=self.model, layers=layers, biases=biases)
         )
         return space
+
+    def not_stored(self, project: str, space: BitSpace) -> str:
+        """Which words of a memory an hls4ml project does not store, or why nobody knows; "" where it stores all."""
+        from fkeras.errors import FkerasError
+        from fkeras.hls4ml import not_stored
+
+        name = Path(project).name
+
+        def text() -> str:
+            try:
+                absent = not_stored(self.model, project, space)
+            except FkerasError as error:
+                return f"what {name} stores is not known: {error}"
+            return f"{name}: {absent}" if absent else ""
+
+        found: str = self._absent.get((project, space.layout_digest), text)
+        return found
 
     def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
         """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""

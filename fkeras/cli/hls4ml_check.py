@@ -21,7 +21,7 @@ pytest-fkeras[hls4ml] and g++. The exit code is 0 where every output is the same
 """
 
 
-def add_project(parser: argparse.ArgumentParser) -> None:
+def add_project(parser: argparse._ActionsContainer) -> None:
     """Which hls4ml project."""
     parser.add_argument(
         "--project", metavar="PATH", help="hls4ml project directory, or its YAML (default: made for the model)"

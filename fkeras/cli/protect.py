@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fkeras.cli import arguments, memory_protection, output, subject, what_goes_wrong
+from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
 SUMMARY = "choose the bits to protect in silicon, for one set of weights or for several, and write them down"
@@ -17,8 +18,9 @@ EXAMPLES = """\
       --under tmr --output protection                            # one mask for several retrainings
 
 --output is a folder: protection.json (for --mask, and for mask("protection/protection.json") in tests), protection.csv
-with an address a row, and a C header per layer. With a size (--bits, --share, --overhead), --faults and --limit measure
-what the mask does. Several models have one layout and get one mask; what that costs each is printed.
+with an address a row, and a C header per layer; with --hls4ml-order also in the order of hls4ml's weight files.
+With a size (--bits, --share, --overhead), --faults and --limit measure what the mask does. Several models have one
+layout and get one mask; what that costs each is printed.
 """
 
 
@@ -56,12 +58,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_machine(parser)
     arguments.add_search(parser)
     parser.add_argument("--output", metavar="DIR", help="write the mask, a CSV file and C headers into this folder")
+    hls4ml = parser.add_argument_group("hls4ml")
+    hls4ml.add_argument(
+        "--hls4ml-order",
+        action="store_true",
+        help="write them in the order of hls4ml's arrays too, into DIR/hls4ml (of the first MODEL)",
+    )
+    add_project(hls4ml)
     arguments.add_json(parser, "the choice and what it rests on")
 
 
 def run(options: argparse.Namespace) -> int:
     """Choose, print, write."""
-    import fkeras
+    import fkeras.hls4ml
     from fkeras.campaigns import MAX_TRIALS
     from fkeras.executors import opened_executor
     from fkeras.protection.exports import write_csv, write_headers
@@ -72,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.metric or limits) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     whats = subject.load_several(options)
+    _check_order(options, whats[0])
     with opened_executor(options.executor) as workers:
         choice = fkeras.protect(
             [what.model for what in whats],
@@ -105,9 +115,27 @@ def run(options: argparse.Namespace) -> int:
         write_csv(choice.mask, folder / "protection.csv")
         headers = write_headers(choice.mask, folder)
         print(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in headers)}")
+        if options.hls4ml_order:
+            what = whats[0]
+            moved = fkeras.hls4ml.reordered(choice.mask, what.model, project=options.project, space=what.space)
+            written = fkeras.hls4ml.write_masks(moved, folder / "hls4ml")
+            print(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
     return 0
+
+
+def _check_order(options: argparse.Namespace, what: subject.Subject) -> None:
+    """Everything that could go wrong with hls4ml's order goes wrong before anything is measured."""
+    if not options.hls4ml_order:
+        if options.project is not None:
+            raise InputError(f"--project {options.project} decides hls4ml's order; give --hls4ml-order too")
+        return
+    if options.output is None:
+        raise InputError("--hls4ml-order needs --output DIR: it writes files into DIR/hls4ml")
+    import fkeras.hls4ml
+
+    fkeras.hls4ml.order(what.model, project=options.project, space=what.space)
 
 
 def _check_folder(path: str | None) -> None:

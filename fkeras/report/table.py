@@ -202,7 +202,7 @@ def _notes(measured: Sequence[tuple[BudgetRecord, Assumptions]], brief: bool) ->
         yield _once("cached", cached)
     notices = [text for record, _ in measured for text in record.notices]
     if notices:
-        yield _once("cache", notices)
+        yield _once("notice", notices)
     stopped = [record for record in judged if record.max_trials is not None and record.verdict != "INCONCLUSIVE"]
     if stopped and not brief:
         most = sum(record.max_trials or 0 for record in stopped)

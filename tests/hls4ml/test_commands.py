@@ -67,3 +67,28 @@ def test_resources_prints_the_table_and_writes_masks(folder, capsys):
     assert [(row["path"], row["protected_bits"]) for row in rows] == [("d1/kernel", 10), ("d2/kernel", 0)]
     assert main(["hls4ml-resources", "tiny.h5", "--masks-to", "masks"]) == 2
     assert "needs --mask FILE" in capsys.readouterr().err
+
+
+def test_protect_writes_masks_in_both_orders(folder, capsys):
+    line = ["protect", "tiny.h5", "--share", "25%", "--output", "p"]
+    assert main([*line, "--hls4ml-order", "--project", "good.yml"]) == 0
+    assert "written to p/hls4ml: protection.json, protection.csv, d1_mask.h, d2_mask.h" in capsys.readouterr().out
+    ours, moved = (fkeras.read_mask(folder / "p" / name) for name in ("protection.json", "hls4ml/protection.json"))
+    model = fkeras.load_model(folder / "tiny.h5")
+    expected = fkeras.hls4ml.reordered(ours, model, project=str(folder / "good.yml"))
+    assert moved.digest == expected.digest
+    assert len(moved.bits) == len(ours.bits) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "p", "--project", "good.yml"], "--project good.yml decides hls4ml's order; give --hls4ml-order"),
+        (["--hls4ml-order"], "--hls4ml-order needs --output DIR"),
+        (["--output", "p", "--hls4ml-order", "--project", "nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_protect_refuses_an_order_before_it_measures(folder, capsys, arguments, message):
+    assert main(["protect", "tiny.h5", "--share", "25%", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "p").exists()

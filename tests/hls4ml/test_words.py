@@ -116,6 +116,7 @@ def test_the_resource_strategy_reorders_and_both_orders_name_the_same_bit(make, 
     assert sorted(order.bits.tolist()) == list(range(len(order.space)))
     for bit in range(0, len(order.space), 7):
         address = order.address(bit)
+        assert order.address(order.space.address(bit)) == order.address(str(order.space.address(bit))) == address
         place, value = address.element[0], tensor.codec.decode(tensor.words[[bit // 6]])[0]
         assert files[held.variable][place] == value
         assert address.bit == bit % 6

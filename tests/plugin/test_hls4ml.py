@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -102,6 +103,57 @@ def test_the_command_line_chooses_the_engine_and_words_that_are_not_stored_are_s
     assert re.search(r"engine hls4ml \(\S*precise.yml, [0-9a-f]{8}, NOT STORED: 72 of 72 bits\)", shown)
     result.stdout.fnmatch_lines(
         ["*ConstantWeights: *precise.yml: NOT STORED: 72 of 72 bits (scores/kernel: constants*"]
+    )
+
+
+ANYTHING = """
+from pytest_fkeras import fault_budget
+
+@fault_budget(bits=1, min_accuracy=0.1, trials=5, max_failure_rate=0.9)
+def test_anything():
+    pass
+"""
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_words_that_the_project_does_not_store_are_said_on_every_engine(project, engine):
+    project.makeini("[pytest]\nfkeras_hls4ml = precise.yml\n")
+    project.makepyfile(ANYTHING)
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", f"--fkeras-engine={engine}", "--fkeras-json=r.json")
+    result.assert_outcomes(passed=1)
+    text = "precise.yml: NOT STORED: 72 of 72 bits (scores/kernel: constants: strategy latency)"
+    assert f"notice: {text}" in " ".join(line.strip() for line in result.outlines)
+    (record,) = json.loads((project.path / "r.json").read_text())["tests"]
+    assert record["notices"] == [text]
+
+
+def test_what_a_project_stores_is_not_known_without_hls4ml(project):
+    project.makeini("[pytest]\nfkeras_hls4ml = precise.yml\n")
+    project.makepyfile(ANYTHING)
+    project.makeconftest(f"import sys\nsys.modules['hls4ml'] = None\n{CONFTEST}")
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    shown = " ".join(line.strip() for line in result.outlines)
+    assert "notice: what precise.yml stores is not known: the hls4ml engine needs hls4ml" in shown
+
+
+@pytest.mark.parametrize(("text", "n_samples"), [("", 100), ("fkeras_hls4ml_samples = 30\n", 30)])
+def test_how_many_samples_are_compared(project, text, n_samples):
+    project.makeini(f"[pytest]\n{text}")
+    project.makepyfile(
+        "def test_the_chip(fkeras_hls4ml_agrees):\n"
+        f"    assert fkeras_hls4ml_agrees.n_samples == {n_samples}\n"
+        "    assert len(fkeras_hls4ml_agrees.faulty) == 20\n"
+    )
+    project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_a_number_of_samples_that_is_none(project):
+    project.makeini("[pytest]\nfkeras_hls4ml_samples = few\n")
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*the ini option fkeras_hls4ml_samples is 'few'; allowed are whole numbers from 1 up*"]
     )
 
 

@@ -54,9 +54,10 @@ class Hls4mlOrder:
     space: BitSpace
     tensors: tuple[HeldTensor, ...]
 
-    def address(self, bit: int) -> BitAddress:
-        """hls4ml's name of a flat index: array, place in it, bit."""
-        where = self.space.locate(bit)
+    def address(self, bit: int | BitAddress | str) -> BitAddress:
+        """hls4ml's name of a bit, given by its flat index or its address in Keras' order: array, place in it, bit."""
+        index = self.space.index(bit) if isinstance(bit, BitAddress | str) else bit
+        where = self.space.locate(index)
         held = self.tensors[int(where.tensor[0])]
         return BitAddress(held.variable, (int(self._places[held.path][where.element[0]]),), int(where.bit[0]))
 
