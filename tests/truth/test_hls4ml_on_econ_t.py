@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import fkeras
 import fkeras.hls4ml
 
 
-def test_econ_t_small_agrees(shared_data, chip_emulation):
-    model = fkeras.load_model(shared_data / "models/econ_t_small.h5")
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
+def test_the_encoder_agrees(shared_data, chip_emulation, size):
+    model = fkeras.load_model(shared_data / f"models/econ_t_{size}.h5")
     charges = np.load(shared_data / "econ_t_val.npz")["calq"][:500].astype(np.float32)
     geometry = np.load(shared_data / "hgcal/geometry.npz")
     shares = charges / charges.sum(axis=1, keepdims=True)

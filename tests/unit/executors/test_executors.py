@@ -18,7 +18,9 @@ import pytest
 
 import fkeras
 from fkeras.campaigns import FixedTrials, Requirement, Setting, UntilDecided, measure_oracle, parse_limit, run_campaign
+from fkeras.campaigns.budget import shared_out
 from fkeras.campaigns.progress import silent
+from fkeras.campaigns.shares import Share
 from fkeras.engine import GoldenScore
 from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
 from fkeras.executors import Job, RemoteRun, WorkerFailed, WorkersLost, opened_executor, workers_of
@@ -29,6 +31,7 @@ from fkeras.faults import fault_model, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.metrics import mean_squared_error
 from fkeras.scoring import Scorecard, scores_of
+from fkeras.store import Identity, Store
 
 # Workers cannot import this file; what it defines travels by value.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -150,6 +153,45 @@ def executor(request):
 
 def test_an_oracle_has_the_bytes_of_one_process(executor):
     assert same(measure_oracle(remote(executor), "mean_squared_error", BITS, silent))
+
+
+def stored(run, path, share=None):
+    """An oracle and a campaign, or a share of them, written into a store."""
+    store = Store(path)
+    entries = [{"mean_squared_error": store.entry(Identity(kind, {"of": 1}))} for kind in ("oracle", "campaign")]
+    setting, plan = (
+        Setting(fault_model(9), protection(None, SPACE), 5, run.engine, run.n_samples, SPACE),
+        FixedTrials(45),
+    )
+    bits, who = BITS, ""
+    if share is not None:
+        bits, who = share.of_bits(SPACE, BITS), f"-{share.number}"
+        setting, plan = shared_out(setting, plan, share)
+    measure_oracle(run, "mean_squared_error", bits, silent, entries[0], who)
+    run_campaign(run, setting, plan, silent, entries[1], who)
+    return path
+
+
+def tables(path):
+    """The result tables: by kind the name and the bytes of the one file."""
+    found = {}
+    for entry in Store(path).entries():
+        (file,) = (entry.folder / "rows").iterdir()
+        found[entry.identity.kind] = (file.name, file.read_bytes())
+    return found
+
+
+def test_executors_shards_and_one_process_store_the_same_bytes(executor, tmp_path):
+    expected = tables(stored(LOCAL, tmp_path / "one"))
+    assert expected.keys() == {"oracle", "campaign"}
+    assert tables(stored(remote(executor), tmp_path / "far")) == expected
+    shares = [Share(number, 3) for number in (1, 2, 3)]
+    parts = [stored(remote(executor), tmp_path / f"part{one.number}", one) for one in shares]
+    fkeras.merge(parts, tmp_path / "merged")
+    assert tables(tmp_path / "merged") == expected
+    for one in shares:
+        stored(LOCAL, tmp_path / "together", one)
+    assert tables(tmp_path / "together") == expected
 
 
 def test_bits_may_be_few_repeated_and_in_any_order(executor):
