@@ -119,17 +119,20 @@ class Hls4mlRun:
         return outputs_of(outputs)
 
     def _emulated(self, each: Sequence[Sequence[Write]]) -> Iterator[list[NDArray[np.float32]]]:
-        """The model's outputs; what follows the chip is computed for samples that the faults change only."""
+        """The model's outputs; what follows the chip is computed for chunks of samples that the faults change only.
+
+        For whole chunks, because a float layer may round a sample otherwise when there are fewer around it.
+        """
         for chip in self.chip.emulation.run_all(self.chip.chip_inputs, each):
             changed = np.zeros(self.n_samples, bool)
             for faulty, golden in zip(chip, self._golden_chip, strict=True):
                 changed |= (faulty != golden).reshape(self.n_samples, -1).any(axis=1)
-            rows = np.flatnonzero(changed)
-            outputs = list(self._golden)
-            if rows.size:
-                for number, part in enumerate(self._after(rows, [one[rows] for one in chip])):
-                    outputs[number] = outputs[number].copy()
-                    outputs[number][rows] = part
+            outputs = [one.copy() for one in self._golden] if changed.any() else self._golden
+            for start in range(0, self.n_samples, CHUNK):
+                rows = np.arange(start, min(start + CHUNK, self.n_samples))
+                if changed[rows].any():
+                    for whole, part in zip(outputs, self._after(rows, [one[rows] for one in chip]), strict=True):
+                        whole[rows] = part
             yield outputs
 
     def _after(self, rows: NDArray[np.int64], chip: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
