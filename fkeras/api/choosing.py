@@ -20,7 +20,7 @@ from fkeras.faults import AssumedImmune, FaultModel, fault_model, whole_seed
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.protection import Choice, Target, choose
-from fkeras.protection.choose import MOST_EVALUATIONS, Weights
+from fkeras.protection.choose import MOST_EVALUATIONS, Weights, require_golden_keeps
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.stored import stored_ranking
@@ -117,9 +117,7 @@ def protect(
     with ExitStack() as stack:
         weights = []
         for name, model in zip(called, given, strict=True):
-            space = bit_space(model, layers, biases)
-            ranking = rank(model, data, method=method, metric=measured, seed=seed, space=space, store=store)
-            run = None
+            space, run = bit_space(model, layers, biases), None
             if target is not None and measured is not None and data is not None:
                 keeper = stack.enter_context(keeping(store, model, space, data, engine))
                 purpose = f"protection {target.faults!r} {target.seed}"
@@ -127,6 +125,9 @@ def protect(
                 run = RememberingRun(
                     stack.enter_context(stored_sets(keeper, model, data, measured, space, engine, executor, purpose))
                 )
+                if bits is None and share is None and overhead is None:
+                    require_golden_keeps(name, run, target.requirement)
+            ranking = rank(model, data, method=method, metric=measured, seed=seed, space=space, store=store)
             weights.append(Weights(name, space, ranking, run))
         return choose(
             weights,

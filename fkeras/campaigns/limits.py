@@ -44,6 +44,10 @@ class Limit:
             return values < self.value
         return values - golden > self.value if self.kind == "increase" else golden - values > self.value
 
+    def is_broken_without_faults(self, golden: float) -> bool:
+        """Whether the golden value is past the limit already, so that no protection can help."""
+        return bool(self.broken_by(np.array([golden]), golden)[0])
+
     def require_bite(self, bounds: tuple[float, float] | None, golden: float) -> None:
         """InputError for a limit that no value within the metric's bounds could break, or that every value breaks."""
         if bounds is None:

@@ -106,7 +106,14 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
     ]
     if result.undefined:
         lines.append(f"{result.undefined:,} sample scores were undefined and count as the worst")
-    return lines if verdict is None else [*lines, f"required: {verdict.requirement}", str(verdict)]
+    if verdict is None:
+        return lines
+    lines += [
+        f"the golden model breaks {limit} already"
+        for limit in verdict.requirement.limits
+        if limit.is_broken_without_faults(trials.golden.value)
+    ]
+    return [*lines, f"required: {verdict.requirement}", str(verdict)]
 
 
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:

@@ -186,6 +186,17 @@ def choose(
     return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, tuple(models))
 
 
+def require_golden_keeps(name: str, run: Run, requirement: Requirement) -> None:
+    """InputError for a limit that the fault-free network breaks: no mask is large enough."""
+    for limit in requirement.limits:
+        golden = run.golden[limit.metric].value
+        if limit.is_broken_without_faults(golden):
+            raise InputError(
+                f"{name}: the golden model breaks {limit} already, its {limit.metric} is {golden:.6g}; no protection "
+                "can help: ask for a looser limit"
+            )
+
+
 def _sized(
     order: Order,
     guard: Callable[[Order, int], Protection],

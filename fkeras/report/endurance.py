@@ -39,6 +39,9 @@ def endurance_text(result: Endurance) -> str:
         f"golden {result.metric} {golden_text(result.golden.value, result.golden.standard_error)}",
         f"average of {result.metric} from 0 to {result.text_of(result.survey.looks[-1])}: {result.time_average}",
     ]
+    for limit in () if required is None else required.limits:
+        if limit.is_broken_without_faults(result.golden.value):
+            notes.append(f"the golden model breaks {limit} already")
     if required is not None and result.proof is not None and result.proof.recovered:
         recovered = result.proof.recovered
         notes.append(f"{recovered} of the trials broke a limit and kept it at a later look: failed all the same")

@@ -47,7 +47,6 @@ def failure_text(
     found: Explanation | None = None,
 ) -> str:
     """Requirement, share of trials over it with its bound, seed, what explains it, and how to see it again."""
-    import numpy as np
 
     from fkeras.campaigns.blame import LEAST_FAILING
 
@@ -61,7 +60,7 @@ def failure_text(
     ]
     for limit in requirement.limits:
         one = result[limit.metric]
-        broken = bool(limit.broken_by(np.array([one.golden.value]), one.golden.value)[0])
+        broken = limit.is_broken_without_faults(one.golden.value)
         lines.append(
             f"  {limit.metric:<11} mean {one.estimate.best:.6g} over {len(result)} trials, golden "
             f"{golden_text(one.golden.value, one.golden.standard_error)}"

@@ -284,6 +284,15 @@ def test_what_is_not_shown_to_be_survived_does_not_pass(folder, fkeras, limit, l
     assert fkeras(*line, "--looks", "9,10", "--min-survived", least).code == code
 
 
+@pytest.mark.parametrize("command", [("campaign", "--faults", "1", "--trials", "20"), ("endurance", "--looks", "1")])
+def test_a_limit_that_the_fault_free_network_breaks_is_said(folder, fkeras, command):
+    name, *more = command
+    text = "the golden model breaks max_mispredictions=0.01 already"
+    line = (name, "small.h5", *DATA, *more, "--limit")
+    assert text in fkeras(*line, "max_mispredictions=0.01").out
+    assert "already" not in fkeras(*line, "max_mispredictions=0.9").out
+
+
 def test_protect_writes_mask_csv_and_headers(folder, fkeras):
     done = fkeras("protect", "small.h5", "other.h5", "--share", "25%", "--granularity", "word", "--output", "p",
                   "--json", "p.json")  # fmt: skip

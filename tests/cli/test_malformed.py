@@ -348,6 +348,11 @@ CASES = {
     "two sizes": (nothing, (*PROTECT, "--bits", "3", "--share", "9%"), "not allowed with argument"),
     "no size": (nothing, PROTECT, "how many bits. give --bits, --share or --overhead"),
     "too large a size": (nothing, (*PROTECT, "--bits", "73"), "73; allowed are whole numbers from 0 to 72"),
+    "a limit that no mask can keep": (
+        nothing,
+        (*PROTECT, *DATA, "--faults", "3", "--limit", "max_mispredictions=0.01", "--store", "s"),
+        "small.h5: the golden model breaks max_mispredictions=0.01 already, its mispredictions is 0.",
+    ),
     "mask onto a file": (nothing, (*PROTECT, "--bits", "3", "--output", "data.npz"), "is a file; name a fol"),
     "mask into a missing folder": (nothing, (*PROTECT, "--bits", "3", "--output", "a/b"), "no folder a; make"),
     "models of two layouts": (nothing, (*PROTECT, "wide.h5", "--bits", "3"), "belongs to a memory of layout"),
