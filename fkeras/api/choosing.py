@@ -116,11 +116,12 @@ def protect(
         target = Target(requirement, fault_model(faults), whole_seed(seed), max_trials, max_evaluations)
     with ExitStack() as stack:
         weights = []
-        for name, model in zip(called, given, strict=True):
+        for number, (name, model) in enumerate(zip(called, given, strict=True)):
             space, run = bit_space(model, layers, biases), None
             if target is not None and measured is not None and data is not None:
                 keeper = stack.enter_context(keeping(store, model, space, data, engine))
-                purpose = f"protection {target.faults!r} {target.seed}"
+                # By number: one model given twice would wait for itself.
+                purpose = f"protection {target.faults!r} {target.seed} {number}"
                 # The levels of a search have most of their fault sets in common.
                 run = RememberingRun(
                     stack.enter_context(stored_sets(keeper, model, data, measured, space, engine, executor, purpose))

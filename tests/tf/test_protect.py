@@ -64,6 +64,16 @@ def test_one_mask_for_two_trainings_is_judged_by_the_campaign_of_each(models, da
         assert 0.5 < model.shared < 1
 
 
+def test_one_model_given_twice_is_no_deadlock(models, data, tmp_path):
+    campaign = {"metric": "mean_squared_error", "faults": 60, "limits": {"max_mean_squared_error_increase": 0.2}}
+    once, twice = (
+        fkeras.protect(given, data, bits=150, method="msb", store=tmp_path / "store", **campaign)
+        for given in (models[0], [models[0], models[0]])
+    )
+    assert twice.mask.digest == once.mask.digest
+    assert [one.common for one in twice.models] == [once.models[0].common] * 2
+
+
 def test_what_makes_no_sense_is_refused(models, data):
     with pytest.raises(InputError, match="needs faults=, metric=, limits= and data"):
         fkeras.protect(models[0], data, faults=3)
