@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC:BY",
         help="how much worse a metric's mean may be: a share of the old mean, as in emd:5%%, or a number in its unit",
     )
-    parser.add_argument("--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="(0.95)")
+    parser.add_argument(
+        "--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

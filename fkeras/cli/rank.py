@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
     arguments.add_data(parser, required=False)
     parser.add_argument("--method", metavar="NAME", help="how to rank (default: the best for what is given)")
-    parser.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, help="of the draws (0)")
+    parser.add_argument(
+        "--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)"
+    )
     arguments.add_machine(parser)
     arguments.add_store(parser)
     arguments.add_json(parser, "the ranking")

@@ -30,8 +30,10 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
 
 def add_rates(group: argparse._ActionsContainer) -> None:
     """Upsets per time."""
-    group.add_argument("--upsets-per-second", type=arguments.real(0), metavar="R", help="in the whole memory")
-    group.add_argument("--upsets-per-bit-second", type=arguments.real(0), metavar="R", help="in each bit")
+    group.add_argument(
+        "--upsets-per-second", type=arguments.real(0), metavar="R", help="upsets per second, whole memory"
+    )
+    group.add_argument("--upsets-per-bit-second", type=arguments.real(0), metavar="R", help="upsets per second and bit")
 
 
 def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -44,8 +46,16 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="max_NAME=X",
         help="what no trial should break: max_NAME=, min_NAME=, max_NAME_increase=, max_NAME_drop=; may be repeated",
     )
-    group.add_argument("--max-failure-rate", type=arguments.real(0, 1), default=0.05, metavar="P", help="(0.05)")
-    group.add_argument("--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="(0.95)")
+    group.add_argument(
+        "--max-failure-rate",
+        type=arguments.real(0, 1),
+        default=0.05,
+        metavar="P",
+        help="the share of trials that may break a limit (0.05)",
+    )
+    group.add_argument(
+        "--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
+    )
     group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
     return group
 
