@@ -71,8 +71,8 @@ def agreement(
 
 
 def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Hls4mlOrder:
-    """Both names of every bit: `order.address("conv/kernel[0,2,1]:0")` (or a flat index) is `w3[17]:0`, and
-    `order.index("w3[17]:0")` the flat index.
+    """Both names of every bit: `order["conv/kernel[0,2,1]:0"].hls4ml` is `w3[17]:0`, and `order["w3[17]:0"].keras` the
+    way back.
 
     UnsupportedError names a tensor whose words hls4ml does not hold.
     """

@@ -115,23 +115,29 @@ def test_the_resource_strategy_reorders_and_both_orders_name_the_same_bit(make, 
     assert (held.elements != np.arange(tensor.size)).any()
     assert sorted(order.bits.tolist()) == list(range(len(order.space)))
     for bit in range(0, len(order.space), 7):
-        address = order.address(bit)
-        assert order.address(order.space.address(bit)) == order.address(str(order.space.address(bit))) == address
+        address = order[bit].hls4ml
         place, value = address.element[0], tensor.codec.decode(tensor.words[[bit // 6]])[0]
         assert files[held.variable][place] == value
         assert address.bit == bit % 6
-        assert order.index(str(address)) == bit
+        keras = order.space.address(bit)
+        for name in (bit, np.int64(bit), keras, str(keras), address, str(address)):
+            found = order[name]
+            assert (found.bit, found.keras, found.hls4ml) == (bit, keras, address)
         assert order.bits[place * 6 + address.bit] == bit
 
 
 def test_an_address_that_hls4ml_does_not_have(tiny):
     order = fkeras.hls4ml.order(tiny)
-    assert str(order.address(0)) == "w3[0]:0"
-    assert str(order.address(6 * 20 + 7)) == "w6[1]:1"
+    assert str(order[0].hls4ml) == "w3[0]:0"
+    assert str(order[6 * 20 + 7].hls4ml) == "w6[1]:1"
     with pytest.raises(fkeras.InputError, match="array w3 has 20 words of 6 bits"):
-        order.index("w3[20]:0")
+        order["w3[20]:0"]
     with pytest.raises(fkeras.InputError, match="no array 'w9'; hls4ml holds w3, w6"):
-        order.index("w9[0]:0")
+        order["w9[0]:0"]
+    with pytest.raises(fkeras.InputError, match="no tensor 'd9/kernel' in this space"):
+        order["d9/kernel[0,0]:0"]
+    with pytest.raises(fkeras.InputError, match="bit"):
+        order[10_000]
 
 
 @pytest.mark.parametrize(

@@ -44,26 +44,40 @@ class HeldTensor:
         return np.argsort(self.elements)
 
 
+@dataclass(frozen=True, slots=True)
+class BothAddresses:
+    """One bit: its flat index, `conv/kernel[0,2,1]:0` in Keras' order, and `w3[17]:0`, the place in hls4ml's array."""
+
+    bit: int
+    keras: BitAddress
+    hls4ml: BitAddress
+
+
 @dataclass(frozen=True, eq=False)
 class Hls4mlOrder:
-    """Two names of every bit: its address in Keras' order, and `w3[17]:0`, the place in hls4ml's array.
+    """Where hls4ml holds every bit: `order["conv/kernel[0,2,1]:0"].hls4ml`, `order["w3[17]:0"].keras`, `order[17].bit`.
 
-    tensors: in the order of the space. Bit 0 is the most significant in both.
+    tensors: in the order of the space. Bit 0 of a word is the most significant in both orders.
     """
 
     space: BitSpace
     tensors: tuple[HeldTensor, ...]
 
-    def address(self, bit: int | BitAddress | str) -> BitAddress:
-        """hls4ml's name of a bit, given by its flat index or its address in Keras' order: array, place in it, bit."""
-        index = self.space.index(bit) if isinstance(bit, BitAddress | str) else bit
-        where = self.space.locate(index)
-        held = self.tensors[int(where.tensor[0])]
-        return BitAddress(held.variable, (int(self._places[held.path][where.element[0]]),), int(where.bit[0]))
+    def __getitem__(self, name: int | BitAddress | str) -> BothAddresses:
+        """All names of one bit, given by any: its flat index, its address in Keras' order, or hls4ml's.
 
-    def index(self, address: BitAddress | str) -> int:
-        """The flat index behind hls4ml's name. InputError for an array or place that does not exist."""
-        one = address if isinstance(address, BitAddress) else BitAddress.parse(address)
+        InputError for a tensor, an array or a place that does not exist.
+        """
+        bit = int(name) if isinstance(name, int | np.integer) else self._bit(name)
+        where = self.space.locate(bit)
+        held = self.tensors[int(where.tensor[0])]
+        place = int(self._places[held.path][where.element[0]])
+        return BothAddresses(bit, self.space.address(bit), BitAddress(held.variable, (place,), int(where.bit[0])))
+
+    def _bit(self, name: BitAddress | str) -> int:
+        one = name if isinstance(name, BitAddress) else BitAddress.parse(name)
+        if "/" in one.tensor:  # Keras' paths have one, hls4ml's arrays have none
+            return self.space.index(one)
         for number, (held, tensor) in enumerate(zip(self.tensors, self.space.tensors, strict=True)):
             if held.variable == one.tensor:
                 width = tensor.codec.width
