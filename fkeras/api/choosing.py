@@ -15,12 +15,13 @@ from fkeras.campaigns import Requirement, parse_limit
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.progress import Progress, terminal_bar
 from fkeras.campaigns.remembering import RememberingRun
+from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, fault_model, whole_seed
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.protection import Choice, Target, choose
-from fkeras.protection.choose import MOST_EVALUATIONS, Weights, require_golden_keeps
+from fkeras.protection.choose import MOST_EVALUATIONS, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.stored import stored_ranking
@@ -115,21 +116,26 @@ def protect(
         requirement = Requirement(chosen, max_failure_rate, confidence)
         target = Target(requirement, fault_model(faults), whole_seed(seed), max_trials, max_evaluations)
     with ExitStack() as stack:
-        weights = []
-        for number, (name, model) in enumerate(zip(called, given, strict=True)):
-            space, run = bit_space(model, layers, biases), None
-            if target is not None and measured is not None and data is not None:
+        spaces = [bit_space(model, layers, biases) for model in given]
+        require_one_layout(called, spaces)
+        runs: list[Run | None] = [None] * len(given)
+        if target is not None and measured is not None and data is not None:
+            for number, (name, model, space) in enumerate(zip(called, given, spaces, strict=True)):
                 keeper = stack.enter_context(keeping(store, model, space, data, engine))
-                # By number: one model given twice would wait for itself.
-                purpose = f"protection {target.faults!r} {target.seed} {number}"
+                sets = stored_sets(keeper, model, data, measured, space, engine, executor)
                 # The levels of a search have most of their fault sets in common.
-                run = RememberingRun(
-                    stack.enter_context(stored_sets(keeper, model, data, measured, space, engine, executor, purpose))
-                )
+                runs[number] = run = RememberingRun(stack.enter_context(sets))
                 if bits is None and share is None and overhead is None:
                     require_golden_keeps(name, run, target.requirement)
-            ranking = rank(model, data, method=method, metric=measured, seed=seed, space=space, store=store)
-            weights.append(Weights(name, space, ranking, run))
+        weights = [
+            Weights(
+                name,
+                space,
+                rank(model, data, method=method, metric=measured, seed=seed, space=space, store=store),
+                run,
+            )
+            for name, model, space, run in zip(called, given, spaces, runs, strict=True)
+        ]
         return choose(
             weights,
             bits=bits,

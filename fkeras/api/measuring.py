@@ -263,7 +263,7 @@ def endurance(
     absorbed, start = protection(protected, used), whole_seed(seed)
     with (
         keeping(store, model, used, data, engine) as keeper,
-        stored_sets(keeper, model, data, one, used, engine, executor, f"endurance {accumulation!r} {start}") as run,
+        stored_sets(keeper, model, data, one, used, engine, executor) as run,
     ):
         _require_bite(() if requirement is None else requirement.limits, run)
         return measure_endurance(
@@ -314,7 +314,7 @@ def protection_curve(
     drawn, unprotected, start = fault_model(faults), protection(None, used), whole_seed(seed)
     with (
         keeping(store, model, used, data, engine) as keeper,
-        stored_sets(keeper, model, data, one, used, engine, executor, f"protection {drawn!r} {start}") as run,
+        stored_sets(keeper, model, data, one, used, engine, executor) as run,
     ):
         return search_protection(
             run,

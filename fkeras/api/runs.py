@@ -68,12 +68,11 @@ def stored_sets(
     space: BitSpace,
     engine: str,
     executor: Any,
-    purpose: str,
 ) -> StoredSets:
     """A run for fault sets that are chosen by what others did; see `StoredSets`."""
     metrics = {metric.name: metric}
     run = on_workers(start_run(model, data, metrics, space, engine), model, data, metrics, engine, executor)
-    return StoredSets(run, {} if keeper is None else keeper.fault_sets(metrics), purpose)
+    return StoredSets(run, {} if keeper is None else keeper.fault_sets(metrics))
 
 
 def on_workers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,35 +9,39 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.campaigns.stored import Claim, Entries, digest_of_faults, recalled, tables_of
+from fkeras.campaigns.stored import Entries, digest_of_faults, recalled, tables_of
 from fkeras.engine import Run, Scores
 from fkeras.faults import FaultSet
 from fkeras.metrics.metric import Outputs
+from fkeras.store import Writer
 
 
 class StoredSets:
     """Gives what `run` gives, a fault set from the store where it is there; to be used in a `with`.
 
-    entries: tables of faults (digest of a fault set), value, undefined, harmed, by metric. purpose: what the fault
-    sets are for; two processes with the same purpose wait for one another, others measure side by side.
+    entries: tables of faults (digest of a fault set), value, undefined, harmed, by metric. Nobody waits for anybody: a
+    search over several models would hold one while it waits for another, and two searches rarely want the same sets.
     """
 
-    def __init__(self, run: Run, entries: Entries, purpose: str) -> None:
+    def __init__(self, run: Run, entries: Entries) -> None:
         self._run, self._entries = run, entries
-        self._who = f"-{hashlib.sha256(purpose.encode()).hexdigest()[:8]}"
         self._stack = ExitStack()
-        self._claim: Claim | None = None
         self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
         self.golden, self.batch_size = run.golden, run.batch_size
         self._tables = tables_of(entries)
+        self._writers: dict[str, Writer] = {}
 
     def __enter__(self) -> StoredSets:
+        self._writers = {name: self._stack.enter_context(entry.writer()) for name, entry in self._entries.items()}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if error is None:
+            for entry in self._entries.values():
+                entry.settle()
 
     @property
     def golden_outputs(self) -> Outputs:
@@ -57,19 +60,14 @@ class StoredSets:
         """Each fault set injected alone."""
         digests = np.array([digest_of_faults(one) for one in faults])
         scores, stored = recalled(list(self.metrics), self._tables, "faults", digests)
-        if not stored.all() and self._entries and self._claim is None:
-            # Whoever wrote before us may have measured them meanwhile.
-            self._claim = self._stack.enter_context(Claim(self._entries, self._who))
-            self._tables = tables_of(self._entries)
-            scores, stored = recalled(list(self.metrics), self._tables, "faults", digests)
         missing = np.flatnonzero(~stored)
         if missing.size:
             measured = self._run.fault_sets([faults[i] for i in missing.tolist()])
             for name, one in scores.items():
                 part = measured[name]
                 one.fill(missing, part)
-                if self._claim is not None and name in self._claim.writers:
-                    self._claim.writers[name].add(
+                if name in self._writers:
+                    self._writers[name].add(
                         faults=digests[missing], value=part.values, undefined=part.undefined, harmed=part.harmed
                     )
         return scores

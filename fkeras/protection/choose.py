@@ -137,8 +137,7 @@ def choose(
     is found by a search on one seed's faults: see `ProtectionCurve`. stated: plain values for the mask's file.
     """
     space = weights[0].space
-    for other in weights[1:]:
-        other.space.require_layout(space.layout_digest, f"the mask of {weights[0].name}, to be shared by {other.name},")
+    require_one_layout([one.name for one in weights], [one.space for one in weights])
     order = common_order([one.ranking for one in weights], space, granularity, aggregate)
 
     def guard(units: Order, n_units: int) -> Protection:
@@ -184,6 +183,12 @@ def choose(
         "models": [asdict(one) for one in models],
     }
     return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, tuple(models))
+
+
+def require_one_layout(names: Sequence[str], spaces: Sequence[BitSpace]) -> None:
+    """LayoutError for memories that cannot have a mask in common."""
+    for name, space in zip(names[1:], spaces[1:], strict=True):
+        space.require_layout(spaces[0].layout_digest, f"the mask of {names[0]}, to be shared by {name},")
 
 
 def require_golden_keeps(name: str, run: Run, requirement: Requirement) -> None:

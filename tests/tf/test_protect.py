@@ -64,7 +64,7 @@ def test_one_mask_for_two_trainings_is_judged_by_the_campaign_of_each(models, da
         assert 0.5 < model.shared < 1
 
 
-def test_one_model_given_twice_is_no_deadlock(models, data, tmp_path):
+def test_one_model_given_twice_does_not_wait_for_itself(models, data, tmp_path):
     campaign = {"metric": "mean_squared_error", "faults": 60, "limits": {"max_mean_squared_error_increase": 0.2}}
     once, twice = (
         fkeras.protect(given, data, bits=150, method="msb", store=tmp_path / "store", **campaign)
@@ -72,6 +72,35 @@ def test_one_model_given_twice_is_no_deadlock(models, data, tmp_path):
     )
     assert twice.mask.digest == once.mask.digest
     assert [one.common for one in twice.models] == [once.models[0].common] * 2
+
+
+def test_one_store_keeps_models_data_metrics_and_engines_apart(models, data, tmp_path):
+    (x, y), looks = data, {"looks": [3, 30], "trials": 5}
+    signs = fkeras.metrics.sample_metric(lambda true, out: (np.sign(true) != np.sign(out)).mean(1), "signs", "lower",
+                                         identity="1")  # fmt: skip
+    cases = [
+        (models[0], (x, y), "mean_squared_error", "auto"),
+        (models[1], (x, y), "mean_squared_error", "auto"),
+        (models[0], (x[:20], y[:20]), "mean_squared_error", "auto"),
+        (models[0], (x, y), signs, "auto"),
+        (models[0], (x, y), "mean_squared_error", "reference"),
+    ]
+    for model, part, metric, engine in cases:
+        plain, kept = (
+            fkeras.endurance(model, part, metric=metric, engine=engine, store=store, **looks)
+            for store in (None, tmp_path / "store")
+        )
+        assert kept.survey.values.tolist() == plain.survey.values.tolist()
+    assert len([*(tmp_path / "store" / "fault_sets").iterdir()]) == len(cases)
+
+
+def test_what_a_later_model_is_refused_for_is_found_before_anything_is_ranked(models, data, tmp_path):
+    campaign = {"metric": "mean_squared_error", "faults": 60, "limits": {"max_mean_squared_error": 1e-3}}
+    with pytest.raises(InputError, match=r"model 2: the golden model breaks max_mean_squared_error=0\.001 already"):
+        fkeras.protect(models[:2], data, store=tmp_path / "store", **campaign)
+    with pytest.raises(LayoutError, match="to be shared by model 2"):
+        fkeras.protect([models[0], models[2]], data, bits=3, store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_what_makes_no_sense_is_refused(models, data):
