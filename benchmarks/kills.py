@@ -85,7 +85,7 @@ def killed(context: Any, ready: Any, store: Path, n_samples: int, after_seconds:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--samples", type=int, default=50, help="images of the test set")
+    parser.add_argument("--samples", type=int, default=500, help="images of the test set")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
     context = multiprocessing.get_context("forkserver")

@@ -121,7 +121,7 @@ def _interruption(stop: BaseException, argv: Sequence[str]) -> str:
         if command not in _RESUMABLE:
             return f"{what}; nothing was kept"
         return f"{what}; nothing was kept. With --store DIR the same line would go on where it stopped:\n  {line}"
-    if command == "rank":
+    if command == "rank" or (command == "protect" and not any(word.startswith("--limit") for word in argv)):
         return f"{what}; a ranking is stored when it is whole. The same line starts again, unless it was:\n  {line}"
     return f"{what}; what was measured is in the store. The same line goes on from there:\n  {line}"
 

@@ -84,6 +84,7 @@ def test_scrubbing_goes_with_a_bit_error_rate_too(folder, fkeras):
         ),
         (("protect", "m.h5"), "With --store DIR the same line would go on where it stopped:\n  fkeras protect m.h5"),
         (("oracle", "m.h5", "--store", "s"), "what was measured is in the store. The same line goes on from there"),
+        (("protect", "m.h5", "--share", "5%", "--store", "s"), "a ranking is stored when it is whole"),
         (("rank", "m.h5", "--store", "s"), "a ranking is stored when it is whole. The same line starts again"),
     ],
 )

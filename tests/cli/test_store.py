@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from fkeras.backends.tf.fast.run import FastRun
 from fkeras.backends.tf.reference import ReferenceRun
 
 DATA = ("--data", "data.npz", "--metric", "mispredictions")
@@ -114,8 +115,9 @@ def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, 
 
 
 @pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
-def test_two_processes_search_as_one(folder, fkeras, line):
+def test_two_processes_search_as_one(folder, fkeras, monkeypatch, line):
     assert fkeras(*line, "--json", "one.json").code == 0
+    monkeypatch.setattr(FastRun, "fault_sets", lambda *_: pytest.fail("measured in this process"))
     far = fkeras(*line, "--json", "two.json", "--executor", "processes:2")
     assert (far.code, far.err) == (0, "")
     assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()

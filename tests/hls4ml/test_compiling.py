@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import filelock
 import pytest
 
 import fkeras
@@ -90,6 +92,44 @@ def test_what_a_killed_process_left_is_made_again(sources, counted):
     assert len(counted) == 2
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: (kept / "weights" / "w2.txt").write_text(""),
+        lambda kept: (kept / "weights" / "w2.txt").write_text("7"),
+        lambda kept: (kept / "weights" / "w2.txt").unlink(),
+        lambda kept: (kept / "emulation.so").write_bytes(b""),
+        lambda kept: (kept / "emulation.so").unlink(),
+    ],
+)
+def test_a_library_that_is_not_what_was_compiled_is_made_again(sources, counted, damage):
+    kept = compiled(sources())
+    damage(kept)
+    assert product(compiled(sources(name="b"))) == 6.0
+    assert len(counted) == 2
+
+
+def test_where_there_are_no_locks_every_process_compiles_for_itself(sources, cache, monkeypatch):
+    def refused(lock):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refused)
+    kept = compiled(sources())
+    assert product(kept) == 6.0
+    assert kept.parent != cache
+    assert not any(cache.iterdir())
+
+
+def test_what_is_in_use_is_not_removed(sources, cache):
+    kept = compiled(sources(1, name="a"))
+    os.utime(kept / compiling.READY, (0, 0))
+    with filelock.FileLock(cache / f"{kept.name}.lock"):
+        compiled(sources(2, name="b"))
+    assert kept.exists()
+    compiled(sources(3, name="c"))
+    assert not kept.exists()
+
+
 def test_an_emulation_that_aborts_is_refused_and_not_kept(sources, cache):
     with pytest.raises(fkeras.UnsupportedError, match="gives up: exit code -6"):
         compiled(sources(more="std::abort();"))
@@ -122,3 +162,14 @@ def test_a_cache_that_cannot_be_written_is_done_without(sources, tmp_path, monke
     assert product(kept) == 6.0
     assert compiled(sources(name="b")) == kept
     assert (tmp_path / "file").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("_compiler_version", lambda: "g++ 99"), ("_FLAGS", ("-O0",)), ("_OPTIMIZATION", {}), ("_BATCH", "")],
+)
+def test_another_compiler_or_other_options_are_another_library(sources, monkeypatch, name, other):
+    folder = sources()
+    before = compiling.digest_of(folder)
+    monkeypatch.setattr(compiling, name, other)
+    assert compiling.digest_of(folder) != before

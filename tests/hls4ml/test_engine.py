@@ -12,6 +12,7 @@ import pytest
 import fkeras
 from fkeras.api import start_run
 from fkeras.backends.hls4ml import compiling, emulation
+from fkeras.backends.hls4ml import engine as engine_module
 from fkeras.backends.hls4ml.emulation import Write
 from fkeras.metrics import resolve
 
@@ -126,6 +127,11 @@ def test_the_nested_model_goes_onto_the_chip_and_keras_computes_what_is_around_i
     monkeypatch.setattr(chip.chip.around, "after", lambda x, y: (numbers.add(len(y[0])), usual(x, y))[1])
     chip.flips(np.arange(40))
     assert numbers == {40}
+    monkeypatch.setattr(engine_module, "CHUNK", 16)
+    again = chip.fault_sets(sets)
+    assert numbers == {40, 16, 8}
+    for name in metrics:
+        assert again[name].values.tolist() == ours[name].values.tolist()
 
 
 def test_streams_folded_batch_norm_and_a_softmax_that_is_left_to_keras(make):

@@ -73,12 +73,12 @@ def compiled(folder: Path, io_type: str, input_sizes: Sequence[int], output_size
 
     UnsupportedError with g++'s first error, or with what the emulation says where it gives up.
     """
-    from filelock import FileLock
-
-    home = _home()
-    kept = home / digest_of(folder)
-    with FileLock(kept.with_suffix(".lock")):
-        if not (kept / READY).exists():
+    home, name = _home(), digest_of(folder)
+    with _alone(home, name) as held:
+        if not held:
+            home = _folder_of_this_process()
+        kept = home / name
+        if not _is_whole(kept):
             shutil.rmtree(kept, ignore_errors=True)
             _remove_unused(home)
             kept.mkdir()
@@ -86,12 +86,46 @@ def compiled(folder: Path, io_type: str, input_sizes: Sequence[int], output_size
                 shutil.copytree(folder / "firmware" / "weights", kept / WEIGHTS)
                 compile_library(folder, kept, io_type, input_sizes, output_sizes)
                 try_out(kept / LIBRARY, [*input_sizes, *output_sizes])
-                (kept / READY).touch()
+                (kept / READY).write_text(_content_digest(kept))
             except BaseException:
                 shutil.rmtree(kept, ignore_errors=True)
                 raise
         os.utime(kept / READY)
     return kept
+
+
+@contextmanager
+def _alone(home: Path, name: str, wait: bool = True) -> Iterator[bool]:
+    """Whether nobody else is at this library within the block; False where there are no file locks, or without `wait`
+    where somebody is."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(home / f"{name}.lock", blocking=wait, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _is_whole(kept: Path) -> bool:
+    """Whether the library and its weights are what was compiled: a disk that was full, or somebody who cleans up, may
+    have left a part, and faults would be measured on another network."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (kept / READY).read_text() == _content_digest(kept)
+    return False
+
+
+def _content_digest(kept: Path) -> str:
+    digest = hashlib.sha256()
+    for file in [kept / LIBRARY, *sorted((kept / WEIGHTS).iterdir())]:
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _home() -> Path:
@@ -118,8 +152,13 @@ def _folder_of_this_process() -> Path:
 def _remove_unused(home: Path) -> None:
     for ready in home.glob(f"*/{READY}"):
         with suppress(OSError):
-            if time.time() - ready.stat().st_mtime > UNUSED_SECONDS:
-                shutil.rmtree(ready.parent)
+            if time.time() - ready.stat().st_mtime < UNUSED_SECONDS:
+                continue
+            with _alone(home, ready.parent.name, wait=False) as held:
+                # Somebody may have taken it into use meanwhile.
+                if held and time.time() - ready.stat().st_mtime > UNUSED_SECONDS:
+                    ready.unlink()
+                    shutil.rmtree(ready.parent)
 
 
 def digest_of(folder: Path) -> str:

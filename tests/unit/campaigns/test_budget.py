@@ -9,6 +9,7 @@ import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.progress import silent
+from fkeras.engine import Scores
 from fkeras.faults import AssumedImmune, FaultSet, FlipCount, protection
 from fkeras.memory import BitSet
 
@@ -46,3 +47,18 @@ def test_out_of_reach_is_decided_at_once(function_run):
     assert result.is_exact
     assert len(result) == run.batch_size
     assert run.evaluations == 0
+
+
+def test_undefined_scores_stay_with_their_trials(function_run):
+    run = function_run(lambda bits: float(bits.size))
+    usual = run.fault_sets
+
+    def some_undefined(faults):
+        scores = usual(faults)["mse"]
+        return {"mse": Scores(scores.values, np.array([one.flips[0] % 3 for one in faults]), scores.harmed)}
+
+    run.fault_sets = some_undefined
+    setting = setting_of(run)
+    result = run_campaign(run, setting, FixedTrials(30), silent)
+    assert result.by_metric["mse"].undefined.tolist() == [setting.draw(i).faults.flips[0] % 3 for i in range(30)]
+    assert result.undefined > 0
