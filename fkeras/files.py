@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from fkeras.errors import InputError
@@ -32,13 +33,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     A link stays one: what it names is written. InputError for devices, pipes and sockets, which cannot be replaced.
     """
+    write_pieces(path, [text])
+
+
+def write_pieces(path: str | os.PathLike[str], pieces: Iterable[str]) -> None:
+    """`write_text` of a text that need not stand in memory whole; whatever `pieces` raises leaves the old file."""
     _require_regular(Path(path))
     target = _followed(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         # A temporary file is private; a report is as readable as any file that the user makes.

@@ -35,8 +35,8 @@ _AT_ONCE = 1_000_000
 """Values that a projection takes at once, to save memory."""
 
 Values = NDArray[np.float64]
-DataPart = tuple[str, *tuple[float, ...]]
-"""One array of the data: shape and type, mean, standard deviation, projection; old files have no projection."""
+DataPart = tuple[str, float, float, float]
+"""One array of the data: shape and type, mean, standard deviation, projection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +252,9 @@ def same_data(a: Sequence[DataPart], b: Sequence[DataPart]) -> bool:
 
 
 def _same_part(one: DataPart, other: DataPart) -> bool:
-    """By the numbers that both have: old files have no projection."""
     numbers, others = one[1:], other[1:]
     most = _DATA_TOLERANCE * max(map(abs, (*numbers, *others)))
-    return one[0] == other[0] and all(abs(x - y) <= most for x, y in zip(numbers, others, strict=False))
+    return one[0] == other[0] and all(abs(x - y) <= most for x, y in zip(numbers, others, strict=True))
 
 
 def _plain(measured: Measured) -> dict[str, Any]:
@@ -343,9 +342,8 @@ def _restored(plain: dict[str, Any]) -> Measured:
     )
 
 
-def _data_part(text: Any, mean: Any, deviation: Any, *projection: Any) -> DataPart:
-    numbers = tuple(float(number) for number in (mean, deviation, *projection[:1]))
-    return (_string(text), *numbers)
+def _data_part(text: Any, mean: Any, deviation: Any, projection: Any) -> DataPart:
+    return _string(text), float(mean), float(deviation), float(projection)
 
 
 def _text(plain: Mapping[str, Any]) -> str:

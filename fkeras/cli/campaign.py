@@ -119,15 +119,15 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
     setting, space = result.setting, result.setting.space
     (trials,) = result.by_metric.values()
-    residuals = [setting.residual(trial) for trial in range(len(result))]
+    trial_numbers = range(len(result))
     return {
         "schema": "fkeras-campaign/1",
         "model": options.model,
         "metric": trials.metric,
         "better": trials.better,
-        "bits": [faults.flips.tolist() for faults in residuals],
-        "bits_set_to_0": [faults.set_to_0.tolist() for faults in residuals],
-        "bits_set_to_1": [faults.set_to_1.tolist() for faults in residuals],
+        "bits": (setting.residual(trial).flips.tolist() for trial in trial_numbers),
+        "bits_set_to_0": (setting.residual(trial).set_to_0.tolist() for trial in trial_numbers),
+        "bits_set_to_1": (setting.residual(trial).set_to_1.tolist() for trial in trial_numbers),
         "values": trials.values.tolist(),
         "golden": trials.golden.value,
         "golden_standard_error": trials.golden.standard_error,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fkeras.errors import InputError
 from fkeras.files import check_target as check_writable
-from fkeras.files import write_text
+from fkeras.files import write_pieces
 
 
 def check_target(path: str | None) -> None:
@@ -33,7 +33,27 @@ def check_target(path: str | None) -> None:
 
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:
-    """Write strict JSON: infinities and NaN as the texts "inf", "-inf" and "nan"."""
+    """Write strict JSON: infinities and NaN as the texts "inf", "-inf" and "nan".
+
+    A value that is an iterator is written as an array, an element at a time, so that it never stands in memory whole.
+    """
+    write_pieces(path, _pieces(content))
+
+
+def _pieces(content: Mapping[str, Any]) -> Iterator[str]:
+    for number, (name, value) in enumerate(content.items()):
+        yield f"{', ' if number else '{'}{json.dumps(name)}: "
+        if isinstance(value, Iterator):
+            yield "["
+            for place, one in enumerate(value):
+                yield f"{', ' if place else ''}{_json(one)}"
+            yield "]"
+        else:
+            yield _json(value)
+    yield "}\n"
+
+
+def _json(value: Any) -> str:
     from fkeras.report.plain import plain
 
-    write_text(path, json.dumps(plain(dict(content)), allow_nan=False) + "\n")
+    return json.dumps(plain(value), allow_nan=False)

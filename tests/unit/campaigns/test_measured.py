@@ -221,14 +221,13 @@ def test_data_are_the_same_up_to_the_last_digits():
     )
 
 
-def test_the_order_of_the_data_matters_and_old_files_do_not_know_it():
+def test_the_order_of_the_data_matters():
     labels = np.arange(50) % 10
     targets = np.eye(10)[labels]
     one = summary_of(targets)
     for other in (np.eye(10)[(labels + 1) % 10], targets[::-1]):
         assert [part[1:3] for part in summary_of(other)] == [pytest.approx(part[1:3]) for part in one]
         assert not same_data(one, summary_of(other))
-        assert same_data([part[:3] for part in one], summary_of(other))
     assert same_data(one, summary_of(targets.astype(np.float64) * (1 + 1e-8)))
 
 
