@@ -69,6 +69,13 @@ def bits(text: str) -> tuple[int, int]:
     return first, last
 
 
+BIT_INDICES = """\
+A flat bit index counts from 0 through the tensors as `fkeras inspect` lists them, through the words of each as Keras
+flattens it, and through a word from its most significant bit. An address, layer/kernel[3,5]:0, names the same bit.
+"""
+"""Below the help of commands that write bits."""
+
+
 def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:
     """The model (a list with `several`), and which of its weights are in the memory."""
     group = parser.add_argument_group("model and memory")
@@ -97,14 +104,19 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The data and the metric."""
     group = parser.add_argument_group("data and metric")
     group.add_argument(
-        "--data", required=required, metavar="FILE", help=".npz with arrays x (inputs) and y (targets), same length"
+        "--data",
+        required=required,
+        metavar="FILE",
+        help=".npz with arrays x (inputs) and y (targets: class numbers or one-hot rows, or what the outputs should "
+        "be), of one length, as numpy.savez writes it",
     )
     group.add_argument("--samples", type=whole(1), metavar="N", help="only the first N samples (default: all)")
     group.add_argument(
         "--metric",
         required=required,
         metavar="NAME",
-        help="accuracy, mispredictions, mean_squared_error or emd (needs --geometry)",
+        help="accuracy or mispredictions (shares of the samples), mean_squared_error, or emd (needs --geometry); the "
+        "mean over the samples counts",
     )
     group.add_argument(
         "--geometry",

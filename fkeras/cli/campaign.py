@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Verdict
 
 SUMMARY = "draw many flips at once, again and again, and judge the outcome"
-EXAMPLES = """\
+EXAMPLES = f"""\
   fkeras campaign tagger.h5 --data validation.npz --metric accuracy --faults 100 --trials 200 --json campaign.json
   fkeras campaign encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --faults 960 --protected 4040 \\
       --limit max_emd=1.25
@@ -25,7 +25,8 @@ at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a 
 faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial), `bits`
 (the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1` (those
 that a protection forced, as SECDED and parity may), and `golden`.
-"""
+
+{arguments.BIT_INDICES}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what_goes_wrong.add_faults(parser, required=True)
     memory_protection.add_arguments(parser)
     group = what_goes_wrong.add_limits(parser)
-    group.add_argument("--trials", type=arguments.whole(1), metavar="N", help="a fixed number of draws (default: 100)")
+    group.add_argument(
+        "--trials",
+        type=arguments.whole(1),
+        metavar="N",
+        help="a fixed number of draws (default: 100, or with --limit until decided)",
+    )
     group.add_argument(
         "--max-trials", type=arguments.whole(1), metavar="N", help="end of a campaign that stays undecided (1000)"
     )

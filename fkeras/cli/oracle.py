@@ -6,12 +6,13 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, output, subject
+from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.campaigns import Oracle
 
 SUMMARY = "flip every stored bit alone and measure the metric"
-EXAMPLES = """\
+EXAMPLES = f"""\
   fkeras oracle tagger.h5 --data validation.npz --metric mispredictions --store results --json oracle.json
   fkeras oracle encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --store results --json oracle.json
   fkeras oracle tagger.h5 --data validation.npz --metric accuracy --bits 0:1000 --samples 200      # a first look
@@ -19,7 +20,8 @@ EXAMPLES = """\
 
 Running the same line again goes on where the last one stopped. OUT.json has `bits` (flat indices), `values` (the metric
 under each flip, in that order) and `golden` (the fault-free value); infinities are the texts "inf" and "-inf".
-"""
+
+{arguments.BIT_INDICES}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +47,12 @@ def run(options: argparse.Namespace) -> int:
         what = subject.load(options)
         assert what.data is not None
         assert what.metric is not None
+        _require_bits(options.bits, len(what.space))
         oracle = fkeras.oracle(
             what.model,
             what.data,
             metric=what.metric,
-            bits=None if options.bits is None else what.space.check(np.arange(*options.bits)),
+            bits=None if options.bits is None else np.arange(*options.bits),
             space=what.space,
             engine=options.engine,
             **farm,
@@ -60,17 +63,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _require_bits(bits: tuple[int, int] | None, n_bits: int) -> None:
+    if bits is not None and bits[1] > n_bits:
+        raise InputError(f"--bits {bits[0]}:{bits[1]}: the memory has {n_bits:,} bits; allowed are parts of 0:{n_bits}")
+
+
 def _lines(oracle: Oracle, what: subject.Subject) -> list[str]:
     import numpy as np
 
     error = oracle.golden_standard_error
     golden = f"golden {oracle.metric}: {oracle.golden:.6g}" + ("" if np.isnan(error) else f" +- {error:.2g} (data)")
+    harm = "a right prediction goes wrong" if oracle.classification else "the mean gets worse"
     reused = f", {oracle.reused:,} of them read from the store" if oracle.reused else ""
     lines = [
         f"{len(oracle):,} of {oracle.n_bits:,} bits flipped alone{reused}",
         f"{oracle.n_samples:,} samples, engine {oracle.engine}",
         golden,
-        f"{int(oracle.sensitive.sum()):,} bits are sensitive, {int(oracle.changed.sum()):,} change the metric at all",
+        f"{int(oracle.sensitive.sum()):,} bits are sensitive ({harm}), {int(oracle.changed.sum()):,} change the metric",
     ]
     if oracle.undefined.any():
         lines.append(f"{int(oracle.undefined.sum()):,} sample scores were undefined and count as the worst")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fkeras.sensitivity import Ranking
 
 SUMMARY = "rank the stored bits, most sensitive first, for far less work than the oracle"
-EXAMPLES = """\
+EXAMPLES = f"""\
   fkeras rank tagger.h5 --method msb                                   # needs no data
   fkeras rank tagger.h5 --data validation.npz --metric accuracy --json ranking.json
   fkeras rank encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --method adaptive
@@ -22,7 +22,8 @@ methods: random, msb, gradient, taylor, hessian, hessian_upstream, displacement,
 Without --method the best one for what you give is taken: adaptive with a metric that grades every sample, displacement
 with other data, msb without any. OUT.json has `order` (flat bit indices, most sensitive first), `scores` by flat index,
 and `method`.
-"""
+
+{arguments.BIT_INDICES}"""
 SHOWN = 10
 
 

@@ -70,9 +70,12 @@ def read_data(path: str, samples: int | None) -> tuple[NDArray[Any], NDArray[Any
 def read_metric(name: str, geometry: str | None) -> Metric:
     """The metric of that name; the EMD's cells come from a geometry file."""
     from fkeras import metrics
+    from fkeras.metrics.named import NAMED
     from fkeras.npz import read_npz
 
     if name != "emd":
+        if name not in NAMED:
+            raise InputError(f"--metric {name[:40]}: allowed are {', '.join(NAMED)} and emd (needs --geometry)")
         if geometry is not None:
             raise InputError(f"--geometry says where cells are, which metric {name!r} does not use; leave it out")
         return metrics.resolve(name)

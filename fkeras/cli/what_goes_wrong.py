@@ -44,7 +44,8 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         type=arguments.limit,
         action="append",
         metavar="max_NAME=X",
-        help="what no trial should break: max_NAME=, min_NAME=, max_NAME_increase=, max_NAME_drop=; may be repeated",
+        help="what the metric NAME must keep in a trial: max_NAME= or min_NAME= a value, or max_NAME_increase= or "
+        "max_NAME_drop= from its fault-free value; may be repeated",
     )
     group.add_argument(
         "--max-failure-rate",

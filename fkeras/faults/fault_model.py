@@ -87,7 +87,9 @@ class FlipCount:
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         if self.n_faults > n_bits:
-            raise InputError(f"{self.n_faults} distinct faults do not fit into a memory of {n_bits} bits")
+            raise InputError(
+                f"{self.n_faults} distinct faults do not fit into a memory of {n_bits} bits; ask for that many at most"
+            )
         return Draw(FaultSet(stream.distinct(self.n_faults, n_bits)), self.n_faults)
 
     def flip_probability(self, n_bits: int, share: float = 1.0) -> float:

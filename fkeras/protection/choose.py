@@ -101,8 +101,19 @@ class Choice:
     def __str__(self) -> str:
         n_bits = self.mask.n_bits
         share = len(self.mask.bits) / n_bits if n_bits else 0.0
-        head = f"{len(self.mask.bits):,} of {n_bits:,} bits ({share:.1%}), {self.n_units:,} {self.granularity}s"
-        return "\n".join([f"{head}, mask sha {self.mask.digest[:8]}", self.protection, *map(str, self.models)])
+        units = "" if self.granularity == "bit" else f" in {self.n_units:,} {self.granularity}s"
+        lines = [
+            f"{len(self.mask.bits):,} of {n_bits:,} bits ({share:.1%}){units}, mask sha {self.mask.digest[:8]}",
+            self.protection,
+        ]
+        assumed = self.mask.provenance["assumptions"]
+        if "requirement" in assumed:
+            lines.append(f"required: {assumed['requirement']}, under {assumed['faults']}, seed {assumed['seed']}")
+        if len(self.models) > 1:
+            lines += map(str, self.models)
+        else:  # the mask is its own
+            lines += [f"{one.name}: {one.common}" for one in self.models if one.common is not None]
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

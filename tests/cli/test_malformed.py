@@ -195,7 +195,7 @@ CASES = {
     ),
     "more samples than there are": (nothing, oracle_on(samples="25"), "--samples 25: data.npz has 24; ask for"),
     # metrics and geometry
-    "unknown metric": (nothing, oracle_on(metric="f1"), "no metric is called 'f1'; by name there are accuracy"),
+    "unknown metric": (nothing, oracle_on(metric="f1"), "--metric f1: allowed are accuracy, .* and emd"),
     "EMD without geometry": (nothing, oracle_on(metric="emd"), "--metric emd needs --geometry FILE.npz"),
     "geometry without EMD": (nothing, oracle_on(geometry="geometry.npz"), "does not use; leave it out"),
     "geometry without coordinates": (saved(x=X), emd_on(geometry="bad.npz"), "no array 'coordinates'; it holds x"),
@@ -227,7 +227,7 @@ CASES = {
     "layers that are not there": (nothing, oracle_on(layers="conv*"), r"no layer matches 'conv\*'; the model has"),
     "an empty glob": (nothing, oracle_on(layers=""), "allowed are a glob such as 'conv"),
     "bits backwards": (nothing, oracle_on(bits="9:3"), "a range of bits is written START:STOP"),
-    "bits beyond the memory": (nothing, oracle_on(bits="0:73"), "bit 72 does not exist: the space has 72 bits"),
+    "bits beyond the memory": (nothing, oracle_on(bits="0:73"), "--bits 0:73: the memory has 72 bits; allowed are"),
     "no threads": (nothing, oracle_on(threads="0"), "--threads: '0'; allowed are whole numbers from 1"),
     "unknown ranking": (nothing, ("rank", "small.h5", "--method", "stars"), "no ranking method is called 'stars'"),
     "ranking without what it needs": (

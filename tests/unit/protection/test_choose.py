@@ -72,6 +72,7 @@ def test_overhead_counts_the_check_bits(space):
     """A word of 4 bits under SECDED has 4 check bits; 6 words are 24 of 100."""
     choice = choose([weights(space, range(40))], kind=SECDED, granularity="word", overhead=0.25)
     assert choice.n_units == 6
+    assert "24 of 100 bits (24.0%) in 6 words, mask sha " in str(choice)
     assert "24 bits of 6 words under SECDED, 24 extra bits (overhead 24.0%)" in choice.protection
 
 
@@ -87,6 +88,10 @@ def test_the_smallest_mask_that_passes(space):
     assert assumed["requirement"] == "max_mse=0.5 in at least 95 % of trials, at 0.95 confidence"
     assert (assumed["faults"], assumed["seed"]) == ("10 distinct bits, uniform over 100", 3)
     assert "assumed immune" in assumed["protection"]
+    assert str(choice).splitlines()[2:] == [
+        f"required: {assumed['requirement']}, under {assumed['faults']}, seed 3",
+        f"{model.name}: {model.common}",
+    ]
 
 
 def test_the_smallest_mask_of_whole_words(space):
