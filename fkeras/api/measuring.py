@@ -211,7 +211,7 @@ def critical_bits(
     one = resolve(metric)
     measured = oracle(model, data, metric=one, bits=bits, space=space, engine=engine, progress=progress)
     for keyword, value in limits.items():
-        parse_limit(keyword, value, {one.name: one}).require_bite(one.bounds, measured.golden)
+        parse_limit(keyword, value, {one.name: one}).require_bite(one.better, one.bounds, measured.golden)
     return measured.critical(**limits)
 
 
@@ -331,4 +331,6 @@ def protection_curve(
 def _require_bite(limits: Sequence[Limit], run: Run) -> None:
     """InputError, before anything is measured, for limits that no outcome could break, or that every outcome breaks."""
     for limit in limits:
-        limit.require_bite(run.metrics[limit.metric].bounds, run.golden[limit.metric].value)
+        limit.require_bite(
+            run.metrics[limit.metric].better, run.metrics[limit.metric].bounds, run.golden[limit.metric].value
+        )

@@ -238,7 +238,7 @@ def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials
     for limit in limits:
         if limit.metric in by_metric:
             trials = by_metric[limit.metric]
-            limit.require_bite(trials.bounds, trials.golden.value)
+            limit.require_bite(trials.better, trials.bounds, trials.golden.value)
 
 
 def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Share) -> tuple[Setting, FixedTrials]:

@@ -90,14 +90,16 @@ class Endurance:
             return f"{self.metric} at {len(self.survey.looks)} looks up to {self.text_of(self.survey.looks[-1])}"
         limits = ", ".join(str(limit) for limit in self.requirement.limits)
         share, confidence = self.requirement.max_failure_rate, self.requirement.confidence
-        if self.largest is None:
-            first = f"survival of {self.text_of(self.proof.looks[0])}, the first look, is not shown"
-        else:
+        broken = "" if self.exceeded_at is None else self.text_of(self.exceeded_at)
+        if self.largest is not None:
             end = "at least " if self.largest == self.proof.looks[-1] else ""
-            first = f"survives {end}{self.text_of(self.largest)}"
-        broken = "" if self.exceeded_at is None else f", not {self.text_of(self.exceeded_at)}"
+            claim = f"survives {end}{self.text_of(self.largest)}" + (f", not {broken}" if broken else "")
+        elif broken:
+            claim = f"does not survive {broken}, and nothing less is shown to be survived"
+        else:
+            claim = f"not even {self.text_of(self.proof.looks[0])}, the first look, is shown to be survived"
         return (
-            f"{first}{broken} ({limits}, broken by then in at most {share:.4g} of trials, {len(self.proof)} trials, "
+            f"{claim} ({limits}, broken by then in at most {share:.4g} of trials, {len(self.proof)} trials, "
             f"each at {confidence:.4g} confidence)"
         )
 

@@ -196,7 +196,11 @@ def _series(accumulation: Accumulation, n_bits: int, end: float | None) -> Looks
             raise InputError(f"exposure_seconds is {last!r}; allowed are finite numbers above 0")
         return one_two_five(min(0.1 / per_second, last), last)
     last = max(n_bits // 2, 1) if end is None else end
-    return _checked(one_two_five(1, last) if last >= 1 else [last], accumulation, n_bits)
+    if not (math.isfinite(last) and 1 <= last <= n_bits and last == int(last)):
+        raise InputError(
+            f"max_flips is {end!r}; allowed are whole numbers from 1 to {n_bits:,}, the bits of the memory"
+        )
+    return one_two_five(1, last)
 
 
 def _closer(survey: Histories, accumulation: Accumulation) -> Looks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
+from fkeras.metrics.metric import Direction
 
 Kind = Literal["max", "min", "increase", "drop"]
 _SUFFIXES: dict[str, Kind] = {"_increase": "increase", "_drop": "drop"}
+_OPPOSITE: dict[Kind, Kind] = {"max": "min", "min": "max", "increase": "drop", "drop": "increase"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,13 @@ class Limit:
         """Whether the golden value is past the limit already, so that no protection can help."""
         return bool(self.broken_by(np.array([golden]), golden)[0])
 
-    def require_bite(self, bounds: tuple[float, float] | None, golden: float) -> None:
-        """InputError for a limit that no value within the metric's bounds could break, or that every value breaks."""
+    def require_bite(self, better: Direction, bounds: tuple[float, float] | None, golden: float) -> None:
+        """InputError for a limit on how good the metric may get, and for one that no value, or every value, breaks."""
+        if (self.kind in ("max", "increase")) == (better == "higher"):
+            raise InputError(
+                f"{self} limits how much better {self.metric} gets, of which {better} is better; did you mean "
+                f"{replace(self, kind=_OPPOSITE[self.kind]).keyword}?"
+            )
         if bounds is None:
             return
         low, high = bounds

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     import fkeras
     from fkeras.campaigns import MAX_TRIALS, Requirement, parse_limit
 
-    output.check_target(options.json)
+    output.check_targets(options)
     faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
     assert faults is not None
     if options.max_trials and (options.trials or not limits):

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.executors import opened_executor
     from fkeras.report.endurance import endurance_text
 
-    output.check_target(options.json)
+    output.check_targets(options)
     limits = what_goes_wrong.limits(options)
     if options.min_survived is not None and not limits:
         raise InputError("--min-survived needs --limit: what is to be survived")

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     import fkeras.hls4ml
     from fkeras.npz import read_npz
 
-    output.check_target(options.json)
+    output.check_targets(options)
     x = read_npz(options.inputs, ("x",))["x"]
     if x.ndim == 0 or len(x) == 0:
         raise InputError(f"{options.inputs}: array 'x' has shape {x.shape}; at least one sample is needed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from fkeras.cli import arguments, output, subject
 from fkeras.cli.hls4ml_check import add_project
@@ -34,9 +35,11 @@ def run(options: argparse.Namespace) -> int:
     import fkeras.hls4ml
     from fkeras.protection import read_mask
 
-    output.check_target(options.json)
+    output.check_targets(options)
     if options.masks_to and not options.mask:
         raise InputError(f"--masks-to {options.masks_to} needs --mask FILE: which bits are protected")
+    if options.masks_to:
+        output.require_no_input(Path(options.masks_to) / "protection.json", "--masks-to", options)
     what = subject.load(options)
     mask = read_mask(options.mask) if options.mask else None
     table = fkeras.hls4ml.resources(

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
-    output.check_target(options.json)
+    output.check_targets(options)
     if options.metric and not options.data:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
     what = subject.load(options)

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
     import fkeras
 
-    output.check_target(options.json)
+    output.check_targets(options)
     with subject.farm(options) as farm:
         what = subject.load(options)
         assert what.data is not None

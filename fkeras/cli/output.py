@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,36 @@ from fkeras.errors import InputError
 from fkeras.files import check_target as check_writable
 from fkeras.files import write_pieces
 
+_WRITTEN = ("json", "html", "markdown")
+_READ = ("model", "weights", "data", "geometry", "mask", "report")
 
-def check_target(path: str | None) -> None:
+
+def check_targets(options: argparse.Namespace) -> None:
+    """InputError unless the files that the arguments want written can be, and are none of those that they read."""
+    for name in _WRITTEN:
+        path = getattr(options, name, None)
+        if path is not None:
+            check_target(path)
+            require_no_input(path, f"--{name}", options)
+
+
+def require_no_input(path: str | os.PathLike[str], option: str, options: argparse.Namespace) -> None:
+    """InputError for a file to write that is one of those to read, by whatever name."""
+    for name in _READ:
+        given = getattr(options, name, None)
+        for source in given if isinstance(given, list) else [given]:
+            if (
+                source is not None
+                and os.path.exists(source)
+                and os.path.exists(path)
+                and os.path.samefile(source, path)
+            ):
+                what = name.upper() if name in ("model", "report") else f"--{name} {source}"
+                raise InputError(f"{option}: {os.fspath(path)} is the {what} that is read; name another file to write")
+
+
+def check_target(path: str) -> None:
     """InputError unless a file could be written at `path`: before hours of work, not after. Makes no folder."""
-    if path is None:
-        return
     try:
         with suppress(FileNotFoundError):
             os.lstat(path)  # refuses names that no file can have

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fkeras.cli import arguments, memory_protection, output, subject, what_goes_wrong
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
+if TYPE_CHECKING:
+    from fkeras.memory import BitSpace
+
 SUMMARY = "choose the bits to protect in silicon, for one set of weights or for several, and write them down"
 EXAMPLES = """\
   fkeras protect tagger.h5 --data validation.npz --metric accuracy --faults 100 --limit max_accuracy_drop=0.02 \\
       --output protection                                        # the fewest bits with which a campaign passes
-  fkeras protect tagger.h5 --share 32% --granularity word --output protection
+  fkeras protect tagger.h5 --data validation.npz --metric accuracy --share 32% --granularity word --output protection
   fkeras protect training1.h5 training2.h5 training3.h5 --data validation.npz --metric accuracy --overhead 50% \\
       --under tmr --output protection                            # one mask for several retrainings
 
 --output is a folder: protection.json (for --mask, and for mask("protection/protection.json") in tests), protection.csv
 with an address a row, and a C header per layer; with --hls4ml-order also in the order of hls4ml's weight files.
 With a size (--bits, --share, --overhead), --faults and --limit measure what the mask does. Several models have one
-layout and get one mask; what that costs each is printed.
+layout and get one mask; what that costs each is printed. With --limit the exit code is the worst verdict (0 PASS, 1
+FAIL, 3 not decided); the search ends at a mask that passes on the faults of this --seed: judge it by a campaign with
+another one.
 """
 
 
@@ -75,12 +81,13 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.executors import opened_executor
     from fkeras.protection.exports import write_csv, write_headers
 
-    output.check_target(options.json)
+    output.check_targets(options)
     _check_folder(options.output)
     faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
     if (options.metric or limits) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     whats = subject.load_several(options)
+    _require_same_layout(options.output, whats[0].space)
     _check_order(options, whats[0])
     with opened_executor(options.executor) as workers:
         choice = fkeras.protect(
@@ -108,7 +115,11 @@ def run(options: argparse.Namespace) -> int:
             executor=workers,
         )
     print(choice)
-    if options.output:
+    if not choice.mask.bits.bits.size:
+        print("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
+    if options.output is None:
+        print("not written; --output DIR writes the mask")
+    else:
         folder = Path(options.output)
         folder.mkdir(exist_ok=True)
         choice.mask.write(folder / "protection.json")
@@ -122,7 +133,20 @@ def run(options: argparse.Namespace) -> int:
             print(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
-    return 0
+    return what_goes_wrong.CODES[choice.outcome]
+
+
+def _require_same_layout(folder: str | None, space: BitSpace) -> None:
+    """A folder holds one mask: headers of two layouts side by side would end in one chip."""
+    from fkeras.protection import read_mask
+
+    if folder is not None and (Path(folder) / "protection.json").exists():
+        there = read_mask(Path(folder) / "protection.json")
+        if there.layout_digest != space.layout_digest:
+            raise InputError(
+                f"--output {folder}: holds the mask of another memory (layout {there.layout_digest[:12]}, not "
+                f"{space.layout_digest[:12]}), whose files would lie beside the new ones; name another folder"
+            )
 
 
 def _check_order(options: argparse.Namespace, what: subject.Subject) -> None:

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Rank, print the first bits, write the rest."""
     import fkeras
 
-    output.check_target(options.json)
+    output.check_targets(options)
     if options.metric and not options.data:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
     what = subject.load(options)

@@ -31,8 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.report import markdown_summary, read_report, report_text, write_html
     from fkeras.report.terminal import wants_colour
 
-    output.check_target(options.html)
-    output.check_target(options.markdown)
+    output.check_targets(options)
     report = read_report(options.report)
     if options.html:
         write_html(report, options.html)

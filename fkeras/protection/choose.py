@@ -88,6 +88,9 @@ class ModelChoice:
         return "; ".join(parts)
 
 
+_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """A mask, and how it came about: `.mask.write(path)` keeps it, `str` sums it up, `.to_dict()` has it all."""
@@ -114,6 +117,12 @@ class Choice:
         else:  # the mask is its own
             lines += [f"{one.name}: {one.common}" for one in self.models if one.common is not None]
         return "\n".join(lines)
+
+    @property
+    def outcome(self) -> str:
+        """The worst verdict under the mask: FAIL, INCONCLUSIVE or PASS; "" where nothing was required."""
+        found = {one.common.outcome for one in self.models if one.common is not None}
+        return next((outcome.value for outcome in _WORST_FIRST if outcome.value in found), "")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -318,6 +318,28 @@ def test_protect_writes_mask_csv_and_headers(folder, fkeras):
     assert fkeras("campaign", "wide.h5", *DATA, "--faults", "9", "--mask", "p/protection.json").code == 2
 
 
+def test_protect_ends_with_the_worst_verdict(folder, fkeras):
+    line = ("protect", "small.h5", *DATA, "--bits", "0", "--output", "p", "--limit",
+            "max_mispredictions_increase=0.01")  # fmt: skip
+    failed = fkeras(*line, "--faults", "60")
+    assert "FAIL with 0 bits" in failed.out
+    assert "nothing is protected" in failed.out
+    assert (failed.code, (folder / "p" / "protection.json").exists()) == (1, True)
+    undecided = fkeras(*line, "--faults", "60", "--max-trials", "1")
+    assert ("INCONCLUSIVE" in undecided.out, undecided.code) == (True, 3)
+    assert fkeras(*line, "--faults", "0").code == 0
+
+
+def test_a_folder_holds_the_mask_of_one_memory(folder, fkeras):
+    assert fkeras("protect", "small.h5", "--bits", "9", "--output", "p").code == 0
+    before = {path.name: path.read_bytes() for path in (folder / "p").iterdir()}
+    refused = fkeras("protect", "wide.h5", "--bits", "9", "--output", "p")
+    assert refused.code == 2
+    assert "--output p: holds the mask of another memory" in refused.err
+    assert {path.name: path.read_bytes() for path in (folder / "p").iterdir()} == before
+    assert fkeras("protect", "other.h5", "--bits", "9", "--output", "p").code == 0
+
+
 def test_protect_finds_the_smallest_mask_that_passes(folder, fkeras):
     line = ("protect", "small.h5", *DATA, "--faults", "6", "--limit", "max_mispredictions=0.7", "--method", "msb")
     done = fkeras(*line, "--json", "p.json")

@@ -9,6 +9,8 @@ import pytest
 
 from fkeras.cli.output import write_json
 
+DATA = ("--data", "data.npz", "--metric", "mispredictions")
+
 
 def test_iterators_are_written_as_arrays(tmp_path):
     rows = [[1, 2], [], [float("inf")]]
@@ -38,3 +40,30 @@ def test_a_failure_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
         write_json(str(target), {"rows": (1 // n for n in (1, 0))})
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (("inspect", "small.h5", "--json", "small.h5"), "the MODEL that is read"),
+        (("inspect", "link.h5", "--json", "small.h5"), "the MODEL that is read"),
+        (("protect", "other.h5", "small.h5", "--share", "9%", "--json", "small.h5"), "the MODEL that is read"),
+        (("oracle", "small.h5", *DATA, "--json", "data.npz"), "the --data data.npz that is read"),
+        (("campaign", "small.h5", *DATA, "--faults", "1", "--mask", "m.json", "--json", "m.json"), "the --mask m.json"),
+        (("report", "m.json", "--html", "m.json"), "the REPORT that is read"),
+        (
+            ("hls4ml-resources", "small.h5", "--mask", "protection.json", "--masks-to", "."),
+            "the --mask protection.json",
+        ),
+    ],
+)
+def test_what_is_read_is_never_written(folder, fkeras, line, what):
+    (folder / "link.h5").symlink_to("small.h5")
+    for name in ("m.json", "protection.json"):
+        (folder / name).write_text("a mask")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = fkeras(*line)
+    assert done.code == 2
+    assert f"is {what}" in done.err
+    assert "name another file to write" in done.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

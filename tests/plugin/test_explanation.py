@@ -146,7 +146,7 @@ def test_survived_flips_are_counted(project, write_test):
 
 def test_a_golden_model_that_breaks_the_limit_needs_no_explanation(project, write_test):
     _, text = run(
-        project, write_test, "    @fault_budget(bits=6, protected=ranking[:3], min_mse=50)\n    def test_a(): pass\n"
+        project, write_test, "    @fault_budget(bits=6, protected=ranking[:3], max_mse=-1)\n    def test_a(): pass\n"
     )
     assert "the golden model breaks the limit already" in text
     assert "minimal " not in text

@@ -117,7 +117,7 @@ def test_the_survey_ends_where_every_trial_has_failed_unless_an_end_is_given(fun
 def test_a_network_that_fails_at_once_and_one_that_never_does(function_run):
     fragile = endurance(function_run(lambda bits: float(len(bits))))
     assert (fragile.largest, fragile.exceeded_at, fragile.proof.looks.tolist()) == (None, 1, [1])
-    assert str(fragile).startswith("survival of 1 flip, the first look, is not shown, not 1 flip")
+    assert str(fragile).startswith("does not survive 1 flip, and nothing less is shown to be survived (max_mse=0.5")
     robust = endurance(function_run(lambda bits: 0.0), end=40)
     assert (robust.largest, robust.exceeded_at) == (40, None)
     assert str(robust).startswith("survives at least 40 flips (")

@@ -26,32 +26,40 @@ def test_limits_print_the_shortest_text_that_reads_back_exactly(value, text):
     assert parse_limit(text.split("=")[0], float(text.split("=")[1])) == Limit("emd", "max", float(value))
 
 
+def better(keyword):
+    return "higher" if "accuracy" in keyword else "lower"
+
+
 @pytest.mark.parametrize(
     ("keyword", "value", "message"),
     [
         ("max_accuracy_drop", 2, r"can never be broken: .* written as 0.02, not 2"),
         ("max_accuracy_drop", 0.74, "can never be broken: accuracy lies between 0 and 1, and the golden value is 0.74"),
-        ("max_accuracy_increase", 0.26, "can never be broken"),
+        ("max_error_increase", 0.26, "can never be broken"),
+        ("max_error", 1, "can never be broken"),
+        ("max_error", -0.1, "is broken by every possible value"),
         ("min_accuracy", 0, "can never be broken"),
         ("min_accuracy", 73, "is broken by every possible value"),
-        ("max_accuracy", 1, "can never be broken"),
-        ("max_accuracy", -0.1, "is broken by every possible value"),
+        ("max_accuracy_increase", 0.01, "limits how much better accuracy gets, .* did you mean max_accuracy_drop"),
+        ("max_accuracy", 0.9, "of which higher is better; did you mean min_accuracy"),
+        ("min_error", 0.1, "of which lower is better; did you mean max_error"),
+        ("max_error_drop", 0.1, "did you mean max_error_increase"),
     ],
 )
 def test_a_limit_that_decides_nothing_is_refused(keyword, value, message):
     with pytest.raises(InputError, match=message):
-        parse_limit(keyword, value).require_bite((0.0, 1.0), 0.74)
+        parse_limit(keyword, value).require_bite(better(keyword), (0.0, 1.0), 0.74)
 
 
 @pytest.mark.parametrize(
     ("keyword", "value"),
-    [("max_accuracy_drop", 0.73), ("min_accuracy", 1), ("min_accuracy", 1e-9), ("max_accuracy", 0)],
+    [("max_accuracy_drop", 0.73), ("min_accuracy", 1), ("min_accuracy", 1e-9), ("max_error", 0)],
 )
 def test_a_limit_that_some_value_breaks_is_accepted(keyword, value):
     limit = parse_limit(keyword, value)
-    limit.require_bite((0.0, 1.0), 0.74)
+    limit.require_bite(better(keyword), (0.0, 1.0), 0.74)
     assert set(limit.broken_by(np.array([0.0, 1.0]), 0.74)) == {True, False}
 
 
 def test_a_metric_without_bounds_takes_any_limit():
-    parse_limit("max_error", 1e300).require_bite(None, 0.0)
+    parse_limit("max_error", 1e300).require_bite("lower", None, 0.0)
