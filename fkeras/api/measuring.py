@@ -226,6 +226,7 @@ def endurance(
     looks: ArrayLike | None = None,
     max_flips: int | None = None,
     exposure_seconds: float | None = None,
+    min_survived: float | None = None,
     trials: int = 100,
     max_failure_rate: float = 0.05,
     confidence: float = 0.95,
@@ -242,7 +243,8 @@ def endurance(
     With a rate (upsets_per_bit_second, or upsets_per_second for the whole memory) faults arrive in time and everything
     is in seconds. limits: as in {"max_emd": 1.25}; `.largest` is then the number of flips (seconds) by which at most
     `max_failure_rate` of the trials break one, at `confidence`. looks: where to measure, else 1, 2, 5, 10 ... up to
-    max_flips or exposure_seconds with 30 trials, and, with limits, `trials` others close to the first failures.
+    max_flips or exposure_seconds with 30 trials, and, with limits, `trials` others close to the first failures, and at
+    min_survived, so that what is asked for is looked at.
     Without either end: half the memory's bits, or where every trial has failed. Cost: one evaluation of the data set
     per trial and look, about 1,800 unless told otherwise. store: every fault set is kept as it is measured, and not
     measured again, for other limits, looks or trials either. executor: as in `oracle`.
@@ -276,6 +278,7 @@ def endurance(
             progress,
             looks=looks,
             end=exposure_seconds if max_flips is None else max_flips,
+            least=min_survived,
             trials=trials,
         )
 

@@ -127,23 +127,24 @@ def measure_endurance(
     *,
     looks: ArrayLike | None = None,
     end: float | None = None,
+    least: float | None = None,
     trials: int = TRIALS,
 ) -> Endurance:
     """Measure `metric` while faults accumulate.
 
     looks: where, for all trials. None: 1, 2, 5, 10 ... up to `end` (half the memory's bits unless given; with limits
     and no end, up to where every trial has failed). Without limits that is for all `trials`; with limits it is a
-    survey of 30, followed by `trials` others at 14 looks around the first failures.
+    survey of 30, followed by `trials` others at 14 looks around the first failures, and at `least`.
     """
     if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
         raise InputError(f"trials is {trials!r}; allowed are whole numbers from 1 up")
     limits = () if requirement is None else requirement.limits
     if requirement is not None:
-        least = least_trials(requirement.max_failure_rate, requirement.confidence)
-        if trials < least:
+        fewest = least_trials(requirement.max_failure_rate, requirement.confidence)
+        if trials < fewest:
             raise InputError(
                 f"trials={trials} cannot show a share below {requirement.max_failure_rate:g} at "
-                f"{requirement.confidence:g} confidence even if none fails; allowed are {least} and more"
+                f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more"
             )
     kind, faults = run.metrics[metric], Faults(run, accumulation, protection, seed)
     proof: Histories | None
@@ -159,7 +160,10 @@ def measure_endurance(
         if limits:
             # Other trials than the survey's, so that where to look was not chosen by what they show.
             others = range(SURVEY_TRIALS, SURVEY_TRIALS + int(trials))
-            proof = faults.measure(metric, limits, _closer(survey, accumulation), others, progress)
+            close = _closer(survey, accumulation)
+            if least is not None:
+                close = np.union1d(close, _checked([least], accumulation, len(run.space)))
+            proof = faults.measure(metric, limits, close, others, progress)
     return Endurance(
         metric,
         kind.better,

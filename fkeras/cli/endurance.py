@@ -73,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
             looks=options.looks,
             max_flips=options.max_flips,
             exposure_seconds=options.exposure_seconds,
+            min_survived=options.min_survived,
             trials=options.trials,
             max_failure_rate=options.max_failure_rate,
             confidence=options.confidence,
@@ -89,7 +90,10 @@ def run(options: argparse.Namespace) -> int:
     if options.min_survived is None:
         return session.FINE
     outcome = judged(result, options.min_survived)
-    print(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived")
+    failed = next((point for point in result.curve() if point["look"] == options.min_survived), None)
+    seen = "" if failed is None else f", by then {failed['failed']:,} of {failed['trials']:,} trials failed"
+    more = "; raise --trials" if outcome == "INCONCLUSIVE" else ""
+    print(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
     return what_goes_wrong.CODES[outcome]
 
 

@@ -39,6 +39,16 @@ def endurance_text(result: Endurance) -> str:
         f"golden {result.metric} {golden_text(result.golden.value, result.golden.standard_error)}",
         f"average of {result.metric} from 0 to {result.text_of(result.survey.looks[-1])}: {result.time_average}",
     ]
+    if required is not None and result.proof is not None:
+        notes.append(
+            f"the claim rests on one-sided bounds at {required.confidence:.4g} of the rows with "
+            f"{len(result.proof):,} trials; intervals in the table are two-sided"
+        )
+        if result.proof is not result.survey:
+            notes.append(
+                f"rows with {len(result.survey):,} trials are a first survey: other trials, whose failures between its "
+                "own looks are not seen"
+            )
     for limit in () if required is None else required.limits:
         if limit.is_broken_without_faults(result.golden.value):
             notes.append(f"the golden model breaks {limit} already")

@@ -34,6 +34,17 @@ def endurance(run, accumulation=None, requirement=REQUIREMENT, protected=None, *
     )
 
 
+def test_what_must_be_survived_is_looked_at_by_all_trials(function_run):
+    run = function_run(lambda bits: float(len(bits) > 12))
+    assert 7.0 not in endurance(run).proof.looks
+    asked = endurance(run, least=7)
+    assert 7.0 in asked.proof.looks
+    assert asked.proof.values.shape == (100, len(asked.proof.looks))
+    assert asked.largest >= 7
+    with pytest.raises(InputError, match=r"looks are \[1000\]; allowed are whole numbers from 1 to"):
+        endurance(run, least=1000)
+
+
 def test_flips_come_one_after_another_and_uniformly():
     looks, counts = np.array([1.0, 3, 10, 40]), np.zeros(40)
     for trial in range(400):
