@@ -58,7 +58,8 @@ def common_order(
     """The order of units by all rankings together.
 
     A bit's score is the mean (or the largest) of its normalised ranks over the rankings; a word's or a layer's is the
-    mean of its bits'. Ties by position in the memory. InputError for rankings of another layout.
+    mean of its bits'. Ties by position in the memory. InputError for rankings of another layout, and for words or
+    layers that all score alike, as those of "msb" do.
     """
     if granularity not in get_args(Granularity):
         raise InputError(f"granularity={granularity!r}; allowed are 'bit', 'word' and 'layer'")
@@ -72,6 +73,11 @@ def common_order(
     score = ranks.max(axis=0) if aggregate == "max" else ranks.mean(axis=0)
     unit = _units(space, granularity)
     sizes = np.bincount(unit)
+    if granularity != "bit" and sizes.size > 1 and all(_all_alike(ranking, unit, sizes) for ranking in rankings):
+        raise InputError(
+            f"ranking {rankings[0].method!r} scores all {granularity}s alike, so the first in the memory would be "
+            f"protected; give data and a metric, or another method, which tell {granularity}s apart"
+        )
     best_first = np.argsort(-(np.bincount(unit, weights=score) / sizes), kind="stable")
     place = np.empty_like(best_first)
     place[best_first] = np.arange(best_first.size)
@@ -79,6 +85,11 @@ def common_order(
     bits = np.lexsort((np.arange(unit.size), place[unit]))
     label = f"{granularity}s by {rankings[0].method!r}" + (f" of {len(rankings)} models" if len(rankings) > 1 else "")
     return Order(bits.astype(np.int64), np.cumsum(sizes[best_first]), space.layout_digest, label)
+
+
+def _all_alike(ranking: Ranking, unit: Bits, sizes: Bits) -> bool:
+    means = np.bincount(unit, weights=ranking.scores) / sizes
+    return bool(np.allclose(means, means[0], rtol=1e-12, atol=0))
 
 
 def _units(space: BitSpace, granularity: Granularity) -> Bits:

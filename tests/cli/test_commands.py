@@ -296,11 +296,14 @@ def test_a_limit_that_the_fault_free_network_breaks_is_said(folder, fkeras, comm
 
 def test_protect_writes_mask_csv_and_headers(folder, fkeras):
     done = fkeras("protect", "small.h5", "other.h5", "--share", "25%", "--granularity", "word", "--output", "p",
-                  "--json", "p.json")  # fmt: skip
+                  "--method", "random", "--json", "p.json")  # fmt: skip
     assert done.code == 0, done.err
     mask = library.read_mask("p/protection.json")
     expected = library.protect(
-        [library.load_model(name) for name in ("small.h5", "other.h5")], share=0.25, granularity="word"
+        [library.load_model(name) for name in ("small.h5", "other.h5")],
+        share=0.25,
+        granularity="word",
+        method="random",
     )
     assert mask.digest == expected.mask.digest
     assert strict(folder / "p.json")["sha256"] == mask.digest

@@ -36,7 +36,7 @@ def data(models):
 
 
 def test_a_mask_of_a_size(models, data, tmp_path):
-    choice = fkeras.protect(models[0], data, share=0.25, method="msb", granularity="word", under=fkeras.SECDED)
+    choice = fkeras.protect(models[0], data, share=0.25, method="displacement", granularity="word", under=fkeras.SECDED)
     space = fkeras.bit_space(models[0])
     assert len(choice.mask.bits) == 44  # of 180 bits, in words of 4
     choice.mask.write(tmp_path / "protection.json")

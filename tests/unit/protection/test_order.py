@@ -74,3 +74,15 @@ def test_what_makes_no_sense_is_refused(space, space_of):
         common_order([], space)
     with pytest.raises(LayoutError, match="Ranking 'made up' of 30 bits> belongs to a memory of layout"):
         common_order([made], space_of(("other/kernel", (30,), 1)))
+
+
+@pytest.mark.parametrize("granularity", ["word", "layer"])
+def test_units_that_all_score_alike_have_no_order(space_of, granularity):
+    space = space_of(("conv/kernel", (1, 2, 2), 5), ("dense/kernel", (2,), 5))
+    alike = ranking(space, -space.bit_positions)
+    with pytest.raises(
+        InputError, match=f"'made up' scores all {granularity}s alike, so the first in the memory would"
+    ):
+        common_order([alike], space, granularity)
+    other = ranking(space, np.arange(30))
+    assert len(common_order([alike, other], space, granularity)) > 1
