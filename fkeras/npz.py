@@ -28,7 +28,8 @@ def read_npz(
     """
     file = Path(path)
     names = ", ".join(f"{name}={name}" for name in required)
-    remedy = f"write it with numpy.savez({file.name!r}, {names})"
+    # Under another name: the file may be a good one, of something else.
+    remedy = f"write it with numpy.savez('{file.stem}_{'_'.join(required)}.npz', {names})"
     try:
         if not file.exists():
             raise InputError(f"{file} does not exist (looked in {Path.cwd()})")

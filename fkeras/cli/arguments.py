@@ -14,12 +14,13 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     """Reads a whole number."""
 
     def read(text: str) -> int:
-        digits = text.removeprefix("-").replace("_", "")
-        if len(digits) < 100 and digits.isascii() and digits.isdigit():
-            number = int(text.replace("_", ""))
+        digits, upper = text.removeprefix("-").replace("_", ""), " up" if most == MOST else f" to {most:,}"
+        if digits.isascii() and digits.isdigit():
+            number = int(text.replace("_", "")) if len(digits) < 100 else MOST + 1
             if least <= number <= most:
                 return number
-        raise argparse.ArgumentTypeError(f"{_short(text)}; allowed are whole numbers from {least:,} to {most:,}")
+            upper = f" to {most:,}" if number > most else upper
+        raise argparse.ArgumentTypeError(f"{_short(text)}; allowed are whole numbers from {least:,}{upper}")
 
     return read
 
@@ -38,6 +39,17 @@ def real(least: float, most: float = float("inf")) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(f"{_short(text)}; allowed are finite numbers from {least:g}{upper}")
 
     return read
+
+
+def share(text: str, most: float = 1.0) -> float:
+    """Reads 0.32 or 32%."""
+    try:
+        return real(0, 100 * most)(text[:-1]) / 100 if text.endswith("%") else real(0, most)(text)
+    except argparse.ArgumentTypeError:
+        upper = f"0 to {most:g}" if isfinite(most) else "0 up"
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)}; allowed are shares from {upper}, as in 0.32 or 32%"
+        ) from None
 
 
 def limit(text: str) -> tuple[str, float]:

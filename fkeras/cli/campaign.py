@@ -100,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
+    import numpy as np
+
     setting, n_bits = result.setting, len(result.setting.space)
     (trials,) = result.by_metric.values()
     mean = result.estimate
@@ -108,8 +110,11 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
         f"{setting.n_samples:,} samples, engine {setting.engine}",
         f"protected: {setting.protection.describe(n_bits) if len(setting.protection.bits) else 'nothing'}",
         f"golden {trials.metric}: {trials.golden.value:.6g}",
-        f"mean {trials.metric} over trials: {mean.best:.6g} [{mean.low:.6g}, {mean.high:.6g}] ({mean.method})",
+        f"mean {trials.metric} over trials: {mean.best:.6g} [{mean.low:.6g}, {mean.high:.6g}] at 95 % ({mean.method})",
     ]
+    if len(result):
+        least, median, most = np.quantile(trials.values, (0, 0.5, 1), method="nearest").tolist()
+        lines.append(f"trials from {least:.6g} to {most:.6g}, median {median:.6g}")
     if result.undefined:
         lines.append(f"{result.undefined:,} sample scores were undefined and count as the worst")
     if verdict is None:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how much worse a metric's mean may be: a share of the old mean, as in emd:5%%, or a number in its unit",
     )
     parser.add_argument(
-        "--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
+        "--confidence", type=arguments.share, default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
     )
 
 

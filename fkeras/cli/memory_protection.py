@@ -19,7 +19,7 @@ def share_or_count(text: str) -> int | float:
         return arguments.whole(0)(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"{text[:40]!r}; allowed are a number of bits, as in 4040, or a share of them, as in 32%"
+            f"{text[:40]!r}; allowed are a number of bits, as in 4040, or a share of them up to 100%, as in 32%"
         ) from None
 
 

@@ -79,15 +79,17 @@ def _lines(oracle: Oracle, what: subject.Subject) -> list[str]:
         f"{len(oracle):,} of {oracle.n_bits:,} bits flipped alone{reused}",
         f"{oracle.n_samples:,} samples, engine {oracle.engine}",
         golden,
-        f"{int(oracle.sensitive.sum()):,} bits are sensitive ({harm}), {int(oracle.changed.sum()):,} change the metric",
+        f"{int(oracle.sensitive.sum()):,} bits are sensitive ({harm}); {int(oracle.changed.sum()):,} change the mean",
     ]
     if oracle.undefined.any():
         lines.append(f"{int(oracle.undefined.sum()):,} sample scores were undefined and count as the worst")
-    worst = np.lexsort((oracle.bits, -np.abs(oracle.delta)))[:10]
-    if worst.size:
-        lines.append(f"largest changes of {oracle.metric}:")
+    worst = [i for i in np.lexsort((oracle.bits, -np.abs(oracle.delta)))[:10].tolist() if oracle.changed[i]]
+    if worst:
+        lines.append(f"largest changes of {oracle.metric}, {oracle.better} is better:")
     lines += [
-        f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {what.space.address(int(oracle.bits[i]))}" for i in worst
+        f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {oracle.delta[i]:+.6g}  "
+        f"{what.space.address(int(oracle.bits[i]))}"
+        for i in worst
     ]
     return lines
 

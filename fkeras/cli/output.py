@@ -44,6 +44,8 @@ def require_no_input(path: str | os.PathLike[str], option: str, options: argpars
 
 def check_target(path: str) -> None:
     """InputError unless a file could be written at `path`: before hours of work, not after. Makes no folder."""
+    if path == "-":
+        raise InputError("-: results are written to a file; name one, as in out.json")
     try:
         with suppress(FileNotFoundError):
             os.lstat(path)  # refuses names that no file can have

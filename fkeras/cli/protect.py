@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,6 @@ another one.
 """
 
 
-def share(text: str) -> float:
-    """Reads 32% or 0.32."""
-    return arguments.real(0)(text[:-1]) / 100 if text.endswith("%") else arguments.real(0)(text)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     arguments.add_model(parser, several=True)
@@ -42,9 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size = parser.add_argument_group("how much (one of; or what must pass: --faults and --limit)")
     one = size.add_mutually_exclusive_group()
     one.add_argument("--bits", type=arguments.whole(0), metavar="K", help="at most K bits")
-    one.add_argument("--share", type=share, metavar="P", help="at most this share of the bits, as in 32%%")
+    one.add_argument("--share", type=arguments.share, metavar="P", help="at most this share of the bits, as in 32%%")
     one.add_argument(
-        "--overhead", type=share, metavar="P", help="extra bits at most, as a share of the memory; with --under"
+        "--overhead",
+        type=lambda text: arguments.share(text, inf),
+        metavar="P",
+        help="extra bits at most, as a share of the memory; with --under",
     )
     how = parser.add_argument_group("which, and by what")
     how.add_argument(

@@ -18,7 +18,19 @@ EXAMPLES = f"""\
   fkeras rank tagger.h5 --data validation.npz --metric accuracy --json ranking.json
   fkeras rank encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --method adaptive
 
-methods: random, msb, gradient, taylor, hessian, hessian_upstream, displacement, loss_change, adaptive, adaptive_tenth.
+methods:
+  random            chance, drawn from --seed
+  msb               most significant bits first, words in the order of the memory
+  gradient          most significant bits first, words by |dL/dw|: the slope of the loss L that goes with y and metric
+  taylor            the same by (w dL/dw)^2
+  hessian           the same by the curvature of L: eq. (3) of the FKeras paper, over 8 eigenpairs
+  hessian_upstream  the form of eq. (3) that the paper's code computes
+  displacement      by how far a flip is expected to move the outputs, whatever the bit's significance
+  loss_change       by how much a flip is expected to change L
+  adaptive          1 % of the oracle's work: flips measured where they decide most, estimated elsewhere
+  adaptive_tenth    10 % of the oracle's work
+
+random and msb need no data, the adaptive ones a --metric too.
 Without --method the best one for what you give is taken: adaptive with a metric that grades every sample, displacement
 with other data, msb without any. OUT.json has `order` (flat bit indices, most sensitive first), `scores` by flat index,
 and `method`.

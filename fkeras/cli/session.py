@@ -92,7 +92,7 @@ def in_words_of_the_shell(text: str) -> str:
         has_value = found[2] is None and found[3] not in ("", ",", ";", ".", ":", ")")
         return f"--{_OPTIONS[found[1]]}{' ' if has_value else ''}"
 
-    return _ARGUMENT.sub(option, text).replace("fkeras.TMR", "tmr")
+    return _ARGUMENT.sub(option, text).replace("fkeras.TMR", "tmr").replace("data=(x, y)", "--data FILE")
 
 
 def _refused(text: str, error: BaseException, show: bool) -> int:

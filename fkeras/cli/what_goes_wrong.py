@@ -49,13 +49,13 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument(
         "--max-failure-rate",
-        type=arguments.real(0, 1),
+        type=arguments.share,
         default=0.05,
         metavar="P",
         help="the share of trials that may break a limit (0.05)",
     )
     group.add_argument(
-        "--confidence", type=arguments.real(0, 1), default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
+        "--confidence", type=arguments.share, default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
     )
     group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
     return group

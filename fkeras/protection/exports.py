@@ -71,7 +71,8 @@ def write_headers(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
 def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, np.ndarray]]) -> str:
     guard = f"FKERAS_{name.upper()}_MASK_H"
     lines = [
-        f"/* Protected bits of layer {_comment(layer)}: 1 is protected, bit width - 1 is the most significant.",
+        f"/* Protected bits of layer {_comment(layer)}: 1 is protected. The highest bit of a mask word",
+        "   covers the most significant bit of the weight, which addresses call bit 0.",
         f"   Words in {_ORDERS['order' in mask.provenance]}.",
         f"   Layout {mask.layout_digest[:16]}, mask {mask.digest[:16]} */",
         f"#ifndef {guard}",

@@ -119,7 +119,7 @@ class Mask:
 
     @property
     def _origin(self) -> str:
-        return f"a mask that does not follow the weights, sha {self.digest[:8]}"
+        return f"a fixed mask, not ranked anew, sha {self.digest[:8]}"
 
     def _hex(self) -> list[str]:
         """Of each tensor, its bits in storage order, four to a digit, the first bit highest; zeros fill the end."""

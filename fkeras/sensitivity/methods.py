@@ -112,8 +112,8 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
     chosen = METHODS[name]
     if "x" in chosen.needs and evidence.n_samples == 0:
         raise InputError(
-            f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y); without data there are "
-            "'msb' and 'random'"
+            f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y)"
+            f"{' and metric=' if 'metric' in chosen.needs else ''}; without data there are 'msb' and 'random'"
         )
     return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
 

@@ -59,6 +59,8 @@ def merge(sources: Sequence[str | os.PathLike[str] | Store], into: str | os.Path
 def _results(source: str | os.PathLike[str] | Store, target: Store) -> list[Entry]:
     """The results in a store or in the folder of a single result; what is wrong with them is noticed by the target."""
     path = source.path if isinstance(source, Store) else Path(source)
+    if not path.exists():
+        raise InputError(f"{path} does not exist (looked in {Path.cwd()}); name a store, or one result in it")
     if (path / "identity.json").exists():
         one = Store(path.parents[1])
         entries = [entry for entry in one.entries() if entry.folder.resolve() == path.resolve()]

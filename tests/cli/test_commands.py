@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from fkeras.faults import AssumedImmune
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.report.document import new_report
 from fkeras.report.record import record_of
+from fkeras.sensitivity.methods import METHODS
 
 DATA = ("--data", "data.npz", "--metric", "mispredictions")
 SPACE = BitSpace(
@@ -319,6 +321,11 @@ def test_protect_writes_mask_csv_and_headers(folder, fkeras):
                      "--mask", "p/protection.json", "--under", "tmr", "--scrub-interval-seconds", "1")  # fmt: skip
     assert "under TMR" in tripled.out
     assert fkeras("campaign", "wide.h5", *DATA, "--faults", "9", "--mask", "p/protection.json").code == 2
+
+
+def test_the_help_of_rank_explains_every_method(fkeras):
+    explained = re.findall(r"^  (\w+)  +\S", fkeras("rank", "--help").out.partition("methods:\n")[2], re.MULTILINE)
+    assert explained == list(METHODS)
 
 
 def test_protect_ends_with_the_worst_verdict(folder, fkeras):

@@ -233,7 +233,7 @@ CASES = {
     "ranking without what it needs": (
         nothing,
         ("rank", "small.h5", "--method", "hessian"),
-        "method 'hessian' needs x, y, loss: pass data",
+        "method 'hessian' needs x, y, loss: pass --data FILE; without",
     ),
     "metric without data": (nothing, ("inspect", "small.h5", "--metric", "accuracy"), "needs --data FILE.npz"),
     # budgets
@@ -292,7 +292,7 @@ CASES = {
         campaign_of("--faults", "1", "--protected", "73"),
         "--protected 73: the memory has 72 bits",
     ),
-    "110 % protected": (nothing, campaign_of("--faults", "1", "--protected", "110%"), "a share of them, as in 32%"),
+    "110 % protected": (nothing, campaign_of("--faults", "1", "--protected", "110%"), "a share of them up to 100%"),
     "a seed that is none": (nothing, campaign_of("--faults", "1", "--seed", "x"), "--seed: 'x'; allowed are whole"),
     # where results go
     "json into a missing folder": (nothing, (*ORACLE[:-1], "no/such/out.json"), "there is no folder no/such; make it"),
@@ -329,7 +329,7 @@ CASES = {
     ),
     "unknown executor": (nothing, (*ORACLE, "--executor", "cloud:9"), "allowed are processes:N .* dask:ADDRESS"),
     "no process": (nothing, (*ORACLE, "--executor", "processes:0"), "allowed are processes:N with N from 1"),
-    "merge of nothing": (nothing, ("merge", "none", "--into", "s"), "none.* holds no results; name a store"),
+    "merge of nothing": (nothing, ("merge", "none", "--into", "s"), "none does not exist .*; name a store"),
     "merge of a file": (nothing, ("merge", "data.npz", "--into", "s"), "data.npz"),
     "merge to nowhere": (nothing, ("merge", "none"), "arguments are required: --into"),
     # masks
@@ -345,6 +345,13 @@ CASES = {
         "goes with --under tmr, secded or parity",
     ),
     "protection of nothing": (nothing, campaign_of("--faults", "1", "--under", "tmr"), "--protected K or --mask FILE"),
+    "a share without its %": (nothing, (*PROTECT, "--share", "32"), "'32'; allowed are shares from 0 to 1, as in"),
+    "a confidence above 1": (
+        nothing,
+        campaign_of("--faults", "1", "--confidence", "950%"),
+        "--confidence: '950%'; allowed are shares from 0 to 1",
+    ),
+    "JSON to a dash": (nothing, ("inspect", "small.h5", "--json", "-"), "results are written to a file; name one"),
     "two sizes": (nothing, (*PROTECT, "--bits", "3", "--share", "9%"), "not allowed with argument"),
     "no size": (nothing, PROTECT, "how many bits. give --bits, --share or --overhead"),
     "too large a size": (nothing, (*PROTECT, "--bits", "73"), "73; allowed are whole numbers from 0 to 72"),

@@ -51,7 +51,7 @@ def test_combined(fkeras_campaign):
     assert short["test_masked"] == "mask('masks/protection.json')", "bits by themselves are assumed immune"
     assert short["test_tripled"] == "TMR(mask('masks/protection.json') | ranking[:2])"
     text = " ".join(" ".join(result.stdout.lines).split())
-    assert f"16 bits (50.0%) assumed immune; a mask that does not follow the weights, sha {made.digest[:8]}" in text
+    assert f"16 bits (50.0%) assumed immune; a fixed mask, not ranked anew, sha {made.digest[:8]}" in text
     assert "18 bits under TMR, 36 extra bits (overhead 112.5%), hit like the others, never scrubbed" in text
     assert "ranked anew for these weights" in text
 

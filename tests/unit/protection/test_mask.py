@@ -31,7 +31,7 @@ def test_it_reads_back(mask, space, tmp_path):
     assert read.digest == mask.digest
     assert read.on(space).bits.tolist() == BITS
     assert read.on(space, "mask('protection.json')").label == "mask('protection.json')"
-    assert read.on(space).origin == f"a mask that does not follow the weights, sha {mask.digest[:8]}"
+    assert read.on(space).origin == f"a fixed mask, not ranked anew, sha {mask.digest[:8]}"
 
 
 def test_the_file_says_it_plainly(mask):

@@ -135,7 +135,7 @@ def test_a_mask_is_read_from_its_file(tmp_path):
     bits = mask("protection.json").resolve(source)
     assert bits.bits.tolist() == [1, 5, 17]
     assert bits.label == "mask('protection.json')"
-    assert "does not follow the weights" in bits.origin
+    assert "a fixed mask, not ranked anew" in bits.origin
     assert source.asked == []
     both = (mask("protection.json") | ranking[:2]).resolve(source)
     assert both.bits.tolist() == [0, 1, 4, 5, 17]

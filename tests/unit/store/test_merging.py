@@ -82,7 +82,7 @@ def test_a_damaged_source_is_noticed_and_the_rest_is_kept(tmp_path):
     assert "truncated or altered" in target.notices[0]
 
 
-@pytest.mark.parametrize(("sources", "message"), [([], "nothing to merge"), (["none"], "none holds no results")])
+@pytest.mark.parametrize(("sources", "message"), [([], "nothing to merge"), (["none"], "none does not exist")])
 def test_nothing_to_merge_is_an_error(tmp_path, monkeypatch, sources, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
