@@ -120,7 +120,7 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         required=required,
         metavar="FILE",
         help=".npz with arrays x (inputs) and y (targets: class numbers or one-hot rows, or what the outputs should "
-        "be), of one length, as numpy.savez writes it",
+        "be; for emd also (samples, cells)), of one length, as numpy.savez writes it",
     )
     group.add_argument("--samples", type=whole(1), metavar="N", help="only the first N samples (default: all)")
     group.add_argument(
@@ -134,7 +134,7 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         "--geometry",
         metavar="FILE",
         help="for emd: .npz with coordinates (cells, 2 or 3) and, where outputs are laid out otherwise, cell_of_output "
-        "(cells,): which element of a flattened output is which cell",
+        "(cells,): which element of a flattened output is which cell; the emd is in the unit of the coordinates",
     )
 
 

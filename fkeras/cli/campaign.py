@@ -24,7 +24,8 @@ With --limit and no --trials, draws go on until the share of draws that break it
 at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard has none and ends with 0. The
 faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial), `bits`
 (the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1` (those
-that a protection forced, as SECDED and parity may), and `golden`.
+that a protection forced, as SECDED and parity may), and `golden`; also by trial `hits` (upsets drawn), `cancelled`
+(those that undid one another), `residual` (faulty bits left) and `undefined` (samples without a score).
 
 {arguments.BIT_INDICES}"""
 

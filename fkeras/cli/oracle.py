@@ -19,7 +19,9 @@ EXAMPLES = f"""\
   fkeras oracle tagger.h5 --data validation.npz --metric accuracy --store part3 --shard 3/40       # one job of a farm
 
 Running the same line again goes on where the last one stopped. OUT.json has `bits` (flat indices), `values` (the metric
-under each flip, in that order) and `golden` (the fault-free value); infinities are the texts "inf" and "-inf".
+under each flip, in that order) and `golden` (the fault-free value), also `positions` (0 is the most significant bit of
+a word), `harmed` (samples that got worse) and `undefined` (samples without a score); infinities are the texts "inf" and
+"-inf".
 
 {arguments.BIT_INDICES}"""
 
