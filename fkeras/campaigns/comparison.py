@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fkeras.campaigns.measured import Measured, MeasuredMetric, Values, same_data
-from fkeras.campaigns.verdict import Outcome
+from fkeras.campaigns.verdict import Outcome, worst
 from fkeras.errors import FkerasError
 from fkeras.statistics import Estimate
 from fkeras.statistics.estimate import check_confidence
@@ -19,7 +19,6 @@ from fkeras.statistics.tolerance import Tolerance
 
 PAIRED = "paired"
 EXACT = "exact"
-_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 _LOOK_AHEAD = 1_000_000
 """How many trials to decide are foreseen at most."""
 
@@ -124,7 +123,7 @@ def compare(new: Measured, old: Measured, tolerances: Sequence[Tolerance] = (), 
             continue
         judge = _Judge(one, old.metrics[name], pairing, confidence, len(stated))
         made.append(judge.compared(name, stated.get(name)))
-    return Comparison(_overall([one.outcome for one in made if one.outcome]), pairing, confidence, tuple(made))
+    return Comparison(worst([one.outcome for one in made if one.outcome]), pairing, confidence, tuple(made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +259,6 @@ def _pairing(new: Measured, old: Measured) -> str:
         return "unpaired (another seed)"
     n = min(new.kept, old.kept)
     return PAIRED if np.array_equal(new.faults[:n], old.faults[:n]) else "unpaired (other faults drawn)"
-
-
-def _overall(outcomes: Sequence[str]) -> str:
-    """The worst; "" of none."""
-    return next((one.value for one in _WORST_FIRST if one.value in outcomes), "")
 
 
 def _signed(value: float) -> str:

@@ -132,6 +132,12 @@ class Endurance:
         shown = [lower_bound(count, len(self.proof), confidence) > allowed for count in counts]
         return self._look(shown.index(True)) if True in shown else None
 
+    def failed_by(self, look: float) -> int | None:
+        """How many of the proof's trials had failed by a look; None where it did not look, or without limits."""
+        if self.proof is None or look not in self.proof.looks:
+            return None
+        return int(self.proof.failed_by[np.searchsorted(self.proof.looks, look)])
+
     def _look(self, number: int) -> float | None:
         assert self.proof is not None
         look = float(self.proof.looks[number]) if number >= 0 else None

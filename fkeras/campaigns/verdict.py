@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +20,12 @@ class Outcome(Enum):
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT_RUN"
+
+
+def worst(outcomes: Iterable[str]) -> str:
+    """The worst of several verdicts, FAIL before INCONCLUSIVE before PASS; "" of none."""
+    found = set(outcomes)
+    return next((one.value for one in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS) if one.value in found), "")
 
 
 class BudgetExceeded(FkerasError, AssertionError):

@@ -8,6 +8,11 @@ from math import isfinite
 
 MOST = 10**18
 """Whole numbers beyond this are typing mistakes."""
+BIT_INDICES = """\
+A flat bit index counts from 0 through the tensors as `fkeras inspect` lists them, through the words of each as Keras
+flattens it, and through a word from its most significant bit. An address, layer/kernel[3,5]:0, names the same bit.
+"""
+"""Below the help of commands that write bits."""
 
 
 def whole(least: int, most: int = MOST) -> Callable[[str], int]:
@@ -79,13 +84,6 @@ def bits(text: str) -> tuple[int, int]:
             f"{_short(text)}; a range of bits is written START:STOP with START below STOP, as in 0:1000"
         )
     return first, last
-
-
-BIT_INDICES = """\
-A flat bit index counts from 0 through the tensors as `fkeras inspect` lists them, through the words of each as Keras
-flattens it, and through a word from its most significant bit. An address, layer/kernel[3,5]:0, names the same bit.
-"""
-"""Below the help of commands that write bits."""
 
 
 def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:

@@ -90,8 +90,8 @@ def run(options: argparse.Namespace) -> int:
     if options.min_survived is None:
         return session.FINE
     outcome = judged(result, options.min_survived)
-    failed = next((point for point in result.curve() if point["look"] == options.min_survived), None)
-    seen = "" if failed is None else f", by then {failed['failed']:,} of {failed['trials']:,} trials failed"
+    failed = result.failed_by(options.min_survived)
+    seen = "" if failed is None else f", by then {failed:,} of {options.trials:,} trials failed"
     more = "; raise --trials" if outcome == "INCONCLUSIVE" else ""
     print(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
     return what_goes_wrong.CODES[outcome]

@@ -14,9 +14,7 @@ KINDS = ("immune", "tmr", "secded", "parity")
 def share_or_count(text: str) -> int | float:
     """Reads 4040 or 32%: a number of bits, or a share of them as a float from 0 to 1."""
     try:
-        if text.endswith("%"):
-            return arguments.real(0, 100)(text[:-1]) / 100
-        return arguments.whole(0)(text)
+        return arguments.share(text) if text.endswith("%") else arguments.whole(0)(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r}; allowed are a number of bits, as in 4040, or a share of them up to 100%, as in 32%"

@@ -32,14 +32,16 @@ def require_no_input(path: str | os.PathLike[str], option: str, options: argpars
     for name in _READ:
         given = getattr(options, name, None)
         for source in given if isinstance(given, list) else [given]:
-            if (
-                source is not None
-                and os.path.exists(source)
-                and os.path.exists(path)
-                and os.path.samefile(source, path)
-            ):
+            if source is not None and _is_one_file(source, path):
                 what = name.upper() if name in ("model", "report") else f"--{name} {source}"
                 raise InputError(f"{option}: {os.fspath(path)} is the {what} that is read; name another file to write")
+
+
+def _is_one_file(a: str, b: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except (OSError, ValueError):  # one of them is not there
+        return False
 
 
 def check_target(path: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.progress import Progress, silent
 from fkeras.campaigns.protection_curve import protection_curve
+from fkeras.campaigns.verdict import worst
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import FaultModel, Protection, protection
@@ -88,9 +89,6 @@ class ModelChoice:
         return "; ".join(parts)
 
 
-_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """A mask, and how it came about: `.mask.write(path)` keeps it, `str` sums it up, `.to_dict()` has it all."""
@@ -121,8 +119,7 @@ class Choice:
     @property
     def outcome(self) -> str:
         """The worst verdict under the mask: FAIL, INCONCLUSIVE or PASS; "" where nothing was required."""
-        found = {one.common.outcome for one in self.models if one.common is not None}
-        return next((outcome.value for outcome in _WORST_FIRST if outcome.value in found), "")
+        return worst(one.common.outcome for one in self.models if one.common is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
