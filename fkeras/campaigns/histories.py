@@ -147,6 +147,10 @@ def measure_endurance(
                 f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more"
             )
     kind, faults = run.metrics[metric], Faults(run, accumulation, protection, seed)
+    if least is not None:
+        if not limits:
+            raise InputError("min_survived= needs limits=: what is to be survived")
+        least = _one_look("min_survived", least, accumulation, len(run.space))
     proof: Histories | None
     if looks is not None:
         chosen = _checked(looks, accumulation, len(run.space))
@@ -162,7 +166,7 @@ def measure_endurance(
             others = range(SURVEY_TRIALS, SURVEY_TRIALS + int(trials))
             close = _closer(survey, accumulation)
             if least is not None:
-                close = np.union1d(close, _checked([least], accumulation, len(run.space)))
+                close = np.union1d(close, [least])
             proof = faults.measure(metric, limits, close, others, progress)
     return Endurance(
         metric,
@@ -200,11 +204,7 @@ def _series(accumulation: Accumulation, n_bits: int, end: float | None) -> Looks
             raise InputError(f"exposure_seconds is {last!r}; allowed are finite numbers above 0")
         return one_two_five(min(0.1 / per_second, last), last)
     last = max(n_bits // 2, 1) if end is None else end
-    if not (math.isfinite(last) and 1 <= last <= n_bits and last == int(last)):
-        raise InputError(
-            f"max_flips is {end!r}; allowed are whole numbers from 1 to {n_bits:,}, the bits of the memory"
-        )
-    return one_two_five(1, last)
+    return one_two_five(1, _one_look("max_flips", last, accumulation, n_bits))
 
 
 def _closer(survey: Histories, accumulation: Accumulation) -> Looks:
@@ -224,9 +224,26 @@ def _closer(survey: Histories, accumulation: Accumulation) -> Looks:
 
 def _checked(looks: ArrayLike, accumulation: Accumulation, n_bits: int) -> Looks:
     chosen = np.atleast_1d(np.asarray(looks, np.float64))
-    whole = accumulation.unit == "flips"
-    fits = chosen.ndim == 1 and chosen.size and np.isfinite(chosen).all() and (np.diff(chosen) > 0).all()
-    if not fits or chosen[0] <= 0 or (whole and ((chosen != np.rint(chosen)).any() or chosen[-1] > n_bits)):
-        allowed = f"whole numbers from 1 to {n_bits:,}" if whole else "finite numbers of seconds above 0"
-        raise InputError(f"looks are {looks!r}; allowed are {allowed}, ascending")
+    fits = chosen.ndim == 1 and chosen.size and (np.diff(chosen) > 0).all()
+    if not fits or not _are_looks(chosen, accumulation, n_bits):
+        raise InputError(f"looks are {looks!r}; allowed are {_allowed(accumulation, n_bits)}, ascending")
     return chosen
+
+
+def _one_look(name: str, look: float, accumulation: Accumulation, n_bits: int) -> float:
+    if not _are_looks(np.array([look], np.float64), accumulation, n_bits):
+        raise InputError(f"{name} is {look!r}; allowed are {_allowed(accumulation, n_bits)}")
+    return float(look)
+
+
+def _are_looks(looks: Looks, accumulation: Accumulation, n_bits: int) -> bool:
+    fit = np.isfinite(looks) & (looks > 0)
+    if accumulation.unit == "flips":
+        fit &= (looks == np.rint(looks)) & (looks <= n_bits)
+    return bool(np.all(fit))
+
+
+def _allowed(accumulation: Accumulation, n_bits: int) -> str:
+    return (
+        f"whole numbers from 1 to {n_bits:,}" if accumulation.unit == "flips" else "finite numbers of seconds above 0"
+    )

@@ -15,7 +15,7 @@ from fkeras.files import check_target as check_writable
 from fkeras.files import write_pieces
 
 _WRITTEN = ("json", "html", "markdown")
-_READ = ("model", "weights", "data", "geometry", "mask", "report")
+_READ = ("model", "weights", "data", "geometry", "mask", "project", "report")
 
 
 def check_targets(options: argparse.Namespace) -> None:

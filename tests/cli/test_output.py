@@ -50,6 +50,10 @@ def test_a_failure_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
         (("protect", "other.h5", "small.h5", "--share", "9%", "--json", "small.h5"), "the MODEL that is read"),
         (("oracle", "small.h5", *DATA, "--json", "data.npz"), "the --data data.npz that is read"),
         (("campaign", "small.h5", *DATA, "--faults", "1", "--mask", "m.json", "--json", "m.json"), "the --mask m.json"),
+        (
+            ("hls4ml-resources", "small.h5", "--project", "m.json", "--json", "m.json"),
+            "the --project m.json that is read",
+        ),
         (("report", "m.json", "--html", "m.json"), "the REPORT that is read"),
         (
             ("hls4ml-resources", "small.h5", "--mask", "protection.json", "--masks-to", "."),

@@ -41,8 +41,12 @@ def test_what_must_be_survived_is_looked_at_by_all_trials(function_run):
     assert 7.0 in asked.proof.looks
     assert asked.proof.values.shape == (100, len(asked.proof.looks))
     assert asked.largest >= 7
-    with pytest.raises(InputError, match=r"looks are \[1000\]; allowed are whole numbers from 1 to"):
+    with pytest.raises(InputError, match="min_survived is 1000; allowed are whole numbers from 1 to"):
         endurance(run, least=1000)
+    with pytest.raises(InputError, match="min_survived= needs limits=: what is to be survived"):
+        endurance(run, requirement=None, least=7)
+    with pytest.raises(InputError, match="max_flips is 1000; allowed are whole numbers from 1 to"):
+        endurance(run, end=1000)
 
 
 def test_flips_come_one_after_another_and_uniformly():
