@@ -1,13 +1,33 @@
-"""Text files, written whole or not at all, and checked before the hours of work that they are to hold."""
+"""Files: read only where they are regular ones; written whole or not at all, and checked before the hours of work."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from fkeras.errors import InputError
+
+
+def require_regular_file(path: str | os.PathLike[str], what: str) -> Path:
+    """`path`, once it is known to be a regular file (or a link to one) that may be opened without waiting.
+
+    what: what the file is to the user ("model", "report"), for the message.
+    InputError for a missing file, a directory, a pipe, a device or a socket; none of them is opened.
+    """
+    file = Path(path)
+    try:
+        mode = os.stat(file).st_mode
+    except FileNotFoundError:
+        raise InputError(f"{what} file {file} does not exist (looked in {Path.cwd()})") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} file {file} cannot be read ({error}); name a file that can") from None
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "no regular file (a device, a pipe?)"
+        raise InputError(f"{what} file {file} is {kind}; name a regular file")
+    return file
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

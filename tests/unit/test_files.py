@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.files import check_target, write_text
+from fkeras.files import check_target, require_regular_file, write_text
 
 
 @pytest.mark.parametrize("write", [check_target, lambda path: write_text(path, "x")])
@@ -21,6 +21,28 @@ def test_pipes_and_devices_are_refused_and_left_alone(tmp_path, write):
             write(path)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    regular, link, pipe, loop = (tmp_path / name for name in ("a.h5", "link", "pipe", "loop"))
+    regular.write_text("x")
+    link.symlink_to(regular)
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    for path in (regular, link, str(regular)):
+        assert require_regular_file(path, "model").read_text() == "x"
+    for path, message in (
+        (pipe, r"model file .*pipe is no regular file \(a device, a pipe\?\); name a regular file"),
+        ("/dev/zero", "is no regular file"),
+        (tmp_path, "is a directory; name a regular file"),
+        (tmp_path / "none", "none does not exist \\(looked in"),
+        (loop, "loop cannot be read .*symbolic links"),
+        (regular / "below", "cannot be read .*Not a directory"),
+        ("nul\0", "cannot be read .*null"),
+        ("x" * 300, "cannot be read .*too long"),
+    ):
+        with pytest.raises(InputError, match=message):
+            require_regular_file(path, "model")
 
 
 def test_what_a_link_names_is_written(tmp_path):
