@@ -16,6 +16,14 @@ try:
 except fkeras.EnvironmentSetupError as error:
     print("refused", error)
 """
+QKERAS = """
+import sys
+from fkeras.backends.tf.setup import qkeras
+qkeras()
+print("Keras 3 loaded:", "keras" in sys.modules)
+import keras
+print("Keras", keras.__version__)
+"""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,7 @@ except fkeras.EnvironmentSetupError as error:
             ),
         ),
         (f"import fkeras, tensorflow\n{USE}", None, ("home tf_keras.",)),
+        (QKERAS, None, ("Keras 3 loaded: False", "Keras 3.")),
         (USE, "0", ("refused", "TF_USE_LEGACY_KERAS is '0'", "set TF_USE_LEGACY_KERAS=1")),
     ],
 )

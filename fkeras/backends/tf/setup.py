@@ -71,10 +71,24 @@ def _without_greetings() -> Iterator[None]:
 def qkeras() -> Any:
     """The qkeras module, imported after TensorFlow was set up for it."""
     tensorflow()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_keras_3():
         warnings.simplefilter("ignore")
         import qkeras as module
     return module
+
+
+@contextmanager
+def _without_keras_3() -> Iterator[None]:
+    """Spares the seconds in which Keras 3 is imported, with all that it finds installed, to learn that it has no
+    `keras.engine`: that is where TensorFlow Model Optimization, which QKeras imports, looks before it does without."""
+    is_loaded = "keras" in sys.modules
+    if not is_loaded:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not is_loaded:
+            del sys.modules["keras"]
 
 
 @contextmanager
