@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Data = NDArray[Any] | tuple[NDArray[Any], ...] | dict[str, NDArray[Any]]
 
 _DAMAGES = (ValueError, EOFError, KeyError, OSError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 _REAL = "biuf"
@@ -27,34 +30,110 @@ def read_npz(
     than bool, integer or float numbers, and for one that would not fit into the memory.
     """
     file = Path(path)
-    names = ", ".join(f"{name}={name}" for name in required)
+    sizes = _sizes(file, required)
+    for name in required:
+        if name not in sizes:
+            raise _missing(file, name, sizes, required)
+    return _arrays(file, [name for name in (*required, *optional) if name in sizes], sizes)
+
+
+def read_data(path: str | os.PathLike[str]) -> tuple[Data, Data]:
+    """Inputs and targets of a data set: `read_inputs`, and the same of y.
+
+    InputError as of `read_npz`, and unless there is one target per input.
+    """
+    x, y = _read_parts(path, ("x", "y"))
+    return x, y
+
+
+def read_inputs(path: str | os.PathLike[str]) -> Data:
+    """The inputs of a data set: array x, or a tuple of x0, x1, ... in the order of the model's inputs, or a dict of
+    x_NAME by input name. InputError as of `read_npz`."""
+    (x,) = _read_parts(path, ("x",))
+    return x
+
+
+def _read_parts(path: str | os.PathLike[str], letters: tuple[str, ...]) -> list[Data]:
+    file = Path(path)
+    sizes = _sizes(file, letters)
+    names = [_part_names(file, letter, sizes, letters) for letter in letters]
+    arrays = _arrays(file, [name for part in names for name in part], sizes)
+    for name, array in arrays.items():
+        if array.ndim == 0 or array.shape[0] == 0:
+            raise InputError(f"{file}: array {name!r} has shape {array.shape}; at least one sample is needed")
+    first, *others = arrays
+    for name in others:
+        if len(arrays[name]) != len(arrays[first]):
+            raise InputError(
+                f"{file}: {first} has {len(arrays[first]):,} samples, {name} has {len(arrays[name]):,}; there must be "
+                "one target per input"
+            )
+    return [_together(part, arrays) for part in names]
+
+
+def _part_names(file: Path, letter: str, sizes: Mapping[str, int], needed: Sequence[str]) -> list[str]:
+    """The arrays of `letter`: itself, or the numbered ones in order, or the named ones."""
+    numbered = [name for name in sizes if re.fullmatch(rf"{letter}[0-9]{{1,4}}", name)]
+    numbered.sort(key=lambda name: int(name[1:]))
+    named = [name for name in sizes if name.startswith(f"{letter}_") and name != f"{letter}_"]
+    if numbered and (letter in sizes or named):
+        raise InputError(
+            f"{file}: holds {', '.join(sizes)}; which of them are {letter}? Allowed is one array {letter}, or "
+            f"{letter}0, {letter}1, ... (one each, in the model's order), or {letter}_NAME by the model's names"
+        )
+    if letter in sizes:
+        return [letter]
+    for number, name in enumerate(numbered):
+        if name != f"{letter}{number}":
+            raise _missing(file, f"{letter}{number}", sizes, needed)
+    if not numbered and not named:
+        raise _missing(file, letter, sizes, needed)
+    return numbered or named
+
+
+def _together(names: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> Data:
+    if names[0][1:2] == "_":
+        return {name[2:]: arrays[name] for name in names}
+    return arrays[names[0]] if len(names) == 1 else tuple(arrays[name] for name in names)
+
+
+def _missing(file: Path, name: str, sizes: Mapping[str, int], needed: Sequence[str]) -> InputError:
+    several = f" ({name[0]}0, {name[0]}1, ... or {name[0]}_NAME for several)" if needed[0] == "x" else ""
+    return InputError(
+        f"{file}: has no array {name!r}; it holds {', '.join(sizes) or 'nothing'}, needed are "
+        f"{' and '.join(needed)}{several}: {_remedy(file, needed)}"
+    )
+
+
+def _remedy(file: Path, names: Sequence[str]) -> str:
     # Under another name: the file may be a good one, of something else.
-    remedy = f"write it with numpy.savez('{file.stem}_{'_'.join(required)}.npz', {names})"
+    arrays = ", ".join(f"{name}={name}" for name in names)
+    return f"write it with numpy.savez('{file.stem}_{'_'.join(names)}.npz', {arrays})"
+
+
+def _sizes(file: Path, needed: Sequence[str]) -> dict[str, int]:
+    """The arrays in an npz, with their sizes in bytes once unpacked."""
     try:
         if not file.exists():
             raise InputError(f"{file} does not exist (looked in {Path.cwd()})")
         if not file.is_file() or not zipfile.is_zipfile(file):
-            raise InputError(f"{file}: is no .npz file; {remedy}")
+            raise InputError(f"{file}: is no .npz file; {_remedy(file, needed)}")
         with zipfile.ZipFile(file) as archive:
-            sizes = {one.filename.removesuffix(".npy"): one.file_size for one in archive.infolist()}
+            return {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
     except InputError:
         raise
     except _DAMAGES as error:
-        raise InputError(f"{file}: cannot be read as .npz ({_first_line(error)}); {remedy}") from error
-    missing = [name for name in required if name not in sizes]
-    if missing:
-        raise InputError(
-            f"{file}: has no array {missing[0]!r}; it holds {', '.join(sizes) or 'nothing'}, needed are "
-            f"{' and '.join(required)}: {remedy}"
-        )
-    wanted = [name for name in (*required, *optional) if name in sizes]
-    needed = sum(sizes[name] for name in wanted)
+        raise InputError(f"{file}: cannot be read as .npz ({_first_line(error)}); {_remedy(file, needed)}") from error
+
+
+def _arrays(file: Path, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    needed = sum(sizes[name] for name in names)
     if needed > _memory_bytes():
         raise InputError(
             f"{file}: its arrays take {needed / 2**30:,.1f} GiB once unpacked, more than this machine's memory; "
             "store fewer samples"
         )
-    return {name: _array(file, name) for name in wanted}
+    return {name: _array(file, name) for name in names}
 
 
 def _array(file: Path, name: str) -> NDArray[Any]:

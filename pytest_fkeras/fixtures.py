@@ -58,12 +58,13 @@ def fkeras_model(pytestconfig: pytest.Config) -> Any:
 def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
     """Inputs and targets (x, y); override it in conftest.py, or name a npz file in the ini option fkeras_data."""
     path = _named_file(pytestconfig, "fkeras_data", _WRITE_DATA)
-    import numpy as np
+    from fkeras.errors import InputError
+    from fkeras.npz import read_data
 
-    with np.load(path, allow_pickle=False) as arrays:
-        if not {"x", "y"} <= set(arrays):
-            raise pytest.UsageError(f"{path} holds the arrays {', '.join(arrays) or 'none'}; fkeras_data needs x and y")
-        return arrays["x"], arrays["y"]
+    try:
+        return read_data(path)
+    except InputError as error:
+        raise pytest.UsageError(f"the ini option fkeras_data: {error}") from error
 
 
 @pytest.fixture(scope="session")

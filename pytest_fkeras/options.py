@@ -18,7 +18,7 @@ HELP = {
 }
 INI_ONLY = {
     "model": "model file for the fkeras_model fixture, relative to the ini file",
-    "data": "npz file with arrays x and y for the fkeras_data fixture, relative to the ini file",
+    "data": "npz file with arrays x and y (or x0, x1, ...) for the fkeras_data fixture, relative to the ini file",
     "hls4ml": "hls4ml project (directory or YAML) for engine hls4ml and fkeras_hls4ml_agrees, relative to the ini file",
     "hls4ml_samples": "how many samples fkeras_hls4ml_agrees compares (default 500)",
     "metrics": "names of metrics for the fkeras_metrics fixture, such as accuracy",

@@ -43,7 +43,7 @@ from fkeras.faults.protection import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.metrics.classification import margins
-from fkeras.metrics.inputs import take
+from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric
 from fkeras.sensitivity import Ranking
 from fkeras.store import StoreLike
@@ -90,7 +90,7 @@ def oracle(
         if sample_groups == 1:
             return measured(data)
         x, y = as_pair(data)
-        n_samples = len(y[0]) if isinstance(y, tuple) else len(y)
+        n_samples = sample_count(y)
         if isinstance(one, DatasetMetric) or not 1 <= sample_groups <= n_samples:
             raise InputError(
                 f"sample_groups={sample_groups}; allowed are 1 to {n_samples}, the number of samples, and only "

@@ -118,7 +118,8 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         required=required,
         metavar="FILE",
         help=".npz with arrays x (inputs) and y (targets: class numbers or one-hot rows, or what the outputs should "
-        "be; for emd also (samples, cells)), of one length, as numpy.savez writes it",
+        "be; for emd also (samples, cells)), of one length, as numpy.savez writes it; several inputs are x0, x1, ... "
+        "in the model's order, or x_NAME by its input names, several targets y0, y1, ... or y_NAME",
     )
     group.add_argument("--samples", type=whole(1), metavar="N", help="only the first N samples (default: all)")
     group.add_argument(

@@ -6,7 +6,6 @@ import argparse
 from dataclasses import asdict
 
 from fkeras.cli import arguments, output, session, subject
-from fkeras.errors import InputError
 
 SUMMARY = "compare QKeras with hls4ml's emulation of the chip, fault-free and under faults"
 EXAMPLES = """\
@@ -46,18 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare and report."""
     import fkeras.hls4ml
-    from fkeras.npz import read_npz
+    from fkeras.npz import read_inputs
 
     output.check_targets(options)
-    x = read_npz(options.inputs, ("x",))["x"]
-    if x.ndim == 0 or len(x) == 0:
-        raise InputError(f"{options.inputs}: array 'x' has shape {x.shape}; at least one sample is needed")
-    if options.samples is not None and options.samples > len(x):
-        raise InputError(f"--samples {options.samples:,}: {options.inputs} has {len(x):,}; ask for that many at most")
+    x = subject.first(read_inputs(options.inputs), options.samples, options.inputs)
     what = subject.load(options)
     found = fkeras.hls4ml.agreement(
         what.model,
-        x[: options.samples],
+        x,
         project=options.project,
         space=what.space,
         faults=options.faults,

@@ -47,12 +47,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _golden(what: subject.Subject, engine: str) -> dict[str, GoldenScore]:
+    import numpy as np
+
     from fkeras import metrics
     from fkeras.api import start_run
 
     assert what.data is not None
     y = what.data[1]
-    implied = "accuracy" if y.dtype.kind in "biu" and y.ndim == 1 else "mean_squared_error"
+    are_classes = isinstance(y, np.ndarray) and y.dtype.kind in "biu" and y.ndim == 1
+    implied = "accuracy" if are_classes else "mean_squared_error"
     metric = what.metric or metrics.resolve(implied)
     return start_run(what.model, what.data, {metric.name: metric}, what.space, engine).golden
 

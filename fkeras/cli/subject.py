@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from fkeras.memory import BitSpace
     from fkeras.metrics.metric import Metric
+    from fkeras.npz import Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Subject:
 
     model: Any
     space: BitSpace
-    data: tuple[NDArray[Any], NDArray[Any]] | None
+    data: tuple[Data, Data] | None
     metric: Metric | None
 
 
@@ -51,20 +50,22 @@ def load_several(options: argparse.Namespace) -> list[Subject]:
     ]
 
 
-def read_data(path: str, samples: int | None) -> tuple[NDArray[Any], NDArray[Any]]:
+def read_data(path: str, samples: int | None) -> tuple[Data, Data]:
     """Inputs and targets, the first `samples` of them."""
-    from fkeras.npz import read_npz
+    from fkeras import npz
 
-    arrays = read_npz(path, ("x", "y"))
-    x, y = arrays["x"], arrays["y"]
-    for name, array in arrays.items():
-        if array.ndim == 0 or array.shape[0] == 0:
-            raise InputError(f"{path}: array {name!r} has shape {array.shape}; at least one sample is needed")
-    if len(x) != len(y):
-        raise InputError(f"{path}: x has {len(x):,} samples, y has {len(y):,}; there must be one target per input")
-    if samples is not None and samples > len(x):
-        raise InputError(f"--samples {samples:,}: {path} has {len(x):,}; ask for that many at most")
-    return x[:samples], y[:samples]
+    x, y = npz.read_data(path)
+    return first(x, samples, path), first(y, samples, path)
+
+
+def first(data: Data, samples: int | None, path: str) -> Data:
+    """The first `samples` of what a file holds, all of them for None."""
+    from fkeras.metrics.inputs import sample_count, take
+
+    if samples is not None and samples > sample_count(data):
+        raise InputError(f"--samples {samples:,}: {path} has {sample_count(data):,}; ask for that many at most")
+    chosen: Data = take(data, slice(samples))
+    return chosen
 
 
 def read_metric(name: str, geometry: str | None) -> Metric:

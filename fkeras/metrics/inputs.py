@@ -47,9 +47,11 @@ def arrays(data: Any, what: str) -> NDArray[Any] | tuple[NDArray[Any], ...]:
     return parts
 
 
-def sample_count(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> int:
-    """How many samples `data` holds."""
-    return int((data[0] if isinstance(data, tuple) else data).shape[0])
+def sample_count(data: Any) -> int:
+    """How many samples an array holds, or each array of a tuple or a dict."""
+    if isinstance(data, dict):
+        return sample_count(next(iter(data.values())))
+    return len(data[0] if isinstance(data, tuple) else data)
 
 
 def take(data: Any, rows: Rows | NDArray[np.bool_]) -> Any:

@@ -36,15 +36,27 @@ def small_model(seed: int = 0, units: int = 3):
     return model
 
 
+def four_inputs():
+    """Inputs a, b, c and d of different widths, added up behind a layer each, so that their order counts."""
+    tf, q = tensorflow(), qkeras()
+    inputs = [tf.keras.Input((width,), name=name) for width, name in enumerate("dbac", start=2)]
+    heads = [q.QDense(2, kernel_quantizer=Q4, use_bias=False, name=f"q_{one.name}")(one) for one in inputs]
+    model = tf.keras.Model(inputs, tf.keras.layers.Add()(heads))
+    rng = np.random.default_rng(5)
+    model.set_weights([rng.normal(0, 0.4, weight.shape) for weight in model.get_weights()])
+    return model
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Path:
-    """small.h5 (72 bits), other.h5 (same layout, other weights), wide.h5 (another layout); digits.npz and emd.npz."""
+    """small.h5 (72 bits), other.h5 (same layout, other weights), wide.h5 (another layout), four.h5; data.npz, ..."""
     folder = tmp_path_factory.mktemp("made")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         small_model().save(folder / "small.h5")
         small_model(seed=1).save(folder / "other.h5")
         small_model(units=5).save(folder / "wide.h5")
+        four_inputs().save(folder / "four.h5")
     rng = np.random.default_rng(2)
     x = rng.normal(size=(24, 4)).astype(np.float32)
     np.savez(folder / "data.npz", x=x, y=rng.integers(0, 2, 24))

@@ -55,6 +55,41 @@ def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
     assert written["golden"] == {}
 
 
+def test_four_inputs_by_number_and_by_name_are_the_models_own(folder, fkeras):
+    model = library.load_model("four.h5")
+    rng = np.random.default_rng(6)
+    x = {name: rng.normal(size=(9, width)) for width, name in enumerate("dbac", start=2)}
+    y = rng.normal(size=(9, 2))
+    np.savez("numbered.npz", y=y, **{f"x{number}": part for number, part in reversed([*enumerate(x.values())])})
+    np.savez("named.npz", y=y, **{f"x_{name}": x[name] for name in "abcd"})
+    run = ("--metric", "mean_squared_error", "--bits", "0:12", "--samples", "5", "--json", "out.json")
+    first = tuple(part[:5] for part in x.values())
+    expected = library.oracle(model, (first, y[:5]), metric="mean_squared_error", bits=range(12))
+    for data in ("numbered.npz", "named.npz"):
+        assert fkeras("oracle", "four.h5", "--data", data, *run).code == 0
+        assert strict(folder / "out.json")["values"] == expected.values.tolist()
+    assert fkeras("inspect", "four.h5", "--data", "named.npz").code == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ("x0", "x1", "x2"),
+            "x has 3 array(s); the model has 4 inputs: d, b, a, c; give one array each, in this order",
+        ),
+        (("x_d", "x_b", "x_a", "x_e"), "x names the inputs a, b, d, e; the model has d, b, a, c; give one array each"),
+        (("x0", "x1", "x2", "x_c"), "holds x0, x1, x2, x_c, y; which of them are x?"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named_with_the_models(folder, fkeras, names, message):
+    np.savez("bad.npz", **{name: np.ones((9, width)) for width, name in enumerate(names, start=2)}, y=np.ones((9, 2)))
+    done = fkeras("oracle", "four.h5", "--data", "bad.npz", "--metric", "mean_squared_error")
+    assert done.code == 2
+    assert message in done.err
+    assert "x0, x1, ..." in done.err
+
+
 @pytest.mark.parametrize("under", ["secded", "parity"])
 def test_every_wrong_bit_is_written(folder, fkeras, under):
     line = ("campaign", "small.h5", *DATA, "--faults", "30", "--trials", "5", "--protected", "60", "--under", under)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 BARE = """
     import pytest
     from pytest_fkeras import fault_budget
@@ -86,6 +88,39 @@ def test_data_and_metrics_from_ini(project, write_test):
             assert resilience.campaign("mean_squared_error", faults=3, trials=4).values.shape == (4,)
     """)
     project.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_several_inputs_from_ini(pytester):
+    import numpy as np
+
+    pytester.makeini("[pytest]\nfkeras_data = data.npz\n")
+    pytester.makepyfile("""
+        def test_ini(fkeras_data):
+            (a, b), y = fkeras_data
+            assert (a.shape, b.shape, sorted(y)) == ((5, 2), (5, 3), ["kind", "size"])
+    """)
+    np.savez(pytester.path / "data.npz", x1=np.ones((5, 3)), x0=np.ones((5, 2)), y_kind=np.ones(5), y_size=np.ones(5))
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": [1], "y": [1]}, "has no array 'x'; it holds a, y"),
+        ({"x0": [1], "x2": [1], "y": [1]}, "has no array 'x1'; it holds x0, x2, y"),
+        ({"x": [1], "x1": [1], "y": [1]}, "holds x, x1, y; which of them are x?"),
+        ({"x": [1, 2], "y": [1]}, "x has 2 samples, y has 1"),
+    ],
+)
+def test_data_in_the_ini_that_cannot_be_used(pytester, arrays, message):
+    import numpy as np
+
+    np.savez(pytester.path / "data.npz", **arrays)
+    pytester.makeini("[pytest]\nfkeras_data = data.npz\n")
+    pytester.makepyfile("def test_ini(fkeras_data): pass")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    assert f"the ini option fkeras_data: {pytester.path / 'data.npz'}: {message}" in result.stdout.str()
 
 
 def test_each_folder_can_have_its_own_model(project):

@@ -81,6 +81,34 @@ def test_three_inputs_and_two_outputs(tf, q, kit, check_laws, as_dict):
             view.predict(wrong)
 
 
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_targets_by_output_name(tf, q, kit, as_dict):
+    inputs = tf.keras.Input((4,))
+    heads = {
+        name: q.QDense(units, kernel_quantizer=Q4, use_bias=False, name=name)(inputs)
+        for name, units in (("size", 1), ("kind", 3))
+    }
+    model = kit.randomize(tf.keras.Model(inputs, heads if as_dict else list(heads.values())))
+    x = kit.data_for(model)
+    rng = np.random.default_rng(0)
+    y = {"kind": rng.integers(0, 3, len(x)), "size": rng.normal(size=(len(x), 1))}
+    order = ("kind", "size") if as_dict else ("size", "kind")
+    metric = fkeras.metrics.on_output(order.index("kind"), fkeras.metrics.accuracy())
+    for groups in (1, 2):
+        by_name = fkeras.oracle(model, (x, y), metric=metric, sample_groups=groups)
+        in_order = fkeras.oracle(model, (x, tuple(y[name] for name in order)), metric=metric, sample_groups=groups)
+        assert by_name.golden == in_order.golden
+        assert np.array_equal(by_name.values, in_order.values)
+    size = order.index("size")
+    loss = lambda targets, outputs: tf.reduce_mean(tf.square(outputs[size] - targets[size]), axis=1)  # noqa: E731
+    by_name, in_order = (
+        fkeras.rank(model, (x, targets), method="gradient", loss=loss) for targets in (y, tuple(y[n] for n in order))
+    )
+    assert np.array_equal(by_name.order, in_order.order)
+    with pytest.raises(InputError, match=r"y names the outputs kind, weight; the model has .*size.*y_"):
+        fkeras.oracle(model, (x, {"kind": y["kind"], "weight": y["size"]}), metric=metric)
+
+
 @pytest.fixture(scope="module")
 def nested(tf, q, kit):
     """Two uses of one inner model, one layer used twice, and a layer in between."""

@@ -19,7 +19,7 @@ from fkeras.backends.hls4ml.setup import compiler, hls4ml
 from fkeras.backends.hls4ml.storage import ConstantWeights, missing, storage_of
 from fkeras.backends.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
 from fkeras.backends.tf.chip import Around, chip_part, outputs_of
-from fkeras.backends.tf.tracing import flat_data
+from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
@@ -77,7 +77,7 @@ class Hls4mlRun:
         self._golden_chip = self.chip.emulation.run(self.chip.chip_inputs)
         self._golden = self._after(np.arange(self.n_samples), self._golden_chip)
         self.golden_outputs = outputs_of(self._golden)
-        self.card = Scorecard(metrics, y, self.golden_outputs)
+        self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
         self.golden = self.card.golden
 
     def _label(self, project: Project) -> str:

@@ -13,7 +13,7 @@ from fkeras.backends.tf.derivatives import TensorFlowDerivatives
 from fkeras.backends.tf.forward import forward_of, golden_values
 from fkeras.backends.tf.losses import damage_loss, implied_metric, resolve_loss
 from fkeras.backends.tf.reference import all_outputs
-from fkeras.backends.tf.tracing import flat_data
+from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace
@@ -42,7 +42,7 @@ class ModelEvidence:
         self.space, self.metric, self.seed = space, metric, seed
         self._model, self._loss, self._start_run = model, loss, start_run
         self._inputs = None if data is None else flat_data(model, data[0])
-        self._y = None if data is None else data[1]
+        self._y = None if data is None else flat_targets(model, data[1])
         self.n_samples = 0 if self._inputs is None else int(self._inputs[0].shape[0])
 
     def derivatives(self) -> TensorFlowDerivatives:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.forward import Forward, forward_of, golden_values, patched_values, slots_of_space
 from fkeras.backends.tf.freshness import require_fresh
 from fkeras.backends.tf.reading import emitted
-from fkeras.backends.tf.tracing import flat_data
+from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
@@ -50,7 +50,7 @@ class ReferenceRun:
         self._forward = forward_of(model, space)
         self._golden = golden_values(space)
         self.golden_outputs = all_outputs(self._forward, self.inputs, self._golden)
-        self.card = Scorecard(metrics, y, self.golden_outputs)
+        self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
         self.golden = self.card.golden
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -7,7 +7,7 @@ write into variables while they compute (step counters, moving averages) is cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,18 +140,42 @@ def flat_data(model: Any, x: Any) -> tuple[np.ndarray[Any, Any], ...]:
     specs = input_specs(model)
     names = _input_names(model)
     if isinstance(x, dict):
-        if set(x) != set(names):
-            raise InputError(f"x names the inputs {sorted(map(str, x))}; the model has {names}")
-        parts = [x[name] for name in names]
+        parts = _by_name(x, names, "x", "inputs")
     else:
         parts = list(x) if isinstance(x, list | tuple) and (len(specs) > 1 or _is_one_array(x, specs[0])) else [x]
     if len(parts) != len(specs):
-        raise InputError(f"x has {len(parts)} array(s); the model has {len(specs)} inputs: {', '.join(names)}")
+        raise InputError(
+            f"x has {len(parts)} array(s); the model has {len(specs)} inputs: {', '.join(names)}; give one array each, "
+            f"in this order or by name{_in_npz('x', names)}"
+        )
     arrays = tuple(_one_input(part, spec, name) for part, spec, name in zip(parts, specs, names, strict=True))
     counts = {array.shape[0] for array in arrays}
     if len(counts) != 1:
         raise InputError(f"the inputs have different numbers of samples: {[array.shape[0] for array in arrays]}")
     return arrays
+
+
+def flat_targets(model: Any, y: Any) -> Any:
+    """`y`, where it is a dict by output name as a tuple in the order of `model.outputs`. InputError for other names."""
+    if not isinstance(y, dict):
+        return y
+    structure = model.output
+    names = sorted(structure) if isinstance(structure, dict) else list(model.output_names)
+    parts = _by_name(y, names, "y", "outputs")
+    return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def _by_name(arrays: Mapping[str, Any], names: Sequence[str], letter: str, what: str) -> list[Any]:
+    if set(arrays) != set(names):
+        raise InputError(
+            f"{letter} names the {what} {', '.join(sorted(map(str, arrays)))}; the model has {', '.join(names)}; give "
+            f"one array each, by these names{_in_npz(letter, names)}"
+        )
+    return [arrays[name] for name in names]
+
+
+def _in_npz(letter: str, names: Sequence[str]) -> str:
+    return f" (in a .npz file {letter}0, {letter}1, ... or {', '.join(f'{letter}_{name}' for name in names)})"
 
 
 def _is_one_array(x: Sequence[Any], spec: Any) -> bool:
