@@ -1,14 +1,31 @@
-"""Files: read only where they are regular ones; written whole or not at all, and checked before the hours of work."""
+"""Files: read only where they are regular ones; written whole or not at all, checked before the hours of work, and
+never in the place of one that fkeras did not write."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fkeras.errors import InputError
+
+_CONFLICT = rb"(?:<<<<<<<[^\n]*\n)?"
+"""The first line of a file that git could not merge."""
+_BEGINNINGS = {
+    "result": rb'\{"schema": "fkeras-(inspect|ranking|oracle|campaign|endurance|choice|hls4ml-check|hls4ml-resources)/',
+    "report": _CONFLICT + rb'\{\s*"schema": "fkeras-report/',
+    "baseline": _CONFLICT + rb'\{\s*"schema": "fkeras-measured/',
+    "mask": _CONFLICT + rb'\{\s*"schema": "fkeras-protection/',
+    "list of protected bits": rb"address,index,tensor,element,bit\n",
+    "C header": rb"/\* Protected bits of layer ",
+    "page": rb'<!DOCTYPE html>.{0,200}<meta name="generator" content="pytest-fkeras ',
+    "summary": rb"## Fault budgets\n",
+}
+"""How each kind of file that fkeras writes begins, as a regular expression."""
+_LOOKED_AT = 512
 
 
 def require_regular_file(path: str | os.PathLike[str], what: str) -> Path:
@@ -28,6 +45,33 @@ def require_regular_file(path: str | os.PathLike[str], what: str) -> Path:
         kind = "a directory" if stat.S_ISDIR(mode) else "no regular file (a device, a pipe?)"
         raise InputError(f"{what} file {file} is {kind}; name a regular file")
     return file
+
+
+def require_own(path: str | os.PathLike[str], kind: str, remedy: str) -> None:
+    """InputError for a file in whose place no `kind` may be written: one that is not empty, and no such file of ours.
+
+    kind: a key of the table above; remedy: how the user asks for it all the same.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_LOOKED_AT)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}), and would be replaced; name another file") from None
+    if start and not re.match(_BEGINNINGS[kind], start, re.DOTALL):
+        raise InputError(
+            f"{path} is no {kind} that fkeras wrote, and would be replaced; name another file, or {remedy}"
+        )
+
+
+def require_distinct(outputs: Mapping[str, str | os.PathLike[str]]) -> None:
+    """InputError where two outputs (what asks for it -> path) are one file, by whatever name."""
+    asked: dict[str, str] = {}
+    for option, path in outputs.items():
+        other = asked.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise InputError(f"{option} and {other} both write {os.fspath(path)}; name two files")
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

@@ -190,6 +190,16 @@ def add_store(parser: argparse._ActionsContainer) -> None:
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Where the result goes."""
     parser.add_argument("--json", metavar="OUT", help=f"write {what} to this file")
+    add_force(parser)
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Whether anything may be replaced."""
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write in the place of files too that fkeras did not write (never unless told)",
+    )
 
 
 def _short(text: str) -> str:

@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if options.masks_to and not options.mask:
         raise InputError(f"--masks-to {options.masks_to} needs --mask FILE: which bits are protected")
     if options.masks_to:
-        output.require_no_input(Path(options.masks_to) / "protection.json", "--masks-to", options)
+        there = Path(options.masks_to)
+        output.check_masks(there, "--masks-to", (path.name for path in there.glob("*_mask.h")), options)
     what = subject.load(options)
     mask = read_mask(options.mask) if options.mask else None
     table = fkeras.hls4ml.resources(

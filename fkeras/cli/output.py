@@ -5,35 +5,63 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fkeras.errors import InputError
 from fkeras.files import check_target as check_writable
-from fkeras.files import write_pieces
+from fkeras.files import require_distinct, require_own, write_pieces
 
-_WRITTEN = ("json", "html", "markdown")
-_READ = ("model", "weights", "data", "geometry", "mask", "project", "report")
+_WRITTEN = {"--json": "result", "--html": "page", "--markdown": "summary"}
+"""Option -> what kind of file it writes."""
+_READ = ("model", "weights", "data", "inputs", "geometry", "mask", "project", "report")
+_MASKS = {"protection.json": "mask", "protection.csv": "list of protected bits"}
 
 
 def check_targets(options: argparse.Namespace) -> None:
-    """InputError unless the files that the arguments want written can be, and are none of those that they read."""
-    for name in _WRITTEN:
-        path = getattr(options, name, None)
-        if path is not None:
-            check_target(path)
-            require_no_input(path, f"--{name}", options)
+    """InputError unless the files that the arguments want written can be, in the place of nobody else's."""
+    for option, path in _targets(options).items():
+        check_target(path)
+        _require_replaceable(path, _WRITTEN[option], option, options)
+    require_distinct(_targets(options))
 
 
-def require_no_input(path: str | os.PathLike[str], option: str, options: argparse.Namespace) -> None:
+def check_masks(
+    folder: str | os.PathLike[str], option: str, headers: Iterable[str], options: argparse.Namespace
+) -> None:
+    """The same for the files of a mask in a folder: protection.json, protection.csv and C headers of these names."""
+    for name, kind in {**_MASKS, **dict.fromkeys(headers, "C header")}.items():
+        path = Path(folder, name)
+        if os.path.lexists(path):
+            check_writable(path)
+            _require_replaceable(path, kind, option, options)
+        require_distinct({**_targets(options), option: path})
+
+
+def _targets(options: argparse.Namespace) -> dict[str, str]:
+    asked = {option: getattr(options, option.removeprefix("--"), None) for option in _WRITTEN}
+    return {option: path for option, path in asked.items() if path is not None}
+
+
+def _require_replaceable(path: str | os.PathLike[str], kind: str, option: str, options: argparse.Namespace) -> None:
+    _require_no_input(path, option, options)
+    if not options.force:
+        try:
+            require_own(path, kind, "replace it by --force")
+        except InputError as error:
+            raise InputError(f"{option}: {error}") from None
+
+
+def _require_no_input(path: str | os.PathLike[str], option: str, options: argparse.Namespace) -> None:
     """InputError for a file to write that is one of those to read, by whatever name."""
     for name in _READ:
         given = getattr(options, name, None)
         for source in given if isinstance(given, list) else [given]:
             if source is not None and _is_one_file(source, path):
-                what = name.upper() if name in ("model", "report") else f"--{name} {source}"
+                option_read = "--data" if name == "inputs" else f"--{name}"
+                what = name.upper() if name in ("model", "report") else f"{option_read} {source}"
                 raise InputError(f"{option}: {os.fspath(path)} is the {what} that is read; name another file to write")
 
 

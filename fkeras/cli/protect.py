@@ -78,15 +78,18 @@ def run(options: argparse.Namespace) -> int:
     import fkeras.hls4ml
     from fkeras.campaigns import MAX_TRIALS
     from fkeras.executors import opened_executor
-    from fkeras.protection.exports import write_csv, write_headers
+    from fkeras.protection.exports import header_files, write_csv, write_headers
 
     output.check_targets(options)
-    _check_folder(options.output)
+    _check_folder(options)
     faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
     if (options.metric or limits) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     whats = subject.load_several(options)
-    _require_same_layout(options.output, whats[0].space)
+    if options.output is not None:
+        headers = header_files(tensor.path for tensor in whats[0].space.tensors)
+        output.check_masks(options.output, "--output", headers, options)
+        _require_same_layout(options.output, whats[0].space)
     _check_order(options, whats[0])
     with opened_executor(options.executor) as workers:
         choice = fkeras.protect(
@@ -123,8 +126,8 @@ def run(options: argparse.Namespace) -> int:
         folder.mkdir(exist_ok=True)
         choice.mask.write(folder / "protection.json")
         write_csv(choice.mask, folder / "protection.csv")
-        headers = write_headers(choice.mask, folder)
-        print(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in headers)}")
+        paths = write_headers(choice.mask, folder)
+        print(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in paths)}")
         if options.hls4ml_order:
             what = whats[0]
             moved = fkeras.hls4ml.reordered(choice.mask, what.model, project=options.project, space=what.space)
@@ -135,11 +138,11 @@ def run(options: argparse.Namespace) -> int:
     return what_goes_wrong.CODES[choice.outcome]
 
 
-def _require_same_layout(folder: str | None, space: BitSpace) -> None:
+def _require_same_layout(folder: str, space: BitSpace) -> None:
     """A folder holds one mask: headers of two layouts side by side would end in one chip."""
     from fkeras.protection import read_mask
 
-    if folder is not None and (Path(folder) / "protection.json").exists():
+    if (Path(folder) / "protection.json").exists():
         there = read_mask(Path(folder) / "protection.json")
         if there.layout_digest != space.layout_digest:
             raise InputError(
@@ -161,9 +164,14 @@ def _check_order(options: argparse.Namespace, what: subject.Subject) -> None:
     fkeras.hls4ml.order(what.model, project=options.project, space=what.space)
 
 
-def _check_folder(path: str | None) -> None:
+def _check_folder(options: argparse.Namespace) -> None:
+    path = options.output
     if path is not None:
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--output {path}: is a file; name a folder, which is made if need be")
         output.check_target(str(folder / "protection.json" if folder.is_dir() else folder))
+        output.check_masks(folder, "--output", (), options)
+        if options.hls4ml_order:
+            there = folder / "hls4ml"
+            output.check_masks(there, "--hls4ml-order", (path.name for path in there.glob("*_mask.h")), options)

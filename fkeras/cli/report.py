@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fkeras.cli import output
+from fkeras.cli import arguments, output
 
 SUMMARY = "show a report that pytest wrote, or make a page of it that opens anywhere"
 EXAMPLES = """\
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", metavar="REPORT", help="a report (JSON)")
     parser.add_argument("--html", metavar="FILE", help="write one page that needs nothing else")
     parser.add_argument("--markdown", metavar="FILE", help="write the summary that continuous integration shows")
+    arguments.add_force(parser)
 
 
 def run(options: argparse.Namespace) -> int:

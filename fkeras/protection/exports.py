@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +45,30 @@ _ORDERS = {False: "storage order (Keras' flatten order)", True: "the order of hl
 
 def c_headers(mask: Mask) -> dict[str, str]:
     """A C header per layer by file name: an array per tensor, one mask word per weight, in the mask's order."""
-    layers: dict[str, list[tuple[MaskTensor, np.ndarray]]] = {}
+    names = _names(tensor.path for tensor in mask.tensors)
+    layers: dict[str, list[tuple[MaskTensor, np.ndarray]]] = {layer: [] for layer in names}
     for tensor, words in zip(mask.tensors, mask.words(), strict=True):
-        layers.setdefault(tensor.path.rpartition("/")[0] or tensor.path, []).append((tensor, words))
-    made: dict[str, str] = {}
+        layers[_layer(tensor.path)].append((tensor, words))
+    return {_file(names[layer]): _header(mask, layer, names[layer], tensors) for layer, tensors in layers.items()}
+
+
+def header_files(paths: Iterable[str]) -> list[str]:
+    """The names of the C headers of a layout, from the paths of its tensors."""
+    return [_file(name) for name in _names(paths).values()]
+
+
+def _names(paths: Iterable[str]) -> dict[str, str]:
+    """A C identifier for each layer."""
     names: set[str] = set()
-    for layer, tensors in layers.items():
-        name = _unique(_identifier(layer), names)
-        made[f"{name}_mask.h"] = _header(mask, layer, name, tensors)
-    return made
+    return {layer: _unique(_identifier(layer), names) for layer in dict.fromkeys(map(_layer, paths))}
+
+
+def _layer(path: str) -> str:
+    return path.rpartition("/")[0] or path
+
+
+def _file(name: str) -> str:
+    return f"{name}_mask.h"
 
 
 def write_headers(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fkeras.errors import InputError, LayoutError
-from fkeras.files import check_target, write_text
+from fkeras.files import check_target, require_regular_file, write_text
 from fkeras.memory import BitSet, BitSpace, layout_digest
 
 SCHEMA = "fkeras-protection/1"
@@ -230,9 +230,9 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     """The mask in a file. InputError for one that is missing, foreign, cut short or altered: which, and what to do."""
     file = Path(path)
     try:
-        if not file.is_file():
-            what = "is a directory" if file.is_dir() else f"does not exist (looked in {Path.cwd()})"
-            raise InputError(f"mask {file} {what}; {_REMEDY}")
+        if not file.exists():
+            raise InputError(f"mask {file} does not exist (looked in {Path.cwd()}); {_REMEDY}")
+        require_regular_file(file, "mask")
         if file.stat().st_size > _MOST_BYTES:
             raise InputError(f"mask {file} has {file.stat().st_size:,} bytes, more than any mask; {_REMEDY}")
         text = file.read_text(encoding="utf-8")

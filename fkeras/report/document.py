@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fkeras.errors import InputError
-from fkeras.files import write_text
+from fkeras.files import require_regular_file, write_text
 from fkeras.report.plain import plain, restored
 from fkeras.report.provenance import package_version
 from fkeras.report.record import BudgetRecord
@@ -80,6 +80,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     """The report in a JSON file. InputError for a missing file, and for one that is no report, saying where."""
     source = Path(path)
     try:
+        require_regular_file(source, "report")
         text = source.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"{source} cannot be read ({error}); a report is written by pytest --fkeras-json") from None

@@ -212,10 +212,7 @@ class Entry:
         with explained("making", self._rows):
             self._rows.mkdir(parents=True, exist_ok=True)
             path = self.folder / "identity.json"
-            try:
-                written = path.read_bytes()
-            except FileNotFoundError:
-                written = b""
+            written = path.read_bytes() if path.is_file() else b""
             wanted = self.identity.readable.encode()
             if written != wanted:
                 if written:

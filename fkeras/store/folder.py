@@ -75,6 +75,8 @@ class Store:
 
     def _read(self, path: Path) -> Entry | None:
         try:
+            if not path.is_file():
+                raise ValueError
             identity = Identity.parse(path.read_text())
             if (identity.kind, identity.digest) != (path.parents[1].name, path.parent.name):
                 raise ValueError
