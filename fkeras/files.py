@@ -58,7 +58,9 @@ def require_own(path: str | os.PathLike[str], kind: str, remedy: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}), and would be replaced; name another file") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}), and would be replaced; name another file"
+        ) from None
     if start and not re.match(_BEGINNINGS[kind], start, re.DOTALL):
         raise InputError(
             f"{path} is no {kind} that fkeras wrote, and would be replaced; name another file, or {remedy}"

@@ -103,11 +103,19 @@ def gate_of(config: pytest.Config) -> Gate:
 
 
 def refuse_to_overwrite(gate: Gate, reports: Sequence[Path]) -> None:
-    """UsageError for a report that is the baseline too: reports of earlier runs are removed when a session starts."""
-    for path in reports:
-        if gate.folder is not None and path.resolve() == gate.folder.resolve():
+    """UsageError for a report that is the baseline too, or would be the next run's."""
+    if gate.folder is None:
+        return
+    baseline = os.path.realpath(gate.folder)
+    for path in map(os.path.realpath, reports):
+        if path == baseline:
             raise pytest.UsageError(
                 f"{path} is both the baseline and this run's report, which would replace it; write the report elsewhere"
+            )
+        if path.endswith(".json") and os.path.dirname(path) in (baseline, os.path.join(baseline, ANCHOR)):
+            raise pytest.UsageError(
+                f"{path} lies in the baseline folder: the next run would be compared with this one's report; write it "
+                "elsewhere"
             )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fkeras.report.document import Report
     from fkeras.report.record import BudgetRecord
 
+_KINDS = {"json": "report", "html": "page"}
 FILES = {
     "json": "write the report as JSON (schema fkeras-report/1)",
     "html": "write the report as a self-contained HTML page",
@@ -24,6 +25,7 @@ KEYS = (*FILES, "junit", "step_summary")
 """The ini keys, without their prefix."""
 _JUNIT = "add verdict, share, limits and seed to JUnit XML as properties (strict xunit2 readers refuse them)"
 _STEP_SUMMARY = "append a table of the verdicts to GitHub's step summary when there is one (default true)"
+_FORCE = "let reports replace files that fkeras did not write"
 _STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 _PREFIX = "fkeras_"
 _NO_RUN = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
@@ -42,19 +44,18 @@ class Outputs(NamedTuple):
         """Those that hold this run alone."""
         return tuple(path for path in (self.json, self.html) if path is not None)
 
-    def forget_last_run(self) -> None:
-        """Remove the files of an earlier run, so that none can pass for this one's should it be killed."""
-        for path in self.files:
-            path.unlink(missing_ok=True)
-
-    def write(self, report: Report) -> None:
-        """Write what was asked for."""
+    def write_files(self, report: Report) -> None:
+        """Write the files that hold this run alone."""
         if self.json is not None:
             report.write(self.json)
         if self.html is not None:
             from fkeras.report.page import write_html
 
             write_html(report, self.html)
+
+    def write(self, report: Report) -> None:
+        """Write what was asked for."""
+        self.write_files(report)
         if self.step_summary is not None and report.tests:
             from fkeras.report.markdown import markdown_summary
 
@@ -67,6 +68,7 @@ def add_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
     for name, text in FILES.items():
         group.addoption(f"--fkeras-{name}", dest=f"fkeras_{name}", default=None, metavar="PATH", help=text)
         parser.addini(f"fkeras_{name}", f"{text}; a path relative to the ini file", default=None)
+    group.addoption("--fkeras-force", dest="fkeras_force", action="store_true", help=_FORCE)
     group.addoption("--fkeras-junit", dest="fkeras_junit", action="store_true", help=_JUNIT)
     parser.addini("fkeras_junit", _JUNIT, type="bool", default=None)
     parser.addini("fkeras_step_summary", _STEP_SUMMARY, type="bool", default=None)
@@ -78,9 +80,33 @@ def outputs_of(config: pytest.Config) -> Outputs:
         return Outputs()
     is_wanted = config.getini("fkeras_step_summary") is not False
     summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_wanted else None
-    return Outputs(
+    outputs = Outputs(
         json=_target(config, "json"), html=_target(config, "html"), step_summary=Path(summary) if summary else None
     )
+    _require_distinct(config, outputs)
+    return outputs
+
+
+def _require_distinct(config: pytest.Config, outputs: Outputs) -> None:
+    """UsageError where two files that this session writes are one, those of pytest included."""
+    if not outputs.files:
+        return
+    from fkeras.errors import InputError
+    from fkeras.files import require_distinct
+
+    junit = getattr(config.option, "xmlpath", None)
+    log = getattr(config.option, "log_file", None)
+    paths = {
+        "--fkeras-json": outputs.json,
+        "--fkeras-html": outputs.html,
+        _STEP_SUMMARY_VARIABLE: outputs.step_summary,
+        "--junitxml": config.invocation_params.dir / os.path.expanduser(junit) if junit else None,
+        "--log-file": config.rootpath / log if log else None,
+    }
+    try:
+        require_distinct({option: path for option, path in paths.items() if path is not None})
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _target(config: pytest.Config, name: str) -> Path | None:
@@ -93,10 +119,12 @@ def _target(config: pytest.Config, name: str) -> Path | None:
         raise pytest.UsageError(f"{spelling} names no file; write {spelling}=report.{name}")
     path: Path = base / os.path.expanduser(stated if given is None else given)
     from fkeras.errors import InputError
-    from fkeras.files import check_target
+    from fkeras.files import check_target, require_own
 
     try:
         check_target(path)
+        if not config.option.fkeras_force:
+            require_own(path, _KINDS[name], "replace it by --fkeras-force")
     except InputError as error:
         raise pytest.UsageError(f"{spelling}: {error}") from None
     return path

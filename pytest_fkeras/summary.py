@@ -27,6 +27,7 @@ TITLE = "fkeras resilience"
 COLLECTED = "fkeras_collected"
 """The key under which a worker is told where to write the names of its budgets."""
 
+_UNFINISHED = "the session was killed, or is running still"
 _COLOURS = {
     "PASS": {"green": True},
     "FAIL": {"red": True, "bold": True},
@@ -106,10 +107,24 @@ class Summary:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
-        self._outputs.forget_last_run()
+        self._write_unfinished()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._names = budget_names(session)
+        self._write_unfinished()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        self._write_unfinished()
+
+    def _write_unfinished(self) -> None:
+        """The report of a session that is killed from here on, so that an earlier one's cannot pass for it."""
+        if self._outputs.files:
+            from fkeras.report.document import new_report
+
+            names = dict.fromkeys([*self._names, *self._names_of_workers()])
+            records = [replace(self._record(name), text=_UNFINISHED) for name in names]
+            self._outputs.write_files(new_report(records, pytest.ExitCode.INTERRUPTED, self._seed))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = without_group(report.nodeid)

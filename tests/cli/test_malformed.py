@@ -383,7 +383,7 @@ CASES = {
     "no command": (nothing, (), "COMMAND"),
     "unknown command": (nothing, ("destroy",), "invalid choice: 'destroy'"),
     "abbreviated option": (nothing, ("oracle", "small.h5", "--dat", "data.npz", "--metric", "emd"), "--data"),
-    "unknown option": (nothing, (*ORACLE, "--force"), "unrecognized arguments: --force"),
+    "unknown option": (nothing, (*ORACLE, "--forced"), "unrecognized arguments: --forced"),
 }  # fmt: skip
 
 

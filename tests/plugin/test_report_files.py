@@ -260,7 +260,51 @@ def test_a_killed_session_leaves_no_report_of_an_earlier_one(project, write_test
     write_test(KILLS)
     result = project.runpytest_subprocess("--fkeras-json=run.json")
     assert result.ret == 9
-    assert not (project.path / "run.json").exists()
+    values = report_in(project)
+    assert values["summary"]["exit_code"] == pytest.ExitCode.INTERRUPTED
+    assert verdicts(values) == {"test_kills": "NOT_RUN", "test_kept": "NOT_RUN"}
+    assert {test["text"] for test in values["tests"]} == {"the session was killed, or is running still"}
+
+
+def test_a_file_of_the_users_is_not_replaced(project, write_test):
+    write_test(TWO + "\n    def test_unmarked(): pass")
+    ran = "::test_unmarked"
+    for flag in ("--fkeras-json", "--fkeras-html"):
+        done = project.runpytest_inprocess(flag, "test_budgets.py", no_reraise_ctrlc=True)
+        assert done.ret == pytest.ExitCode.USAGE_ERROR
+        done.stderr.fnmatch_lines(
+            [f"*{flag}: *test_budgets.py is no * that fkeras wrote*, or replace it by --fkeras-force"]
+        )
+    assert "def test_missed" in (project.path / "test_budgets.py").read_text()
+    files = ["--fkeras-json=run.json", "--fkeras-html=run.html"]
+    for content in ("", "own", "a night's work"):
+        if content != "own":
+            for name in ("run.json", "run.html"):
+                (project.path / name).write_text(content)
+        force = ["--fkeras-force"] if content.startswith("a night") else []
+        assert project.runpytest_inprocess(f"test_budgets.py{ran}", *files, *force).ret == 0
+        assert report_in(project)["tests"] == []
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (["--fkeras-json=a", "--fkeras-html=./a"], "--fkeras-html and --fkeras-json both write *a; name two files"),
+        (["--fkeras-json=link", "--fkeras-html=a"], "--fkeras-html and --fkeras-json both write *"),
+        (["--fkeras-json=a", "--junitxml=a"], "--junitxml and --fkeras-json both write *"),
+        (["--fkeras-html=summary"], "GITHUB_STEP_SUMMARY and --fkeras-html both write *"),
+        (["--fkeras-html=a", "--log-file=a"], "--log-file and --fkeras-html both write *"),
+        (["--fkeras-json=base/run.json", "--fkeras-baseline=base"], "*base/run.json lies in the baseline folder*"),
+        (["--fkeras-json=base/anchor/a.json", "--fkeras-baseline=base"], "*lies in the baseline folder*elsewhere"),
+    ],
+)
+def test_two_outputs_are_two_files(project, write_test, monkeypatch, outputs, message):
+    write_test("import sys\nsys.exit('tests were collected')")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary"))
+    (project.path / "link").symlink_to("a")
+    done = project.runpytest_inprocess(*outputs)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([f"*ERROR: {message}"])
 
 
 @pytest.mark.parametrize(
