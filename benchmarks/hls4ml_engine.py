@@ -28,7 +28,7 @@ from tabulate import tabulate
 
 import fkeras
 import fkeras.hls4ml
-from fkeras.api import start_run
+from fkeras.engines import start_run
 from fkeras.backends.hls4ml import emulation
 from fkeras.metrics import resolve
 

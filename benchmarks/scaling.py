@@ -126,7 +126,7 @@ def rates(name: str, data: Path | None, samples: int, channels: int) -> dict[str
     """Costs and rates, from some channels of every tensor; run this with one thread."""
     import numpy as np
 
-    from fkeras.api import start_run
+    from fkeras.engines import start_run
     from fkeras.metrics import resolve
 
     model, pair, metric = subject(name, data, samples)
@@ -266,7 +266,7 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
     """Bytes and rates of what every further worker adds."""
     import numpy as np
 
-    from fkeras.api import start_packed, start_run
+    from fkeras.engines import start_packed, start_run
     from fkeras.backends.tf.shipping import packed
     from fkeras.campaigns.shares import Share
     from fkeras.executors import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from fkeras.errors import IdentityError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
-from fkeras.store import Entry, Identity, Store, digest_of
+from fkeras.store import UNKEPT, Entry, Identity, Store, digest_of
 
 DECLARED = "fkeras_identity"
 """The attribute by which a function or class of a user states its identity."""
@@ -57,18 +57,18 @@ class Subject:
 
     def golden(self, metric: Metric, group: str | None = None) -> Identity:
         """Of a metric without faults; group: "1 of 5" where the samples were split into groups."""
-        return Identity("golden", {**self._measured, "metric": metric_identity(metric), "sample_group": group})
+        return Identity("golden", {**self.measured, "metric": metric_identity(metric), "sample_group": group})
 
     def oracle(self, metric: Metric, group: str | None = None) -> Identity:
         """Of single flips."""
-        return Identity("oracle", {**self._measured, "metric": metric_identity(metric), "sample_group": group})
+        return Identity("oracle", {**self.measured, "metric": metric_identity(metric), "sample_group": group})
 
     def campaign(self, metric: Metric, drawing: Drawing) -> Identity:
         """Of the trials of a campaign, however many."""
         return Identity(
             "campaign",
             {
-                **self._measured,
+                **self.measured,
                 "metric": metric_identity(metric),
                 "fault_model": described(drawing.fault_model),
                 "protection": described(drawing.protection),
@@ -80,7 +80,7 @@ class Subject:
 
     def fault_sets(self, metric: Metric) -> Identity:
         """Of fault sets by what is in them, whatever they were drawn for."""
-        return Identity("fault_sets", {**self._measured, "metric": metric_identity(metric)})
+        return Identity("fault_sets", {**self.measured, "metric": metric_identity(metric)})
 
     def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Identity:
         """Of a ranking."""
@@ -88,7 +88,7 @@ class Subject:
         return Identity(
             "ranking",
             {
-                **self._measured,
+                **self.measured,
                 "method": named,
                 "metric": None if metric is None else metric_identity(metric),
                 "loss": loss if loss is None or isinstance(loss, str) else declared(loss, "the loss"),
@@ -98,10 +98,11 @@ class Subject:
 
     def sensitive_bits(self) -> Identity:
         """Of the paper's sensitive bits."""
-        return Identity("sensitive_bits", self._measured)
+        return Identity("sensitive_bits", self.measured)
 
     @cached_property
-    def _measured(self) -> dict[str, Any]:
+    def measured(self) -> dict[str, Any]:
+        """What all results have in common."""
         return {
             "fkeras": {"version": import_module("fkeras").__version__, "code": code_digest()},
             "model": dict(self._model),
@@ -113,45 +114,53 @@ class Subject:
 
 
 class Keeper:
-    """The results of one subject in a store, by what was measured. What has no identity is left out, and noticed."""
+    """The results of one subject in a store, by what was measured. What has no identity is left out, and noticed.
 
-    def __init__(self, store: Store, subject: Subject) -> None:
-        self.store, self._subject = store, subject
+    store: None keeps nothing.
+    """
+
+    def __init__(self, store: Store | None, subject: Subject | None) -> None:
+        self._store, self._subject = store, subject
 
     def golden(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
         """Golden scores by metric."""
-        return self._each(metrics, lambda metric: self._subject.golden(metric, group))
+        return self._each(metrics, lambda subject, metric: subject.golden(metric, group))
 
     def oracle(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
         """Single flips by metric."""
-        return self._each(metrics, lambda metric: self._subject.oracle(metric, group))
+        return self._each(metrics, lambda subject, metric: subject.oracle(metric, group))
 
     def campaign(self, metrics: Mapping[str, Metric], drawing: Drawing) -> dict[str, Entry]:
         """The trials of a campaign by metric."""
-        return self._each(metrics, lambda metric: self._subject.campaign(metric, drawing))
+        return self._each(metrics, lambda subject, metric: subject.campaign(metric, drawing))
 
     def fault_sets(self, metrics: Mapping[str, Metric]) -> dict[str, Entry]:
         """Fault sets by metric."""
-        return self._each(metrics, self._subject.fault_sets)
+        return self._each(metrics, lambda subject, metric: subject.fault_sets(metric))
 
-    def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry | None:
+    def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry:
         """A ranking."""
-        return self._entry(lambda: self._subject.ranking(method, metric, loss, seed))
+        return self._entry(lambda subject: subject.ranking(method, metric, loss, seed))
 
-    def sensitive_bits(self) -> Entry | None:
+    def sensitive_bits(self) -> Entry:
         """The sensitive bits."""
-        return self._entry(self._subject.sensitive_bits)
+        return self._entry(Subject.sensitive_bits)
 
-    def _each(self, metrics: Mapping[str, Metric], identity: Callable[[Metric], Identity]) -> dict[str, Entry]:
-        found = {name: self._entry(partial(identity, metric)) for name, metric in metrics.items()}
-        return {name: entry for name, entry in found.items() if entry is not None}
+    def _each(self, metrics: Mapping[str, Metric], identity: Callable[[Subject, Metric], Identity]) -> dict[str, Entry]:
+        def entry(metric: Metric) -> Entry:
+            return self._entry(lambda subject: identity(subject, metric))
 
-    def _entry(self, identity: Callable[[], Identity]) -> Entry | None:
+        entries = {name: entry(metric) for name, metric in metrics.items()}
+        return {name: entry for name, entry in entries.items() if entry is not UNKEPT}
+
+    def _entry(self, identity: Callable[[Subject], Identity]) -> Entry:
+        if self._store is None or self._subject is None:
+            return UNKEPT
         try:
-            return self.store.entry(identity())
+            return self._store.entry(identity(self._subject))
         except IdentityError as error:
-            self.store.notice(f"not stored: {error}")
-            return None
+            self._store.notice(f"not stored: {error}")
+            return UNKEPT
 
 
 def metric_identity(metric: Metric) -> dict[str, Any]:

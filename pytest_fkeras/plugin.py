@@ -196,6 +196,6 @@ def pytest_fkeras_rank(model: Any, data: tuple[Any, Any], method: Any, metric: A
 def pytest_fkeras_start_run(
     model: Any, data: tuple[Any, Any], metrics: Mapping[str, Any], space: Any, engine: str
 ) -> Any:
-    from fkeras.api import start_run
+    from fkeras.engines import start_run
 
     return start_run(model, data, metrics, space, engine)

@@ -151,9 +151,10 @@ class Resilience:
 
         def kept() -> Ranking:
             from fkeras.sensitivity.stored import stored_ranking
+            from fkeras.store import UNKEPT
 
             keeper = self.keeper(used, "auto")
-            return stored_ranking(None if keeper is None else keeper.ranking(method, damage, None, seed), used, made)
+            return stored_ranking(UNKEPT if keeper is None else keeper.ranking(method, damage, None, seed), used, made)
 
         return self._rankings.get((method, name, used.content_digest), kept)
 

@@ -34,7 +34,7 @@ class Reuse:
     def _made(self, space: BitSpace, engine: str) -> Keeper | None:
         if self.store is None:
             return None
-        from fkeras.api import engine_identity
+        from fkeras.engines import engine_identity
         from fkeras.errors import IdentityError
         from fkeras.keeping import Keeper, Subject
         from fkeras.store import digest_of

@@ -39,7 +39,7 @@ def measured_by(config: pytest.Config, run: Run, model: Any, data: Any, metrics:
     text = _text(config)
     if not text:
         return run
-    from fkeras.api import on_workers
+    from fkeras.engines import on_workers
     from fkeras.errors import FkerasError
     from fkeras.executors import opened_executor
 

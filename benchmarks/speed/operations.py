@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.speed.cases import Case
 from benchmarks.speed.timing import best
-from fkeras.api import start_run
+from fkeras.engines import start_run
 
 
 def forward_operations(model: Any) -> float:

@@ -17,6 +17,7 @@ from fkeras.faults import Draw, FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.store import Entry, Table, Writer
+from fkeras.store.parts import united
 
 Entries = Mapping[str, Entry]
 """Results in a store by metric; a metric without one is measured and not stored."""
@@ -188,20 +189,20 @@ def single_flips(
 
 
 def stored_answers(
-    entry: Entry | None, bits: NDArray[np.int64], ask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+    entry: Entry, bits: NDArray[np.int64], ask: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 ) -> NDArray[np.bool_]:
     """Whether each of `bits` is sensitive, (n,) bool: from a table of bit, sensitive, else by asking."""
-    if entry is None:
-        return ask(bits)
-    if not rows_with(entry.known(), "bit", bits)[1].all():
-        with entry.alone():
-            missing = np.unique(bits[~rows_with(entry.known(), "bit", bits)[1]])
-            if missing.size:
-                entry.append({"bit": missing, "sensitive": ask(missing)})
-                entry.finish()
     table = entry.known()
-    answers: NDArray[np.bool_] = table["sensitive"][rows_with(table, "bit", bits)[0]] if bits.size else bits > 0
-    return answers
+    if not rows_with(table, "bit", bits)[1].all():
+        with entry.alone():
+            table = entry.known()
+            missing = np.unique(bits[~rows_with(table, "bit", bits)[1]])
+            if missing.size:
+                answers = {"bit": missing, "sensitive": ask(missing)}
+                entry.append(answers)
+                entry.finish()
+                table = united([answers, table] if table else [answers])[0]
+    return table["sensitive"][rows_with(table, "bit", bits)[0]] if bits.size else bits > 0
 
 
 def tables_of(entries: Entries) -> dict[str, Table]:

@@ -50,7 +50,7 @@ def _golden(what: subject.Subject, engine: str) -> dict[str, GoldenScore]:
     import numpy as np
 
     from fkeras import metrics
-    from fkeras.api import start_run
+    from fkeras.engines import start_run
 
     assert what.data is not None
     y = what.data[1]

@@ -12,13 +12,11 @@ from fkeras.sensitivity.ranking import Ranking
 from fkeras.store import Entry, Table
 
 
-def stored_ranking(entry: Entry | None, space: BitSpace, make: Callable[[], Ranking]) -> Ranking:
+def stored_ranking(entry: Entry, space: BitSpace, make: Callable[[], Ranking]) -> Ranking:
     """The ranking in `entry`, a table of rank, bit, score, method; made and stored if it is not there yet.
 
     Other processes that want the same ranking wait meanwhile and read it.
     """
-    if entry is None:
-        return make()
     found = _read(entry.known(), space)
     if found is not None:
         return found

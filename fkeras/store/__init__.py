@@ -1,6 +1,6 @@
 """Results that outlive a process: what was measured, under the identity of what it was measured on."""
 
-from fkeras.store.entry import Entry, Writer
+from fkeras.store.entry import UNKEPT, Entry, Writer
 from fkeras.store.folder import CACHE_BYTES, Store, StoreLike, opened
 from fkeras.store.identity import Identity, digest_of
 from fkeras.store.merging import Merged, merge
@@ -8,6 +8,7 @@ from fkeras.store.parts import Table
 
 __all__ = [
     "CACHE_BYTES",
+    "UNKEPT",
     "Entry",
     "Identity",
     "Merged",

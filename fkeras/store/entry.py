@@ -233,6 +233,32 @@ class Entry:
                     path.unlink()
 
 
+class Unkept(Entry):
+    """A result that is not kept: it has no rows, and what is added is forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull), Identity("", {}), lambda text: None)
+
+    def known(self) -> Table:
+        return {}
+
+    def append(self, table: Table) -> Path | None:
+        return None
+
+    def finish(self) -> Path | None:
+        return None
+
+    def settle(self) -> None:
+        pass
+
+    @contextmanager
+    def alone(self, who: str = "") -> Iterator[None]:
+        yield
+
+
+UNKEPT = Unkept()
+
+
 class Writer:
     """Rows as they are measured: written every few seconds, and whatever is left on the way out.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.api import start_run
+from fkeras.engines import start_run
 from fkeras.backends.hls4ml import compiling, emulation
 from fkeras.backends.hls4ml import engine as engine_module
 from fkeras.backends.hls4ml.emulation import Write

@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import fkeras
-from fkeras.api import start_run
+from fkeras.engines import start_run
 from fkeras.backends.tf.setup import qkeras, tensorflow
 
 EXACT_KERNELS = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.api import runs as api_runs
+from fkeras import engines
 from fkeras.backends.tf.identity import model_identity
 from fkeras.errors import IdentityError, InputError, NotStored
 from fkeras.metrics import sample_metric
@@ -45,13 +45,13 @@ def data():
 @pytest.fixture
 def started(monkeypatch):
     """The engines started so far."""
-    runs, start = [], api_runs.start_run
+    runs, start = [], engines.start_run
 
     def counting(*arguments, **keywords):
         runs.append(arguments)
         return start(*arguments, **keywords)
 
-    monkeypatch.setattr(api_runs, "start_run", counting)
+    monkeypatch.setattr(engines, "start_run", counting)
     return runs
 
 

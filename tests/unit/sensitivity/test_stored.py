@@ -7,7 +7,7 @@ import pytest
 
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.stored import stored_ranking
-from fkeras.store import Identity, Store
+from fkeras.store import UNKEPT, Identity, Store
 
 SCORES = np.array([0.5, np.inf, -1.0, 0.5, 0.5, 7.0, np.inf, 0.0] + [0.25] * 10)
 
@@ -34,7 +34,7 @@ def test_it_is_made_once_and_read_as_it_was(entry, space):
 
 
 def test_without_a_store_it_is_made(space):
-    assert not stored_ranking(None, space, lambda: Ranking.from_scores(SCORES, space)).reused
+    assert not stored_ranking(UNKEPT, space, lambda: Ranking.from_scores(SCORES, space)).reused
 
 
 def test_half_a_ranking_is_none(entry, space):

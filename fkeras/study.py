@@ -1,0 +1,549 @@
+"""A study: one model with its memory, data, metrics, engine and store, bound once; what can be asked of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fkeras.campaigns import (
+    CampaignResult,
+    Endurance,
+    FixedTrials,
+    Oracle,
+    ProtectionCurve,
+    Requirement,
+    Setting,
+    UntilDecided,
+    combined,
+    measure_oracle,
+    named_metrics,
+    parse_limit,
+    run_campaign,
+)
+from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
+from fkeras.campaigns.budget import MAX_TRIALS, shared_out
+from fkeras.campaigns.exhaustive import run_exhaustive
+from fkeras.campaigns.histories import measure_endurance
+from fkeras.campaigns.progress import Progress, terminal_bar
+from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
+from fkeras.campaigns.remembering import RememberingRun
+from fkeras.campaigns.sensitive import find_sensitive
+from fkeras.campaigns.shares import Share
+from fkeras.campaigns.stored import LazyRun, stored_answers
+from fkeras.campaigns.stored_sets import StoredSets
+from fkeras.engine import GoldenScore, Run
+from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
+from fkeras.errors import IdentityError, InputError
+from fkeras.faults import (
+    AssumedImmune,
+    Exposure,
+    FaultModel,
+    FaultSet,
+    FlipCount,
+    fault_model,
+    protection,
+    whole_seed,
+)
+from fkeras.faults.protection import Protectable
+from fkeras.keeping import Keeper, Subject, metric_identity
+from fkeras.memory import BitSet, BitSpace
+from fkeras.metrics import MetricLike, resolve
+from fkeras.metrics.classification import margins
+from fkeras.metrics.inputs import sample_count, take
+from fkeras.metrics.metric import DatasetMetric, Metric
+from fkeras.metrics.named import NAMED
+from fkeras.protection import Choice, choose
+from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
+from fkeras.protection.choose import Target, Weights, require_golden_keeps, require_one_layout
+from fkeras.protection.order import Aggregate, Granularity
+from fkeras.recent import Recent
+from fkeras.sensitivity import Ranking
+from fkeras.sensitivity.stored import stored_ranking
+from fkeras.store import Store, StoreLike, digest_of, opened
+
+RankingMethod = str | Callable[..., ArrayLike] | None
+Limits = Mapping[str, float] | Requirement
+"""Limits by keyword, as in {"max_emd": 1.25}, kept by 95 % of trials at 95 % confidence; or all of that in one."""
+
+
+class Study:
+    """A model with its memory, data, metrics, engine and store, bound once; frozen.
+
+    The functions of `fkeras` are its methods on a new one, and the plugin's `resilience` fixture is one. It can be
+    asked again and again: runs, rankings and what is in the store are shared.
+
+    Arguments:
+        model: a Keras model, or whatever `hooks` knows.
+        data: (x, y), inputs and targets; first axes count samples. None: only what needs no data can be asked.
+        metric: what damage means: a name, a metric of `fkeras.metrics`, or several by name.
+        layers: globs on a layer's path or last name, `!` excludes: whose words are the memory.
+        biases: whether quantized biases belong to the memory.
+        space: the memory itself, in place of `layers` and `biases`.
+        engine: "auto", "fast", "reference", "hls4ml" or "hls4ml:PATH", with the same numbers but for hls4ml's own.
+        seed: of draws and rankings, a whole number.
+        store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
+        executor: a `concurrent.futures.Executor` or `dask.distributed.Client` whose workers measure; None: here.
+        progress: progress(total, unit, what) -> context manager that gives an `advance(n)`; a bar on terminals.
+        hooks: who knows the model; Keras models unless told.
+        name: what reports call the model; its own name unless told.
+
+    Raises:
+        InputError: for data that are no pair, an unknown engine or metric, a seed that is no whole number.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: tuple[Any, Any] | None = None,
+        metric: MetricLike | Mapping[str, MetricLike] | None = None,
+        *,
+        layers: str | Sequence[str] = "*",
+        biases: bool = False,
+        space: BitSpace | None = None,
+        engine: str = "auto",
+        seed: int = 0,
+        store: StoreLike = None,
+        executor: Any = None,
+        progress: Progress = terminal_bar,
+        hooks: ModelHooks = KERAS,
+        name: str | None = None,
+    ) -> None:
+        engine_parts(engine)
+        if isinstance(metric, Mapping):
+            metrics = {name: resolve(one) for name, one in metric.items()}
+        else:
+            metrics = {} if metric is None else named_metrics(resolve(metric))
+        bound = {
+            "model": model,
+            "data": None if data is None else as_pair(data),
+            "metrics": MappingProxyType(metrics),
+            "layers": layers,
+            "biases": biases,
+            "engine": engine,
+            "seed": whole_seed(seed),
+            "store": opened(store),
+            "executor": executor,
+            "progress": progress,
+            "hooks": hooks,
+            "model_name": name or str(getattr(model, "name", type(model).__name__)),
+            "_runs": Recent(),
+            "_rankings": Recent(),
+            **({} if space is None else {"space": space}),
+        }
+        self.__dict__.update(bound)
+
+    model: Any
+    data: tuple[Any, Any] | None
+    metrics: Mapping[str, Metric]
+    layers: str | Sequence[str]
+    biases: bool
+    engine: str
+    seed: int
+    store: Store | None
+    executor: Any
+    progress: Progress
+    hooks: ModelHooks
+    _runs: Recent[Run]
+    _rankings: Recent[Ranking]
+    model_name: str
+    """What reports call the model."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Study is frozen; make another one: study.but({name}=...)")
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(self.metrics) or "no metric"
+        return f"<Study of {self.model_name!r}, {metrics}, engine {self.engine!r}, seed {self.seed}>"
+
+    def but(self, **changes: Any) -> Study:
+        """The same study with other `layers`, `biases`, `space`, `engine`, `seed` or `progress`; runs are shared."""
+        wrong = set(changes) - {"layers", "biases", "space", "engine", "seed", "progress"}
+        if wrong:
+            raise InputError(f"but({', '.join(sorted(wrong))}=) is another study: make it with fkeras.Study(...)")
+        study = copy.copy(self)
+        bound = study.__dict__
+        engine_parts(changes.get("engine", self.engine))
+        whole_seed(changes.get("seed", self.seed))
+        if changes.keys() & {"layers", "biases"}:
+            bound.pop("space", None)
+        if changes.keys() & {"layers", "biases", "space", "engine"}:
+            bound.pop("_keeper", None)
+        bound.update(changes)
+        return study
+
+    @cached_property
+    def space(self) -> BitSpace:
+        """The memory: the stored bits of the chosen layers."""
+        return self.hooks.bit_space(self.model, self.layers, self.biases)
+
+    @property
+    def golden(self) -> dict[str, GoldenScore]:
+        """The fault-free network's scores, by metric."""
+        return self.run().golden
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """All that numbers measured here depend on, as the store keys them. IdentityError where it is not known."""
+        return self._subject(self.engine).measured
+
+    def metric(self, name: str) -> Metric:
+        """The metric called `name`: of the study's own, or a built-in one."""
+        if name in self.metrics:
+            return self.metrics[name]
+        if name in NAMED:
+            return resolve(name)
+        raise InputError(f"no metric '{name}'; there are {', '.join(sorted({*self.metrics, *NAMED}))}")
+
+    def which(self, metric: str | None = None) -> str:
+        """The name of the metric that is meant: the only one that there is, unless told. InputError if that is open."""
+        if metric is not None or len(self.metrics) == 1:
+            return metric or next(iter(self.metrics))
+        there = f"there are {', '.join(self.metrics)}" if self.metrics else "no metric was given"
+        raise InputError(f"which metric? {there}; name one, as in metric='accuracy'")
+
+    def run(self, names: Sequence[str] | None = None) -> Run:
+        """An engine that measures the metrics `names` (all of the study's unless told); it starts when it must."""
+        metrics = {name: self.metric(name) for name in (self.metrics if names is None else names)}
+        key = (self.space.content_digest, tuple(metrics), self.engine)
+        return self._runs.get(key, lambda: self._lazy(self.required_data, metrics))
+
+    def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
+        """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
+        name = next(iter(self.metrics)) if metric is None and len(self.metrics) == 1 else metric
+        damage = None if name is None else self.metric(name)
+
+        def made() -> Ranking:
+            return self.hooks.rank(self.model, self.data, method, damage, loss, self.seed, self.space)
+
+        def kept() -> Ranking:
+            with self._noticing():
+                entry = self._keeper_of("auto").ranking(method, damage, loss, self.seed)
+                return stored_ranking(entry, self.space, made)
+
+        return self._rankings.get((method, name, loss, self.seed, self.space.content_digest), kept)
+
+    def oracle(
+        self,
+        metric: str | None = None,
+        *,
+        bits: ArrayLike | None = None,
+        sample_groups: int = 1,
+        shard: str | None = None,
+    ) -> Oracle:
+        """Flip every bit (or each of `bits`, flat indices) alone and measure the metric; see `fkeras.oracle`."""
+        name = self.which(metric)
+        damage = self.metric(name)
+        chosen, share = self._bits(bits), self._share(shard)
+        if share is not None:
+            metric_identity(damage)
+            chosen = share.of_bits(self.space, chosen)
+        with self._noticing():
+
+            def measured(run: Run, group: str | None = None) -> Oracle:
+                entries = self._keeper.oracle({name: damage}, group)
+                return measure_oracle(run, name, chosen, self.progress, entries, _writer(share))
+
+            if sample_groups == 1:
+                return measured(self.run([name]))
+            x, y = self.required_data
+            n_samples = sample_count(y)
+            if isinstance(damage, DatasetMetric) or not 1 <= sample_groups <= n_samples:
+                raise InputError(
+                    f"sample_groups={sample_groups}; allowed are 1 to {n_samples}, the number of samples, and only "
+                    "1 for a metric that is one number for the data set"
+                )
+            parts = []
+            for number in range(1, sample_groups + 1):
+                rows, group = np.arange(number - 1, n_samples, sample_groups), f"{number} of {sample_groups}"
+                run = self._lazy((take(x, rows), take(y, rows)), {name: damage}, group)
+                parts.append(measured(run, group))
+            return combined(parts)
+
+    def sensitive_bits(self, bits: ArrayLike | None = None) -> NDArray[np.bool_]:
+        """Whether each flip makes a sample wrong that was right; see `fkeras.sensitive_bits`. (n,) bool."""
+        x, y = self.required_data
+        metrics = {"mispredictions": resolve("mispredictions")}
+        golden_engine = self.engine if engine_parts(self.engine)[0] == "hls4ml" else "reference"
+
+        def on(rows: NDArray[np.int64]) -> Run:
+            part = take(x, rows), take(y, rows)
+            return self.hooks.start_run(self.model, part, metrics, self.space, self.engine)
+
+        def ask(missing: NDArray[np.int64]) -> NDArray[np.bool_]:
+            whole = self.hooks.start_run(self.model, (x, y), metrics, self.space, golden_engine)
+            wrong = whole.golden["mispredictions"].per_sample
+            lead = np.where(wrong == 0, margins(whole.golden_outputs), np.nan)
+            return find_sensitive(on, lead, missing, self.progress)
+
+        with self._noticing():
+            return stored_answers(self._keeper.sensitive_bits(), self._bits(bits), ask)
+
+    def setting(self, faults: int | FaultModel, protected: Protectable = None, names: Sequence[str] = ()) -> Setting:
+        """What a campaign here assumes."""
+        run = self.run(names or None)
+        drawn, absorbed = fault_model(faults), protection(protected, self.space)
+        return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space)
+
+    def campaign(
+        self,
+        faults: int | FaultModel,
+        *,
+        metrics: Sequence[str] | None = None,
+        trials: int | Literal["all"] | FixedTrials | UntilDecided | None = None,
+        protected: Protectable = None,
+        limits: Limits | None = None,
+        max_trials: int = MAX_TRIALS,
+        shard: str | None = None,
+    ) -> CampaignResult:
+        """Draw fault sets and measure what each does; see `fkeras.campaign`.
+
+        metrics: by name, all of the study's unless told; trials: "all" with one fault: every bit alone.
+        """
+        run = self.run(metrics)
+        requirement = self.requirement(limits, run)
+        share = self._share(shard)
+        if trials == "all":
+            if fault_model(faults) != FlipCount(1) or share is not None:
+                raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
+            with self._noticing():
+                return run_exhaustive(
+                    run, protection(protected, self.space), self.progress, self._keeper.oracle(run.metrics)
+                )
+        plan: FixedTrials | UntilDecided
+        if isinstance(trials, FixedTrials | UntilDecided):
+            plan = trials
+        elif requirement is not None and trials is None:
+            plan = UntilDecided(requirement, max_trials)
+        else:
+            plan = FixedTrials(100 if trials is None else trials)
+        setting = self.setting(faults, protected, list(run.metrics))
+        if share is not None:
+            for metric in run.metrics.values():
+                metric_identity(metric)
+        with self._noticing():
+            entries = self._keeper.campaign(run.metrics, setting)
+            if share is not None:
+                setting, plan = shared_out(setting, plan, share)
+            return run_campaign(run, setting, plan, self.progress, entries, _writer(share))
+
+    def critical_bits(
+        self, limits: Mapping[str, float], *, metric: str | None = None, bits: ArrayLike | None = None
+    ) -> BitSet:
+        """The bits whose flip alone breaks a limit; see `fkeras.critical_bits`."""
+        name = self.which(metric)
+        self.requirement(limits, self.run([name]))
+        return self.oracle(name, bits=bits).critical(**limits)
+
+    def endurance(
+        self,
+        *,
+        metric: str | None = None,
+        limits: Limits | None = None,
+        upsets_per_bit_second: float | None = None,
+        upsets_per_second: float | None = None,
+        looks: ArrayLike | None = None,
+        max_flips: int | None = None,
+        exposure_seconds: float | None = None,
+        min_survived: float | None = None,
+        trials: int = 100,
+        protected: Protectable = None,
+    ) -> Endurance:
+        """Let faults accumulate, and measure the metric against their number; see `fkeras.endurance`."""
+        name = self.which(metric)
+        accumulation: Accumulation = OneByOne()
+        if upsets_per_bit_second is not None or upsets_per_second is not None:
+            accumulation = InTime(Exposure(1.0, upsets_per_bit_second, upsets_per_second))
+        wrong_end = "max_flips" if isinstance(accumulation, InTime) else "exposure_seconds"
+        if {"max_flips": max_flips, "exposure_seconds": exposure_seconds}[wrong_end] is not None:
+            other = "exposure_seconds" if wrong_end == "max_flips" else "max_flips, or give a rate"
+            raise InputError(f"{wrong_end}= does not go with looks in {accumulation.unit}; write {other}")
+        absorbed = protection(protected, self.space)
+        with self._noticing(), self.stored_sets([name]) as run:
+            return measure_endurance(
+                run,
+                name,
+                accumulation,
+                absorbed,
+                self.seed,
+                self.requirement(limits, run),
+                self.progress,
+                looks=looks,
+                end=exposure_seconds if max_flips is None else max_flips,
+                least=min_survived,
+                trials=trials,
+            )
+
+    def protection_curve(
+        self,
+        faults: int | FaultModel,
+        ranking: Ranking,
+        limits: Limits,
+        *,
+        metric: str | None = None,
+        max_trials: int = MAX_TRIALS,
+        max_evaluations: int = MOST_EVALUATIONS,
+    ) -> ProtectionCurve:
+        """How many bits of a ranking must be protected for a campaign to pass; see `fkeras.protection_curve`."""
+        self.space.require_layout(ranking.layout_digest, "this ranking")
+        name = self.which(metric)
+        setting = self.setting(faults, None, [name])
+        with self._noticing(), self.stored_sets([name]) as run:
+            requirement = self.requirement(limits, run)
+            if requirement is None:
+                raise InputError("a protection curve needs limits=, as in {'max_emd': 1.25}")
+            return protection_curve(
+                run,
+                setting,
+                UntilDecided(requirement, max_trials),
+                requirement,
+                lambda k: AssumedImmune(ranking[:k]),
+                len(ranking),
+                max_evaluations=max_evaluations,
+                progress=self.progress,
+            )
+
+    def protect(
+        self,
+        *others: Study,
+        bits: int | None = None,
+        share: float | None = None,
+        overhead: float | None = None,
+        faults: int | FaultModel | None = None,
+        limits: Limits | None = None,
+        under: Callable[[BitSet], Any] = AssumedImmune,
+        granularity: Granularity = "bit",
+        aggregate: Aggregate = "mean",
+        method: RankingMethod = None,
+        max_trials: int = MAX_TRIALS,
+        max_evaluations: int = MOST_OF_A_CHOICE,
+    ) -> Choice:
+        """Choose a mask for this model, and in common for `others`, retrainings of it; see `fkeras.protect`."""
+        studies = (self, *others)
+        if (faults is not None or limits) and (faults is None or not limits or not self.metrics or self.data is None):
+            raise InputError("a campaign that must pass needs faults=, metric=, limits= and data; give all or none")
+        names = [study.model_name for study in studies]
+        require_one_layout(names, [study.space for study in studies])
+        target = None
+        runs: list[Run | None] = [None] * len(studies)
+        with ExitStack() as stack:
+            if faults is not None:
+                name = self.which()
+                for number, study in enumerate(studies):
+                    stack.enter_context(study._noticing())
+                    # The levels of a search have most of their fault sets in common.
+                    run = RememberingRun(stack.enter_context(study.stored_sets([name])))
+                    requirement = study.requirement(limits, run)
+                    assert requirement is not None
+                    target = Target(requirement, fault_model(faults), self.seed, max_trials, max_evaluations)
+                    if bits is None and share is None and overhead is None:
+                        require_golden_keeps(names[number], run, requirement)
+                    runs[number] = run
+            weights = [
+                Weights(name, study.space, study.rank(method), run)
+                for name, study, run in zip(names, studies, runs, strict=True)
+            ]
+            return choose(
+                weights,
+                bits=bits,
+                share=share,
+                overhead=overhead,
+                target=target,
+                kind=under,
+                granularity=granularity,
+                aggregate=aggregate,
+                stated={
+                    "layers": self.layers if isinstance(self.layers, str) else list(self.layers),
+                    "biases": self.biases,
+                },
+                progress=self.progress,
+            )
+
+    def injected(self, faults: FaultSet) -> AbstractContextManager[Any]:
+        """A read-only view of the model that computes with `faults`; see `fkeras.injected`."""
+        from fkeras.backends.tf.injection import injected
+
+        return injected(self.model, faults, self.space)
+
+    def requirement(self, limits: Limits | None, run: Run) -> Requirement | None:
+        """What limits by keyword ask of the metrics of `run`; None without any.
+
+        InputError for limits that no outcome could break, or that every outcome breaks.
+        """
+        if not limits:
+            return None
+        if not isinstance(limits, Requirement):
+            limits = Requirement(tuple(parse_limit(word, value, run.metrics) for word, value in limits.items()))
+        for limit in limits.limits:
+            metric = run.metrics[limit.metric]
+            limit.require_bite(metric.better, metric.bounds, run.golden[limit.metric].value)
+        return limits
+
+    def stored_sets(self, names: Sequence[str]) -> StoredSets:
+        """A run for searches, which choose fault sets by what others did; to be used in a `with`."""
+        run = self.run(names)
+        return StoredSets(run, self._keeper.fault_sets(run.metrics))
+
+    @property
+    def required_data(self) -> tuple[Any, Any]:
+        """The data. InputError where there are none."""
+        if self.data is None:
+            raise InputError("measuring needs data=(x, y): the inputs and the targets")
+        return self.data
+
+    def _lazy(self, data: tuple[Any, Any], metrics: Mapping[str, Metric], group: str | None = None) -> Run:
+        def start() -> Run:
+            run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)
+            return self.hooks.on_workers(run, self.model, data, metrics, self.engine, self.executor)
+
+        return LazyRun(self.space, metrics, start, self._keeper.golden(metrics, group))
+
+    def _bits(self, bits: ArrayLike | None) -> NDArray[np.int64]:
+        return np.arange(len(self.space)) if bits is None else self.space.check(bits)
+
+    def _share(self, shard: str | None) -> Share | None:
+        share = None if shard is None else Share.parse(shard)
+        if share is not None and self.store is None:
+            raise InputError(f"shard='{share}' needs store=: that is where the shares are put together")
+        if share is not None:
+            self._subject(self.engine)
+        return share
+
+    @cached_property
+    def _keeper(self) -> Keeper:
+        return self._keeper_of(self.engine)
+
+    def _keeper_of(self, engine: str) -> Keeper:
+        if self.store is None:
+            return Keeper(None, None)
+        try:
+            return Keeper(self.store, self._subject(engine))
+        except IdentityError as error:
+            self.store.notice(f"not stored: {error}")
+            return Keeper(None, None)
+
+    def _subject(self, engine: str) -> Subject:
+        model, data = self._digests
+        return Subject(model, self.space, data, engine_identity(engine))
+
+    @cached_property
+    def _digests(self) -> tuple[Mapping[str, str], str]:
+        return self.hooks.identity(self.model), digest_of(self.data)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """What was found wrong with the store meanwhile is said."""
+        n_said = 0 if self.store is None else len(self.store.notices)
+        yield
+        for notice in [] if self.store is None else self.store.notices[n_said:]:
+            self.hooks.notice(notice)
+
+
+def _writer(share: Share | None) -> str:
+    return "" if share is None else f"-{share.number}of{share.of}"
