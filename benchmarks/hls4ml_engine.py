@@ -28,8 +28,8 @@ from tabulate import tabulate
 
 import fkeras
 import fkeras.hls4ml
-from fkeras.engines import start_run
 from fkeras.backends.hls4ml import emulation
+from fkeras.engines import start_run
 from fkeras.metrics import resolve
 
 EXAMPLE = Path(__file__).parents[1] / "example_project"

@@ -266,9 +266,9 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
     """Bytes and rates of what every further worker adds."""
     import numpy as np
 
-    from fkeras.engines import start_packed, start_run
     from fkeras.backends.tf.shipping import packed
     from fkeras.campaigns.shares import Share
+    from fkeras.engines import start_packed, start_run
     from fkeras.executors import Job
     from fkeras.metrics import resolve
     from fkeras.store import Identity, Store, merge

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.engines import start_run
 from fkeras.backends.hls4ml import compiling, emulation
 from fkeras.backends.hls4ml import engine as engine_module
 from fkeras.backends.hls4ml.emulation import Write
+from fkeras.engines import start_run
 from fkeras.metrics import resolve
 
 METRICS = {"mean_squared_error": resolve("mean_squared_error")}

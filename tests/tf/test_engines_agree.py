@@ -8,8 +8,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import fkeras
-from fkeras.engines import start_run
 from fkeras.backends.tf.setup import qkeras, tensorflow
+from fkeras.engines import start_run
 
 EXACT_KERNELS = [
     "quantized_bits(5,1,alpha=1)",
