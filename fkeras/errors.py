@@ -1,13 +1,19 @@
 """Every error that fkeras raises on purpose.
 
-Each message says what is wrong, what was given, what is allowed and what to do about it.
+Each message says what is wrong, what was given, what is allowed and what to do about it. What was given may be
+anything: no message has control characters.
 """
 
 from __future__ import annotations
 
+from fkeras.printable import printable
+
 
 class FkerasError(Exception):
     """The base of all errors raised by fkeras."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(FkerasError, ValueError):

@@ -67,8 +67,10 @@ class BaselineFiles:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        from fkeras.printable import printable
+
         for line in self._lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printable(line))
 
     def _measured(self, records: list[BudgetRecord], session: pytest.Session) -> dict[str, Measured]:
         """By file name, the longest of equal budgets."""
@@ -152,9 +154,11 @@ class BaselineFiles:
                 )
 
     def _fail(self, problem: str, session: pytest.Session) -> None:
+        from fkeras.printable import printable
+
         self._lines.append(f"baseline: {problem}")
         # The terminal's summary may be turned off, and an exit code alone explains nothing.
-        print(f"fkeras baseline: {problem}", file=sys.stderr)
+        print(printable(f"fkeras baseline: {problem}"), file=sys.stderr)
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

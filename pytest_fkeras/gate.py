@@ -34,6 +34,11 @@ KNOWN = "fkeras_known_metrics"
 class Undecided(Exception):
     """A fault budget without a verdict: INCONCLUSIVE or NOT_RUN."""
 
+    def __str__(self) -> str:
+        from fkeras.printable import printable
+
+        return printable(super().__str__())
+
 
 class Judgement:
     """What the call phase found: the record for reports, and the exception that says so, if any."""

@@ -135,7 +135,9 @@ def write_at_the_end(outputs: Outputs, report: Report, session: pytest.Session) 
     try:
         outputs.write(report)
     except Exception as error:
-        print(f"fkeras: the report could not be written: {type(error).__name__}: {error}", file=sys.stderr)
+        from fkeras.printable import printable
+
+        print(printable(f"fkeras: the report could not be written: {type(error).__name__}: {error}"), file=sys.stderr)
         if not isinstance(error, OSError):
             traceback.print_exc()
         if session.exitstatus == pytest.ExitCode.OK:

@@ -146,8 +146,10 @@ class Summary:
             terminalreporter.write_sep("=", TITLE)
             for line in report_lines(records, writer.fullwidth, painter(writer.markup)):
                 terminalreporter.write_line(line)
+        from fkeras.printable import printable
+
         for path in self._outputs.files:
-            terminalreporter.write_line(f"report: {path}")
+            terminalreporter.write_line(printable(f"report: {path}"))
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

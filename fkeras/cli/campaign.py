@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         assert what.metric is not None
         chosen = tuple(parse_limit(keyword, value, {what.metric.name: None}) for keyword, value in limits.items())
         requirement = Requirement(chosen, options.max_failure_rate, options.confidence) if chosen else None
-        print(f"seed {options.seed}", flush=True)
+        session.show(f"seed {options.seed}")
         result = fkeras.campaign(
             what.model,
             what.data,
@@ -92,10 +92,12 @@ def run(options: argparse.Namespace) -> int:
     verdict = None if requirement is None or options.shard is not None else result.verdict(requirement)
     if options.json:
         output.write_json(options.json, _content(result, verdict, options))
-    print("\n".join(_lines(result, verdict)))
+    session.show("\n".join(_lines(result, verdict)))
     if options.shard is not None:
         # A share proves nothing, and batch systems take any other code for a job that failed.
-        print(f"this is share {options.shard}: the verdict comes from the same line without --shard, after the merge")
+        session.show(
+            f"this is share {options.shard}: the verdict comes from the same line without --shard, after the merge"
+        )
         return session.FINE
     return session.FINE if verdict is None else what_goes_wrong.exit_code(verdict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fkeras.cli import arguments, what_goes_wrong
+from fkeras.cli import arguments, session, what_goes_wrong
 
 SUMMARY = "compare a report with an earlier one, on identical fault sets where they drew the same"
 EXAMPLES = """\
@@ -44,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
     found = compare_reports(read_report(options.old), read_report(options.new), tolerances, options.confidence)
     width = shutil.get_terminal_size((100, 24)).columns
     lines = comparison_lines(found, width, painted) if wants_colour() else comparison_lines(found, width)
-    print("\n".join(lines))
+    session.show_painted("\n".join(lines))
     return what_goes_wrong.CODES[found.outcome]

@@ -86,14 +86,14 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-endurance/1", "model": options.model, **result.to_dict()})
-    print(endurance_text(result))
+    session.show(endurance_text(result))
     if options.min_survived is None:
         return session.FINE
     outcome = judged(result, options.min_survived)
     failed = result.failed_by(options.min_survived)
     seen = "" if failed is None else f", by then {failed:,} of {options.trials:,} trials failed"
     more = "; raise --trials" if outcome == "INCONCLUSIVE" else ""
-    print(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
+    session.show(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
     return what_goes_wrong.CODES[outcome]
 
 

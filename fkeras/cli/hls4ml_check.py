@@ -62,5 +62,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         content = {"schema": "fkeras-hls4ml-check/1", "model": options.model, "agrees": found.agrees, **asdict(found)}
         output.write_json(options.json, content)
-    print(found)
+    session.show(str(found))
     return session.FINE if found.agrees else session.FAILED

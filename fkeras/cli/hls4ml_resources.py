@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from fkeras.cli import arguments, output, subject
+from fkeras.cli import arguments, output, session, subject
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         protected=None if mask is None else mask.on(what.space),
         space=what.space,
     )
-    print(table)
+    session.show(str(table))
     if options.json:
         output.write_json(
             options.json, {"schema": "fkeras-hls4ml-resources/1", "model": options.model, **asdict(table)}
@@ -57,5 +57,5 @@ def run(options: argparse.Namespace) -> int:
     if mask is not None and options.masks_to:
         moved = fkeras.hls4ml.reordered(mask, what.model, project=options.project, space=what.space)
         for path in fkeras.hls4ml.write_masks(moved, options.masks_to):
-            print(f"wrote {path}")
+            session.show(f"wrote {path}")
     return 0

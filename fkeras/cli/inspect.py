@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
     what = subject.load(options)
     golden = _golden(what, options.engine) if what.data is not None else {}
-    print("\n".join(_lines(options.model, what.space, golden)))
+    session.show("\n".join(_lines(options.model, what.space, golden)))
     if options.json:
         output.write_json(options.json, _content(options.model, what.space, golden))
     return 0

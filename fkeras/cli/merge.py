@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from fkeras.cli import session
+
 SUMMARY = "put stores together, such as those that the jobs of a farm have filled"
 EXAMPLES = """\
   fkeras merge part1 part2 part3 --into results
@@ -27,5 +29,5 @@ def run(options: argparse.Namespace) -> int:
 
     for merged in fkeras.merge(options.sources, options.into):
         what = f"{merged.identity.kind} {merged.identity.digest[:12]}"
-        print(f"{what}: {merged.n_rows:,} rows, {merged.n_new:,} of them new")
+        session.show(f"{what}: {merged.n_rows:,} rows, {merged.n_new:,} of them new")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, output, subject
+from fkeras.cli import arguments, output, session, subject
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.json:
         output.write_json(options.json, _content(oracle, options.model))
-    print("\n".join(_lines(oracle, what)))
+    session.show("\n".join(_lines(oracle, what)))
     return 0
 
 

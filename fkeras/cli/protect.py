@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, memory_protection, output, subject, what_goes_wrong
+from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
@@ -116,23 +116,23 @@ def run(options: argparse.Namespace) -> int:
             store=options.store,
             executor=workers,
         )
-    print(choice)
+    session.show(str(choice))
     if not choice.mask.bits.bits.size:
-        print("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
+        session.show("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
     if options.output is None:
-        print("not written; --output DIR writes the mask")
+        session.show("not written; --output DIR writes the mask")
     else:
         folder = Path(options.output)
         folder.mkdir(exist_ok=True)
         choice.mask.write(folder / "protection.json")
         write_csv(choice.mask, folder / "protection.csv")
         paths = write_headers(choice.mask, folder)
-        print(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in paths)}")
+        session.show(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in paths)}")
         if options.hls4ml_order:
             what = whats[0]
             moved = fkeras.hls4ml.reordered(choice.mask, what.model, project=options.project, space=what.space)
             written = fkeras.hls4ml.write_masks(moved, folder / "hls4ml")
-            print(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
+            session.show(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
     return what_goes_wrong.CODES[choice.outcome]

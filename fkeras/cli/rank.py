@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, output, subject
+from fkeras.cli import arguments, output, session, subject
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ def run(options: argparse.Namespace) -> int:
         what.model, what.data, method=options.method, metric=what.metric, seed=options.seed, space=what.space,
         store=options.store,
     )  # fmt: skip
-    print(f"{options.model}: {len(ranking):,} bits ranked by {ranking.method!r}, seed {options.seed}; first come")
-    print("\n".join(top_lines(ranking, what.space)))
+    session.show(
+        f"{options.model}: {len(ranking):,} bits ranked by {ranking.method!r}, seed {options.seed}; first come"
+    )
+    session.show("\n".join(top_lines(ranking, what.space)))
     if options.json:
         output.write_json(
             options.json,

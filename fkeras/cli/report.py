@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fkeras.cli import arguments, output
+from fkeras.cli import arguments, output, session
 
 SUMMARY = "show a report that pytest wrote, or make a page of it that opens anywhere"
 EXAMPLES = """\
@@ -39,5 +39,6 @@ def run(options: argparse.Namespace) -> int:
     if options.markdown:
         write_text(options.markdown, markdown_summary(report))
     if not options.html and not options.markdown:
-        print(report_text(report, shutil.get_terminal_size((100, 24)).columns, wants_colour()), end="")
+        text = report_text(report, shutil.get_terminal_size((100, 24)).columns, wants_colour())
+        session.show_painted(text.removesuffix("\n"))
     return 0

@@ -9,12 +9,15 @@ import re
 import shlex
 import signal
 import sys
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fkeras.errors import FkerasError, InputError
+from fkeras.printable import printable
 
 FINE, FAILED, MISUSED, UNDECIDED, OUR_MISTAKE, BROKEN_PIPE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 70, 141, 130, 143
 
@@ -29,6 +32,11 @@ class Terminated(KeyboardInterrupt):
 
 def run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> int:
     """Parse and run a command line; the exit code."""
+    with _streams():
+        return _run(parser, argv)
+
+
+def _run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> int:
     show = "--traceback" in argv
     try:
         with _warnings_in_one_line(), _terminable(), _everything_printable():
@@ -41,9 +49,7 @@ def run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> i
     except KeyboardInterrupt as stop:
         say(_interruption(stop, argv))
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output left, as `| head` does; Python must not complain about it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
         return BROKEN_PIPE
     except Misuse as error:
         return _refused(f"{error}{_dash_hint(argv)}", error, show)
@@ -58,15 +64,33 @@ def run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> i
             show,
         )
     except Exception as error:
-        _refused(f"{type(error).__name__}: {error}", error, show)
+        code = _refused(f"{type(error).__name__}: {error}", error, show)
+        elsewhere = origin(error)
+        if elsewhere:
+            say(f"This was raised by {elsewhere}; --traceback shows where.")
+            return code
         say("This is a mistake in fkeras, not in your input: please report it with the output of --traceback.")
         return OUR_MISTAKE
 
 
 def say(text: str) -> None:
-    """A message to the user, on standard error, without the control characters that a file name may bring along."""
-    visible = "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    print(f"fkeras: {visible}", file=sys.stderr, flush=True)
+    """A message to the user, on standard error."""
+    print(f"fkeras: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """What a command was asked for, on standard output."""
+    show_painted(printable(text))
+
+
+def show_painted(text: str) -> None:
+    """The same of a text in which only our own colours are left for the terminal."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
 
 
 _OPTIONS = {
@@ -95,10 +119,32 @@ def in_words_of_the_shell(text: str) -> str:
     return _ARGUMENT.sub(option, text).replace("fkeras.TMR", "tmr").replace("data=(x, y)", "--data FILE")
 
 
+def origin(error: BaseException) -> str:
+    """Whose mistake an unexpected error is: a library that could not be loaded, or code of the user; "" for ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [place for place, frame in enumerate(frames) if frame.filename.startswith(_PACKAGE)]
+    below = frames[ours[-1] + 1 :] if ours else frames
+    theirs = [frame.filename for frame in below if _is_code_of_the_user(frame.filename)]
+    if theirs:
+        return f"code of yours, {theirs[-1]}"
+    if isinstance(error, ImportError) or any(frame.name == "<module>" for frame in below):
+        if (getattr(error, "name", None) or "").partition(".")[0] == "fkeras":
+            return ""
+        return "a library that could not be loaded: install pytest-fkeras anew, in an environment of its own"
+    return ""
+
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_LIBRARIES = tuple({*map(os.path.realpath, sysconfig.get_paths().values()), *sysconfig.get_paths().values()})
+
+
+def _is_code_of_the_user(name: str) -> bool:
+    is_library = name.startswith(_LIBRARIES) or f"{os.sep}site-packages{os.sep}" in name
+    return os.path.isabs(name) and not is_library and "__autograph_generated_file" not in name
+
+
 def _refused(text: str, error: BaseException, show: bool) -> int:
     if show:
-        import traceback
-
         traceback.print_exception(error)
     say(in_words_of_the_shell(text))
     return MISUSED
@@ -142,6 +188,58 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, usual)
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Standard streams that may be closed, full or abandoned without a say in the exit code.
+
+    A closed one would be the number of the next file that is opened, and libraries would write into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    usual = sys.stdout, sys.stderr
+    with open(os.devnull, "w") as nowhere:
+        out, err = sys.stdout or nowhere, sys.stderr or nowhere
+        sys.stdout, sys.stderr = out, _Forgiving(err)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = usual
+            for stream in (out, err):
+                _let_go(stream)
+
+
+def _let_go(stream: Any) -> None:
+    """Write what a stream still holds, or drop it: Python ends with a code of its own over what it cannot write."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            stream.flush()
+
+
+class _Forgiving:
+    """Standard error whose failures are nobody's: there is no other place to say them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from fkeras.report.record import BudgetRecord
 
 SCHEMA = "fkeras-report/1"
 VERDICTS = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS", "ASSERTED")
+_MOST_DIGITS = 20
+"""Of a whole number: seeds have 64 bits."""
 _PACKAGES = ("pytest-fkeras", "pytest", "tensorflow", "tf-keras", "qkeras", "numpy")
 
 
@@ -85,10 +87,16 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     except (OSError, ValueError) as error:
         raise InputError(f"{source} cannot be read ({error}); a report is written by pytest --fkeras-json") from None
     try:
-        values = json.loads(text, parse_constant=_no_constant)
+        values = json.loads(text, parse_constant=_no_constant, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source} is no JSON ({error}); a report is written by pytest --fkeras-json") from None
     check(values, str(source))
+    for number, one in enumerate(values.get("bit_maps", ())):
+        pairs = [(len(tensor["mean"]), len(tensor["largest"])) for tensor in one["tensors"]]
+        if any(a != b for a, b in pairs) or len({len(row) for row in one["picture"]}) > 1:
+            raise InputError(
+                f"{source}: bit map {number} has rows of several lengths; write it again with --fkeras-json"
+            )
     values["exit_code"] = values["summary"]["exit_code"]
     maps = dict(enumerate(values.get("bit_maps", ())))
     for test in values["tests"]:
@@ -118,6 +126,12 @@ def schema() -> dict[str, Any]:
     text = files("fkeras.report").joinpath("schema", "fkeras-report-1.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{digits[:_MOST_DIGITS]}... is no count")
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from fkeras.printable import printable
 from fkeras.report.document import Report
 from fkeras.report.record import WORST_FIRST, BudgetRecord
 from fkeras.report.table import limit_text, share_text
@@ -52,5 +53,6 @@ def _baseline(record: BudgetRecord) -> str:
 
 def _cell(text: str) -> str:
     """Text as a code span in one cell, so that nothing in it is Markdown or HTML."""
-    plain = " ".join(text.split()).replace("|", "\\|").replace("`", "'")
+    # A backslash before a pipe would undo the one that keeps the pipe from ending the cell.
+    plain = printable(" ".join(text.split())).replace("\\|", "\\ |").replace("|", "\\|").replace("`", "'")
     return f"`{plain}`" if plain else ""

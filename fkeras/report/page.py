@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fkeras.errors import MissingExtraError
 from fkeras.files import write_text
+from fkeras.printable import printable
 from fkeras.report.document import Report
 from fkeras.report.plain import plain
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
@@ -137,6 +138,7 @@ class _Drawing:
             )
             return Markup("")
         self.left -= 1
+        title, caption = printable(title), printable(caption)
         drawn = Markup(inline_svg(figure, key, title, caption))
         return Markup(
             '<figure><div class="scroll" role="region" aria-label="{}" tabindex="0">{}</div>'
@@ -240,9 +242,13 @@ def _limit_values(
     base = metric.golden if metric is not None else golden or 0.0
     values = []
     for limit in limits or (metric.limits if metric is not None else ()):
-        keyword, _, number = limit.partition("=")
+        keyword, _, text = limit.partition("=")
+        try:
+            number = float(text)
+        except ValueError:  # of another version, or of nobody
+            continue
         sign = {f"max_{name}_increase": 1, f"max_{name}_drop": -1}.get(keyword)
-        values.append(float(number) if sign is None else base + sign * float(number))
+        values.append(number if sign is None else base + sign * number)
     return values
 
 
@@ -328,7 +334,7 @@ def _breakable(text: str) -> Markup:
     """A name that may go on in the next line after its separators."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([_/.(]|::)(?=.)", r"\1<wbr>", str(escape(text))))
+    return Markup(re.sub(r"([_/.(]|::)(?=.)", r"\1<wbr>", str(escape(printable(text)))))
 
 
 def _sentence(text: str) -> str:
@@ -340,7 +346,11 @@ def _template() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("fkeras.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("fkeras.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters.update(number=_number, short=_short, percent=_percent, sentence=_sentence, breakable=_breakable)
     return environment.get_template("page.html")

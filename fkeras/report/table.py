@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tabulate import tabulate
 
 from fkeras.campaigns.blame import LEAST_FAILING
+from fkeras.printable import in_one_line
 from fkeras.report.failure import golden_text, too_few_to_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
 
@@ -152,7 +153,7 @@ def _rows(record: BudgetRecord, assumed: Assumptions) -> Iterator[list[str]]:
     for i, (name, metric, limit) in enumerate(pairs):
         head = [_test(record), assumed.flips, assumed.protected] if i == 0 else ["", "", ""]
         tail = [share_text(record), record.label] if i == 0 else ["", ""]
-        yield [*head, f"{name} {metric.mean:.4g}", limit_text(name, limit), *tail]
+        yield [in_one_line(cell) for cell in (*head, f"{name} {metric.mean:.4g}", limit_text(name, limit), *tail)]
 
 
 def limit_text(metric: str, limit: str) -> str:
@@ -262,7 +263,7 @@ def _packed(notes: Iterable[str], width: int) -> list[str]:
 def wrapped(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width`, those after the first indented."""
     return textwrap.wrap(
-        text,
+        in_one_line(text),
         max(width, 20),
         subsequent_indent="    ",
         break_long_words=False,
