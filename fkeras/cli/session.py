@@ -110,12 +110,18 @@ def in_words_of_the_shell(text: str) -> str:
 
     >>> in_words_of_the_shell("pass trusted=True, or exclude it with layers='!lstm'")
     "pass --trust, or exclude it with --layers '!lstm'"
+    >>> in_words_of_the_shell("exclude these with layers=['!lstm', '!gru']")
+    "exclude these with --layers '!lstm' --layers '!gru'"
     """
 
     def option(found: re.Match[str]) -> str:
         has_value = found[2] is None and found[3] not in ("", ",", ";", ".", ":", ")")
         return f"--{_OPTIONS[found[1]]}{' ' if has_value else ''}"
 
+    def repeated(found: re.Match[str]) -> str:
+        return " ".join(f"--layers {one}" for one in found[1].split(", "))
+
+    text = re.sub(r"\blayers=\[([^\]]*)\]", repeated, text)
     return _ARGUMENT.sub(option, text).replace("fkeras.TMR", "tmr").replace("data=(x, y)", "--data FILE")
 
 

@@ -60,7 +60,7 @@ def _check_range(codes: Values, low: float, high: float, codec: Codec) -> None:
         first = float(codes[wrong].flat[0]) * codec.step
         raise InputError(
             f"{codec}: {int(wrong.sum())} value(s) have no word, the first is {first!r}; allowed are "
-            f"multiples of {codec.step:g} from {low * codec.step:g} to {high * codec.step:g}"
+            f"multiples of {codec.step:g} from {low * codec.step:.12g} to {high * codec.step:.12g}"
         )
 
 
@@ -161,42 +161,63 @@ class Ternary:
         return (codes.astype(np.int64) & 0b11).astype(np.uint32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PowerOfTwo:
-    """A sign bit (1 is negative), then a two's-complement exponent of width - 1 bits: (-1)**sign * 2**exponent."""
+    """A sign bit (1 is negative), then width - 1 bits for the exponent: (-1)**sign * 2**exponent.
+
+    largest_exponent: the code counts down from it (exponent = largest_exponent - spacing * code); None: the exponent is
+    spacing times a two's-complement number. spacing: the distance of neighbouring exponents.
+
+    >>> PowerOfTwo(3, largest_exponent=0).decode(np.array([0b000, 0b011, 0b101], dtype=np.uint32)).tolist()
+    [1.0, 0.125, -0.5]
+    """
 
     width: int
+    largest_exponent: int | None = None
+    spacing: int = 1
 
     def __post_init__(self) -> None:
         if not 2 <= self.width <= 8:
             raise InputError(f"power of two: a word of {self.width} bits; allowed are 2 to 8 (sign and exponent)")
 
+    def __repr__(self) -> str:
+        # Part of content digests: those of plain words stay what they were before there were others.
+        top = "" if self.largest_exponent is None else f", largest_exponent={self.largest_exponent}"
+        return f"PowerOfTwo(width={self.width}{top}{'' if self.spacing == 1 else f', spacing={self.spacing}'})"
+
     @property
-    def _bias(self) -> int:
-        return 1 << (self.width - 2)
+    def _exponents(self) -> NDArray[np.int64]:
+        """The exponent of every code; (2**(width - 1),)."""
+        codes = np.arange(1 << (self.width - 1), dtype=np.uint32)
+        if self.largest_exponent is None:
+            return self.spacing * _signed(codes, self.width - 1)
+        return self.largest_exponent - self.spacing * codes.astype(np.int64)
 
     @property
     def step(self) -> float:
-        return float(2.0**-self._bias)
+        return float(2.0 ** self._exponents.min())
 
     @property
     def largest(self) -> float:
-        return float(2.0 ** (self._bias - 1))
+        return float(2.0 ** self._exponents.max())
 
     def decode(self, words: Words) -> Values:
-        exponents = _signed(words & np.uint32(_mask(self.width - 1)), self.width - 1)
-        return np.where(words >> (self.width - 1) == 1, -1.0, 1.0) * np.exp2(exponents)
+        exponents = self._exponents[words & np.uint32(_mask(self.width - 1))]
+        values: Values = np.where(words >> (self.width - 1) == 1, -1.0, 1.0) * np.exp2(exponents)
+        return values
 
     def encode(self, values: ArrayLike) -> Words:
         exact = np.asarray(values, np.float64)
         mantissas, exponents = np.frexp(np.abs(exact))
         exponents = exponents.astype(np.int64) - 1
-        wrong = (mantissas != 0.5) | (exponents < -self._bias) | (exponents >= self._bias)
+        known = self._exponents
+        wrong = (mantissas != 0.5) | ~np.isin(exponents, known)
         if wrong.any():
             raise InputError(
                 f"{self}: {int(wrong.sum())} value(s) have no word, the first is "
-                f"{float(exact[wrong].flat[0])!r}; allowed are +-2**e with e from {-self._bias} to "
-                f"{self._bias - 1}"
+                f"{float(exact[wrong].flat[0])!r}; allowed are +-2**e with e from {known.min()} to {known.max()}"
+                f"{'' if self.spacing == 1 else f' in steps of {self.spacing}'}"
             )
-        sign = (exact < 0).astype(np.int64) << (self.width - 1)
-        return (sign | (exponents & _mask(self.width - 1))).astype(np.uint32)
+        order = np.argsort(known)
+        codes = order[np.searchsorted(known[order], exponents)]
+        return ((exact < 0).astype(np.int64) << (self.width - 1) | codes).astype(np.uint32)

@@ -109,6 +109,29 @@ def test_targets_by_output_name(tf, q, kit, as_dict):
         fkeras.oracle(model, (x, {"kind": y["kind"], "weight": y["size"]}), metric=metric)
 
 
+def test_tensors_whose_names_meet_have_an_address_each(tf, q, kit, check_laws):
+    """A model `enc` with a layer `fc` beside a layer `enc/fc`."""
+    inner_in = tf.keras.Input((4,))
+    inner = tf.keras.Model(inner_in, q.QDense(3, kernel_quantizer=Q4, use_bias=False, name="fc")(inner_in), name="enc")
+    inputs = tf.keras.Input((4,))
+    h = inner(inputs)
+    for name in ("enc/fc", "other"):
+        h = q.QDense(4, kernel_quantizer=Q4, use_bias=False, name=name)(h)
+    model = kit.randomize(tf.keras.Model(inputs, h))
+    x = kit.data_for(model)
+    space = check_laws(model, x)
+    paths = [tensor.path for tensor in space.tensors]
+    assert paths == ["enc/fc/kernel", "enc/fc~2/kernel", "other/kernel"]
+    assert len(set(map(str, space))) == len(space) == 4 * (12 + 12 + 16)
+    assert [space.index(str(address)) for address in space] == list(range(len(space)))
+
+    first, second, last = (layer.get_weights()[0] for layer in (inner.layers[1], *model.layers[2:]))
+    expected = x @ kernel_stored(first) @ kernel_flipped(second) @ kernel_stored(last)
+    np.testing.assert_allclose(flipped_alone(model, x, space, "enc/fc~2/kernel"), expected, rtol=1e-5, atol=1e-6)
+    for layers, chosen in (("enc/fc", paths[:1]), ("enc/fc~2", paths[1:2]), ("!enc/fc*", paths[2:])):
+        assert [tensor.path for tensor in fkeras.bit_space(model, layers=layers).tensors] == chosen
+
+
 @pytest.fixture(scope="module")
 def nested(tf, q, kit):
     """Two uses of one inner model, one layer used twice, and a layer in between."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from fkeras.backends.tf.freshness import note_fresh
-from fkeras.backends.tf.quantizers import codec_of, words_of
+from fkeras.backends.tf.quantizers import codec_of, uncomputable, words_of
+from fkeras.backends.tf.refusals import Refusal, Refused
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.backends.tf.slots import Slot, take_inventory
+from fkeras.backends.tf.slots import Slot, quantizers_in_use, take_inventory, walk
 from fkeras.backends.tf.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.errors import InputError, ModelError, UnsupportedError
-from fkeras.memory import BitSpace, WordTensor
+from fkeras.memory import BitSpace, Codec, WordTensor
 
 
 def require_model(model: Any) -> None:
@@ -33,23 +35,66 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     scale is what they used. ModelError when nothing is quantized.
     """
     require_model(model)
+    _require_computable(model)
     inventory = take_inventory(model, layers, biases)
-    if not inventory.slots:
+    if not inventory.slots and not inventory.refusals:
         held = ", ".join(str(entry) for entry in inventory.uncovered[:5]) or "no weights at all"
         raise ModelError(
             f"model '{model.name}' has no quantized kernel among the chosen layers; it has {held}; "
             "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
         )
-    codecs = {slot.path: codec_of(slot.quantizer, slot.layer_path) for slot in inventory.slots}
-    tensors = []
-    for slot, (golden, scale) in zip(inventory.slots, emitted(model, inventory.slots), strict=True):
-        shape = golden.shape if slot.shape is None else slot.shape
-        flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
-        words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
-        tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
+    refusals = list(inventory.refusals)
+    tensors = _tensors(model, inventory.slots, refusals)
+    if refusals:
+        raise Refused(*refusals)
     space = BitSpace(tuple(tensors), inventory.uncovered)
     note_fresh(model, space)
     return space
+
+
+def _require_computable(model: Any) -> None:
+    """UnsupportedError for quantizers that QKeras itself cannot compute, whichever layers are chosen."""
+    reasons = [
+        f"layer '{path}' {reason}"
+        for path, layer in walk(model)
+        for reason in dict.fromkeys(map(uncomputable, quantizers_in_use(layer)))
+        if reason
+    ]
+    if reasons:
+        raise UnsupportedError("; ".join(reasons))
+
+
+def _tensors(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> list[WordTensor]:
+    """The words of the slots; those that cannot be told are added to `refusals`."""
+    codecs: dict[str, Codec] = {}
+    for slot in slots:
+        with _noted(refusals):
+            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path)
+    known = [slot for slot in slots if slot.path in codecs]
+    tensors = []
+    try:
+        read = emitted(model, known)
+    except Exception as error:
+        if not refusals:
+            raise
+        if isinstance(error, Refused):
+            refusals += error.refusals
+        return []  # what could not be computed may be for the layers that are refused
+    for slot, (golden, scale) in zip(known, read, strict=True):
+        shape = golden.shape if slot.shape is None else slot.shape
+        flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
+        with _noted(refusals):
+            words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
+            tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
+    return tensors
+
+
+@contextmanager
+def _noted(refusals: list[Refusal]) -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        refusals += refused.refusals
 
 
 def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
@@ -82,9 +127,11 @@ def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any
     one_sample = [tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype) for spec in specs]
     function = pure_function(read, specs)
     if doubles:
-        raise UnsupportedError(
-            f"layer '{doubles[0]}' computes in float64; stored words are read in float32 or less: build it with "
-            f"dtype='float32', or exclude it with layers='!{doubles[0]}'"
+        raise Refused(
+            *(
+                Refusal(path, " computes in float64; stored words are read in float32 or less", "use dtype='float32'")
+                for path in dict.fromkeys(doubles)
+            )
         )
     arrays = [tensor.numpy() for tensor in function(*one_sample)]
     return list(zip(arrays[::2], arrays[1::2], strict=True))

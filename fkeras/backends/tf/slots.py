@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fkeras.backends.tf.refusals import Refusal, Refused
 from fkeras.backends.tf.setup import qkeras, tensorflow
-from fkeras.errors import ModelError, UnsupportedError
+from fkeras.errors import ModelError
 from fkeras.memory import LayerChoice, Uncovered
 
 KERNEL = ("kernel", "kernel_quantizer_internal")
@@ -64,19 +65,31 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All slots that were chosen, and the weights that were not."""
+    """All slots that were chosen, the weights that were not, and the chosen layers that cannot be covered."""
 
     slots: tuple[Slot, ...]
     uncovered: tuple[Uncovered, ...]
+    refusals: tuple[Refusal, ...]
 
 
-def walk(model: Any, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path.
 
-    A pruning wrapper counts as the layer inside it.
+    A pruning wrapper counts as the layer inside it. Where names meet (layer `a/b` beside layer `b` of model `a`), the
+    later paths get `~2`, `~3`, ... behind them.
     """
+    layers = list(_walk(model, "", set()))
+    natural, taken = {path for path, _ in layers}, set()
+    for path, layer in layers:
+        unique, number = path, 2
+        while unique in taken or (unique != path and unique in natural):
+            unique, number = f"{path}~{number}", number + 1
+        taken.add(unique)
+        yield unique, layer
+
+
+def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     keras = tensorflow().keras
-    seen = set() if seen is None else seen
     for layer in model.layers:
         if type(layer).__name__ == "PruneLowMagnitude":
             layer = layer.layer
@@ -85,7 +98,7 @@ def walk(model: Any, prefix: str = "", seen: set[int] | None = None) -> Iterator
         seen.add(id(layer))
         path = f"{prefix}{layer.name}"
         if isinstance(layer, keras.Model):
-            yield from walk(layer, f"{path}/", seen)
+            yield from _walk(layer, f"{path}/", seen)
         else:
             yield path, layer
 
@@ -101,20 +114,22 @@ def _kind(layer: Any) -> str | None:
 
 
 def take_inventory(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> Inventory:
-    """The slots of the chosen layers, and everything with weights that they leave out.
-
-    UnsupportedError names a chosen layer whose words are not known.
-    """
+    """The slots of the chosen layers, everything with weights that they leave out, and the layers that are refused."""
     chosen = LayerChoice(layers)
     found = list(walk(model))
     chosen.require_matches([path for path, _ in found])
     slots: list[Slot] = []
     uncovered: list[Uncovered] = []
+    refusals: list[Refusal] = []
     for path, layer in found:
-        here, reason = _slots_of(path, layer, biases) if chosen(path) else ((), "not chosen by layers=")
+        try:
+            here, reason = _slots_of(path, layer, biases) if chosen(path) else ((), "not chosen by layers=")
+        except Refused as refused:
+            refusals += refused.refusals
+            continue
         slots += here
         uncovered += _left_out(path, layer, here, reason)
-    return Inventory(tuple(slots), tuple(uncovered))
+    return Inventory(tuple(slots), tuple(uncovered), tuple(refusals))
 
 
 def slots_of_layers(model: Any, paths: Collection[str]) -> list[Slot]:
@@ -131,9 +146,7 @@ def _slots_of(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], st
     if kind in PASS_THROUGH:
         return (), "not a kernel"
     if kind not in COVERED:
-        raise UnsupportedError(
-            f"layer '{path}' ({kind}) is not supported{REASONS.get(kind, '')}; exclude it with layers='!{path}'"
-        )
+        raise Refused(Refusal(path, f" ({kind}) is not supported{REASONS.get(kind, '')}"))
     if not layer.built:
         raise ModelError(f"layer '{path}' has no weights yet; build the model or call it once on data")
     parts = COVERED[kind] + ((BIAS,) if biases else ())
@@ -151,10 +164,8 @@ def _refuse_wrapped(path: str, layer: Any) -> None:
     for inner in layer._flatten_layers(include_self=False):
         kind = _kind(inner)
         if kind is not None and kind not in PASS_THROUGH:
-            raise UnsupportedError(
-                f"layer '{path}' ({type(layer).__name__} around {kind}) is not supported; put the "
-                f"{kind} into the model directly, or exclude it with layers='!{path}'"
-            )
+            around = f"{type(layer).__name__} around {kind}"
+            raise Refused(Refusal(path, f" ({around}) is not supported", f"put the {kind} into the model directly"))
 
 
 def _left_out(path: str, layer: Any, slots: tuple[Slot, ...], reason: str) -> Iterator[Uncovered]:
@@ -194,3 +205,9 @@ def all_quantizers(model: Any) -> list[Any]:
     """Every QKeras quantizer object that some layer of the model holds."""
     base = qkeras().quantizers.BaseQuantizer
     return [module for module in model.submodules if isinstance(module, base)]
+
+
+def quantizers_in_use(layer: Any) -> list[Any]:
+    """The quantizer objects of one layer, without that of a bias which it does not have."""
+    idle = None if getattr(layer, "use_bias", True) else getattr(layer, "bias_quantizer_internal", None)
+    return [quantizer for quantizer in all_quantizers(layer) if quantizer is not idle]

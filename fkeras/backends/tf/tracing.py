@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from fkeras.backends.tf.refusals import Refusal, Refused
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.backends.tf.slots import Slot, all_quantizers
-from fkeras.errors import InputError, ModelError, UnsupportedError
+from fkeras.errors import InputError, ModelError
 
 
 @contextmanager
@@ -49,11 +50,8 @@ def replaced(model: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Ca
             vars(quantizer).update(attributes)
     idle = [slot for slot in slots if slot.path not in called]
     if idle:
-        raise UnsupportedError(
-            f"tensor '{idle[0].path}' is never quantized while the model computes its outputs, so a "
-            f"fault there could not be injected; exclude its layer with "
-            f"layers='!{idle[0].layer_path}'"
-        )
+        reason = " is never quantized while the model computes its outputs, so a fault there could not be injected"
+        raise Refused(*(Refusal(slot.layer_path, reason, tensor=slot.path) for slot in idle))
 
 
 def pure_function(function: Callable[..., Any], specs: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:

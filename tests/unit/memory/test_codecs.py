@@ -59,6 +59,30 @@ def test_power_of_two_is_a_sign_and_a_twos_complement_exponent():
     assert PowerOfTwo(4).decode(all_words(4)).tolist() == [2.0**e for e in exponents] + [-(2.0**e) for e in exponents]
 
 
+def test_a_power_of_two_with_a_largest_exponent_counts_down_from_it():
+    exponents = [-1, -2, -3, -4, -5, -6, -7, -8]
+    down = PowerOfTwo(4, largest_exponent=-1)
+    assert down.decode(all_words(4)).tolist() == [2.0**e for e in exponents] + [-(2.0**e) for e in exponents]
+    assert (down.step, down.largest) == (2.0**-8, 0.5)
+    with pytest.raises(InputError, match=r"allowed are \+-2\*\*e with e from -8 to -1$"):
+        down.encode([1.0])
+
+
+def test_a_power_of_two_may_have_every_second_exponent_only():
+    exponents = [0, 2, 4, 6, -8, -6, -4, -2]
+    even = PowerOfTwo(4, spacing=2)
+    assert even.decode(all_words(4)).tolist() == [2.0**e for e in exponents] + [-(2.0**e) for e in exponents]
+    assert (even.step, even.largest) == (2.0**-8, 64.0)
+    assert PowerOfTwo(3, 0, 2).decode(all_words(3)).tolist()[:4] == [1.0, 0.25, 2.0**-4, 2.0**-6]
+    with pytest.raises(InputError, match=r"e from -8 to 6 in steps of 2$"):
+        even.encode([0.5])
+
+
+def test_plain_powers_of_two_keep_the_name_that_digests_were_made_of():
+    assert repr(PowerOfTwo(4)) == "PowerOfTwo(width=4)"
+    assert len({repr(PowerOfTwo(4, top, spacing)) for top in (None, 0, -1) for spacing in (1, 2)}) == 6
+
+
 def test_bit_zero_is_the_sign():
     flipped = np.array([0b000001 ^ 1 << 5], np.uint32)
     assert FixedPoint(6, 0).decode(flipped).tolist() == [-1 + 2.0**-5]
