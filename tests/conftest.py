@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
+ForkServer = runpy.run_path(str(Path(__file__).with_name("forking.py")))["ForkServer"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -37,3 +40,17 @@ def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def numpy_processes() -> Iterator[Any]:
+    """Its `popen` starts Python programs that find imported what sessions without TensorFlow import."""
+    with ForkServer("import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tensorflow_processes() -> Iterator[Any]:
+    """Its `popen` starts Python programs that find TensorFlow and QKeras imported."""
+    with ForkServer("import fkeras.api\nfrom fkeras.backends.tf.setup import qkeras\nqkeras()") as server:
+        yield server

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
+from typing import Any
+
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import pytest
+from execnet import gateway_io
 
 import fkeras.api
+import fkeras.campaigns.critical
 import fkeras.campaigns.exhaustive
+import fkeras.report.document
 import fkeras.report.record
 import fkeras.report.table
+import fkeras.scoring
 import fkeras.sensitivity.methods
 import fkeras.strategies  # noqa: F401
+import pytest_fkeras.campaign
+import pytest_fkeras.explain
+import pytest_fkeras.marks
+import pytest_fkeras.resilience
+import pytest_fkeras.reuse
+import pytest_fkeras.selection  # noqa: F401
 
 PROJECT = '''
 from types import SimpleNamespace
@@ -108,15 +121,45 @@ from pytest_fkeras import fault_budget, ranking
 """
 
 
+def fork_sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: Any) -> None:
+    """What the test starts as a process is forked from one that has done the imports."""
+
+    def popen(args: list[str], stdin: Any, stdout: Any, stderr: Any, **_: Any) -> Any:
+        return processes().popen(args, subprocess.DEVNULL, stdout, stderr)
+
+    monkeypatch.setattr(pytester, "popen", popen)
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project with a numpy model, 32 bits, golden mean squared error 0; write tests with `make_test`."""
+def project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> pytest.Pytester:
+    """A project with a numpy model, 32 bits, golden mean squared error 0; write tests with `make_test`.
+
+    Its sessions in processes of their own, and the workers of sessions in this process, are forked.
+    """
+
+    def processes() -> Any:
+        return request.getfixturevalue("numpy_processes")
+
+    def start_worker(self: Any, args: list[str], execmodel: Any) -> None:
+        self.popen = processes().popen(args, subprocess.PIPE, subprocess.PIPE)
+        gateway_io.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel)
+
+    fork_sessions(pytester, monkeypatch, processes)
+    monkeypatch.setattr(gateway_io.Popen2IOMaster, "__init__", start_worker)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     for name in ("CI", "BUILD_NUMBER"):  # there pytest prints messages twice, and baselines are stricter
         monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(PROJECT)
     return pytester
+
+
+@pytest.fixture
+def tensorflow_sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tensorflow_processes: Any) -> None:
+    """Sessions in processes of their own find TensorFlow and QKeras imported."""
+    fork_sessions(pytester, monkeypatch, lambda: tensorflow_processes)
 
 
 @pytest.fixture

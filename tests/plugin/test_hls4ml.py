@@ -60,7 +60,7 @@ HLSConfig:
 
 
 @pytest.fixture
-def project(pytester, chip_emulation):
+def project(pytester, chip_emulation, tensorflow_sessions):
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BUDGETS)
     texts = {"precise": "fixed<35,3,TRN,SAT>", "coarse": "fixed<6,3>"}

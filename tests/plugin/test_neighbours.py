@@ -61,7 +61,7 @@ DISTRIBUTIONS = ("load", "loadscope", "loadfile", "loadgroup", "worksteal", "eac
 def test_every_distribution_gives_the_same_verdicts(project, write_test, distribution):
     write_test(PASSING, "test_a")
     write_test(FAILING, "test_b")
-    result = project.runpytest_subprocess("-n2", f"--dist={distribution}")
+    result = project.runpytest_inprocess("-n2", f"--dist={distribution}")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     text = result.stdout.str()
     assert re.search(r"test_passes .* PASS", text)
@@ -71,7 +71,7 @@ def test_every_distribution_gives_the_same_verdicts(project, write_test, distrib
 def test_a_killed_worker_fails_the_run_and_the_others_verdicts_are_reported(project, write_test):
     write_test(KILLED, "test_a")
     write_test(PASSING, "test_b")
-    result = project.runpytest_subprocess("-n2")
+    result = project.runpytest_inprocess("-n2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     text = result.stdout.str()
     assert re.search(r"test_passes .* PASS", text)

@@ -1,4 +1,4 @@
-"""End to end on a QKeras model: TensorFlow is imported, so each session runs in its own process."""
+"""End to end on a QKeras model: TensorFlow is imported, so each session runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_budgets_on_a_model_in_memory(pytester, arguments):
     )
 
 
-def test_the_injector_and_the_weights_of_a_model_from_a_file(pytester):
+def test_the_injector_and_the_weights_of_a_model_from_a_file(pytester, tensorflow_sessions):
     pytester.makeconftest(CONFTEST + FROM_FILE)
     pytester.makepyfile("""
         import numpy as np
