@@ -69,6 +69,7 @@ _HOMES = {
     "fkeras.sensitivity": ("Ranking", "RankingQuality", "ranking_quality"),
     "fkeras.statistics": ("Estimate", "leveugle"),
     "fkeras.store": ("Store",),
+    "fkeras.study": ("Study",),
 }
 _MODULES = ("errors", "faults", "hls4ml", "layers", "memory", "metrics", "statistics", "strategies")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -106,6 +107,7 @@ __all__ = [
     "RankingQuality",
     "Store",
     "StoreError",
+    "Study",
     "UnsupportedError",
     "Verdict",
     "WorseThanBaseline",
@@ -186,6 +188,7 @@ if TYPE_CHECKING:
     from fkeras.sensitivity import Ranking, RankingQuality, ranking_quality
     from fkeras.statistics import Estimate, leveugle
     from fkeras.store import Store
+    from fkeras.study import Study
 
 
 def __getattr__(name: str) -> Any:

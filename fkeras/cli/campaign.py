@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
+from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw, measure, judge."""
-    import fkeras
-    from fkeras.campaigns import MAX_TRIALS, Requirement, parse_limit
+    from fkeras.campaigns import MAX_TRIALS
 
     output.check_targets(options)
     faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
@@ -66,28 +65,16 @@ def run(options: argparse.Namespace) -> int:
             f"--shard {options.shard}: a campaign that ends when it is decided cannot be shared out; give --trials N, "
             "merge the shares, and judge them by the same line without --shard"
         )
-    with subject.farm(options) as farm:
-        what = subject.load(options)
-        assert what.data is not None
-        assert what.metric is not None
-        chosen = tuple(parse_limit(keyword, value, {what.metric.name: None}) for keyword, value in limits.items())
-        requirement = Requirement(chosen, options.max_failure_rate, options.confidence) if chosen else None
+    with studies.studied(options) as study:
+        requirement = what_goes_wrong.requirement(options, study)
         session.show(f"seed {options.seed}")
-        result = fkeras.campaign(
-            what.model,
-            what.data,
-            metric=what.metric,
-            faults=faults,
+        result = study.campaign(
+            faults,
             trials=options.trials,
-            protected=memory_protection.chosen(options, what, options.store),
-            seed=options.seed,
-            limits=limits or None,
-            max_failure_rate=options.max_failure_rate,
-            confidence=options.confidence,
+            protected=memory_protection.chosen(options, study),
+            limits=requirement,
             max_trials=options.max_trials or MAX_TRIALS,
-            space=what.space,
-            engine=options.engine,
-            **farm,
+            shard=options.shard,
         )
     verdict = None if requirement is None or options.shard is not None else result.verdict(requirement)
     if options.json:

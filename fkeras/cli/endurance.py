@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
+from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,23 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, judge."""
-    import fkeras
-    from fkeras.executors import opened_executor
     from fkeras.report.endurance import endurance_text
 
     output.check_targets(options)
-    limits = what_goes_wrong.limits(options)
-    if options.min_survived is not None and not limits:
+    if options.min_survived is not None and not options.limit:
         raise InputError("--min-survived needs --limit: what is to be survived")
-    what = subject.load(options)
-    assert what.data is not None
-    assert what.metric is not None
-    with opened_executor(options.executor) as workers:
-        result = fkeras.endurance(
-            what.model,
-            what.data,
-            metric=what.metric,
-            limits=limits or None,
+    with studies.studied(options) as study:
+        result = study.endurance(
+            limits=what_goes_wrong.requirement(options, study),
             upsets_per_bit_second=options.upsets_per_bit_second,
             upsets_per_second=options.upsets_per_second,
             looks=options.looks,
@@ -75,14 +66,7 @@ def run(options: argparse.Namespace) -> int:
             exposure_seconds=options.exposure_seconds,
             min_survived=options.min_survived,
             trials=options.trials,
-            max_failure_rate=options.max_failure_rate,
-            confidence=options.confidence,
-            protected=memory_protection.chosen(options, what, options.store),
-            seed=options.seed,
-            space=what.space,
-            engine=options.engine,
-            store=options.store,
-            executor=workers,
+            protected=memory_protection.chosen(options, study),
         )
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-endurance/1", "model": options.model, **result.to_dict()})

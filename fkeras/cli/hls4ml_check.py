@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from fkeras.cli import arguments, output, session, subject
+from fkeras.cli import arguments, output, session, studies
 
 SUMMARY = "compare QKeras with hls4ml's emulation of the chip, fault-free and under faults"
 EXAMPLES = """\
@@ -48,17 +48,17 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.npz import read_inputs
 
     output.check_targets(options)
-    x = subject.first(read_inputs(options.inputs), options.samples, options.inputs)
-    what = subject.load(options)
-    found = fkeras.hls4ml.agreement(
-        what.model,
-        x,
-        project=options.project,
-        space=what.space,
-        faults=options.faults,
-        trials=options.trials,
-        seed=options.seed,
-    )
+    x = studies.first(read_inputs(options.inputs), options.samples, options.inputs)
+    with studies.studied(options) as study:
+        found = fkeras.hls4ml.agreement(
+            study.model,
+            x,
+            project=options.project,
+            space=study.space,
+            faults=options.faults,
+            trials=options.trials,
+            seed=options.seed,
+        )
     if options.json:
         content = {"schema": "fkeras-hls4ml-check/1", "model": options.model, "agrees": found.agrees, **asdict(found)}
         output.write_json(options.json, content)

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from fkeras.cli import arguments, output, session, subject
+from fkeras.cli import arguments, output, session, studies
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
@@ -41,13 +41,14 @@ def run(options: argparse.Namespace) -> int:
     if options.masks_to:
         there = Path(options.masks_to)
         output.check_masks(there, "--masks-to", (path.name for path in there.glob("*_mask.h")), options)
-    what = subject.load(options)
+    with studies.studied(options) as study:
+        model, space = study.model, study.space
     mask = read_mask(options.mask) if options.mask else None
     table = fkeras.hls4ml.resources(
-        what.model,
+        model,
         project=options.project,
-        protected=None if mask is None else mask.on(what.space),
-        space=what.space,
+        protected=None if mask is None else mask.on(space),
+        space=space,
     )
     session.show(str(table))
     if options.json:
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             options.json, {"schema": "fkeras-hls4ml-resources/1", "model": options.model, **asdict(table)}
         )
     if mask is not None and options.masks_to:
-        moved = fkeras.hls4ml.reordered(mask, what.model, project=options.project, space=what.space)
+        moved = fkeras.hls4ml.reordered(mask, model, project=options.project, space=space)
         for path in fkeras.hls4ml.write_masks(moved, options.masks_to):
             session.show(f"wrote {path}")
     return 0

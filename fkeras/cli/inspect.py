@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, output, session, subject
+from fkeras.cli import arguments, output, session, studies
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.engine import GoldenScore
     from fkeras.memory import BitSpace
+    from fkeras.study import Study
 
 SUMMARY = "show what a model stores: layers, words, bits, and what no fault can hit"
 EXAMPLES = """\
@@ -38,26 +39,19 @@ def run(options: argparse.Namespace) -> int:
     output.check_targets(options)
     if options.metric and not options.data:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
-    what = subject.load(options)
-    golden = _golden(what, options.engine) if what.data is not None else {}
-    session.show("\n".join(_lines(options.model, what.space, golden)))
+    with studies.studied(options) as study:
+        golden = {} if study.data is None else study.run(_metrics(study)).golden
+    session.show("\n".join(_lines(options.model, study.space, golden)))
     if options.json:
-        output.write_json(options.json, _content(options.model, what.space, golden))
+        output.write_json(options.json, _content(options.model, study.space, golden))
     return 0
 
 
-def _golden(what: subject.Subject, engine: str) -> dict[str, GoldenScore]:
-    import numpy as np
-
-    from fkeras import metrics
-    from fkeras.engines import start_run
-
-    assert what.data is not None
-    y = what.data[1]
-    are_classes = isinstance(y, np.ndarray) and y.dtype.kind in "biu" and y.ndim == 1
-    implied = "accuracy" if are_classes else "mean_squared_error"
-    metric = what.metric or metrics.resolve(implied)
-    return start_run(what.model, what.data, {metric.name: metric}, what.space, engine).golden
+def _metrics(study: Study) -> list[str]:
+    """The metric that was asked for, or else what the targets suggest."""
+    _, y = study.required_data
+    implied = "accuracy" if getattr(y, "ndim", 0) == 1 and y.dtype.kind in "biu" else "mean_squared_error"
+    return list(study.metrics) or [implied]
 
 
 def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, subject
+from fkeras.cli import arguments
 from fkeras.errors import InputError
+
+if TYPE_CHECKING:
+    from fkeras.study import Study
 
 KINDS = ("immune", "tmr", "secded", "parity")
 
@@ -63,7 +66,7 @@ def kind(options: argparse.Namespace) -> Any:
     return lambda bits: make(bits, scrub_interval_seconds=seconds)
 
 
-def chosen(options: argparse.Namespace, what: subject.Subject, store: Any = None) -> Any:
+def chosen(options: argparse.Namespace, study: Study) -> Any:
     """The protection, or None."""
     import fkeras
 
@@ -72,24 +75,16 @@ def chosen(options: argparse.Namespace, what: subject.Subject, store: Any = None
         if options.method is not None:
             raise InputError(f"--method {options.method} says how --protected ranks; give --protected K too")
         if options.mask is not None:
-            return make(fkeras.read_mask(options.mask).on(what.space, options.mask))
+            return make(fkeras.read_mask(options.mask).on(study.space, options.mask))
         if options.under != "immune":
             raise InputError(
                 f"--under {options.under} says what covers bits; name them by --protected K or --mask FILE"
             )
         return None
-    if isinstance(options.protected, int) and options.protected > len(what.space):
+    if isinstance(options.protected, int) and options.protected > len(study.space):
         raise InputError(
-            f"--protected {options.protected:,}: the memory has {len(what.space):,} bits; allowed are 0 to that many"
+            f"--protected {options.protected:,}: the memory has {len(study.space):,} bits; allowed are 0 to that many"
         )
-    ranking = fkeras.rank(
-        what.model,
-        what.data,
-        method=options.method,
-        metric=what.metric,
-        seed=options.seed,
-        space=what.space,
-        store=store,
-    )
+    ranking = study.rank(options.method)
     best = ranking.fraction(options.protected) if isinstance(options.protected, float) else ranking[: options.protected]
     return make(best)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, output, session, subject
+from fkeras.cli import arguments, output, session, studies
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.campaigns import Oracle
+    from fkeras.memory import BitSpace
 
 SUMMARY = "flip every stored bit alone and measure the metric"
 EXAMPLES = f"""\
@@ -42,26 +43,14 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print a summary, write the result."""
     import numpy as np
 
-    import fkeras
-
     output.check_targets(options)
-    with subject.farm(options) as farm:
-        what = subject.load(options)
-        assert what.data is not None
-        assert what.metric is not None
-        _require_bits(options.bits, len(what.space))
-        oracle = fkeras.oracle(
-            what.model,
-            what.data,
-            metric=what.metric,
-            bits=None if options.bits is None else np.arange(*options.bits),
-            space=what.space,
-            engine=options.engine,
-            **farm,
-        )
+    with studies.studied(options) as study:
+        _require_bits(options.bits, len(study.space))
+        bits = None if options.bits is None else np.arange(*options.bits)
+        oracle = study.oracle(bits=bits, shard=options.shard)
     if options.json:
         output.write_json(options.json, _content(oracle, options.model))
-    session.show("\n".join(_lines(oracle, what)))
+    session.show("\n".join(_lines(oracle, study.space)))
     return 0
 
 
@@ -70,7 +59,7 @@ def _require_bits(bits: tuple[int, int] | None, n_bits: int) -> None:
         raise InputError(f"--bits {bits[0]}:{bits[1]}: the memory has {n_bits:,} bits; allowed are parts of 0:{n_bits}")
 
 
-def _lines(oracle: Oracle, what: subject.Subject) -> list[str]:
+def _lines(oracle: Oracle, space: BitSpace) -> list[str]:
     import numpy as np
 
     error = oracle.golden_standard_error
@@ -90,7 +79,7 @@ def _lines(oracle: Oracle, what: subject.Subject) -> list[str]:
         lines.append(f"largest changes of {oracle.metric}, {oracle.better} is better:")
     lines += [
         f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {oracle.delta[i]:+.6g}  "
-        f"{what.space.address(int(oracle.bits[i]))}"
+        f"{space.address(int(oracle.bits[i]))}"
         for i in worst
     ]
     return lines

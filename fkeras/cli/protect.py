@@ -7,12 +7,13 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, memory_protection, output, session, subject, what_goes_wrong
+from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.memory import BitSpace
+    from fkeras.study import Study
 
 SUMMARY = "choose the bits to protect in silicon, for one set of weights or for several, and write them down"
 EXAMPLES = """\
@@ -77,44 +78,31 @@ def run(options: argparse.Namespace) -> int:
     """Choose, print, write."""
     import fkeras.hls4ml
     from fkeras.campaigns import MAX_TRIALS
-    from fkeras.executors import opened_executor
     from fkeras.protection.exports import header_files, write_csv, write_headers
 
     output.check_targets(options)
     _check_folder(options)
-    faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
-    if (options.metric or limits) and not options.data:
+    faults = what_goes_wrong.faults(options)
+    if (options.metric or options.limit) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
-    whats = subject.load_several(options)
-    if options.output is not None:
-        headers = header_files(tensor.path for tensor in whats[0].space.tensors)
-        output.check_masks(options.output, "--output", headers, options)
-        _require_same_layout(options.output, whats[0].space)
-    _check_order(options, whats[0])
-    with opened_executor(options.executor) as workers:
-        choice = fkeras.protect(
-            [what.model for what in whats],
-            whats[0].data,
+    with studies.studied_together(options, options.model) as (study, *others):
+        if options.output is not None:
+            headers = header_files(tensor.path for tensor in study.space.tensors)
+            output.check_masks(options.output, "--output", headers, options)
+            _require_same_layout(options.output, study.space)
+        _check_order(options, study)
+        choice = study.protect(
+            *others,
             bits=options.bits,
             share=options.share,
             overhead=options.overhead,
             faults=faults,
-            limits=limits or None,
-            metric=whats[0].metric,
+            limits=what_goes_wrong.requirement(options, study),
             under=memory_protection.kind(options),
             granularity=options.granularity,
             aggregate=options.aggregate,
             method=options.method,
-            max_failure_rate=options.max_failure_rate,
-            confidence=options.confidence,
             max_trials=options.max_trials or MAX_TRIALS,
-            seed=options.seed,
-            layers=options.layers or "*",
-            biases=options.biases,
-            engine=options.engine,
-            names=options.model,
-            store=options.store,
-            executor=workers,
         )
     session.show(str(choice))
     if not choice.mask.bits.bits.size:
@@ -129,8 +117,7 @@ def run(options: argparse.Namespace) -> int:
         paths = write_headers(choice.mask, folder)
         session.show(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in paths)}")
         if options.hls4ml_order:
-            what = whats[0]
-            moved = fkeras.hls4ml.reordered(choice.mask, what.model, project=options.project, space=what.space)
+            moved = fkeras.hls4ml.reordered(choice.mask, study.model, project=options.project, space=study.space)
             written = fkeras.hls4ml.write_masks(moved, folder / "hls4ml")
             session.show(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
@@ -151,7 +138,7 @@ def _require_same_layout(folder: str, space: BitSpace) -> None:
             )
 
 
-def _check_order(options: argparse.Namespace, what: subject.Subject) -> None:
+def _check_order(options: argparse.Namespace, study: Study) -> None:
     """Everything that could go wrong with hls4ml's order goes wrong before anything is measured."""
     if not options.hls4ml_order:
         if options.project is not None:
@@ -161,7 +148,7 @@ def _check_order(options: argparse.Namespace, what: subject.Subject) -> None:
         raise InputError("--hls4ml-order needs --output DIR: it writes files into DIR/hls4ml")
     import fkeras.hls4ml
 
-    fkeras.hls4ml.order(what.model, project=options.project, space=what.space)
+    fkeras.hls4ml.order(study.model, project=options.project, space=study.space)
 
 
 def _check_folder(options: argparse.Namespace) -> None:

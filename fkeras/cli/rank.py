@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, output, session, subject
+from fkeras.cli import arguments, output, session, studies
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,20 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rank, print the first bits, write the rest."""
-    import fkeras
-
     output.check_targets(options)
     if options.metric and not options.data:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
-    what = subject.load(options)
-    ranking = fkeras.rank(
-        what.model, what.data, method=options.method, metric=what.metric, seed=options.seed, space=what.space,
-        store=options.store,
-    )  # fmt: skip
-    session.show(
-        f"{options.model}: {len(ranking):,} bits ranked by {ranking.method!r}, seed {options.seed}; first come"
-    )
-    session.show("\n".join(top_lines(ranking, what.space)))
+    with studies.studied(options) as study:
+        ranking = study.rank(options.method)
+    session.show(f"{options.model}: {len(ranking):,} bits ranked by {ranking.method!r}, seed {options.seed}; first come")
+    session.show("\n".join(top_lines(ranking, study.space)))
     if options.json:
         output.write_json(
             options.json,
@@ -78,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
                 "order": ranking.order.tolist(),
                 "scores": ranking.scores.tolist(),
                 "n_bits": len(ranking),
-                "layout_digest": what.space.layout_digest,
-                "content_digest": what.space.content_digest,
+                "layout_digest": study.space.layout_digest,
+                "content_digest": study.space.content_digest,
             },
         )
     return 0

@@ -9,8 +9,9 @@ from fkeras.cli import arguments, session
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import Verdict
+    from fkeras.campaigns import Requirement, Verdict
     from fkeras.faults import FaultModel
+    from fkeras.study import Study
 
 
 def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -84,6 +85,14 @@ def limits(options: argparse.Namespace) -> dict[str, float]:
     if len(stated) != len(options.limit or ()):
         raise InputError("--limit names one keyword twice; state each limit once")
     return stated
+
+
+def requirement(options: argparse.Namespace, study: Study) -> Requirement | None:
+    """The limits with the share of trials that may break them; None without any."""
+    from fkeras.campaigns import Requirement, parse_limit
+
+    stated = tuple(parse_limit(keyword, value, study.metrics) for keyword, value in limits(options).items())
+    return Requirement(stated, options.max_failure_rate, options.confidence) if stated else None
 
 
 def exit_code(verdict: Verdict) -> int:

@@ -82,7 +82,7 @@ def whole(sum_of_numbers):
 
 @pytest.mark.parametrize("jobs", [slurm_jobs, condor_jobs])
 def test_jobs_and_a_merge_give_what_one_process_gives(farm, fkeras, jobs, monkeypatch):
-    monkeypatch.setattr("fkeras.cli.subject.use_threads", lambda threads: None)
+    monkeypatch.setattr("fkeras.cli.studies.use_threads", lambda threads: None)
     lines = list(jobs(farm))
     assert [line[line.index("--shard") + 1] for line in lines] == ["1/3", "2/3", "3/3"]
     for line in lines:

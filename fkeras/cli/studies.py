@@ -1,4 +1,4 @@
-"""What a command works on: model, memory, data and metric, from its arguments."""
+"""The study that a command's arguments describe: model, memory, data, metric, engine, store and workers."""
 
 from __future__ import annotations
 
@@ -6,48 +6,64 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
-    from fkeras.memory import BitSpace
     from fkeras.metrics.metric import Metric
     from fkeras.npz import Data
+    from fkeras.study import Study
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A loaded model with the memory, data and metric that the arguments choose; None where they choose none."""
-
-    model: Any
-    space: BitSpace
-    data: tuple[Data, Data] | None
-    metric: Metric | None
+@contextmanager
+def studied(options: argparse.Namespace) -> Iterator[Study]:
+    """The study of the one model that is named; its workers live until the block ends."""
+    with studied_together(options, [options.model]) as (study,):
+        yield study
 
 
-def load(options: argparse.Namespace) -> Subject:
-    """Everything that `arguments.add_model` and `add_data` ask for; what is cheap to refuse is refused first."""
-    (one,) = load_several(argparse.Namespace(**{**vars(options), "model": [options.model]}))
-    return one
+@contextmanager
+def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator[list[Study]]:
+    """The studies of several models, alike but for the model; what is cheap to refuse is refused first."""
+    from fkeras.campaigns.shares import Share
+    from fkeras.executors import opened_executor
 
+    stated = vars(options)
+    use_threads(stated.get("threads"))
+    shard, store = stated.get("shard"), stated.get("store")
+    if shard is not None:
+        Share.parse(shard)
+        if store is None:
+            raise InputError(f"--shard {shard} needs --store DIR: that is where the shares are put together")
+    with opened_executor(stated.get("executor")) as workers:
+        for path in models:
+            if not Path(path).exists():
+                raise InputError(f"model file {path} does not exist (looked in {Path.cwd()})")
+        data = read_data(options.data, options.samples) if stated.get("data") else None
+        metric = read_metric(options.metric, options.geometry) if stated.get("metric") else None
+        import fkeras
 
-def load_several(options: argparse.Namespace) -> list[Subject]:
-    """The same for several models, with the same data and metric."""
-    use_threads(getattr(options, "threads", None))
-    for path in options.model:
-        if not Path(path).exists():
-            raise InputError(f"model file {path} does not exist (looked in {Path.cwd()})")
-    data = read_data(options.data, options.samples) if getattr(options, "data", None) else None
-    metric = read_metric(options.metric, options.geometry) if getattr(options, "metric", None) else None
-    import fkeras
-
-    models = [fkeras.load_model(path, options.weights, trusted=options.trust) for path in options.model]
-    return [
-        Subject(model, fkeras.bit_space(model, options.layers or "*", options.biases), data, metric) for model in models
-    ]
+        loaded = [fkeras.load_model(path, options.weights, trusted=options.trust) for path in models]
+        studies = [
+            fkeras.Study(
+                model,
+                data,
+                metric,
+                layers=options.layers or "*",
+                biases=options.biases,
+                engine=stated.get("engine", "auto"),
+                seed=stated.get("seed", 0),
+                store=store,
+                executor=workers,
+                name=path,
+            )
+            for path, model in zip(models, loaded, strict=True)
+        ]
+        for study in studies:
+            study.space  # noqa: B018  refused by name before anything is measured
+        yield studies
 
 
 def read_data(path: str, samples: int | None) -> tuple[Data, Data]:
@@ -87,20 +103,6 @@ def read_metric(name: str, geometry: str | None) -> Metric:
         )
     arrays = read_npz(geometry, ("coordinates",), ("cell_of_output",))
     return metrics.emd(arrays["coordinates"], cells=arrays.get("cell_of_output"))
-
-
-@contextmanager
-def farm(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What `arguments.add_farm` asks for, as keywords of fkeras.oracle and fkeras.campaign."""
-    from fkeras.campaigns.shares import Share
-    from fkeras.executors import opened_executor
-
-    if options.shard is not None:
-        Share.parse(options.shard)
-        if options.store is None:
-            raise InputError(f"--shard {options.shard} needs --store DIR: that is where the shares are put together")
-    with opened_executor(options.executor) as workers:
-        yield {"store": options.store, "shard": options.shard, "executor": workers}
 
 
 def use_threads(threads: int | None) -> None:
