@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
     with studies.studied(options) as study:
         ranking = study.rank(options.method)
-    session.show(f"{options.model}: {len(ranking):,} bits ranked by {ranking.method!r}, seed {options.seed}; first come")
+    ranked = f"{len(ranking):,} bits ranked by {ranking.method!r}"
+    session.show(f"{options.model}: {ranked}, seed {options.seed}; first come")
     session.show("\n".join(top_lines(ranking, study.space)))
     if options.json:
         output.write_json(
