@@ -30,6 +30,10 @@ class ModelHooks(Protocol):
         """All that the model's outputs depend on. IdentityError where that is not known."""
         ...
 
+    def state(self, model: Any) -> str | None:
+        """A text that tells the model from itself once somebody has changed it; None where that is not known."""
+        ...
+
     def rank(
         self,
         model: Any,
@@ -72,6 +76,11 @@ class Keras:
         from fkeras.backends.tf.identity import model_identity
 
         return model_identity(model)
+
+    def state(self, model: Any) -> str | None:
+        from fkeras.backends.tf.identity import model_state
+
+        return model_state(model)
 
     def rank(
         self,

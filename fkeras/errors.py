@@ -48,5 +48,9 @@ class IdentityError(InputError):
     """Results whose identity is unknown, or differs where it must be one."""
 
 
+class ChangedError(InputError):
+    """A model or data that are no longer what they were when measuring began."""
+
+
 class NotStored(UserWarning):
     """Something was measured but not stored, or stored results were not used; the message says why."""

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fkeras.engine import Run
 from fkeras.errors import IdentityError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
-from fkeras.store import UNKEPT, Entry, Identity, Store, digest_of
+from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of
 
 DECLARED = "fkeras_identity"
 """The attribute by which a function or class of a user states its identity."""
@@ -55,12 +56,8 @@ class Subject:
     def __init__(self, model: Mapping[str, str], space: BitSpace, data: str, engine: str) -> None:
         self._model, self._space, self._data, self._engine = model, space, data, engine
 
-    def golden(self, metric: Metric, group: str | None = None) -> Identity:
-        """Of a metric without faults; group: "1 of 5" where the samples were split into groups."""
-        return Identity("golden", {**self.measured, "metric": metric_identity(metric), "sample_group": group})
-
     def oracle(self, metric: Metric, group: str | None = None) -> Identity:
-        """Of single flips."""
+        """Of single flips; group: "1 of 5" where the samples were split into groups."""
         return Identity("oracle", {**self.measured, "metric": metric_identity(metric), "sample_group": group})
 
     def campaign(self, metric: Metric, drawing: Drawing) -> Identity:
@@ -113,54 +110,68 @@ class Subject:
         }
 
 
+_SCORES = {"value": "f", "undefined": "i"}
+_COLUMNS = {
+    "oracle": {"bit": "i", **_SCORES, "harmed": "i"},
+    "campaign": {"trial": "i", "hits": "i", "cancelled": "i", "residual": "i", "faults": "U", **_SCORES},
+    "fault_sets": {"faults": "U", **_SCORES, "harmed": "i"},
+    "ranking": {"rank": "i", "bit": "i", "score": "f", "method": "U"},
+    "sensitive_bits": {"bit": "i", "sensitive": "b"},
+}
+"""The columns of each kind of result, by the kinds of numpy's types; the key comes first."""
+
+
 class Keeper:
     """The results of one subject in a store, by what was measured. What has no identity is left out, and noticed.
 
-    store: None keeps nothing.
+    Stored rows count only where the fault-free network gave what the run at hand says that it gives now.
+    store: None keeps nothing. require_unchanged: raises when the subject is no longer what it was; asked before
+    anything is stored.
     """
 
-    def __init__(self, store: Store | None, subject: Subject | None) -> None:
-        self._store, self._subject = store, subject
+    def __init__(
+        self, store: Store | None, subject: Subject | None, require_unchanged: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store, self._subject, self._require_unchanged = store, subject, require_unchanged
 
-    def golden(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
-        """Golden scores by metric."""
-        return self._each(metrics, lambda subject, metric: subject.golden(metric, group))
-
-    def oracle(self, metrics: Mapping[str, Metric], group: str | None = None) -> dict[str, Entry]:
+    def oracle(self, run: Run, group: str | None = None) -> dict[str, Entry]:
         """Single flips by metric."""
-        return self._each(metrics, lambda subject, metric: subject.oracle(metric, group))
+        return self._each(run, lambda subject, metric: subject.oracle(metric, group))
 
-    def campaign(self, metrics: Mapping[str, Metric], drawing: Drawing) -> dict[str, Entry]:
+    def campaign(self, run: Run, drawing: Drawing) -> dict[str, Entry]:
         """The trials of a campaign by metric."""
-        return self._each(metrics, lambda subject, metric: subject.campaign(metric, drawing))
+        return self._each(run, lambda subject, metric: subject.campaign(metric, drawing))
 
-    def fault_sets(self, metrics: Mapping[str, Metric]) -> dict[str, Entry]:
+    def fault_sets(self, run: Run) -> dict[str, Entry]:
         """Fault sets by metric."""
-        return self._each(metrics, lambda subject, metric: subject.fault_sets(metric))
+        return self._each(run, lambda subject, metric: subject.fault_sets(metric))
 
     def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry:
         """A ranking."""
         return self._entry(lambda subject: subject.ranking(method, metric, loss, seed))
 
-    def sensitive_bits(self) -> Entry:
-        """The sensitive bits."""
-        return self._entry(Subject.sensitive_bits)
+    def sensitive_bits(self, golden: float) -> Entry:
+        """The sensitive bits; golden: the share of samples that are wrong without faults."""
+        return self._entry(Subject.sensitive_bits, golden=golden)
 
-    def _each(self, metrics: Mapping[str, Metric], identity: Callable[[Subject, Metric], Identity]) -> dict[str, Entry]:
-        def entry(metric: Metric) -> Entry:
-            return self._entry(lambda subject: identity(subject, metric))
+    def _each(self, run: Run, identity: Callable[[Subject, Metric], Identity]) -> dict[str, Entry]:
+        def entry(name: str, metric: Metric) -> Entry:
+            low, high = metric.bounds or (-np.inf, np.inf)
+            measured = {"golden": run.golden[name].value, "lowest": low, "highest": high, "worst": metric.worst}
+            return self._entry(lambda subject: identity(subject, metric), **measured)
 
-        entries = {name: entry(metric) for name, metric in metrics.items()}
+        entries = {name: entry(name, metric) for name, metric in run.metrics.items()}
         return {name: entry for name, entry in entries.items() if entry is not UNKEPT}
 
-    def _entry(self, identity: Callable[[Subject], Identity]) -> Entry:
+    def _entry(self, identity: Callable[[Subject], Identity], **measured: float) -> Entry:
         if self._store is None or self._subject is None:
             return UNKEPT
         try:
-            return self._store.entry(identity(self._subject))
+            made = identity(self._subject)
         except IdentityError as error:
             self._store.notice(f"not stored: {error}")
             return UNKEPT
+        return self._store.entry(made, Terms(_COLUMNS[made.kind], **measured, before_writing=self._require_unchanged))
 
 
 def metric_identity(metric: Metric) -> dict[str, Any]:

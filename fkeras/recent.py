@@ -26,6 +26,10 @@ class Recent(Generic[Value]):
             self._values.popitem(last=False)
         return self._values[key]
 
+    def forget(self, key: Hashable) -> None:
+        """Make it anew when it is next asked for."""
+        self._values.pop(key, None)
+
     def __iter__(self) -> Iterator[Value]:
         """What is kept, the most recently used first."""
         return reversed(self._values.values())

@@ -36,11 +36,11 @@ from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
 from fkeras.campaigns.remembering import RememberingRun
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.stored import LazyRun, stored_answers
+from fkeras.campaigns.stored import stored_answers
 from fkeras.campaigns.stored_sets import StoredSets
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
-from fkeras.errors import IdentityError, InputError
+from fkeras.errors import ChangedError, IdentityError, InputError
 from fkeras.faults import (
     AssumedImmune,
     Exposure,
@@ -209,10 +209,14 @@ class Study:
         raise InputError(f"which metric? {there}; name one, as in metric='accuracy'")
 
     def run(self, names: Sequence[str] | None = None) -> Run:
-        """An engine that measures the metrics `names` (all of the study's unless told); it starts when it must."""
+        """An engine that measures the metrics `names` (all of the study's unless told), started when first asked for.
+
+        ChangedError when model or data are no longer what they were then.
+        """
+        self.require_unchanged()
         metrics = {name: self.metric(name) for name in (self.metrics if names is None else names)}
         key = (self.space.content_digest, tuple(metrics), self.engine)
-        return self._runs.get(key, lambda: self._lazy(self.required_data, metrics))
+        return self._runs.get(key, lambda: self._started(self.required_data, metrics))
 
     def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
@@ -221,6 +225,8 @@ class Study:
 
         def made() -> Ranking:
             return self.hooks.rank(self.model, self.data, method, damage, loss, self.seed, self.space)
+
+        self.require_unchanged()
 
         def kept() -> Ranking:
             with self._noticing():
@@ -247,7 +253,7 @@ class Study:
         with self._noticing():
 
             def measured(run: Run, group: str | None = None) -> Oracle:
-                entries = self._keeper.oracle({name: damage}, group)
+                entries = self._keeper.oracle(run, group)
                 return measure_oracle(run, name, chosen, self.progress, entries, _writer(share))
 
             if sample_groups == 1:
@@ -262,7 +268,7 @@ class Study:
             parts = []
             for number in range(1, sample_groups + 1):
                 rows, group = np.arange(number - 1, n_samples, sample_groups), f"{number} of {sample_groups}"
-                run = self._lazy((take(x, rows), take(y, rows)), {name: damage}, group)
+                run = self._started((take(x, rows), take(y, rows)), {name: damage})
                 parts.append(measured(run, group))
             return combined(parts)
 
@@ -276,14 +282,17 @@ class Study:
             part = take(x, rows), take(y, rows)
             return self.hooks.start_run(self.model, part, metrics, self.space, self.engine)
 
+        self.require_unchanged()
+        whole = self.hooks.start_run(self.model, (x, y), metrics, self.space, golden_engine)
+
         def ask(missing: NDArray[np.int64]) -> NDArray[np.bool_]:
-            whole = self.hooks.start_run(self.model, (x, y), metrics, self.space, golden_engine)
             wrong = whole.golden["mispredictions"].per_sample
             lead = np.where(wrong == 0, margins(whole.golden_outputs), np.nan)
             return find_sensitive(on, lead, missing, self.progress)
 
         with self._noticing():
-            return stored_answers(self._keeper.sensitive_bits(), self._bits(bits), ask)
+            entry = self._keeper.sensitive_bits(whole.golden["mispredictions"].value)
+            return stored_answers(entry, self._bits(bits), ask)
 
     def setting(self, faults: int | FaultModel, protected: Protectable = None, names: Sequence[str] = ()) -> Setting:
         """What a campaign here assumes."""
@@ -313,9 +322,7 @@ class Study:
             if fault_model(faults) != FlipCount(1) or share is not None:
                 raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
             with self._noticing():
-                return run_exhaustive(
-                    run, protection(protected, self.space), self.progress, self._keeper.oracle(run.metrics)
-                )
+                return run_exhaustive(run, protection(protected, self.space), self.progress, self._keeper.oracle(run))
         plan: FixedTrials | UntilDecided
         if isinstance(trials, FixedTrials | UntilDecided):
             plan = trials
@@ -328,7 +335,7 @@ class Study:
             for metric in run.metrics.values():
                 metric_identity(metric)
         with self._noticing():
-            entries = self._keeper.campaign(run.metrics, setting)
+            entries = self._keeper.campaign(run, setting)
             if share is not None:
                 setting, plan = shared_out(setting, plan, share)
             return run_campaign(run, setting, plan, self.progress, entries, _writer(share))
@@ -488,7 +495,7 @@ class Study:
     def stored_sets(self, names: Sequence[str]) -> StoredSets:
         """A run for searches, which choose fault sets by what others did; to be used in a `with`."""
         run = self.run(names)
-        return StoredSets(run, self._keeper.fault_sets(run.metrics))
+        return StoredSets(run, self._keeper.fault_sets(run))
 
     @property
     def required_data(self) -> tuple[Any, Any]:
@@ -497,12 +504,31 @@ class Study:
             raise InputError("measuring needs data=(x, y): the inputs and the targets")
         return self.data
 
-    def _lazy(self, data: tuple[Any, Any], metrics: Mapping[str, Metric], group: str | None = None) -> Run:
-        def start() -> Run:
-            run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)
-            return self.hooks.on_workers(run, self.model, data, metrics, self.engine, self.executor)
+    def require_unchanged(self) -> None:
+        """ChangedError when model or data are no longer what they were when first measured with."""
+        for what, was, now in zip(("model", "data"), self._first_state, self._state(), strict=True):
+            if was != now:
+                raise ChangedError(
+                    f"the {what} changed since this study first measured with it: something wrote into it "
+                    "(set_weights, x *= 0, a metric ...), so nothing is measured on it or stored; let "
+                    "that work on a copy, or make another Study of what it is now"
+                )
 
-        return LazyRun(self.space, metrics, start, self._keeper.golden(metrics, group))
+    @cached_property
+    def _first_state(self) -> tuple[str | None, str | None]:
+        return self._state()
+
+    def _state(self) -> tuple[str | None, str | None]:
+        """What model and data are now, None for what has no digest."""
+        try:
+            data = digest_of(self.data)
+        except (IdentityError, TypeError, ValueError):
+            data = None
+        return self.hooks.state(self.model), data
+
+    def _started(self, data: tuple[Any, Any], metrics: Mapping[str, Metric]) -> Run:
+        run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)
+        return self.hooks.on_workers(run, self.model, data, metrics, self.engine, self.executor)
 
     def _bits(self, bits: ArrayLike | None) -> NDArray[np.int64]:
         return np.arange(len(self.space)) if bits is None else self.space.check(bits)
@@ -523,7 +549,7 @@ class Study:
         if self.store is None:
             return Keeper(None, None)
         try:
-            return Keeper(self.store, self._subject(engine))
+            return Keeper(self.store, self._subject(engine), self.require_unchanged)
         except IdentityError as error:
             self.store.notice(f"not stored: {error}")
             return Keeper(None, None)
@@ -534,6 +560,7 @@ class Study:
 
     @cached_property
     def _digests(self) -> tuple[Mapping[str, str], str]:
+        self.require_unchanged()
         return self.hooks.identity(self.model), digest_of(self.data)
 
     @contextmanager

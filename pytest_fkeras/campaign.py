@@ -202,7 +202,7 @@ class FaultCampaign:
         run = self._resilience.run(list(self.result.by_metric), self.space, engine)
         setting = replace(self.result.setting, fault_model=fault_model)
         keeper = self._resilience.keeper(self.space, engine)
-        entries = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        entries = {} if keeper is None else keeper.campaign(run, setting)
         return run_campaign(run, setting, FixedTrials(trials), silent, entries)
 
     def explanation(self) -> Explanation:
@@ -278,10 +278,10 @@ class FaultCampaign:
         engine = self._options.engine(self.budget.engine)
         run, keeper = self._resilience.run(names, self.space, engine), self._resilience.keeper(self.space, engine)
         if self.budget.is_exhaustive:
-            flips = {} if keeper is None else keeper.oracle(run.metrics)
+            flips = {} if keeper is None else keeper.oracle(run)
             return run_exhaustive(run, self.protection, terminal_bar, flips)
         setting = self._setting(run)
-        trials = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        trials = {} if keeper is None else keeper.campaign(run, setting)
         return run_campaign(run, setting, plan or self._plan(), terminal_bar, trials)
 
     def _fault_model(self) -> Any:

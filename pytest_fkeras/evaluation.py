@@ -27,6 +27,7 @@ class MetricUnderFaults:
         from fkeras.campaigns.remembering import RememberingRun
 
         name = self._resilience.one_metric(metric)
+        self._resilience.require_unchanged()
         if name not in self._runs:
             self._runs[name] = RememberingRun(self._resilience.run([name]))
         run = self._runs[name]

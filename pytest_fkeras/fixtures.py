@@ -176,6 +176,7 @@ def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
             f"{type(resilience.model).__name__}, which has no get_weights(); use metric_under_faults(faults, metric), "
             "which measures by the project's own hooks"
         )
+    resilience.require_unchanged()
     faults = as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:

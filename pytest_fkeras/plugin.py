@@ -30,6 +30,7 @@ from pytest_fkeras.fixtures import (
     metric_under_faults,
     resilience,
 )
+from pytest_fkeras.given import hand_out
 from pytest_fkeras.names import FIXTURE, NAME, BudgetError
 from pytest_fkeras.options import HELP, INI_ONLY, Choices, Options
 from pytest_fkeras.overrides import forget_overridden
@@ -152,6 +153,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
             raise
     gate.judge(item, rerun_command(item))
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    return hand_out(fixturedef, request.session, (yield))
 
 
 @pytest.hookimpl(wrapper=True)

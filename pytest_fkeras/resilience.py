@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fkeras.recent import Recent
 from pytest_fkeras import workers
 from pytest_fkeras.cache import store_of
+from pytest_fkeras.given import Given, changed, given
 from pytest_fkeras.options import TRIALS_WITHOUT_LIMIT, Options
 from pytest_fkeras.places import ini_folder
 from pytest_fkeras.reuse import Reuse
@@ -31,51 +32,24 @@ if TYPE_CHECKING:
     from fkeras.sensitivity import Ranking
     from fkeras.store import Store
 
-KEPT = 8
-"""How many models (and engine runs of each) a session keeps at once, the most recently used ones."""
-
 _BLIND = ("msb", "random")
 """Rankings that know nothing about the model: a map of them would only look like one."""
 
 _SHOWN = 0.5
 """From this share of single flips on, stored ones are a map."""
 
-Value = TypeVar("Value")
-
-
-class Recent:
-    """A small cache that forgets what was used longest ago."""
-
-    def __init__(self, size: int = KEPT) -> None:
-        self._size = size
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """What is kept under `key`, made first if need be."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-        value: Value = self._kept[key]
-        return value
-
-    def __iter__(self) -> Iterator[Any]:
-        """What is kept, the most recently used first."""
-        return reversed(self._kept.values())
-
 
 class Resilience:
     """A model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand.
 
-    model: what the fkeras_model fixture gave, loaded if it was a path; data: (x, y); metrics: name to metric;
-    directory: where relative paths of masks start; measured_by: from a run to one whose work is done elsewhere.
+    model, data: what the fixtures gave, a model or its path, and (x, y); metrics: name to metric; directory: where
+    relative paths of masks start; measured_by: from a run to one whose work is done elsewhere.
     """
 
     def __init__(
         self,
-        model: Any,
-        data: Any,
+        model: Given,
+        data: Given,
         metrics: Mapping[str, Any],
         hooks: Any,
         options: Options,
@@ -83,24 +57,39 @@ class Resilience:
         directory: Path,
         measured_by: Callable[[Run, Any, Any, Mapping[str, Any], str], Run],
     ) -> None:
-        self.given = (model, data, metrics)
-        self.model = _loaded(model)
-        self.data = _checked_data(data)
+        self.model = _loaded(model.value)
+        self.data = _checked_data(data.value)
+        # A path gives the model that was loaded from it, whatever becomes of the file.
+        self._given = (model if self.model is model.value else Given(model.fixture, self.model, hooks), data)
+        self._given_metrics = metrics  # kept alive, so that no other object gets its identity
         self.metrics = _all_metrics(metrics)
         self.sole_metric = next(iter(metrics)) if len(metrics) == 1 else None
         self._hooks = hooks
         self._options = options
         self.directory = directory
         self._measured_by = measured_by
-        self._reuse = Reuse(self.model, self.data, hooks, store)
-        self._spaces, self._rankings, self._runs, self._oracles = Recent(), Recent(), Recent(), Recent()
-        self._absent = Recent()
+        self._reuse = Reuse(self.model, self.data, hooks, store, self.require_unchanged)
+        self._spaces: Recent[BitSpace] = Recent()
+        self._rankings: Recent[Ranking] = Recent()
+        self._runs: Recent[Run] = Recent()
+        self._oracles: Recent[Oracle] = Recent()
+        self._absent: Recent[str] = Recent()
+        self._words: dict[tuple[Any, bool], str] = {}
+
+    def require_unchanged(self) -> None:
+        """ChangedError when model or data are not what the fixtures gave: whatever is measured belongs to that."""
+        for one in self._given:
+            one.require_unchanged()
+        # All that is known of a project's own model, besides what its hook says.
+        if any(self._read_space(*key).content_digest != digest for key, digest in self._words.items()):
+            raise changed("fkeras_model")
 
     @cached_property
     def data_summary(self) -> Any:
         """What tells the data from other ones, for baselines."""
         from fkeras.campaigns.measured import summary_of
 
+        self.require_unchanged()
         return summary_of(self.data)
 
     @property
@@ -116,9 +105,17 @@ class Resilience:
     def space_of(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The bits of the chosen layers."""
         key = (layers if isinstance(layers, str) else tuple(layers), biases)
-        space: BitSpace = self._spaces.get(
-            key, lambda: self._hooks.pytest_fkeras_bit_space(model=self.model, layers=layers, biases=biases)
-        )
+
+        def read() -> BitSpace:
+            space = self._read_space(*key)
+            if not hasattr(self.model, "get_weights"):
+                self._words.setdefault(key, space.content_digest)
+            return space
+
+        return self._spaces.get(key, read)
+
+    def _read_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        space: BitSpace = self._hooks.pytest_fkeras_bit_space(model=self.model, layers=layers, biases=biases)
         return space
 
     def not_stored(self, project: str, space: BitSpace) -> str:
@@ -140,6 +137,7 @@ class Resilience:
 
     def ranking(self, method: Method, metric: str | None = None, space: BitSpace | None = None) -> Ranking:
         """The ranking that a method makes for a metric, by default the only one that fkeras_metrics names."""
+        self.require_unchanged()
         used, seed, name = space or self.space, self._options.seed(), metric or self.sole_metric
         damage = None if name is None else self.metric(name)
 
@@ -169,13 +167,8 @@ class Resilience:
             )
             return self._measured_by(run, self.model, self.data, metrics, chosen)
 
-        def lazy() -> Run:
-            from fkeras.campaigns.stored import LazyRun
-
-            keeper = self.keeper(used, chosen)
-            return started() if keeper is None else LazyRun(used, metrics, started, keeper.golden(metrics))
-
-        return self._runs.get((used.content_digest, tuple(names), chosen), lazy)
+        self.require_unchanged()
+        return self._runs.get((used.content_digest, tuple(names), chosen), started)
 
     def keeper(self, space: BitSpace, engine: str | None = None) -> Keeper | None:
         """Where results on this memory are kept; None where they are not."""
@@ -207,7 +200,7 @@ class Resilience:
         run = self.run([name])
         chosen = np.arange(len(run.space)) if bits is None else run.space.check(bits)
         keeper = self.keeper(run.space)
-        made = measure_oracle(run, name, chosen, terminal_bar, {} if keeper is None else keeper.oracle(run.metrics))
+        made = measure_oracle(run, name, chosen, terminal_bar, {} if keeper is None else keeper.oracle(run))
         if bits is None:
             self._oracles.get((name, made.content_digest), lambda: made)
         return made
@@ -221,11 +214,11 @@ class Resilience:
             if oracle.content_digest == space.content_digest:
                 return map_of_oracle(oracle, space)
         keeper = self.keeper(space, engine)
-        for name, value in golden.items():
-            entry = None if keeper is None else keeper.oracle({name: self.metric(name)}).get(name)
-            flips = {} if entry is None else entry.known()
+        entries = {} if keeper is None or not golden else keeper.oracle(self.run(list(golden), space, engine))
+        for name, entry in entries.items():
+            flips = entry.known()
             if flips and len(set(flips["bit"].tolist())) >= _SHOWN * len(space):
-                return map_of_flips(flips["bit"], flips["value"] - value, space, name)
+                return map_of_flips(flips["bit"], flips["value"] - golden[name], space, name)
         for ranking in self._rankings:
             if ranking.layout_digest == space.layout_digest and ranking.method not in _BLIND:
                 return map_of_ranking(ranking, space)
@@ -255,7 +248,7 @@ class Resilience:
             run.space,
         )
         keeper = self.keeper(run.space)
-        entries = {} if keeper is None else keeper.campaign(run.metrics, setting)
+        entries = {} if keeper is None else keeper.campaign(run, setting)
         return run_campaign(run, setting, FixedTrials(trials), terminal_bar, entries)
 
     def protection(self, protected: Any, source: _Source | None = None) -> Protection:
@@ -304,7 +297,7 @@ _EMD_REMEDY = """:
     def fkeras_metrics():
         return {"emd": fkeras.metrics.emd(coordinates, cells=cell_of_output)}"""
 
-_session = pytest.StashKey[Recent]()
+_session = pytest.StashKey[Recent["Resilience"]]()
 
 
 def resilience_of(session: pytest.Session, options: Options, model: Any, data: Any, metrics: Any) -> Resilience:
@@ -314,14 +307,12 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
             f"the fkeras_metrics fixture gave {type(metrics).__name__}; it is a dict of name to "
             "metric, as in {'emd': fkeras.metrics.emd(coordinates)}"
         )
-    kept = session.stash.setdefault(_session, Recent())
-    key = (os.fspath(model) if isinstance(model, str | os.PathLike) else id(model), id(data), id(metrics))
-    # The object keeps the fixture values alive, so no other object gets their identity meanwhile.
-    config = session.config
+    kept, config = session.stash.setdefault(_session, Recent()), session.config
+    of_model, of_data = given(session, "fkeras_model", model), given(session, "fkeras_data", data)
     directory, measured_by = ini_folder(config), partial(workers.measured_by, config)
     return kept.get(
-        key,
-        lambda: Resilience(model, data, metrics, config.hook, options, store_of(config), directory, measured_by),
+        (of_model.key, of_data.key, id(metrics)),
+        lambda: Resilience(of_model, of_data, metrics, config.hook, options, store_of(config), directory, measured_by),
     )
 
 

@@ -17,10 +17,14 @@ class Reuse:
     """Where the results of one model on one data set are kept.
 
     keeper: by memory and engine; None without a store, and for a model without an identity, which the store notices.
+    require_unchanged: asked before anything is stored.
     """
 
-    def __init__(self, model: Any, data: Any, hooks: Any, store: Store | None) -> None:
+    def __init__(
+        self, model: Any, data: Any, hooks: Any, store: Store | None, require_unchanged: Callable[[], None]
+    ) -> None:
         self._model, self._data, self._hooks, self.store = model, data, hooks, store
+        self._require_unchanged = require_unchanged
         self._subject: tuple[Mapping[str, str], str] | None = None
         self._keepers: dict[Hashable, Keeper | None] = {}
 
@@ -46,7 +50,7 @@ class Reuse:
             self.store.notice(f"not stored: {error}")
             return None
         model, data = self._subject
-        return Keeper(self.store, Subject(model, space, data, engine_identity(engine)))
+        return Keeper(self.store, Subject(model, space, data, engine_identity(engine)), self._require_unchanged)
 
 
 def _identity(model: Any, hooks: Any) -> Mapping[str, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -12,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.progress import Advance
-from fkeras.engine import GoldenScore, Run, Scores
+from fkeras.engine import Run, Scores
 from fkeras.faults import Draw, FaultSet
-from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Metric, Outputs
 from fkeras.store import Entry, Table, Writer
 from fkeras.store.parts import united
 
@@ -25,96 +22,6 @@ Entries = Mapping[str, Entry]
 DIGEST_LENGTH = 32
 MOST_RECALLED = 64
 """Stored trials are read in steps of this many, so that a campaign ends where it is decided."""
-
-
-class LazyRun:
-    """A run whose engine starts when it is first needed: not at all where everything is stored.
-
-    start: starts the engine; golden: where the golden scores of each metric are stored.
-    """
-
-    def __init__(
-        self, space: BitSpace, metrics: Mapping[str, Metric], start: Callable[[], Run], golden: Entries
-    ) -> None:
-        self.space, self.metrics = space, dict(metrics)
-        self._start, self._entries = start, golden
-
-    @cached_property
-    def started(self) -> Run:
-        """The run itself."""
-        return self._start()
-
-    @cached_property
-    def _measuring(self) -> Run:
-        """The run itself, once something is measured with it: then its golden scores are worth storing."""
-        for name, entry in self._entries.items():
-            if not entry.known():
-                entry.append(_golden_row(self.started, name))
-        return self.started
-
-    @cached_property
-    def _stored(self) -> dict[str, Table]:
-        tables = {name: entry.known() for name, entry in self._entries.items()}
-        return {name: table for name, table in tables.items() if table}
-
-    @cached_property
-    def golden(self) -> dict[str, GoldenScore]:
-        """The stored scores, without those of single samples; the run's own where one is missing."""
-        return {
-            name: _golden_score(self._stored[name]) if name in self._stored else self.started.golden[name]
-            for name in self.metrics
-        }
-
-    @cached_property
-    def engine(self) -> str:
-        """The engine's name."""
-        first = next(iter(self._stored.values()), None)
-        return self.started.engine if first is None else str(first["engine"][0])
-
-    @cached_property
-    def n_samples(self) -> int:
-        """Samples in the data."""
-        first = next(iter(self._stored.values()), None)
-        return self.started.n_samples if first is None else int(first["n_samples"][0])
-
-    @property
-    def golden_outputs(self) -> Outputs:
-        """The outputs without a fault."""
-        return self.started.golden_outputs
-
-    @property
-    def batch_size(self) -> int:
-        """How many fault sets the engine takes best."""
-        return self.started.batch_size
-
-    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """As the engine has them."""
-        return self.started.batches(bits)
-
-    def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
-        """Each of `bits` flipped alone."""
-        return self._measuring.flips(bits)
-
-    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
-        """Each fault set injected alone."""
-        return self._measuring.fault_sets(faults)
-
-
-def _golden_row(run: Run, name: str) -> Table:
-    golden = run.golden[name]
-    row = {
-        "row": 0,
-        "value": float(golden.value),
-        "standard_error": float(golden.standard_error),
-        "undefined": int(golden.undefined),
-        "n_samples": int(run.n_samples),
-        "engine": run.engine,
-    }
-    return {column: np.array([value]) for column, value in row.items()}
-
-
-def _golden_score(table: Table) -> GoldenScore:
-    return GoldenScore(float(table["value"][0]), float(table["standard_error"][0]), int(table["undefined"][0]), None)
 
 
 class Claim:

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from fkeras.engine import Run, Scores
 from fkeras.errors import EnvironmentSetupError, InputError, ModelError
 from fkeras.faults import FaultSet
+from fkeras.store.parts import GOLDEN_TOLERANCE
 
 KEPT = 2
 """Runs that a worker keeps at once, the most recently used ones."""
-GOLDEN_TOLERANCE = 1e-6
-"""How far a worker's golden value may lie from ours: other processors round a float tail otherwise."""
 
 Golden = Mapping[str, float]
 

@@ -121,6 +121,19 @@ def first_rows(mask: NDArray[np.bool_], limit: int = 5) -> str:
     return ", ".join(str(row) for row in rows[:limit]) + more
 
 
+def read_only(data: Any) -> Any:
+    """`data` with read-only views of its arrays, in any nesting of tuples, lists and dicts."""
+    if isinstance(data, np.ndarray):
+        return locked(data.view())
+    if type(data) is dict:
+        return {name: read_only(part) for name, part in data.items()}
+    if type(data) in (tuple, list) and any(isinstance(part, np.ndarray | dict | list | tuple) for part in data):
+        return type(data)(read_only(part) for part in data)
+    if isinstance(data, tuple) and hasattr(data, "_make"):
+        return data._make(read_only(part) for part in data)
+    return data
+
+
 def locked(array: NDArray[Any]) -> NDArray[Any]:
     """The same array, read-only."""
     array.setflags(write=False)

@@ -24,6 +24,9 @@ def stored_ranking(entry: Entry, space: BitSpace, make: Callable[[], Ranking]) -
         found = _read(entry.known(), space)
         if found is not None:
             return found
+        if entry.known():
+            entry.notice(f"{entry.folder}: no ranking of {len(space):,} bits, so it is left out and made again")
+            entry.discard()
         ranking = make()
         entry.append(
             {
@@ -40,7 +43,10 @@ def stored_ranking(entry: Entry, space: BitSpace, make: Callable[[], Ranking]) -
 
 
 def _read(table: Table, space: BitSpace) -> Ranking | None:
-    if not table or not np.array_equal(np.sort(table["bit"]), np.arange(len(space))):
+    every = np.arange(len(space))
+    if not table or not np.array_equal(np.sort(table["bit"]), every) or not np.array_equal(table["rank"], every):
+        return None
+    if np.isnan(table["score"]).any():
         return None
     scores = np.empty(len(space))
     scores[table["bit"]] = table["score"]

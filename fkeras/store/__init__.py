@@ -4,7 +4,7 @@ from fkeras.store.entry import UNKEPT, Entry, Writer
 from fkeras.store.folder import CACHE_BYTES, Store, StoreLike, opened
 from fkeras.store.identity import Identity, digest_of
 from fkeras.store.merging import Merged, merge
-from fkeras.store.parts import Table
+from fkeras.store.parts import Table, Terms
 
 __all__ = [
     "CACHE_BYTES",
@@ -15,6 +15,7 @@ __all__ = [
     "Store",
     "StoreLike",
     "Table",
+    "Terms",
     "Writer",
     "digest_of",
     "merge",

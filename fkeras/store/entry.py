@@ -21,6 +21,7 @@ from fkeras.store.parts import (
     DamagedPart,
     ForeignPart,
     Table,
+    Terms,
     encoded,
     is_part,
     name_of,
@@ -48,11 +49,13 @@ class Entry:
     """Rows under one identity, by key, in a folder of their own.
 
     Any number of processes may read and append at once, on one disk: parts are never changed, only added, and joined
-    into one that holds the same rows. Reading needs no permission to write.
+    into one that holds the same rows. Reading needs no permission to write. terms: what stored rows must be to count.
     """
 
-    def __init__(self, folder: Path, identity: Identity, notice: Callable[[str], None]) -> None:
-        self.folder, self.identity = folder, identity
+    def __init__(
+        self, folder: Path, identity: Identity, notice: Callable[[str], None], terms: Terms | None = None
+    ) -> None:
+        self.folder, self.identity, self._terms = folder, identity, terms
         self._rows, self.notice = folder / "rows", notice
 
     def __repr__(self) -> str:
@@ -69,17 +72,33 @@ class Entry:
         """Add rows, durably: they are there when this returns, or StoreError says why not. Their part, if any."""
         if not rows_of(table):
             return None
+        if self._terms is not None:
+            self._terms.before_writing()
+        return self._write(table)
+
+    def _write(self, table: Table) -> Path | None:
+        if not rows_of(table):
+            return None
         self._make_folder()
-        return write_part(self._rows, table, self.identity.digest)
+        return write_part(self._rows, self._stamped(table), self.identity.digest)
+
+    def _stamped(self, table: Table) -> Table:
+        return table if self._terms is None else self._terms.stamped(table)
+
+    def discard(self) -> None:
+        """Remove all rows."""
+        for path in self._listed():
+            with explained("removing", path):
+                path.unlink(missing_ok=True)
 
     def join(self, parts: Sequence[Path]) -> Path | None:
         """Join some parts into one, whose path comes back; None when another process has joined all of them."""
         tables, read = [], []
         for path in parts:
             with suppress(FileNotFoundError, DamagedPart), explained("reading", path):
-                tables.append(read_part(path, self.identity.digest))
+                tables.append(self._accepted(path))
                 read.append(path)
-        joined = self.append(united(tables)[0])
+        joined = self._write(united(tables)[0])
         for path in {*read} - {joined}:
             with suppress(OSError):
                 path.unlink()
@@ -90,7 +109,7 @@ class Entry:
         table, read, damaged = self._read()
         if not rows_of(table):
             return None
-        content = encoded(table, self.identity.digest)
+        content = encoded(self._stamped(table), self.identity.digest)
         joined = self._rows / name_of(content)
         if joined not in read:
             self._make_folder()
@@ -185,17 +204,31 @@ class Entry:
         raise StoreError(f"reading {self._rows}: files are listed and cannot be opened; remove them (dangling links?)")
 
     def _read_listed(self) -> tuple[list[Table], list[Path], list[Path]]:
-        tables, read, damaged = [], [], []
+        tables: list[Table] = []
+        read, damaged = [], []
         for path in self._listed():
             with explained("reading", path):
                 try:
-                    tables.append(read_part(path, self.identity.digest))
+                    table = self._accepted(path)
+                    if tables and [*table] != [*tables[0]]:
+                        raise DamagedPart(f"its columns are {', '.join(table)}, not {', '.join(tables[0])}")
+                    tables.append(table)
                     read.append(path)
                 except DamagedPart as error:
                     if not isinstance(error, ForeignPart):
                         damaged.append(path)
                     self.notice(f"{path}: left out, {error}; its rows are measured again")
         return tables, read, damaged
+
+    def _accepted(self, path: Path) -> Table:
+        """The rows of a part that count; the others are noticed."""
+        table = read_part(path, self.identity.digest)
+        if self._terms is None:
+            return table
+        table, wrong = self._terms.accepted(table)
+        if wrong:
+            self.notice(f"{path}: {wrong} are left out; they are measured again")
+        return table
 
     def _listed(self) -> list[Path]:
         with explained("reading", self._rows):

@@ -13,6 +13,7 @@ from fkeras.errors import InputError, StoreError
 from fkeras.store.disk import UNFINISHED, explained, write_whole
 from fkeras.store.entry import Entry
 from fkeras.store.identity import Identity
+from fkeras.store.parts import Terms
 
 CACHE_BYTES = 2**30
 """The size that a store used as a cache is capped at."""
@@ -60,9 +61,9 @@ class Store:
         if text not in self.notices:
             self.notices.append(text)
 
-    def entry(self, identity: Identity) -> Entry:
-        """The result with this identity, which may have no rows yet."""
-        found = _Kept(self, identity)
+    def entry(self, identity: Identity, terms: Terms | None = None) -> Entry:
+        """The result with this identity, which may have no rows yet; terms: what stored rows must be to count."""
+        found = _Kept(self, identity, terms)
         found.touch()
         return found
 
@@ -141,8 +142,8 @@ class Store:
 class _Kept(Entry):
     """An entry of a store: makes the store's folder before it writes, and keeps the store within its size."""
 
-    def __init__(self, store: Store, identity: Identity) -> None:
-        super().__init__(store.path / identity.kind / identity.digest, identity, store.notice)
+    def __init__(self, store: Store, identity: Identity, terms: Terms | None = None) -> None:
+        super().__init__(store.path / identity.kind / identity.digest, identity, store.notice, terms)
         self._store = store
 
     def _make_folder(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fkeras.errors import IdentityError
 
-FORMAT = 1
+FORMAT = 2
 """Raised when older tables would be read wrongly; it is part of every identity."""
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from fkeras.store.disk import write_whole
 Table = dict[str, NDArray[Any]]
 """Columns of equal length, the key first."""
 
+GOLDEN_TOLERANCE = 1e-6
+"""How far golden values of two machines may lie apart: processors round a float tail differently."""
+_GOLDEN = "golden"
 _NAME = re.compile(r"part-([0-9a-f]{32})\.parquet")
 _IDENTITY = "fkeras.identity"
 
@@ -33,8 +37,8 @@ class ForeignPart(DamagedPart):
 
 
 def is_part(path: Path) -> bool:
-    """Whether a file is named like a part."""
-    return _NAME.fullmatch(path.name) is not None
+    """Whether this is a file, and named like a part."""
+    return _NAME.fullmatch(path.name) is not None and (path.is_file() or not path.exists())
 
 
 def encoded(table: Table, identity: str) -> bytes:
@@ -74,12 +78,15 @@ def read_part(path: Path, identity: str) -> Table:
     content = path.read_bytes()
     if name_of(content) != path.name:
         raise DamagedPart("its content does not match its name: truncated or altered")
-    file = pq.ParquetFile(pa.BufferReader(content))
-    found = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode()
-    if found != identity:
-        raise ForeignPart(f"it belongs to another result ({found[:12] or 'unknown'})")
-    made = file.read()
-    return {name: _array(made.column(name)) for name in made.column_names}
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        found = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode(errors="replace")
+        if found != identity:
+            raise ForeignPart(f"it belongs to another result ({found[:12] or 'unknown'})")
+        made = file.read()
+        return {name: _array(made.column(name)) for name in made.column_names}
+    except (pa.ArrowException, ArithmeticError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
+        raise DamagedPart(f"it is no table of results ({type(error).__name__})") from error
 
 
 def _array(column: Any) -> NDArray[Any]:
@@ -87,11 +94,65 @@ def _array(column: Any) -> NDArray[Any]:
     return array.astype(str) if array.dtype.hasobject else array
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the rows of a result must be to count: nothing that a file says is believed without.
+
+    columns: the kinds of numpy's types by name, the key first; golden: what the fault-free network gives now, which
+    every row is stored with; lowest, highest: bounds of `value`, and worst, what it is for undefined outputs;
+    before_writing: raises where what is measured is no longer what the identity says.
+    """
+
+    columns: Mapping[str, str]
+    golden: float | None = None
+    lowest: float = -np.inf
+    highest: float = np.inf
+    worst: float = np.nan
+    before_writing: Callable[[], None] = lambda: None
+
+    def stamped(self, table: Table) -> Table:
+        """The rows as they are stored."""
+        if self.golden is None:
+            return table
+        return {**table, _GOLDEN: np.full(rows_of(table), self.golden)}
+
+    def accepted(self, stored: Table) -> tuple[Table, str]:
+        """The stored rows that count, and what is wrong with the others, "" without any. DamagedPart for a table that
+        is another one."""
+        columns = dict(self.columns) if self.golden is None else {**self.columns, _GOLDEN: "f"}
+        kinds = {name: column.dtype.kind for name, column in stored.items()}
+        if kinds != columns:
+            raise DamagedPart(f"it has the columns {_listed(kinds)}, not {_listed(columns)}")
+        counts = np.ones(rows_of(stored), np.bool_)
+        for name, kind in columns.items():
+            if kind == "i":
+                counts &= stored[name] >= 0
+        if "value" in columns:
+            value = stored["value"]
+            counts &= (value == self.worst) | (np.isfinite(value) & (value >= self.lowest) & (value <= self.highest))
+        wrong = [f"{int((~counts).sum()):,} rows with impossible numbers"] if not counts.all() else []
+        if self.golden is not None:
+            fits = np.isclose(stored[_GOLDEN], self.golden, rtol=GOLDEN_TOLERANCE, atol=GOLDEN_TOLERANCE)
+            if not fits.all():
+                other = float(stored[_GOLDEN][~fits][0])
+                wrong.append(
+                    f"{int((~fits).sum()):,} rows that were measured where the fault-free network gave {other:.6g}, "
+                    f"which gives {self.golden:.6g} here"
+                )
+            counts &= fits
+        return {name: stored[name][counts] for name in self.columns}, " and ".join(wrong)
+
+
+def _listed(kinds: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+
+
 def united(tables: Sequence[Table]) -> tuple[Table, int]:
     """The rows of several tables in the order of their keys, and how many keys have rows that disagree.
 
     Of rows that disagree one is chosen by its values, whichever table it came from.
     """
+    tables = [table for table in tables if rows_of(table)]
     if not tables:
         return {}, 0
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras import engines
+from fkeras.backends.tf.fast.run import FastRun
 from fkeras.backends.tf.identity import model_identity
-from fkeras.errors import IdentityError, InputError, NotStored
+from fkeras.backends.tf.reference import ReferenceRun
+from fkeras.errors import ChangedError, IdentityError, InputError, NotStored
 from fkeras.metrics import sample_metric
+from fkeras.study import Study
 
 
 def dense(tf, q, seed=0, activation="relu"):
@@ -43,16 +45,23 @@ def data():
 
 
 @pytest.fixture
-def started(monkeypatch):
-    """The engines started so far."""
-    runs, start = [], engines.start_run
+def measured(monkeypatch):
+    """The calls that measure faults so far; the fault-free network computes without one."""
+    calls = []
 
-    def counting(*arguments, **keywords):
-        runs.append(arguments)
-        return start(*arguments, **keywords)
+    def noting(kind, name):
+        method = getattr(kind, name)
 
-    monkeypatch.setattr(engines, "start_run", counting)
-    return runs
+        def noted(run, faults):
+            calls.append(name)
+            return method(run, faults)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    for kind in (FastRun, ReferenceRun):
+        for name in ("flips", "fault_sets"):
+            noting(kind, name)
+    return calls
 
 
 def test_an_identity_outlives_the_object_and_the_session(tf, q, model, tmp_path):
@@ -101,7 +110,7 @@ def test_code_of_a_users_own_needs_an_identity(tf, q):
     assert [key for key in named if named[key] != model_identity(own)[key]] == ["own_code"]
 
 
-def test_everything_is_stored_and_nothing_is_computed_again(model, data, started, tmp_path):
+def test_everything_is_stored_and_nothing_is_measured_again(model, data, measured, tmp_path):
     store = tmp_path / "store"
     order = fkeras.rank(model, data, store=store)
 
@@ -115,9 +124,9 @@ def test_everything_is_stored_and_nothing_is_computed_again(model, data, started
         )
 
     everything()
-    started.clear()
+    measured.clear()
     oracle, grouped, ranking, campaign, sensitive = everything()
-    assert started == []
+    assert measured == []
     assert (oracle.reused, grouped.reused, ranking.reused, campaign.reused) == (120, 120, True, 12)
     fresh = fkeras.oracle(model, data, metric="accuracy")
     assert oracle.values.tolist() == fresh.values.tolist()
@@ -135,7 +144,7 @@ def test_everything_is_stored_and_nothing_is_computed_again(model, data, started
     assert sensitive.tolist() == fkeras.sensitive_bits(model, data).tolist()
 
 
-def test_shards_merged_are_the_whole(model, data, started, tmp_path):
+def test_shards_merged_are_the_whole(model, data, measured, tmp_path):
     whole = fkeras.oracle(model, data, metric="accuracy", store=tmp_path / "whole")
     parts = [
         fkeras.oracle(model, data, metric="accuracy", store=tmp_path / f"{i}", shard=f"{i}/3").bits for i in (1, 2, 3)
@@ -143,11 +152,11 @@ def test_shards_merged_are_the_whole(model, data, started, tmp_path):
     assert sorted(np.concatenate(parts).tolist()) == whole.bits.tolist()
     stores = [tmp_path / f"{i}" for i in (1, 2, 3)]
     fkeras.merge(stores, into=tmp_path / "all")
-    started.clear()
+    measured.clear()
     assert (
         fkeras.oracle(model, data, metric="accuracy", store=tmp_path / "all").values.tolist() == whole.values.tolist()
     )
-    assert started == []
+    assert measured == []
     tables = [sorted((path / "oracle").glob("*/rows/*")) for path in (tmp_path / "whole", tmp_path / "all")]
     assert [path.name for path in tables[0]] == [path.name for path in tables[1]]
     assert [path.read_bytes() for path in tables[0]] == [path.read_bytes() for path in tables[1]]
@@ -173,16 +182,16 @@ def own_metric(identity=None):
     return sample_metric(lambda y, z: 1.0 - z[np.arange(len(y)), y], "doubt", "lower", (0, 1), identity)
 
 
-def test_a_function_without_an_identity_is_measured_and_not_stored(model, data, started, tmp_path):
+def test_a_function_without_an_identity_is_measured_and_not_stored(model, data, measured, tmp_path):
     for _ in range(2):
         with pytest.warns(NotStored, match="metric 'doubt' is a function without an identity; pass identity='1'"):
             fkeras.oracle(model, data, metric=own_metric(), bits=[1, 2], store=tmp_path)
-    assert len(started) == 2
+    n_calls = len(measured)
     with pytest.raises(IdentityError, match="without an identity"):
         fkeras.oracle(model, data, metric=own_metric(), store=tmp_path, shard="1/2")
     for _ in range(2):
         found = fkeras.oracle(model, data, metric=own_metric("1"), bits=[1, 2], store=tmp_path)
-    assert (len(started), found.reused) == (3, 2)
+    assert (2 * len(measured), found.reused) == (3 * n_calls, 2)
     assert fkeras.oracle(model, data, metric=own_metric("2"), bits=[1, 2], store=tmp_path).reused == 0
 
 
@@ -201,3 +210,27 @@ def test_rankings_by_a_users_function_or_loss(model, data, tmp_path):
 def test_a_shard_needs_a_store(model, data):
     with pytest.raises(InputError, match=r"shard='1/2' needs store=: that is where the shares are put together"):
         fkeras.oracle(model, data, metric="accuracy", shard="1/2")
+
+
+@pytest.mark.parametrize("what", ["words", "bias", "a layer outside the memory", "its configuration", "x", "y"])
+@pytest.mark.parametrize("ask", ["campaign", "oracle", "rank", "sensitive_bits", "endurance"])
+def test_a_study_measures_what_it_began_with(model, data, tmp_path, what, ask):
+    study = Study(model, data, "accuracy", store=tmp_path)
+    asks = {
+        "campaign": lambda: study.campaign(5, trials=3),
+        "oracle": lambda: study.oracle(bits=[1, 2]),
+        "rank": lambda: study.rank("displacement"),
+        "sensitive_bits": lambda: study.sensitive_bits([1]),
+        "endurance": lambda: study.endurance(looks=[1], trials=3),
+    }
+    asks[ask]()
+    {
+        "words": lambda: model.layers[0].kernel.assign_add(0 * model.layers[0].kernel + 0.25),
+        "bias": lambda: model.layers[0].bias.assign_add([0.25] * 6),
+        "a layer outside the memory": lambda: model.layers[-1].bias.assign([1, 2, 3]),
+        "its configuration": lambda: setattr(model.layers[-1], "activation", None),
+        "x": lambda: np.multiply(data[0], 2, out=data[0]),
+        "y": lambda: np.add(data[1], 1, out=data[1]),
+    }[what]()
+    with pytest.raises(ChangedError, match="changed since this study first measured with it"):
+        asks[ask]()

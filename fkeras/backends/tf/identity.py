@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from fkeras.backends.tf.freshness import weights_digest
 from fkeras.backends.tf.reading import require_model
 from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.errors import IdentityError
@@ -27,22 +28,37 @@ def model_identity(model: Any) -> dict[str, str]:
     """
     require_model(model)
     own = sorted({text for layer in model._flatten_layers() for text in _own_code(layer)})
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
-            architecture = model.to_json()
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise IdentityError(
-            f"model '{model.name}' has no configuration ({type(error).__name__}), so what it computes has no digest; "
-            "build it from layers with the functional API, or leave the store out"
-        ) from error
     return {
-        "architecture": digest_of([architecture]),
+        "architecture": _architecture_digest(model),
         "weights": digest_of(tuple(model.get_weights())),
         "own_code": "; ".join(own),
         "tensorflow": str(tensorflow().__version__),
         "qkeras": str(qkeras().__version__),
     }
+
+
+def model_state(model: Any) -> str | None:
+    """A digest of the weights, and of the architecture where it has one; None for what is no model, or not built
+    yet."""
+    if not is_model(model) or not model.built:
+        return None
+    try:
+        architecture = _architecture_digest(model)
+    except IdentityError:
+        architecture = ""
+    return f"{architecture} {weights_digest(model)}"
+
+
+def _architecture_digest(model: Any) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
+            return digest_of([model.to_json()])
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise IdentityError(
+            f"model '{model.name}' has no configuration ({type(error).__name__}), so what it computes has no digest; "
+            "build it from layers with the functional API, or leave the store out"
+        ) from error
 
 
 def _own_code(layer: Any) -> list[str]:

@@ -186,12 +186,12 @@ def test_a_metric_without_an_identity_is_measured_and_not_stored(run, store):
     from fkeras.metrics import sample_metric
 
     run.metrics["mse"] = sample_metric(lambda y, z: z, "mse", "lower")
-    keeper = Keeper(store, Subject({"weights": "aa"}, run.space, "bb", "fast"))
-    assert keeper.campaign(run.metrics, setting_of(run)) == {}
+    keeper = Keeper(store, Subject({"weights": "aa"}, run.space, "bb", "fast"), lambda: None)
+    assert keeper.campaign(run, setting_of(run)) == {}
     (notice,) = store.notices
     assert notice.startswith("not stored: metric 'mse' is a function without an identity; pass identity='1'")
-    named = {"mse": sample_metric(lambda y, z: z, "mse", "lower", identity="1")}
-    assert list(keeper.campaign(named, setting_of(run))) == ["mse"]
+    run.metrics["mse"] = sample_metric(lambda y, z: z, "mse", "lower", identity="1")
+    assert list(keeper.campaign(run, setting_of(run))) == ["mse"]
 
 
 def test_a_repr_with_an_address_is_no_description():

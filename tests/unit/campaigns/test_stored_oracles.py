@@ -9,12 +9,11 @@ from fkeras.campaigns import measure_oracle
 from fkeras.campaigns.exhaustive import run_exhaustive
 from fkeras.campaigns.progress import silent
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.stored import LazyRun
 from fkeras.faults import protection
 from fkeras.store import Identity, Store, merge
 from fkeras.store import entry as entry_module
 
-IDENTITY, GOLDEN = Identity("oracle", {"n": 1}), Identity("golden", {"n": 1})
+IDENTITY = Identity("oracle", {"n": 1})
 
 
 def damage(bits):
@@ -119,21 +118,6 @@ def test_a_lost_share_is_all_that_is_measured_again(run, store):
     before = run.evaluations
     measured(run, store)
     assert run.evaluations == 100 > before
-
-
-def test_with_everything_stored_no_engine_starts(run, store):
-    def lazy():
-        started.append(0)
-        return run
-
-    started: list[int] = []
-    first = LazyRun(run.space, run.metrics, lazy, {"mse": store.entry(GOLDEN)})
-    a = measured(first, store)
-    second = LazyRun(run.space, run.metrics, lazy, {"mse": store.entry(GOLDEN)})
-    b = measured(second, store)
-    assert started == [0]
-    same(a, b)
-    assert b.engine == "function"
 
 
 def test_a_kill_before_the_parts_were_joined_leaves_the_same_bytes(run, store, tmp_path):

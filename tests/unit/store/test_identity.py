@@ -13,7 +13,7 @@ from fkeras.store import Identity, digest_of
 
 def test_the_digest_is_sha256_of_canonical_json():
     identity = Identity("oracle", {"seed": 1, "data": "bb"})
-    text = '{"data":"bb","format":1,"kind":"oracle","seed":1}'
+    text = '{"data":"bb","format":2,"kind":"oracle","seed":1}'
     assert identity.text == text
     assert identity.digest == hashlib.sha256(text.encode()).hexdigest()
     assert Identity("oracle", {"data": "bb", "seed": 1}).digest == identity.digest
