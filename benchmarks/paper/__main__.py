@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paper.bundle import Bundle
 from benchmarks.paper.cases import ECON_T, Sizes, cifar10, econ_t
 from benchmarks.paper.design import design
 from benchmarks.paper.draw import draw_all
 from benchmarks.paper.measure import SEED, Measured, Store, measured, protection_campaigns
 from benchmarks.paper.results import results_text
-from fkeras.report.bundle import Bundle
 from fkeras.report.provenance import provenance
 
 

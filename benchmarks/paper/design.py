@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.paper.figures import DesignPoint
 from benchmarks.paper.measure import Measured
 from fkeras.faults import TMR
 from fkeras.memory import BitSet
-from fkeras.report.figures import DesignPoint
 from fkeras.sensitivity.quality import damage_curve
 
 

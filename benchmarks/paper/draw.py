@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.paper import figures
 from benchmarks.paper.design import Design
 from benchmarks.paper.measure import Measured
-from fkeras.report import figures
+from fkeras.report.figures import quality_figure
 
 SHARES = tuple(np.arange(1, 101) / 100)
 PAPER_METHODS = ("random", "msb", "gradient", "hessian")
@@ -34,7 +35,7 @@ def draw_all(
         "fig05_scatter": figures.score_scatter(
             [medium.rankings[name] for name in ("hessian", "gradient", medium.case.default)], medium.oracle
         ),
-        "fig06_quality": figures.quality_figure([medium.qualities[name] for name in _ranked(medium)]),
+        "fig06_quality": quality_figure([medium.qualities[name] for name in _ranked(medium)]),
         "fig07_damage": figures.damage_curves(_damage(networks, compared=False), "damage"),
         "fig08_damage_baselines": figures.damage_curves(_damage(networks, compared=True), "damage"),
         "fig09_top": figures.top_percentile_curves(SHARES, _tops(networks, compared=False)),

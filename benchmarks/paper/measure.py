@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fkeras
+from benchmarks.paper.bundle import Bundle, oracle_bundle, oracle_of
 from benchmarks.paper.cases import Case, digest
-from fkeras.campaigns import Oracle
-from fkeras.report.bundle import Bundle, oracle_bundle, oracle_of
-from fkeras.report.provenance import provenance
-from fkeras.sensitivity.baselines import BinFI, StatFI, binfi, statfi
-from fkeras.sensitivity.discovery import (
+from benchmarks.paper.discovery import (
     Discovery,
     discovered_by_flips,
     discovered_by_implication,
     discovered_by_ranking,
 )
+from fkeras.campaigns import Oracle
+from fkeras.report.provenance import provenance
+from fkeras.sensitivity.baselines import BinFI, StatFI, binfi, statfi
 
 SEED = 0
 

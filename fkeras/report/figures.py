@@ -1,206 +1,126 @@
-"""Figures of results. Computes nothing; needs the extra `plot`, and never a display."""
+"""Figures: those of the page, drawn for `svg.inline_svg` in its colours, and of rankings. Compute nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fkeras.errors import InputError, MissingExtraError
+from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, SERIES
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
-    from fkeras.campaigns import Oracle
-    from fkeras.memory import BitSpace
-    from fkeras.sensitivity import Ranking, RankingQuality
+    from fkeras.report.findings import BitMap, EnduranceRecord, ProtectionCurveRecord
+    from fkeras.sensitivity import RankingQuality
 
-Values = NDArray[np.float64]
-PANEL = 3.2
-"""Height of one panel in inches."""
-
-
-@dataclass(frozen=True, slots=True)
-class DesignPoint:
-    """One network in the design space: stored bits without and with protection, and its error without faults."""
-
-    name: str
-    n_bits: int
-    protected_total: int
-    golden: float
-    metric: str
+WIDTH, HEIGHT = 6.4, 2.6
+_MARKS = {"PASS": ("o", GOOD, "passes"), "FAIL": ("X", LIMIT, "fails"), "INCONCLUSIVE": ("^", DOUBT, "not decided")}
 
 
-def bit_heatmap(oracle: Oracle, space: BitSpace, first_words: int | None = None) -> Figure:
-    """The paper's Fig. 4: the metric under each single flip, words across, bit position (0 = MSB) down.
-
-    first_words: only so many words. Bits that the oracle did not measure, and positions that a word lacks, stay blank.
-    """
-    words = np.concatenate([np.full(t.size, t.codec.width) for t in space.tensors])
-    starts = np.concatenate([[0], np.cumsum(words)])
-    word = np.searchsorted(starts, oracle.bits, side="right") - 1
-    image = np.full((int(words.max()), words.size), np.nan)
-    image[oracle.positions, word] = oracle.values
-    shown = image[:, :first_words]
-    figure = empty_figure(1, 1, width=10, height=2.6)
+def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[float], metric: str) -> Figure:
+    """How the metric is spread over the trials, with the golden value and the limits."""
+    figure = _figure(1)
     axes = figure.axes[0]
-    picture = axes.imshow(
-        np.ma.masked_invalid(shown), aspect="auto", interpolation="nearest", cmap="viridis", vmin=oracle.golden
-    )
-    axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(shown.shape[0]))
-    figure.colorbar(picture, ax=axes, label=f"mean {oracle.metric}")
+    finite = values[np.isfinite(values)]
+    marks = [one for one in (golden, *limits) if np.isfinite(one)]
+    low, high = min([*finite, *marks], default=0.0), max([*finite, *marks], default=1.0)
+    bins = np.linspace(low, high if high > low else low + 1, 41)
+    axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size} trials")
+    axes.axvline(golden, color=INK, linestyle=":", linewidth=1.5, label=f"golden {golden:.4g}")
+    for limit in limits:
+        axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.5, label=f"limit {limit:.4g}")
+    axes.set(xlabel=_literal(metric), ylabel="trials")
+    axes.locator_params(axis="y", integer=True)
+    _legend(axes)
     return figure
 
 
-def score_scatter(rankings: Sequence[Ranking], oracle: Oracle) -> Figure:
-    """The paper's Fig. 5: measured against predicted, a row per ranking, a column per bit position.
-
-    Predicted is the place in the ranking among the bits of the position, from 0 (last) to 1 (first); measured is
-    |delta| as a share of the largest.
-    """
-    positions = np.unique(oracle.positions)
-    figure = empty_figure(
-        len(rankings), positions.size, width=1.7 * positions.size + 1, height=1.9 * len(rankings) + 0.4
-    )
-    grid = np.array(figure.axes).reshape(len(rankings), positions.size)
-    damage = _share_of_largest(np.abs(oracle.delta))
-    for number, (row, ranking) in enumerate(zip(grid, rankings, strict=True)):
-        place = np.empty(len(ranking), np.int64)
-        place[ranking.order] = np.arange(len(ranking))
-        for axes, position in zip(row, positions, strict=True):
-            chosen = np.flatnonzero(oracle.positions == position)
-            rank = np.argsort(np.argsort(-place[oracle.bits[chosen]]))
-            axes.plot(rank / max(chosen.size - 1, 1), damage[chosen], ".", markersize=1.5, alpha=0.5, rasterized=True)
-            axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 1), yticks=(0, 1))
-            if number == 0:
-                axes.set_title(f"bit {position}", fontsize=9)
-            if number == len(rankings) - 1:
-                axes.set_xlabel("predicted", fontsize=8)
-        row[0].set_ylabel(f"{ranking.method}\nmeasured", fontsize=8)
-    return figure
-
-
-def damage_curves(panels: Mapping[str, Mapping[str, tuple[Values, Values]]], quantity: str = "damage") -> Figure:
-    """The paper's Figs. 7 and 8: cumulative damage against flips; panels: title -> name -> (flips, damage by then).
-
-    quantity: what is added up, for the axis.
-    """
-    figure = _panels(len(panels))
-    for axes, (title, curves) in zip(figure.axes, panels.items(), strict=True):
-        for style, (name, (flips, damage)) in zip(_styles(curves), curves.items(), strict=True):
-            axes.plot(flips, damage, label=name, **style)
-        axes.set(title=title, xlabel="bits flipped", ylabel=f"cumulative {quantity}", xlim=(0, None), ylim=(0, None))
-        if curves:
-            axes.legend(fontsize=6)
-    return figure
-
-
-def top_percentile_curves(shares: Sequence[float], panels: Mapping[str, Mapping[str, Values]]) -> Figure:
-    """The paper's Figs. 9 and 10: share of the bits to flip until the top `shares` of the sensitive bits are known.
-
-    panels: title -> name -> (len(shares),) shares of all bits; not drawn where infinite (some bit is never found).
-    """
-    figure = _panels(len(panels))
-    percent = 100 * np.asarray(shares)
-    for axes, (title, curves) in zip(figure.axes, panels.items(), strict=True):
-        for style, (name, values) in zip(_styles(curves), curves.items(), strict=True):
-            found = np.isfinite(values)
-            label = name if found.any() else f"{name} (never)"
-            axes.plot(percent, np.where(found, values, np.nan), label=label, **style)
-        axes.set(title=title, xlabel="top % of the sensitive bits", ylabel="share of all bits flipped")
-        axes.set(xlim=(0, 100), ylim=(0, 1.02))
-        if curves:
-            axes.legend(fontsize=6)
-    return figure
-
-
-def sensitive_fractions(oracles: Mapping[str, Oracle]) -> Figure:
-    """The paper's Fig. 11: share of sensitive bits against the size of the memory and against the golden error."""
-    figure = empty_figure(1, 2, width=8, height=PANEL)
-    metrics = " / ".join(sorted({oracle.metric for oracle in oracles.values()}))
-    for name, oracle in oracles.items():
-        share = 100 * float(oracle.sensitive.mean())
-        for axes, across in zip(figure.axes, (oracle.n_bits, oracle.golden), strict=True):
-            axes.plot(across, share, "o", color="C0")
-            axes.annotate(name, (across, share), xytext=(4, 4), textcoords="offset points", fontsize=8)
-    for axes, label in zip(figure.axes, ("bits", f"golden {metrics}"), strict=True):
-        axes.set(xlabel=label, ylabel="sensitive bits, %", ylim=(0, 108))
-        axes.margins(x=0.25)
-    return figure
-
-
-def sensitive_by_position(oracles: Mapping[str, Oracle]) -> Figure:
-    """The paper's Fig. 12: (a) share of each position's bits that are sensitive, (b) where the sensitive bits lie."""
-    figure = empty_figure(1, 2, width=9, height=PANEL)
-    width = 0.8 / max(len(oracles), 1)
-    for number, (name, oracle) in enumerate(oracles.items()):
-        measured = np.bincount(oracle.positions)
-        sensitive = np.bincount(oracle.positions[oracle.sensitive], minlength=measured.size)
-        place = np.arange(measured.size) + (number - (len(oracles) - 1) / 2) * width
-        within = 100 * sensitive / np.maximum(measured, 1)
-        among = 100 * sensitive / max(int(sensitive.sum()), 1)
-        for axes, heights in zip(figure.axes, (within, among), strict=True):
-            axes.bar(place, heights, width, label=name)
-    for axes, label in zip(figure.axes, ("of the position's bits, %", "of the sensitive bits, %"), strict=True):
-        axes.set(xlabel="bit (0 = MSB)", ylabel=f"sensitive, {label}")
-    figure.axes[0].legend(fontsize=7)
-    return figure
-
-
-def protection_levels(trials: Mapping[str, Values], golden: float, metric: str) -> Figure:
-    """The paper's Fig. 13: the metric over the trials of each protection level, golden value as a line.
-
-    trials: level -> (n_trials,), `result.values` of a campaign. Boxes span the quartiles, whiskers all trials.
-    """
-    figure = empty_figure(1, 1, width=max(4.0, 1.25 * len(trials)), height=3.6)
-    axes = figure.axes[0]
-    axes.boxplot(list(trials.values()), whis=(0, 100), showfliers=False)
-    axes.set_xticks(range(1, len(trials) + 1), list(trials), fontsize=8)
-    axes.axhline(golden, color="black", linestyle=":", label=f"golden {golden:.4g}")
-    axes.set(xlabel="protected bits", ylabel=f"{metric} of a trial")
-    axes.legend(fontsize=8)
-    return figure
-
-
-def design_space(points: Sequence[DesignPoint]) -> Figure:
-    """Error without faults against stored bits, unprotected (hollow) to protected (filled); a panel per metric.
-
-    The line joins the networks that no other beats in both protected bits and error (the Pareto front).
-    """
-    metrics = list(dict.fromkeys(point.metric for point in points))
-    figure = empty_figure(1, len(metrics), width=4.6 * len(metrics), height=PANEL)
-    for axes, metric in zip(figure.axes, metrics, strict=True):
-        of_metric = [point for point in points if point.metric == metric]
-        for point in of_metric:
-            pair = (point.n_bits, point.protected_total)
-            axes.plot(pair, (point.golden, point.golden), "-", color="0.7", zorder=1)
-            axes.plot(point.n_bits, point.golden, "o", markerfacecolor="none", color="C0")
-            axes.plot(point.protected_total, point.golden, "o", color="C0")
-            axes.annotate(
-                point.name,
-                (point.protected_total, point.golden),
-                xytext=(4, 4),
-                textcoords="offset points",
-                fontsize=8,
+def endurance_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure:
+    """The metric, and the share of trials that broke a limit by then, against flips or seconds."""
+    figure = _figure(2 if record.limits else 1)
+    # A survey over the whole range and a proof at closer looks are different trials: a line each.
+    for number, trials in enumerate(dict.fromkeys(point.trials for point in record.curve)):
+        points = [point for point in record.curve if point.trials == trials]
+        looks = np.array([point.look for point in points])
+        style: dict[str, Any] = {"color": SERIES, "marker": "os"[number % 2], "markersize": 4}
+        damage = figure.axes[0]
+        damage.fill_between(
+            looks,
+            _finite([point.mean_low for point in points]),
+            _finite([point.mean_high for point in points]),
+            color=SERIES,
+            alpha=0.16,
+            linewidth=0,
+        )
+        damage.plot(looks, _finite([point.mean for point in points]), label=f"mean of {trials} trials, 95 %", **style)
+        if record.limits:
+            best = 100 * np.array([point.failed / point.trials for point in points])
+            low, high = (100 * np.array([getattr(p, name) for p in points]) for name in ("share_low", "share_high"))
+            figure.axes[1].errorbar(
+                looks, best, yerr=_errors(best, low, high), linestyle="", capsize=2, label=f"{trials} trials", **style
             )
-        front = pareto_front(of_metric)
-        axes.plot([p.protected_total for p in front], [p.golden for p in front], "--", color="C3", label="Pareto front")
-        axes.set(xlabel="stored bits, without and with TMR", ylabel=f"golden {metric}", xscale="log")
-        axes.margins(x=0.2, y=0.15)
-        axes.legend(fontsize=7)
+    damage = figure.axes[0]
+    damage.axhline(record.golden, color=INK, linestyle=":", linewidth=1.5, label=f"golden {record.golden:.4g}")
+    for limit in limits:
+        damage.axhline(limit, color=LIMIT, linestyle="--", linewidth=1.5, label=f"limit {limit:.4g}")
+    damage.set(ylabel=_literal(record.metric))
+    if record.limits:
+        share = figure.axes[1]
+        share.axhline(100 * (record.max_failure_rate or 0), color=LIMIT, linestyle="--", linewidth=1.5, label="allowed")
+        if record.largest is not None:
+            share.axvline(record.largest, color=GOOD, linewidth=1.5, label=f"survived: {record.largest:,.6g}")
+        share.set(ylabel="over a limit by then, %", ylim=(-3, 103))
+    for axes in figure.axes:
+        axes.set_xscale("log")
+        axes.set_xlabel(_literal(record.unit))
+        _legend(axes)
     return figure
 
 
-def pareto_front(points: Sequence[DesignPoint]) -> list[DesignPoint]:
-    """The points that no other equals or beats in both protected bits and error, by bits."""
-    front: list[DesignPoint] = []
-    for point in sorted(points, key=lambda one: (one.protected_total, one.golden)):
-        if not front or point.golden < front[-1].golden:
-            front.append(point)
-    return front
+def protection_figure(record: ProtectionCurveRecord, allowed: float | None) -> Figure:
+    """The share of trials over a limit against the number of protected bits."""
+    figure = _figure(1)
+    axes = figure.axes[0]
+    for outcome, (mark, colour, label) in _MARKS.items():
+        points = [point for point in record.points if point.outcome == outcome]
+        if points:
+            k = [point.k for point in points]
+            best = 100 * np.array([point.failures / point.trials for point in points])
+            low, high = (100 * np.array([getattr(p, name) for p in points]) for name in ("share_low", "share_high"))
+            errors = _errors(best, low, high)
+            axes.errorbar(k, best, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=2, label=label)
+    if allowed is not None:
+        axes.axhline(100 * allowed, color=LIMIT, linestyle="--", linewidth=1.5, label="allowed")
+    if record.smallest is not None:
+        axes.axvline(record.smallest, color=GOOD, linewidth=1.5, label=f"smallest that passes: {record.smallest:,}")
+    axes.set(xlabel="protected bits, first of the ranking", ylabel="over a limit, %", ylim=(-3, 103))
+    _legend(axes)
+    return figure
+
+
+def map_figure(record: BitMap) -> Figure:
+    """The paper's Fig. 4: words across, bit positions down."""
+    figure = empty_figure(1, 1, width=9.2, height=2.2)
+    axes = figure.axes[0]
+    rows = np.array(record.picture)
+    picture = axes.imshow(
+        np.ma.masked_invalid(rows),
+        aspect="auto",
+        interpolation="nearest",
+        cmap="viridis",
+        extent=(0, rows.shape[1] * record.words_per_column, rows.shape[0] - 0.5, -0.5),
+    )
+    axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]))
+    bar = figure.colorbar(picture, ax=axes)
+    bar.set_label(_literal(record.quantity), fontsize=8)
+    for one in (axes, bar.ax):
+        _themed(one)
+    return figure
 
 
 def quality_figure(qualities: Sequence[RankingQuality]) -> Figure:
@@ -234,32 +154,6 @@ def quality_figure(qualities: Sequence[RankingQuality]) -> Figure:
     return figure
 
 
-def _share_of_largest(damage: Values) -> Values:
-    finite = np.where(np.isfinite(damage), damage, np.nan)
-    largest = np.nanmax(finite, initial=0.0)
-    return np.nan_to_num(finite / largest if largest else finite, nan=1.0)
-
-
-def _styles(curves: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Ten colours, then the same dashed; the oracle is black."""
-    return [
-        {"color": "black" if name == "oracle" else f"C{i % 10}", "linestyle": "--" if i > 9 else "-", "linewidth": 1.3}
-        for i, name in enumerate(curves)
-    ]
-
-
-def _panels(n: int) -> Figure:
-    """n panels, two in a row."""
-    if n == 0:
-        raise InputError("no curves were given; pass title -> name -> curve")
-    columns = min(n, 2)
-    rows = -(-n // columns)
-    figure = empty_figure(rows, columns, width=5 * columns, height=PANEL * rows + 0.2)
-    for axes in figure.axes[n:]:
-        axes.remove()
-    return figure
-
-
 def empty_figure(rows: int, columns: int, *, width: float, height: float) -> Figure:
     """A figure with a grid of axes, drawn by Agg whatever the machine's settings; pyplot's state is left alone."""
     try:
@@ -273,3 +167,41 @@ def empty_figure(rows: int, columns: int, *, width: float, height: float) -> Fig
     FigureCanvasAgg(figure)
     figure.subplots(rows, columns, squeeze=False)
     return figure
+
+
+def _figure(panels: int) -> Figure:
+    figure = empty_figure(1, panels, width=WIDTH if panels == 1 else 1.5 * WIDTH, height=HEIGHT)
+    for axes in figure.axes:
+        _themed(axes)
+        axes.grid(color=GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    return figure
+
+
+def _themed(axes: Axes) -> None:
+    axes.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=9)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    for spine in axes.spines.values():
+        spine.set_edgecolor(MUTED)
+
+
+def _literal(text: str) -> str:
+    """A user's name, in which a dollar sign is no mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _legend(axes: Axes) -> None:
+    legend: Any = axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
+    legend.set_zorder(5)
+
+
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    array = np.array(values, np.float64)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def _errors(best: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum([best - low, high - best], 0)

@@ -190,7 +190,7 @@ class _Test:
         if record.measured is None:
             return ""
         from fkeras.campaigns.measured import Measured
-        from fkeras.report import page_figures
+        from fkeras.report import figures
 
         drawn = ""
         measured = Measured.from_plain(record.measured, f"the trials of {record.nodeid}")
@@ -202,7 +202,7 @@ class _Test:
                     f"{name} over the trials of {self.name}",
                     f"{_sentence(name)} in each of {metric.values.size:,} trials, with the golden value"
                     + (" and what is allowed." if limits else "."),
-                    partial(page_figures.trials_figure, metric.values, metric.golden, limits, name),
+                    partial(figures.trials_figure, metric.values, metric.golden, limits, name),
                 )
         return drawn
 
@@ -210,7 +210,7 @@ class _Test:
         found = record.endurance
         if found is None or not found.curve:
             return ""
-        from fkeras.report import page_figures
+        from fkeras.report import figures
 
         limits = _limit_values(record.metrics.get(found.metric), found.metric, found.limits, found.golden)
         return self.drawing.svg(
@@ -218,20 +218,20 @@ class _Test:
             f"{found.metric} against {found.unit}, {self.name}",
             f"The mean of {found.metric} with its 95 % interval"
             + (", and the trials that broke a limit by then with the allowed share." if found.limits else "."),
-            partial(page_figures.endurance_figure, found, limits),
+            partial(figures.endurance_figure, found, limits),
         )
 
     def _curve(self, record: BudgetRecord) -> Markup | str:
         found = record.protection_curve
         if found is None or not found.points:
             return ""
-        from fkeras.report import page_figures
+        from fkeras.report import figures
 
         return self.drawing.svg(
             f"{self.key}-curve",
             f"Trials over the limit against protected bits, {self.name}",
             "Share of trials over the limit with the verdict's bounds, against the number of protected bits.",
-            partial(page_figures.protection_figure, found, record.max_failure_rate),
+            partial(figures.protection_figure, found, record.max_failure_rate),
         )
 
 
@@ -272,7 +272,7 @@ class _Map:
         return f"{value / most if most and isfinite(value) else float(value == float('inf')):.2f}"
 
     def draw(self) -> None:
-        from fkeras.report import page_figures
+        from fkeras.report import figures
 
         per_column = self.record.words_per_column
         columns = "a column is a word" if per_column == 1 else f"a column is the mean over {per_column} words"
@@ -281,7 +281,7 @@ class _Map:
             f"{self.record.quantity} of every bit of {self.model}",
             f"{self.record.quantity[:1].upper()}{self.record.quantity[1:]}: words across ({columns}, in the order of "
             "the tensors above), bit positions down. Blank where nothing is known.",
-            partial(page_figures.map_figure, self.record),
+            partial(figures.map_figure, self.record),
         )
 
 

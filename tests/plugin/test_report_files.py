@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import fkeras.report.compare
+import fkeras.report.figures
 import fkeras.report.page
-import fkeras.report.page_figures
 import fkeras.report.svg  # noqa: F401
 from fkeras.report import read_report
 

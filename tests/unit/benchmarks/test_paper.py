@@ -7,15 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.paper.bundle import Bundle
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.report.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
 
 
 def memory() -> BitSpace:

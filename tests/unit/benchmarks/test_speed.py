@@ -11,11 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-
-
 def test_a_line_separates_what_is_paid_once_from_what_a_bit_costs(monkeypatch) -> None:
     from benchmarks.speed.timing import line_through
 

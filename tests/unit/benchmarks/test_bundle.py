@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.paper.bundle import Bundle, oracle_bundle, oracle_of
 from fkeras.campaigns import Oracle
 from fkeras.errors import InputError
-from fkeras.report.bundle import Bundle, oracle_bundle, oracle_of
 from fkeras.report.provenance import provenance
 
 FACTS = {"seed": 3, "sizes": [1, 2], "nested": {"digest": "ab"}, "golden": 0.1}

@@ -7,11 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.paper import figures
+from benchmarks.paper.figures import DesignPoint, pareto_front
 from fkeras.campaigns import Oracle
 from fkeras.errors import InputError, MissingExtraError
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.report import figures
-from fkeras.report.figures import DesignPoint, pareto_front
+from fkeras.report.figures import quality_figure
 from fkeras.sensitivity import Ranking, ranking_quality
 
 
@@ -156,12 +157,12 @@ def test_pareto_front_drops_what_another_beats_in_both():
 def test_quality_figure_has_curves_and_rho_by_position():
     ranking = Ranking.from_scores(np.abs(ORACLE.delta), SPACE, "best")
     quality = ranking_quality(ranking, ORACLE)
-    curves, bars = figures.quality_figure([quality]).axes
+    curves, bars = quality_figure([quality]).axes
     assert [line.get_label() for line in curves.lines] == ["oracle", "best, area 1.000"]
     assert np.array_equal(curves.lines[1].get_ydata(), quality.curve)
     assert [bar.get_height() for bar in bars.patches] == [one.rho.best for one in quality.by_position]
     with pytest.raises(InputError, match="no quality was given"):
-        figures.quality_figure([])
+        quality_figure([])
 
 
 def test_figures_are_written_without_a_display(tmp_path):

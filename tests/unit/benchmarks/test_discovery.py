@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.errors import InputError
-from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.sensitivity.baselines import binfi
-from fkeras.sensitivity.discovery import (
+from benchmarks.paper.discovery import (
     Discovery,
     discovered_by_flips,
     discovered_by_implication,
     discovered_by_ranking,
 )
+from fkeras.errors import InputError
+from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.sensitivity.baselines import binfi
 from fkeras.sensitivity.ranking import Ranking
 
 DAMAGE = np.array([4.0, 0.0, 3.0, 2.0])
