@@ -126,7 +126,8 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
         "--metric",
         required=required,
         metavar="NAME",
-        help="accuracy or mispredictions (shares of the samples), mean_squared_error, or emd (needs --geometry); the "
+        help="accuracy or mispredictions (shares of the samples; a single output column is the probability of class 1, "
+        "which wins above 0.5), mean_squared_error, or emd (needs --geometry); the "
         "mean over the samples counts",
     )
     group.add_argument(

@@ -18,9 +18,10 @@ def accuracy() -> SampleMetric:
     """1.0 for a sample whose predicted class is its target and 0.0 for any other; the mean is the accuracy.
 
     Targets: integer classes (n,) or (n, 1), or one-hot (n, classes). Outputs: scores (n, classes), where the
-    largest wins and the first of equal ones; or (n, 1) or (n,) for two classes, where a score above 0.5 is
-    class 1. A sample with any non-finite score is undefined and counts as wrong.
-    Binding raises InputError for float labels, labels out of range, and shapes that do not fit.
+    largest wins and the first of equal ones; or probabilities (n, 1) or (n,) of class 1 of two, as a sigmoid gives
+    them, where one above 0.5 is class 1. A sample with any non-finite score is undefined and counts as wrong.
+    Binding raises InputError for float labels, labels out of range, shapes that do not fit, and a single column of
+    golden outputs that leaves [0, 1]: where a logit (threshold 0) ends cannot be seen from it.
     """
     return _classification("accuracy", "higher", right_predictions)
 
@@ -33,10 +34,26 @@ def mispredictions() -> SampleMetric:
     return _classification("mispredictions", "lower", wrong_predictions)
 
 
+THRESHOLD = 0.5
+"""A single score above it is class 1."""
+_ROUNDING = 1e-6
+
+
+def is_single_score(outputs: NDArray[Any]) -> bool:
+    """Whether there is one score per sample, the probability of class 1 of two: outputs (n,) or (n, 1)."""
+    return outputs.ndim == 1 or (outputs.ndim == 2 and outputs.shape[1] == 1)
+
+
+def are_probabilities(scores: NDArray[Any]) -> bool:
+    """Whether all finite scores lie in [0, 1], but for rounding."""
+    finite = scores[np.isfinite(scores)]
+    return bool(((finite >= -_ROUNDING) & (finite <= 1 + _ROUNDING)).all())
+
+
 def predicted_classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
     """The class that wins in each row, (n,): argmax, or score > 0.5 where there is a single score."""
-    if outputs.ndim == 1 or outputs.shape[1] == 1:
-        classes: NDArray[np.intp] = (outputs.reshape(-1) > 0.5).astype(np.intp)
+    if is_single_score(outputs):
+        classes: NDArray[np.intp] = (outputs.reshape(-1) > THRESHOLD).astype(np.intp)
     else:
         classes = np.argmax(outputs, axis=1)
     return classes
@@ -46,7 +63,7 @@ def margins(outputs: NDArray[Any]) -> NDArray[np.float64]:
     """By how much the winning class of each row wins, (n,) float64; NaN for a row with a non-finite score."""
     scores = outputs.reshape(len(outputs), -1).astype(np.float64)
     if scores.shape[1] == 1:
-        distance: NDArray[np.float64] = np.abs(scores[:, 0] - 0.5)
+        distance: NDArray[np.float64] = np.abs(scores[:, 0] - THRESHOLD)
         return np.where(np.isfinite(distance), distance, np.nan)
     best = np.partition(np.where(np.isfinite(scores), scores, np.nan), -2, axis=1)
     with np.errstate(invalid="ignore"):
@@ -76,7 +93,7 @@ def class_labels(targets: Any, outputs: NDArray[Any]) -> NDArray[np.intp]:
         )
     array = single_array(targets, "targets")
     require_same_count(array, outputs)
-    n_scores = 1 if outputs.ndim == 1 else outputs.shape[1]
+    n_scores = 1 if is_single_score(outputs) else outputs.shape[1]
     if array.ndim == 2 and array.shape[1] > 1:
         return _from_one_hot(array, n_scores)
     if array.ndim > 2:
@@ -133,4 +150,12 @@ def bind_classes(
     """The scorer of a classification, a function of this module so that metrics can be pickled."""
     outputs = single_array(golden_outputs, "outputs")
     labels = locked(class_labels(targets, outputs))
+    if is_single_score(outputs) and not are_probabilities(outputs):
+        finite = outputs[np.isfinite(outputs)]
+        raise InputError(
+            f"{name} takes a single score as the probability of class 1, which wins above {THRESHOLD}; the golden "
+            f"outputs reach from {finite.min():g} to {finite.max():g}. Where they are logits let the model end in a "
+            "sigmoid (tf.keras.Sequential([model, tf.keras.layers.Activation('sigmoid')])); else use a metric of your "
+            "own with the threshold that you mean (fkeras.metrics.sample_metric)"
+        )
     return RowwiseScorer(function, labels, outputs, name=name, worst=worst, bounds=(0.0, 1.0))

@@ -26,6 +26,8 @@ KERNELS = [
     "ternary(alpha=1)",
     "binary(alpha=1)",
     "quantized_po2(4)",
+    "quantized_po2(4,0.5)",
+    "quantized_po2(4,quadratic_approximation=1)",
     "quantized_bits(5,0,alpha=0.37)",
     "quantized_bits(4,0,alpha='auto')",
     "quantized_bits(3,1,keep_negative=0,alpha=1)",
@@ -362,6 +364,34 @@ def test_sensitive_bits_are_the_oracles_sensitive_bits(images) -> None:
     oracle = fkeras.oracle(model, (images, targets), metric="mispredictions", bits=bits, engine="reference")
     assert 0 < oracle.sensitive.sum() < len(bits)
     np.testing.assert_array_equal(fkeras.sensitive_bits(model, (images, targets), bits=bits), oracle.sensitive)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_single_sigmoid_is_class_1_above_a_half_in_every_engine(column: bool) -> None:
+    """Most sums are small whole numbers, so that many scores are 0.5 exactly: class 0."""
+    keras, q = tensorflow().keras, qkeras()
+    inputs = keras.Input((4,))
+    hidden = q.QActivation("quantized_relu(3,3)")(
+        q.QDense(3, kernel_quantizer="ternary(alpha=1)", use_bias=False)(inputs)
+    )
+    logit = q.QDense(1, kernel_quantizer="ternary(alpha=1)", use_bias=False)(hidden)
+    model = keras.Model(inputs, keras.layers.Activation("sigmoid")(logit))
+    rng = np.random.default_rng(3)
+    model.set_weights([rng.normal(0, 1, weight.shape) for weight in model.get_weights()])
+    x = rng.integers(-2, 3, (40, 4)).astype("float32")
+    outputs = model.predict(x, verbose=0)
+    assert 0 < (outputs == 0.5).sum() < 40
+    targets = rng.integers(0, 2, (40, 1) if column else 40)
+    for metric in ("accuracy", "mispredictions"):
+        fast, reference = (
+            fkeras.oracle(model, (x, targets), metric=metric, engine=engine) for engine in ("fast", "reference")
+        )
+        right = (outputs[:, 0] > 0.5) == targets.reshape(-1)
+        assert fast.golden == reference.golden == (right if metric == "accuracy" else ~right).mean()
+        np.testing.assert_array_equal(fast.values, reference.values)
+        np.testing.assert_array_equal(fast.harmed, reference.harmed)
+    assert 0 < reference.sensitive.sum() < len(reference.sensitive)
+    np.testing.assert_array_equal(fkeras.sensitive_bits(model, (x, targets)), reference.sensitive)
 
 
 @pytest.mark.parametrize(

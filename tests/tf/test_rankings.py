@@ -118,6 +118,18 @@ class TestLoss:
         expected = -np.log((shifted / shifted.sum(axis=1, keepdims=True))[np.arange(400), y])
         assert loss(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
+    def test_a_single_score_is_told_apart_where_accuracy_does(self, tf):
+        y, probabilities = np.array([0, 1, 1, 0]), np.array([[0.2], [0.9], [0.5], [0.6]], np.float32)
+        from_logits = tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction="none")
+        for model, given, logits in (
+            (dense_model(1, "sigmoid"), probabilities, np.log(probabilities / (1 - probabilities))),
+            (dense_model(1, "linear"), probabilities, 4 * (probabilities - 0.5)),
+            (dense_model(1, "linear"), probabilities * 8 - 4, probabilities * 8 - 4),  # no probabilities: logits
+        ):
+            loss = resolve_loss(None, None, model, y, given)
+            expected = from_logits(y[:, None], logits).numpy()
+            assert loss(loss.targets, given).numpy() == pytest.approx(expected, rel=1e-4)
+
     def test_one_hot_targets_are_classes(self, classifier):
         model, x, y = classifier
         loss = resolve_loss(None, None, model, np.eye(3, dtype=int)[y], model.predict(x, verbose=0))

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.errors import InputError
-from fkeras.metrics.classification import class_labels, mispredictions
+from fkeras.metrics.classification import (
+    THRESHOLD,
+    are_probabilities,
+    class_labels,
+    is_single_score,
+    mispredictions,
+)
 from fkeras.metrics.metric import Metric, Outputs, SampleMetric
 from fkeras.metrics.regression import mean_squared_error
 
@@ -135,13 +141,17 @@ def _of_cells(
 
 
 def _cross_entropy(model: Any, labels: NDArray[Any], outputs: NDArray[Any]) -> Loss:
-    binary = outputs.ndim == 1 or outputs.shape[1] == 1
-    are_probabilities = ends_in(model, "sigmoid" if binary else "softmax")
+    binary = is_single_score(outputs)
+    of_an_activation = ends_in(model, "sigmoid" if binary else "softmax")
+    # Other single scores within [0, 1] (a clipped line, say) are told apart at 0.5 as well: the logit's tangent there.
+    around_threshold = binary and not of_an_activation and are_probabilities(outputs)
 
     def logits(given: Any) -> Any:
         tf = tensorflow()
         scores = tf.reshape(given, [-1, 1]) if binary else given
-        if not are_probabilities:
+        if around_threshold:
+            return 4.0 * (scores - THRESHOLD)
+        if not of_an_activation:
             return scores
         floor = tf.keras.backend.epsilon()
         odds = tf.math.log(tf.maximum(scores, floor))

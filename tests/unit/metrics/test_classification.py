@@ -64,6 +64,21 @@ def test_directions_bounds_and_sensitivity() -> None:
     assert accuracy().identity != mispredictions().identity
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("metric", [accuracy(), mispredictions()])
+def test_a_single_score_that_is_no_probability_is_refused_with_the_rule(shape: tuple[int, ...], metric) -> None:
+    targets = np.array([0, 1, 0, 1])
+    with pytest.raises(
+        InputError, match=r"class 1, which wins above 0\.5; .* from -2 to 0\.9\. .*logits.*'sigmoid'.*own with"
+    ):
+        metric.bind(targets, np.array([-2, 0.9, np.nan, 0.1]).reshape(shape))
+    within = metric.bind(targets, np.array([-1e-7, 1 + 1e-7, np.inf, 0.7]).reshape(shape))
+    assert within.golden.undefined.tolist() == [False, False, True, False]
+    # Faults may push a score anywhere; the rule stays.
+    moved = within.score(np.array([-3.0, 9.0, 0.4, 0.6]).reshape(shape), slice(None))
+    assert set(moved.values) == {1.0 if metric.name == "accuracy" else 0.0}
+
+
 @pytest.mark.parametrize(
     ("targets", "outputs", "message"),
     [

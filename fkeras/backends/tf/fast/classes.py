@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.fast.channels import Floats, Ints
 from fkeras.backends.tf.fast.functions import is_softmax
 from fkeras.backends.tf.fast.graph import Call, Graph, Key
+from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard
 
@@ -31,12 +32,16 @@ NEARLY_EQUAL = 1e-6
 
 
 def nearly_tied(outputs: Outputs) -> NDArray[np.bool_]:
-    """The samples whose two best scores any rounding may swap, (k,) bool; outputs of other shapes have none."""
+    """The samples whose class any rounding may change, (k,) bool: the two best scores, or a single one and 0.5, are as
+    good as equal. Outputs of other shapes have none."""
     tied: NDArray[np.bool_]
     if isinstance(outputs, tuple):
         tied = np.any([nearly_tied(one) for one in outputs], axis=0)
         return tied
-    if outputs.ndim != 2 or outputs.shape[1] < 2:
+    if is_single_score(outputs):
+        tied = np.abs(outputs.reshape(len(outputs)) - THRESHOLD) <= NEARLY_EQUAL
+        return tied
+    if outputs.ndim != 2 or outputs.shape[1] == 0:
         return np.zeros(len(outputs), np.bool_)
     second, best = np.partition(outputs, (-2, -1), axis=1)[:, -2:].T
     tied = best - second <= NEARLY_EQUAL * np.maximum(1, np.abs(best))
