@@ -13,8 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.errors import InputError
 from fkeras.faults import FaultSet, RandomStream
 from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import first_rows
 from fkeras.metrics.metric import Metric, Outputs, SampleMetric
 
 
@@ -30,6 +32,21 @@ class GoldenScore:
     standard_error: float
     undefined: int
     per_sample: NDArray[np.float64] | None
+
+    def require_finite(self, metric: str) -> None:
+        """InputError, with the first samples to blame, for a value that nothing can be measured against."""
+        if np.isfinite(self.value):
+            return
+        wrong = None if self.per_sample is None else ~np.isfinite(self.per_sample)
+        why = (
+            "its function gives no finite number"
+            if wrong is None or not wrong.any()
+            else (f"sample {first_rows(wrong)} has no finite score")
+        )
+        raise InputError(
+            f"metric '{metric}' is {self.value:g} without any fault, so no limit on it can be judged: {why}; look at "
+            "the outputs of the fault-free model there, and leave out the samples or repair the model"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,8 @@ import numpy as np
 
 from fkeras.engine import GoldenScore, Scores
 from fkeras.errors import InputError
-from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, SampleMetric
+from fkeras.metrics.inputs import read_only, refusing_writes
+from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, Rows, SampleMetric, SampleScores
 from fkeras.metrics.user import dataset_value
 
 
@@ -29,7 +30,7 @@ class Scorecard:
         self.metrics = dict(metrics)
         self.targets = targets
         self.scorers = {
-            name: metric.bind(targets, golden_outputs)
+            name: _ReadOnlyScorer(metric, targets, golden_outputs)
             for name, metric in metrics.items()
             if isinstance(metric, SampleMetric)
         }
@@ -64,6 +65,21 @@ class Scorecard:
     def tally(self) -> Tally:
         """A fresh sum over the samples of one fault set."""
         return Tally(self)
+
+
+class _ReadOnlyScorer:
+    """A sample metric's scorer, which sees targets and outputs and cannot write into them."""
+
+    def __init__(self, metric: SampleMetric, targets: Any, golden_outputs: Outputs) -> None:
+        self._name = metric.name
+        with refusing_writes(self._name):
+            self._scorer = metric.bind(read_only(targets), read_only(golden_outputs))
+        self.golden = self._scorer.golden
+
+    def score(self, outputs: Outputs, rows: Rows) -> SampleScores:
+        """Score `outputs`, as many samples as `rows` selects."""
+        with refusing_writes(self._name):
+            return self._scorer.score(read_only(outputs), rows)
 
 
 class Tally:

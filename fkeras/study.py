@@ -489,6 +489,7 @@ class Study:
             limits = Requirement(tuple(parse_limit(word, value, run.metrics) for word, value in limits.items()))
         for limit in limits.limits:
             metric = run.metrics[limit.metric]
+            run.golden[limit.metric].require_finite(limit.metric)
             limit.require_bite(metric.better, metric.bounds, run.golden[limit.metric].value)
         return limits
 

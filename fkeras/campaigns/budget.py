@@ -19,6 +19,7 @@ from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
 from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import read_only
 from fkeras.metrics.metric import Direction, Metric
 from fkeras.statistics import Estimate
 from fkeras.statistics.means import asymptotic_mean, bounded_mean
@@ -66,6 +67,11 @@ class MetricTrials:
     values: NDArray[np.float64]
     undefined: NDArray[np.int64]
     golden: GoldenScore
+
+    def __post_init__(self) -> None:
+        # A test may read them before the verdict does.
+        for name in ("values", "undefined"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,10 @@ class CampaignResult:
     cancelled: NDArray[np.int64]
     residual: NDArray[np.int64]
     reused: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("hits", "cancelled", "residual"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def __len__(self) -> int:
         return int(self.hits.size)
@@ -209,6 +219,7 @@ class CampaignResult:
         broken = np.zeros(len(self), bool)
         for limit in limits:
             trials = self[limit.metric]._only()
+            trials.golden.require_finite(limit.metric)
             broken |= limit.broken_by(trials.values, trials.golden.value)
         return broken
 
@@ -238,6 +249,7 @@ def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials
     for limit in limits:
         if limit.metric in by_metric:
             trials = by_metric[limit.metric]
+            trials.golden.require_finite(limit.metric)
             limit.require_bite(trials.better, trials.bounds, trials.golden.value)
 
 

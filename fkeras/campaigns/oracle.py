@@ -117,6 +117,7 @@ def measure_oracle(
 
     entries: where the metric's flips are stored; who: processes with the same text here do not measure at once.
     """
+    run.golden[metric].require_finite(metric)
     with progress(len(bits), "bit", f"oracle, {metric}") as advance:
         measured, reused = single_flips(run, [metric], bits, entries, advance, who)
     scores = measured[metric]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,8 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.metrics.metric import Rows
+
+_READ_ONLY = re.compile("read-?only", re.IGNORECASE)
 
 
 def single_array(data: Any, what: str) -> NDArray[Any]:
@@ -132,6 +137,26 @@ def read_only(data: Any) -> Any:
     if isinstance(data, tuple) and hasattr(data, "_make"):
         return data._make(read_only(part) for part in data)
     return data
+
+
+class WritingMetric(InputError):
+    """A metric that writes into what it is given."""
+
+
+@contextmanager
+def refusing_writes(metric: str) -> Iterator[None]:
+    """WritingMetric, by the metric's name, where it writes into what it was given read-only."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not _READ_ONLY.search(str(error)):
+            raise
+        raise WritingMetric(
+            f"metric '{metric}' writes into the targets or outputs that it is given ({error}); they are those of all "
+            "metrics, so let it work on copies, as in outputs = outputs.copy()"
+        ) from error
 
 
 def locked(array: NDArray[Any]) -> NDArray[Any]:

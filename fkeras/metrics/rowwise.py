@@ -13,6 +13,8 @@ from fkeras.metrics.inputs import (
     arrays,
     finite_rows,
     locked,
+    read_only,
+    refusing_writes,
     require_rows,
     require_same_count,
     row_indices,
@@ -70,7 +72,8 @@ class RowwiseScorer:
         return SampleScores(locked(values), locked(undefined))
 
     def _call(self, targets: Any, outputs: Any, n_samples: int) -> NDArray[np.float64]:
-        values = np.asarray(self._function(targets, outputs))
+        with refusing_writes(self._name):
+            values = np.asarray(self._function(read_only(targets), read_only(outputs)))
         if values.shape != (n_samples,) or values.dtype.kind not in "biuf":
             raise InputError(
                 f"metric '{self._name}' returned {values.dtype} of shape {values.shape} for {n_samples} samples; "

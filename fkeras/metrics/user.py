@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.metrics.inputs import arrays, finite_rows
+from fkeras.metrics.inputs import WritingMetric, arrays, finite_rows, read_only, refusing_writes
 from fkeras.metrics.metric import UNNAMED, DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer, worst_value
 from fkeras.metrics.rowwise import RowwiseScorer, within_bounds
 
@@ -66,7 +66,10 @@ def dataset_value(metric: DatasetMetric, targets: Any, outputs: Outputs) -> tupl
     """
     given = arrays(outputs, "outputs")
     try:
-        result = metric.function(targets, given)
+        with refusing_writes(metric.name):
+            result = metric.function(read_only(targets), read_only(given))
+    except WritingMetric:
+        raise
     except Exception as error:
         if not finite_rows(given).all():
             return metric.worst, True

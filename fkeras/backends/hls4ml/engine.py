@@ -19,6 +19,7 @@ from fkeras.backends.hls4ml.setup import compiler, hls4ml
 from fkeras.backends.hls4ml.storage import ConstantWeights, missing, storage_of
 from fkeras.backends.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
 from fkeras.backends.tf.chip import Around, chip_part, outputs_of
+from fkeras.backends.tf.forward import forward_of
 from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
@@ -47,6 +48,7 @@ def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) 
     """Convert and compile what of a model goes onto the chip, and check that it holds the space's words."""
     hls4ml()
     compiler()
+    forward_of(model, space)  # refuses layers that are random
     inputs = flat_data(model, x)
     part = chip_part(model, space)
     chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))

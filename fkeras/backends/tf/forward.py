@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.backends.tf.randomness import refuse_randomness
 from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.backends.tf.slots import Slot, slots_of_layers
 from fkeras.backends.tf.tracing import call_flat, input_specs, pure_function, replaced
@@ -26,12 +27,14 @@ class Forward:
     """outputs = forward(inputs, values): flat inputs and one value tensor per tensor of the space.
 
     Traced once, differentiable in the values; quantizers of the space are bypassed, scales frozen. All other weights
-    are read from the model at each call, and nothing is written to it. samples_per_call: so many bound the memory.
+    are read from the model at each call, and nothing is written to it. UnsupportedError for a layer that is random.
+    may_be_random: whether only calls can tell; samples_per_call: so many bound the memory.
     """
 
     def __init__(self, model: Any, space: BitSpace) -> None:
         self._model = model  # its variables live as long as this function can be called
-        self._function = _traced(model, space)
+        traced = _traced(model, space)
+        self._function, self.may_be_random = traced.function, traced.may_be_random
         self.samples_per_call = int(np.clip(MOST_FLOATS // _floats_per_sample(model), 1, MOST_SAMPLES))
 
     def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
@@ -46,7 +49,7 @@ def _floats_per_sample(model: Any) -> int:
     return max((prod(size or 1 for size in shape[1:]) for shape in shapes if isinstance(shape, tuple)), default=1)
 
 
-def _trace(model: Any, space: BitSpace) -> Callable[..., tuple[Any, ...]]:
+def _trace(model: Any, space: BitSpace) -> tuple[Callable[..., tuple[Any, ...]], bool]:
     tf = tensorflow()
     slots = slots_of_space(model, space)
     specs = input_specs(model)
@@ -63,13 +66,19 @@ def _trace(model: Any, space: BitSpace) -> Callable[..., tuple[Any, ...]]:
 
     model_of = weakref.ref(model)  # a cached function must not keep its model alive
     value_specs = [tf.TensorSpec(tensor.shape, tf.float32) for tensor in space.tensors]
-    return pure_function(outputs, [*specs, *value_specs])
+    open_questions: list[bool] = []
+
+    def inspect(graph: Any) -> None:
+        open_questions.append(refuse_randomness(graph, model_of()))
+
+    return pure_function(outputs, [*specs, *value_specs], inspect), any(open_questions)
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     layers: tuple[weakref.ref[Any], ...]
     function: Callable[..., tuple[Any, ...]]
+    may_be_random: bool
 
     def is_of(self, layers: Sequence[Any]) -> bool:
         return len(layers) == len(self.layers) and all(
@@ -80,14 +89,14 @@ class _Entry:
 _cache: weakref.WeakKeyDictionary[Any, dict[str, _Entry]] = weakref.WeakKeyDictionary()
 
 
-def _traced(model: Any, space: BitSpace) -> Callable[..., tuple[Any, ...]]:
+def _traced(model: Any, space: BitSpace) -> _Entry:
     """The traced function of a model and a layout, kept as long as the model consists of the same layers."""
     layers = list(model._flatten_layers(include_self=False))
     cached = _cache.setdefault(model, {})
     entry = cached.get(space.layout_digest)
     if entry is None or not entry.is_of(layers):
-        entry = cached[space.layout_digest] = _Entry(tuple(map(weakref.ref, layers)), _trace(model, space))
-    return entry.function
+        entry = cached[space.layout_digest] = _Entry(tuple(map(weakref.ref, layers)), *_trace(model, space))
+    return entry
 
 
 def forward_of(model: Any, space: BitSpace) -> Forward:

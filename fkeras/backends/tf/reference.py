@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.forward import Forward, forward_of, golden_values, patched_values, slots_of_space
 from fkeras.backends.tf.freshness import require_fresh
+from fkeras.backends.tf.randomness import random_layer
 from fkeras.backends.tf.reading import emitted
 from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import read_only
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.scoring import Scorecard, joined, scores_of
+from fkeras.store import digest_of
 
 
 def outputs_by_chunk(
@@ -49,7 +52,11 @@ class ReferenceRun:
         self.n_samples = self.inputs[0].shape[0]
         self._forward = forward_of(model, space)
         self._golden = golden_values(space)
-        self.golden_outputs = all_outputs(self._forward, self.inputs, self._golden)
+        self.golden_outputs = read_only(all_outputs(self._forward, self.inputs, self._golden))
+        if self._forward.may_be_random:
+            again = all_outputs(self._forward, self.inputs, self._golden)
+            if digest_of(again) != digest_of(self.golden_outputs):
+                raise random_layer(model, "", "two evaluations without a fault differ")
         self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
         self.golden = self.card.golden
 

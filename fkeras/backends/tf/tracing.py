@@ -54,11 +54,13 @@ def replaced(model: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Ca
         raise Refused(*(Refusal(slot.layer_path, reason, tensor=slot.path) for slot in idle))
 
 
-def pure_function(function: Callable[..., Any], specs: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+def pure_function(
+    function: Callable[..., Any], specs: Sequence[Any], inspect: Callable[[Any], object] = lambda graph: None
+) -> Callable[..., tuple[Any, ...]]:
     """`function` traced once: tensors of `specs` in, its outputs flattened out, differentiable, no side effects.
 
-    Only what the outputs need is kept, so assignments to variables do not happen. Custom layers are converted by
-    autograph, as Keras' own `predict` does.
+    inspect: is shown the graph, and may raise. Only what the outputs need is kept, so assignments to variables do not
+    happen. Custom layers are converted by autograph, as Keras' own `predict` does.
     """
     from tensorflow.python.autograph.core import ag_ctx
     from tensorflow.python.autograph.core.converter import ConversionOptions
@@ -71,6 +73,7 @@ def pure_function(function: Callable[..., Any], specs: Sequence[Any]) -> Callabl
 
     whole = tf.compat.v1.wrap_function(traced, list(specs))
     pruned = whole.prune(whole.inputs[: len(specs)], whole.outputs)
+    inspect(pruned.graph)
 
     def call(*arguments: Any) -> tuple[Any, ...]:
         tensors = (tf.convert_to_tensor(value, spec.dtype) for value, spec in zip(arguments, specs, strict=True))
