@@ -186,8 +186,8 @@ def once(name: str, data: Path | None, samples: int, way: str, n_bits: int | Non
     import numpy as np
 
     import fkeras
-    from fkeras.campaigns.progress import silent
     from fkeras.executors import opened_executor, workers_of
+    from fkeras.progress import silent
 
     model, pair, metric = subject(name, data, samples)
     space = fkeras.bit_space(model)

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, Requirement, parse_limit
 from fkeras.campaigns.budget import MAX_TRIALS
-from fkeras.campaigns.progress import Progress, terminal_bar
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.engines import KERAS
 from fkeras.errors import InputError
@@ -20,6 +19,7 @@ from fkeras.faults import AssumedImmune, FaultModel, FaultSet
 from fkeras.faults.protection import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
+from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.order import Aggregate, Granularity

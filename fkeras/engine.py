@@ -133,6 +133,37 @@ class Run(Protocol):
         ...
 
 
+class RunAround:
+    """A run that gives what another one gives, but for what a subclass changes."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
+        self.golden = run.golden
+
+    @property
+    def golden_outputs(self) -> Outputs:
+        """The fault-free network's outputs."""
+        return self._run.golden_outputs
+
+    @property
+    def batch_size(self) -> int:
+        """How many fault sets a call takes best."""
+        return self._run.batch_size
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits`, grouped as `flips` takes them best."""
+        return self._run.batches(bits)
+
+    def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
+        """Each of `bits` flipped alone."""
+        return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
+        """Each fault set injected alone."""
+        return self._run.fault_sets(faults)
+
+
 class Derivatives(Protocol):
     """Derivatives of a model's loss and outputs in theta, the golden stored values of a space.
 

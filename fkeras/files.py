@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from fkeras.errors import InputError
 
@@ -26,6 +29,8 @@ _BEGINNINGS = {
 }
 """How each kind of file that fkeras writes begins, as a regular expression."""
 _LOOKED_AT = 512
+UNFINISHED = ".tmp-"
+"""Names of files that are being written begin so; readers of folders of tables leave dot files out."""
 
 
 def require_regular_file(path: str | os.PathLike[str], what: str) -> Path:
@@ -85,7 +90,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
         _require_regular(target)
         target = _followed(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
+        handle, probe = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
         os.close(handle)
         os.unlink(probe)
     except (OSError, ValueError) as error:
@@ -107,20 +112,34 @@ def write_pieces(path: str | os.PathLike[str], pieces: Iterable[str]) -> None:
     _require_regular(Path(path))
     target = _followed(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".fkeras-")
+    with replacing(target) as file:
+        file.writelines(piece.encode() for piece in pieces)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which is `path` once the block ends in peace: whole or not at all, also after a power cut.
+
+    The name appears by a rename, which is atomic on local disks and on NFS.
+    """
+    unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(pieces)
+        with open(unfinished, "xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        # A temporary file is private; a report is as readable as any file that the user makes.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)
-        os.replace(partial, target)
+        os.replace(unfinished, path)
     except BaseException:
-        os.unlink(partial)
+        with suppress(OSError):
+            unfinished.unlink()
         raise
+    # Makes the name itself durable; some file systems do not offer it, and then the rename has to do.
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _require_regular(target: Path) -> None:

@@ -17,19 +17,36 @@ class Recent(Generic[Value]):
         self._size = size
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """What is kept under `key`, made first if need be."""
-        if key not in self._values:
-            self._values[key] = make()
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
+
+    def __getitem__(self, key: Hashable) -> Value:
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def __setitem__(self, key: Hashable, value: Value) -> None:
+        self._values[key] = value
         self._values.move_to_end(key)
         while len(self._values) > self._size:
             self._values.popitem(last=False)
-        return self._values[key]
+
+    def __iter__(self) -> Iterator[Value]:
+        """What is kept, the most recently used first."""
+        return reversed(self._values.values())
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What is kept under `key`, made first if need be."""
+        if key not in self:
+            self[key] = make()
+        return self[key]
 
     def forget(self, key: Hashable) -> None:
         """Make it anew when it is next asked for."""
         self._values.pop(key, None)
 
-    def __iter__(self) -> Iterator[Value]:
-        """What is kept, the most recently used first."""
-        return reversed(self._values.values())
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()

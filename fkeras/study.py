@@ -31,13 +31,9 @@ from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
 from fkeras.campaigns.budget import MAX_TRIALS, shared_out
 from fkeras.campaigns.exhaustive import run_exhaustive
 from fkeras.campaigns.histories import measure_endurance
-from fkeras.campaigns.progress import Progress, terminal_bar
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
-from fkeras.campaigns.remembering import RememberingRun
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.stored import stored_answers
-from fkeras.campaigns.stored_sets import StoredSets
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.errors import ChangedError, IdentityError, InputError
@@ -52,20 +48,24 @@ from fkeras.faults import (
     whole_seed,
 )
 from fkeras.faults.protection import Protectable
-from fkeras.keeping import Keeper, Subject, metric_identity
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
+from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose
 from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choose import Target, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
+from fkeras.runs.identity import Keeper, Subject, metric_identity
+from fkeras.runs.remembering import RememberingRun
+from fkeras.runs.stored import stored_answers
+from fkeras.runs.stored_sets import StoredSets
 from fkeras.sensitivity import Ranking
-from fkeras.sensitivity.stored import stored_ranking
+from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Store, StoreLike, digest_of, opened
 
 RankingMethod = str | Callable[..., ArrayLike] | None

@@ -196,7 +196,7 @@ class FaultCampaign:
     def under(self, fault_model: FaultModel, trials: int) -> CampaignResult:
         """The same under another fault model."""
         from fkeras.campaigns import FixedTrials, run_campaign
-        from fkeras.campaigns.progress import silent
+        from fkeras.progress import silent
 
         engine = self._options.engine(self.budget.engine)
         run = self._resilience.run(list(self.result.by_metric), self.space, engine)
@@ -273,7 +273,7 @@ class FaultCampaign:
         """Measure metrics, as many trials as the budget wants unless told."""
         from fkeras.campaigns import run_campaign
         from fkeras.campaigns.exhaustive import run_exhaustive
-        from fkeras.campaigns.progress import terminal_bar
+        from fkeras.progress import terminal_bar
 
         engine = self._options.engine(self.budget.engine)
         run, keeper = self._resilience.run(names, self.space, engine), self._resilience.keeper(self.space, engine)

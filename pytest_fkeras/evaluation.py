@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fkeras.campaigns.remembering import RememberingRun
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
+    from fkeras.runs.remembering import RememberingRun
     from pytest_fkeras.resilience import Resilience
 
 
@@ -24,7 +24,7 @@ class MetricUnderFaults:
         self._runs: dict[str, RememberingRun] = {}
 
     def __call__(self, faults: FaultSet | str | Any, metric: str | None = None) -> float:
-        from fkeras.campaigns.remembering import RememberingRun
+        from fkeras.runs.remembering import RememberingRun
 
         name = self._resilience.one_metric(metric)
         self._resilience.require_unchanged()

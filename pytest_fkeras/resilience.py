@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Oracle
     from fkeras.engine import Run
     from fkeras.faults import FaultModel, Protection
-    from fkeras.keeping import Keeper
     from fkeras.memory import BitSpace
     from fkeras.metrics import Metric
     from fkeras.report.findings import BitMap
+    from fkeras.runs.identity import Keeper
     from fkeras.sensitivity import Ranking
     from fkeras.store import Store
 
@@ -148,7 +148,7 @@ class Resilience:
             return ranking
 
         def kept() -> Ranking:
-            from fkeras.sensitivity.stored import stored_ranking
+            from fkeras.sensitivity.ranking import stored_ranking
             from fkeras.store import UNKEPT
 
             keeper = self.keeper(used, "auto")
@@ -194,7 +194,7 @@ class Resilience:
         import numpy as np
 
         from fkeras.campaigns import measure_oracle
-        from fkeras.campaigns.progress import terminal_bar
+        from fkeras.progress import terminal_bar
 
         name = self.one_metric(metric)
         run = self.run([name])
@@ -235,8 +235,8 @@ class Resilience:
     ) -> CampaignResult:
         """Draw fault sets, a fixed number of trials, and measure what each does to the metric."""
         from fkeras.campaigns import FixedTrials, Setting, run_campaign
-        from fkeras.campaigns.progress import terminal_bar
         from fkeras.faults import fault_model
+        from fkeras.progress import terminal_bar
 
         run = self.run([self.one_metric(metric)])
         setting = Setting(

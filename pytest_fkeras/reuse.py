@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fkeras.keeping import Keeper
     from fkeras.memory import BitSpace
+    from fkeras.runs.identity import Keeper
     from fkeras.store import Store
 
 _COMPUTING = ("pytest_fkeras_start_run", "pytest_fkeras_rank", "pytest_fkeras_bit_space")
@@ -40,7 +40,7 @@ class Reuse:
             return None
         from fkeras.engines import engine_identity
         from fkeras.errors import IdentityError
-        from fkeras.keeping import Keeper, Subject
+        from fkeras.runs.identity import Keeper, Subject
         from fkeras.store import digest_of
 
         try:

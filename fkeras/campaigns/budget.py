@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import Limit, parse_limit
-from fkeras.campaigns.progress import Progress
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.stored import MOST_RECALLED, Entries, StoredTrials
 from fkeras.campaigns.verdict import Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
@@ -21,6 +19,9 @@ from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_t
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
 from fkeras.metrics.metric import Direction, Metric
+from fkeras.progress import Progress
+from fkeras.runs.stored import Entries
+from fkeras.runs.stored_trials import MOST_RECALLED, StoredTrials
 from fkeras.statistics import Estimate
 from fkeras.statistics.means import asymptotic_mean, bounded_mean
 from fkeras.statistics.proportions import clopper_pearson

@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting, require_bite
-from fkeras.campaigns.progress import Progress
-from fkeras.campaigns.stored import Entries, single_flips
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultSet, Protection, RandomStream, Upsets
 from fkeras.memory import BitSpace
+from fkeras.progress import Progress
+from fkeras.runs.stored import Entries, single_flips
 from fkeras.statistics import Estimate
 
 METHOD = "every single flip measured"

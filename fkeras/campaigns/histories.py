@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from fkeras.campaigns.accumulation import Accumulation, InTime, Looks, State
 from fkeras.campaigns.endurance import Endurance, Histories, least_trials
 from fkeras.campaigns.limits import Limit
-from fkeras.campaigns.progress import Progress
-from fkeras.campaigns.remembering import RememberingRun
 from fkeras.campaigns.verdict import Requirement
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet, Protection, RandomStream
 from fkeras.faults.upsets import Upsets
+from fkeras.progress import Progress
+from fkeras.runs.remembering import RememberingRun
 from fkeras.statistics.means import MINIMUM_VALUES
 
 SURVEY_TRIALS = MINIMUM_VALUES

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import parse_limit
-from fkeras.campaigns.progress import Progress
-from fkeras.campaigns.stored import Entries, single_flips
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSet
 from fkeras.metrics.metric import Direction, SampleMetric
+from fkeras.progress import Progress
+from fkeras.runs.stored import Entries, single_flips
 
 CHANGE_TOLERANCE = 1e-6
 """Differences up to this times max(1, |golden|) are zero: below it lie only roundings of a float tail."""

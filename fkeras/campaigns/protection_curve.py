@@ -8,11 +8,11 @@ from typing import Any
 
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.exhaustive import ExhaustiveResult
-from fkeras.campaigns.progress import Progress, silent
-from fkeras.campaigns.remembering import OutOfEvaluations, RememberingRun
 from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import Run
 from fkeras.faults import Protection
+from fkeras.progress import Progress, silent
+from fkeras.runs.remembering import OutOfEvaluations, RememberingRun
 
 MOST_EVALUATIONS = 1000
 

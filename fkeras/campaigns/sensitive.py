@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.campaigns.progress import Progress
 from fkeras.engine import Run
+from fkeras.progress import Progress
 
 FIRST_SAMPLES = 16
 """Samples of the first look; each later look takes twice as many as the one before."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from fkeras.campaigns.budget import CampaignResult
 from fkeras.campaigns.limits import Limit
-from fkeras.campaigns.remembering import RememberingRun
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.runs.remembering import RememberingRun
 
 MOST_EVALUATIONS = 300
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Run, Scores
 from fkeras.errors import EnvironmentSetupError, InputError, ModelError
 from fkeras.faults import FaultSet
+from fkeras.recent import Recent
 from fkeras.store.parts import GOLDEN_TOLERANCE
 
 KEPT = 2
@@ -94,7 +94,7 @@ def installed() -> str:
     return version("pytest-fkeras")
 
 
-_runs: OrderedDict[str, Run] = OrderedDict()
+_runs: Recent[Run] = Recent(KEPT)
 # A run is not made for two threads at once, and a worker may have several.
 _one_at_a_time = threading.Lock()
 
@@ -106,9 +106,6 @@ def measure(digest: str, payload: bytes | None, task: Task) -> Answer:
             if payload is None:
                 return UNKNOWN
             _runs[digest] = _started(payload)
-            while len(_runs) > KEPT:
-                _runs.popitem(last=False)
-        _runs.move_to_end(digest)
         return task.of(_runs[digest])
 
 

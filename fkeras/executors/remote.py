@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Run, Scores
+from fkeras.engine import Run, RunAround, Scores
 from fkeras.executors.chunks import Chunks
 from fkeras.executors.job import FaultSets, Flips, Job, Task
 from fkeras.executors.workers import Workers
@@ -18,7 +18,7 @@ SETS_PER_WORKER = 16
 SETS_PER_TASK = 2
 
 
-class RemoteRun:
+class RemoteRun(RunAround):
     """`run`, measured by workers.
 
     Single flips go out in the very groups that `run` measures together, so that every number is the one that `run`
@@ -26,11 +26,13 @@ class RemoteRun:
     """
 
     def __init__(self, run: Run, job: Job, workers: Workers) -> None:
-        self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
-        self.golden, self.golden_outputs = run.golden, run.golden_outputs
-        self.batch_size = SETS_PER_WORKER * workers.n_workers
-        self._run, self._job, self._workers = run, job, workers
+        super().__init__(run)
+        self._job, self._workers = job, workers
         self._measured: tuple[NDArray[np.int64], Mapping[str, Scores]] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        return SETS_PER_WORKER * self._workers.n_workers
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, in the order in which workers have measured them."""

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_campaign
-from fkeras.campaigns.progress import Progress, silent
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.campaigns.verdict import worst
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import FaultModel, Protection, protection
 from fkeras.memory import BitSet, BitSpace
+from fkeras.progress import Progress, silent
 from fkeras.protection.mask import Mask
 from fkeras.protection.order import Aggregate, Granularity, Order, common_order
 from fkeras.sensitivity import Ranking

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from fkeras.errors import StoreError
-
-UNFINISHED = ".tmp-"
-"""Names of files that are being written begin so; readers of folders of tables leave dot files out."""
+from fkeras.files import replacing
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and start again: what was stored before is intact and is not measured again",
@@ -44,30 +41,6 @@ def explained(what: str, path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut; in the place of one that is there.
-
-    The name appears by a rename, which is atomic on local disks and on NFS. StoreError when the disk refuses.
-    """
-    unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
-    with explained("writing", path):
-        try:
-            with open(unfinished, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # Makes the name itself durable; some file systems do not offer it, and then the rename has to do.
-    with suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+    """Write a file whole or not at all, in the place of one that is there. StoreError when the disk refuses."""
+    with explained("writing", path), replacing(path) as file:
+        file.write(content)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fkeras.errors import StoreError
-from fkeras.store.disk import UNFINISHED, explained, write_whole
+from fkeras.files import UNFINISHED
+from fkeras.store.disk import explained, write_whole
 from fkeras.store.identity import Identity
 from fkeras.store.parts import (
     DamagedPart,

@@ -10,7 +10,8 @@ from pathlib import Path
 from secrets import token_hex
 
 from fkeras.errors import InputError, StoreError
-from fkeras.store.disk import UNFINISHED, explained, write_whole
+from fkeras.files import UNFINISHED
+from fkeras.store.disk import explained, write_whole
 from fkeras.store.entry import Entry
 from fkeras.store.identity import Identity
 from fkeras.store.parts import Terms

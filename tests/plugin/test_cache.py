@@ -10,9 +10,9 @@ import re
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import pytest
 
-import fkeras.campaigns.stored
-import fkeras.keeping
-import fkeras.sensitivity.stored  # noqa: F401
+import fkeras.runs.identity
+import fkeras.runs.stored
+import fkeras.sensitivity.ranking  # noqa: F401
 from fkeras.store import disk
 
 TESTS = """

@@ -25,7 +25,7 @@ def test_the_result_can_be_asserted_on(project, write_test):
 def test_it_equals_the_library_s_own_campaign(project, write_test):
     write_test("""
         from fkeras.campaigns import FixedTrials, Setting, run_campaign
-        from fkeras.campaigns.progress import silent
+        from fkeras.progress import silent
         from fkeras.faults import FlipCount, protection
 
         @fault_budget(bits=5, trials=12, protected=ranking("msb")[:8], seed=11)

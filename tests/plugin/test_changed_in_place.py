@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import fkeras.campaigns.stored
-import fkeras.keeping  # noqa: F401
-
 BUDGET = """
     @fault_budget(bits=3, max_mse=1000)
     def test_budget():

@@ -65,7 +65,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         usual = getattr(os, name)
         monkeypatch.setattr(f"fkeras.files.os.{name}", lambda *a, n=name, u=usual: (order.append(n), u(*a)))
     write_text(tmp_path / "report.json", "{}")
-    assert order == ["fsync", "replace"]
+    assert order == ["fsync", "replace", "fsync"]  # the last makes the name itself durable
 
 
 def written_by_fkeras() -> dict[str, bytes]:

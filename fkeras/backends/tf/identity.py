@@ -9,7 +9,7 @@ from fkeras.backends.tf.freshness import weights_digest
 from fkeras.backends.tf.reading import require_model
 from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.errors import IdentityError
-from fkeras.keeping import declared
+from fkeras.runs.identity import declared
 from fkeras.store import digest_of
 
 KNOWN = ("fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, run_campaign
-from fkeras.campaigns.progress import silent
 from fkeras.engine import Scores
 from fkeras.faults import AssumedImmune, FaultSet, FlipCount, protection
 from fkeras.memory import BitSet
+from fkeras.progress import silent
 
 REQUIREMENT = Requirement((Limit("mse", "max", 1e9),), 0.001)
 

@@ -8,9 +8,9 @@ import pytest
 from fkeras.campaigns import Limit, Outcome, measure_oracle
 from fkeras.campaigns.critical import most_critical, most_sensitive
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.progress import silent
 from fkeras.errors import InputError
 from fkeras.faults import protection
+from fkeras.progress import silent
 
 LIMITS = (Limit("mse", "max", 96.5),)
 

@@ -14,9 +14,9 @@ from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.accumulation import InTime, OneByOne
 from fkeras.campaigns.endurance import least_trials
 from fkeras.campaigns.histories import Faults, measure_endurance, one_two_five
-from fkeras.campaigns.progress import silent
 from fkeras.errors import InputError
 from fkeras.faults import Exposure, RandomStream, protection
+from fkeras.progress import silent
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
 

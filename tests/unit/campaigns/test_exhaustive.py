@@ -7,12 +7,12 @@ import pytest
 
 from fkeras.campaigns import Limit, Outcome, Requirement
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.progress import silent
 from fkeras.engine import GoldenScore, Scores
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.metrics import mean_squared_error
+from fkeras.progress import silent
 
 CODEC = FixedPoint(4, 0)
 WORDS = np.zeros(3, np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Outcome, Requirement, Setting, UntilDecided, run_campaign
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.faults import AssumedImmune, FlipCount, protection
 from fkeras.memory import BitSet
+from fkeras.progress import silent
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
 DANGEROUS = 37

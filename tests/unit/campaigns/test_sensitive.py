@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.engine import Scores
+from fkeras.progress import silent
 
 
 def test_it_finds_every_breaking_flip_and_stops_at_the_first() -> None:

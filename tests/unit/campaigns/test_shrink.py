@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fkeras.campaigns import FixedTrials, Limit, Setting, minimal_faults, run_campaign
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.shrink import shrink
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet, FlipCount, protection
+from fkeras.progress import silent
 
 ORDER = np.arange(400)
 

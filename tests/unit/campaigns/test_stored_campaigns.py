@@ -7,12 +7,12 @@ import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.budget import shared_out
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.shares import Share
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet, FlipCount, protection
 from fkeras.faults.fault_model import Draw
-from fkeras.keeping import Keeper, Subject, described
+from fkeras.progress import silent
+from fkeras.runs.identity import Keeper, Subject, described
 from fkeras.store import Identity, Store, merge
 
 IDENTITY = Identity("campaign", {"n": 1})

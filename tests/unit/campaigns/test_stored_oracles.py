@@ -7,9 +7,9 @@ import pytest
 
 from fkeras.campaigns import measure_oracle
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.shares import Share
 from fkeras.faults import protection
+from fkeras.progress import silent
 from fkeras.store import Identity, Store, merge
 from fkeras.store import entry as entry_module
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import FixedTrials, Setting, measure_oracle, run_campaign
-from fkeras.campaigns.progress import silent
-from fkeras.campaigns.stored import stored_answers
-from fkeras.campaigns.stored_sets import StoredSets
 from fkeras.engine import GoldenScore
 from fkeras.errors import ChangedError
 from fkeras.faults import FaultSet, FlipCount, protection
-from fkeras.keeping import Keeper, Subject
+from fkeras.progress import silent
+from fkeras.runs.identity import Keeper, Subject
+from fkeras.runs.stored import stored_answers
+from fkeras.runs.stored_sets import StoredSets
 from fkeras.store import Store
 from fkeras.store.parts import read_part, write_part
 

@@ -19,7 +19,6 @@ import pytest
 import fkeras
 from fkeras.campaigns import FixedTrials, Requirement, Setting, UntilDecided, measure_oracle, parse_limit, run_campaign
 from fkeras.campaigns.budget import shared_out
-from fkeras.campaigns.progress import silent
 from fkeras.campaigns.shares import Share
 from fkeras.engine import GoldenScore
 from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
@@ -30,6 +29,7 @@ from fkeras.executors.workers import Workers
 from fkeras.faults import fault_model, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.metrics import mean_squared_error
+from fkeras.progress import silent
 from fkeras.scoring import Scorecard, scores_of
 from fkeras.store import Identity, Store
 

@@ -15,7 +15,7 @@ from fkeras.faults import (
     Parity,
     protection,
 )
-from fkeras.keeping import described
+from fkeras.runs.identity import described
 
 
 def test_each_parameter_tells_them_apart(space):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fkeras.campaigns import CampaignResult, FixedTrials, Oracle, Setting, measure_oracle, run_campaign
-from fkeras.campaigns.progress import silent
 from fkeras.engine import GoldenScore, Scores
 from fkeras.faults import FaultSet, FlipCount, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.metrics import mean_squared_error
+from fkeras.progress import silent
 from fkeras.store import Identity, Store
 from fkeras.store import entry as entry_module
 

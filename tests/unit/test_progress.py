@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from fkeras.campaigns.progress import silent, terminal_bar
+from fkeras.progress import silent, terminal_bar
 
 
 class Terminal(io.StringIO):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fkeras.campaigns.stored import Entries, digest_of_faults, recalled, tables_of
-from fkeras.engine import Run, Scores
+from fkeras.engine import Run, RunAround, Scores
 from fkeras.faults import FaultSet
-from fkeras.metrics.metric import Outputs
+from fkeras.runs.stored import Entries, digest_of_faults, recalled, tables_of
 from fkeras.store import Writer
 
 
-class StoredSets:
+class StoredSets(RunAround):
     """Gives what `run` gives, a fault set from the store where it is there; to be used in a `with`.
 
     entries: tables of faults (digest of a fault set), value, undefined, harmed, by metric. Nobody waits for anybody: a
@@ -24,10 +22,8 @@ class StoredSets:
     """
 
     def __init__(self, run: Run, entries: Entries) -> None:
-        self._run, self._entries = run, entries
-        self._stack = ExitStack()
-        self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
-        self.golden, self.batch_size = run.golden, run.batch_size
+        super().__init__(run)
+        self._entries, self._stack = entries, ExitStack()
         self._tables = tables_of(entries)
         self._writers: dict[str, Writer] = {}
 
@@ -42,19 +38,6 @@ class StoredSets:
         if error is None:
             for entry in self._entries.values():
                 entry.settle()
-
-    @property
-    def golden_outputs(self) -> Outputs:
-        """As the run has them."""
-        return self._run.golden_outputs
-
-    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """As the run has them."""
-        return self._run.batches(bits)
-
-    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
-        """Each of `bits` flipped alone."""
-        return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""

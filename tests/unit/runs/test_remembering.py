@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.campaigns import remembering
-from fkeras.campaigns.remembering import OutOfEvaluations, RememberingRun
 from fkeras.faults import FaultSet
+from fkeras.runs import remembering
+from fkeras.runs.remembering import OutOfEvaluations, RememberingRun
 
 
 def test_scores_are_the_run_s_own_and_measured_once(function_run):

@@ -10,9 +10,9 @@ import pytest
 from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.accumulation import OneByOne
 from fkeras.campaigns.histories import measure_endurance
-from fkeras.campaigns.progress import silent
-from fkeras.campaigns.stored_sets import StoredSets
 from fkeras.faults import FaultSet, protection
+from fkeras.progress import silent
+from fkeras.runs.stored_sets import StoredSets
 from fkeras.store import Identity, Store
 
 IDENTITY = Identity("fault_sets", {"n": 1})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkeras.sensitivity import Ranking
-from fkeras.sensitivity.stored import stored_ranking
+from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import UNKEPT, Identity, Store
 
 SCORES = np.array([0.5, np.inf, -1.0, 0.5, 0.5, 7.0, np.inf, 0.0] + [0.25] * 10)
