@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 
 import pytest
@@ -114,8 +115,16 @@ def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, 
     assert counts[0] > 0 == counts[1], "the second time everything is there"
 
 
+@pytest.fixture
+def forked_workers(monkeypatch):
+    """Workers are forked from a process that has imported TensorFlow; `test_two_processes_...` starts real ones."""
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(["fkeras.layers"])
+    monkeypatch.setattr("fkeras.executors.pool.multiprocessing.get_context", lambda method: forking)
+
+
 @pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
-def test_two_processes_search_as_one(folder, fkeras, monkeypatch, line):
+def test_two_processes_search_as_one(folder, fkeras, forked_workers, monkeypatch, line):
     assert fkeras(*line, "--json", "one.json").code == 0
     monkeypatch.setattr(FastRun, "fault_sets", lambda *_: pytest.fail("measured in this process"))
     far = fkeras(*line, "--json", "two.json", "--executor", "processes:2")
