@@ -42,15 +42,18 @@ def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+IMPORTS = "import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity"
+
+
 @pytest.fixture(scope="session")
 def numpy_processes() -> Iterator[Any]:
     """Its `popen` starts Python programs that find imported what sessions without TensorFlow import."""
-    with ForkServer("import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity") as server:
+    with ForkServer(IMPORTS) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def tensorflow_processes() -> Iterator[Any]:
-    """Its `popen` starts Python programs that find TensorFlow and QKeras imported."""
-    with ForkServer("import fkeras.api\nfrom fkeras.backends.tf.setup import qkeras\nqkeras()") as server:
+    """Its `popen` starts Python programs that find TensorFlow and QKeras imported, too."""
+    with ForkServer(f"{IMPORTS}, fkeras.layers, fkeras.backends.tf.fast.run") as server:
         yield server

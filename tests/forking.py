@@ -16,6 +16,7 @@ import sys
 import tempfile
 import traceback
 import types
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,10 @@ def _become(args: list[str], environment: dict[str, str], folder: str, files: li
 
 def _run(args: list[str]) -> None:
     """What `python ARGS` does."""
-    while args[0] in ("-u", "-B"):
-        del args[0]
+    while args[0] in ("-u", "-B", "-W"):
+        if args.pop(0) == "-W":
+            sys.warnoptions.append(args[0])
+            warnings.simplefilter(args.pop(0))
     if args[0] == "-c":
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         sys.argv, sys.path[:0] = ["-c", *args[2:]], [""]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shlex
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,7 +30,35 @@ def _neighbour(name: str) -> ModuleType:
 
 
 pages = _neighbour("pages")
-shell = _neighbour("shell")
+
+PROGRAMS = {
+    "python": (),
+    "fkeras": ("-m", "fkeras.cli"),
+    # What a developer's own environment has installed besides must not matter.
+    "pytest": ("-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"),
+}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs lines of PROGRAMS in a folder, each in a process of its own."""
+
+    folder: Path
+    processes: Any
+
+    def run(self, line: str, **environment: str) -> tuple[int, str]:
+        """The exit code of a line and its output, both streams."""
+        program, *words = shlex.split(line, comments=True)
+        usual = {**os.environ, "COLUMNS": "80"}
+        for name in ("CI", "PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER"):
+            usual.pop(name, None)
+        args = [sys.executable, "-W", "ignore", *PROGRAMS[program], *words]
+        output = self.folder / ".output"
+        with output.open("wb") as file:
+            running = self.processes.popen(
+                args, subprocess.DEVNULL, file, file, env={**usual, **environment}, cwd=self.folder
+            )
+        return running.wait(), output.read_text(encoding="utf-8")
 
 
 @dataclass
@@ -45,10 +76,9 @@ class Walk:
 
 
 @pytest.fixture(scope="session")
-def docs_shell(tmp_path_factory) -> Iterator[object]:
+def docs_shell(tmp_path_factory, tensorflow_processes) -> Shell:
     """A shell in an empty folder."""
-    with shell.Shell(tmp_path_factory.mktemp("project")) as made:
-        yield made
+    return Shell(tmp_path_factory.mktemp("project"), tensorflow_processes)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +91,7 @@ def tutorial(docs_shell) -> Walk:
         if block.kind == "shell":
             shown = ""
             for line in block.lines:
-                if line.split()[0] not in shell.PROGRAMS:
+                if line.split()[0] not in PROGRAMS:
                     walk.skipped.append(line)
                     continue
                 code, output = docs_shell.run(line)
