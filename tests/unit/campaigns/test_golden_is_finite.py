@@ -7,10 +7,10 @@ import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, measure_oracle, run_campaign
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.progress import silent
 from fkeras.engine import GoldenScore
 from fkeras.errors import InputError
 from fkeras.faults import FlipCount, protection
+from fkeras.progress import silent
 
 PER_SAMPLE = np.array([0.0, np.inf, 1.0, np.inf])
 
