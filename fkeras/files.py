@@ -57,6 +57,7 @@ def require_own(path: str | os.PathLike[str], kind: str, remedy: str) -> None:
 
     kind: a key of the table above; remedy: how the user asks for it all the same.
     """
+    _require_regular(Path(path))
     try:
         with Path(path).open("rb") as file:
             start = file.read(_LOOKED_AT)
@@ -143,9 +144,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _require_regular(target: Path) -> None:
-    if target.exists() and not target.is_file():
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a loop of links, a folder of somebody else
+        raise InputError(f"{target} cannot be written ({error.strerror}); name another file") from None
+    if not stat.S_ISREG(mode):
         raise InputError(f"{target} is no regular file (a device, a pipe?) and would be replaced; name another file")
 
 
 def _followed(target: Path) -> Path:
-    return target.resolve() if target.is_symlink() else target
+    return Path(os.path.realpath(target)) if target.is_symlink() else target

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _DAMAGES = (ValueError, EOFError, KeyError, OSError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 _REAL = "biuf"
+ANY_KIND = f"{_REAL}cmMSUV"
+"""Everything but objects: what a project's own metrics and engines may want."""
 
 
 def read_npz(
@@ -37,12 +39,13 @@ def read_npz(
     return _arrays(file, [name for name in (*required, *optional) if name in sizes], sizes)
 
 
-def read_data(path: str | os.PathLike[str]) -> tuple[Data, Data]:
+def read_data(path: str | os.PathLike[str], kinds: str = _REAL) -> tuple[Data, Data]:
     """Inputs and targets of a data set: `read_inputs`, and the same of y.
 
+    kinds: the kinds of numpy's types that are allowed; objects, which would be unpickled, never are.
     InputError as of `read_npz`, and unless there is one target per input.
     """
-    x, y = _read_parts(path, ("x", "y"))
+    x, y = _read_parts(path, ("x", "y"), kinds)
     return x, y
 
 
@@ -53,11 +56,11 @@ def read_inputs(path: str | os.PathLike[str]) -> Data:
     return x
 
 
-def _read_parts(path: str | os.PathLike[str], letters: tuple[str, ...]) -> list[Data]:
+def _read_parts(path: str | os.PathLike[str], letters: tuple[str, ...], kinds: str = _REAL) -> list[Data]:
     file = Path(path)
     sizes = _sizes(file, letters)
     names = [_part_names(file, letter, sizes, letters) for letter in letters]
-    arrays = _arrays(file, [name for part in names for name in part], sizes)
+    arrays = _arrays(file, [name for part in names for name in part], sizes, kinds)
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] == 0:
             raise InputError(f"{file}: array {name!r} has shape {array.shape}; at least one sample is needed")
@@ -126,17 +129,17 @@ def _sizes(file: Path, needed: Sequence[str]) -> dict[str, int]:
         raise InputError(f"{file}: cannot be read as .npz ({_first_line(error)}); {_remedy(file, needed)}") from error
 
 
-def _arrays(file: Path, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+def _arrays(file: Path, names: Sequence[str], sizes: Mapping[str, int], kinds: str = _REAL) -> dict[str, NDArray[Any]]:
     needed = sum(sizes[name] for name in names)
     if needed > _memory_bytes():
         raise InputError(
             f"{file}: its arrays take {needed / 2**30:,.1f} GiB once unpacked, more than this machine's memory; "
             "store fewer samples"
         )
-    return {name: _array(file, name) for name in names}
+    return {name: _array(file, name, kinds) for name in names}
 
 
-def _array(file: Path, name: str) -> NDArray[Any]:
+def _array(file: Path, name: str, kinds: str) -> NDArray[Any]:
     import numpy as np
 
     try:
@@ -151,7 +154,7 @@ def _array(file: Path, name: str) -> NDArray[Any]:
         raise InputError(f"{file}: array {name!r} is damaged ({_first_line(error)}); write the file again") from error
     if not isinstance(array, np.ndarray):  # numpy gives the bytes of a member that is no .npy file
         raise InputError(f"{file}: array {name!r} is damaged (no .npy header); write the file again")
-    if array.dtype.kind not in _REAL:
+    if array.dtype.kind not in kinds:
         raise InputError(
             f"{file}: array {name!r} holds {array.dtype}; allowed are real numbers (bool, integer or float), "
             f"as in {name}.astype('float32')"

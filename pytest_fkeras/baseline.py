@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -78,6 +79,8 @@ def add_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
 def gate_of(config: pytest.Config) -> Gate:
     """What the command line and the ini file ask for. UsageError for what contradicts itself."""
     folder, text = _folder(config), config.option.fkeras_compare_fail or config.getini("fkeras_compare_fail")
+    if folder is not None and os.path.lexists(folder) and not (folder.is_dir() or folder.is_file()):
+        raise pytest.UsageError(f"{folder} is no folder and no report (a pipe, a link to nothing?); name a folder")
     chosen = [name for name in _FLAGS if getattr(config.option, f"fkeras_{name}")]
     is_ci = any(os.environ.get(name) for name in _CI_VARIABLES)
     if len(chosen) > 1:
@@ -235,7 +238,7 @@ def _quietly(measured: Measured, old: Measured, confidence: float) -> Comparison
 def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> Measured | None:
     """The baseline of a budget, from its file or a report; None if there is none, InputError for a damaged one."""
     name = identity.file_name(metrics)
-    if (folder / name).is_file():
+    if os.path.lexists(folder / name):
         return _read(folder / name)
     return max((one for one in _in_reports(folder) if one.file_name == name), key=lambda one: one.kept, default=None)
 
@@ -256,11 +259,13 @@ def find_any(folder: Path, identity: BudgetIdentity) -> Measured | None:
 def _read(path: Path) -> Measured:
     from fkeras.campaigns.measured import Measured
     from fkeras.errors import InputError
+    from fkeras.files import require_regular_file
 
     try:
+        require_regular_file(path, "baseline")
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        raise InputError(f"{path} cannot be read: {error}; remove it, and write a new one") from None
     return Measured.from_json(text, str(path))
 
 
@@ -268,8 +273,7 @@ def _in_reports(folder: Path) -> list[Measured]:
     from fkeras.campaigns.measured import Measured
     from fkeras.report.document import SCHEMA, read_report
 
-    paths = [folder] if folder.is_file() else sorted(folder.glob("*.json"))
-    reports = [path for path in paths if SCHEMA in path.read_text(encoding="utf-8", errors="replace")[:200]]
+    reports = [folder] if folder.is_file() else files_of(folder, SCHEMA)
     return [
         Measured.from_plain(record.measured, f"{record.nodeid} in {path}")
         for path in reports
@@ -284,13 +288,24 @@ def metrics_in(folder: Path) -> set[str]:
     from fkeras.errors import InputError
 
     found: set[str] = set()
-    for path in [] if folder.is_file() else sorted(folder.glob("*.json")):
-        if SCHEMA in path.read_text(encoding="utf-8", errors="replace")[:200]:
-            try:
-                found.update(_read(path).metrics)
-            except InputError:
-                continue
-    return found.union(*(one.metrics for one in _in_reports(folder)))
+    with suppress(InputError):
+        found.update(*(one.metrics for one in _in_reports(folder)))
+    for path in files_of(folder, SCHEMA):
+        with suppress(InputError):
+            found.update(_read(path).metrics)
+    return found
+
+
+def files_of(folder: Path, schema: str) -> list[Path]:
+    """The JSON files in a folder that say they have this schema; what cannot be opened (a folder, a pipe, a loop of
+    links) has none."""
+    found = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        if path.is_file():
+            with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
+                if schema in file.read(200):
+                    found.append(path)
+    return found
 
 
 def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentity:

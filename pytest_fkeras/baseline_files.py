@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_fkeras.baseline import Gate, metrics_in
+from pytest_fkeras.baseline import Gate, files_of, metrics_in
 from pytest_fkeras.gate import ATTRIBUTE, KNOWN
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class BaselineFiles:
         return {name: one for name, one in found.items() if name not in ambiguous}
 
     def _write(self, measured: dict[str, Measured], session: pytest.Session) -> None:
-        from fkeras.files import write_text
+        from fkeras.errors import InputError
+        from fkeras.files import require_own, write_text
 
         folder, written = self.gate.folder, 0
         assert folder is not None
@@ -106,8 +107,10 @@ class BaselineFiles:
             is_new = not (folder / name).exists()
             if self.gate.update == "all" or is_new:
                 try:
+                    if not session.config.option.fkeras_force:
+                        require_own(folder / name, "baseline", "replace it by --fkeras-force")
                     write_text(folder / name, one.to_json())
-                except OSError as error:
+                except (OSError, InputError) as error:
                     self._fail(f"{folder / name} could not be written: {error}", session)
                     continue
                 written += 1
@@ -121,8 +124,8 @@ class BaselineFiles:
             return
         from fkeras.campaigns.measured import SCHEMA
 
-        for path in sorted(folder.glob("*.json")):
-            if path.name not in used and SCHEMA in path.read_text(encoding="utf-8", errors="replace")[:200]:
+        for path in files_of(folder, SCHEMA):
+            if path.name not in used:
                 self._lines.append(f"baseline: {path.name} belongs to no test any more; delete it")
 
     def _unknown(self, session: pytest.Session) -> set[str]:

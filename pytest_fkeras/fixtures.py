@@ -59,10 +59,10 @@ def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
     """Inputs and targets (x, y); override it in conftest.py, or name a npz file in the ini option fkeras_data."""
     path = _named_file(pytestconfig, "fkeras_data", _WRITE_DATA)
     from fkeras.errors import InputError
-    from fkeras.npz import read_data
+    from fkeras.npz import ANY_KIND, read_data
 
     try:
-        return read_data(path)
+        return read_data(path, ANY_KIND)
     except InputError as error:
         raise pytest.UsageError(f"the ini option fkeras_data: {error}") from error
 
@@ -150,10 +150,15 @@ def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampai
     folder = request.config.stash[GATE].folder
     if folder is None:
         return None
+    from fkeras.errors import InputError
+
     identity = budget_identity(request.node, fkeras_campaign)
-    if fkeras_campaign.requirement is None:
-        return find_any(folder, identity)
-    return find(folder, identity, list(fkeras_campaign.longer().by_metric))
+    try:
+        if fkeras_campaign.requirement is None:
+            return find_any(folder, identity)
+        return find(folder, identity, list(fkeras_campaign.longer().by_metric))
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:

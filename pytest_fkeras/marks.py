@@ -92,7 +92,7 @@ def fault_budget(
     biases: bool = False,
     engine: str | None = None,
     **limits: float,
-) -> Callable[[Test], Test]:
+) -> pytest.MarkDecorator:
     """Gate a test on the share of trials (draws of faults, the whole data set evaluated) that break a limit.
 
     What goes wrong, one of: bits, a count of distinct flips (`bits=1, trials="all"`: every bit alone, exhaustively);
@@ -132,13 +132,21 @@ def fault_budget(
     }
     parse_budget((), {**stated, **limits})
 
-    def decorate(test: Test) -> Test:
-        # Requesting the fixture makes the test error, instead of pass, where the plugin is disabled.
-        given = {key: value for key, value in stated.items() if value is not None}
-        decorated: Test = pytest.mark.usefixtures(FIXTURE)(getattr(pytest.mark, NAME)(**given, **limits)(test))
-        return decorated
+    given = {key: value for key, value in stated.items() if value is not None}
+    return BudgetMark(getattr(pytest.mark, NAME)(**given, **limits).mark, _ispytest=True)
 
-    return decorate
+
+class BudgetMark(pytest.MarkDecorator):
+    """A mark, also for `pytestmark` and `pytest.param(marks=)`; a test that it decorates requests the campaign.
+
+    So the test errors, instead of passing, where the plugin is disabled.
+    """
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        decorated = super().__call__(*arguments, **keywords)
+        if isinstance(decorated, pytest.MarkDecorator):
+            return decorated
+        return pytest.mark.usefixtures(FIXTURE)(decorated)
 
 
 def parse_budget(arguments: Sequence[object], keywords: Mapping[str, Any]) -> Budget:

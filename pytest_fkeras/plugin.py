@@ -140,7 +140,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     lift_deadline(item)
     # Marks that a hook added after collection have not been seen before.
     if budget_of(item) is not None and isinstance(item, pytest.Function) and FIXTURE not in item.fixturenames:
-        item.fixturenames.append(FIXTURE)
+        # A list of its own: the others of a parametrized test share one, and may have no budget.
+        item.fixturenames = [*item.fixturenames, FIXTURE]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -336,4 +336,10 @@ def _all_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     from fkeras.metrics import resolve
     from fkeras.metrics.named import NAMED
 
+    for name in metrics:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise pytest.UsageError(
+                f"the fkeras_metrics fixture names a metric {name!r}; limits are keywords, so it must be a Python "
+                "name, as in {'emd': fkeras.metrics.emd(coordinates)}"
+            )
     return {name: resolve(metric) for name, metric in {**{name: name for name in NAMED}, **metrics}.items()}

@@ -7,8 +7,10 @@ writes what it found into a folder of the controller's, because a worker that is
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,14 +73,28 @@ class Summary:
         if self._session is None:
             return record
         if record.nodeid not in self._lines:
-            given = self._session.config.hook.pytest_fkeras_report_lines(record=record)
-            wrong = next((one for one in given if isinstance(one, str)), None)
-            if wrong is not None:
-                raise pytest.UsageError(
-                    f"pytest_fkeras_report_lines gave the text {wrong!r}; it returns a list of lines, as in [{wrong!r}]"
-                )
-            self._lines[record.nodeid] = tuple(str(line) for lines in given for line in lines)
+            self._lines[record.nodeid] = self._asked(record, self._session)
         return replace(record, lines=self._lines[record.nodeid])
+
+    def _asked(self, record: BudgetRecord, session: pytest.Session) -> tuple[str, ...]:
+        """What the hook says; one that fails ends neither the session nor its reports, and the session fails."""
+        from fkeras.printable import in_one_line
+
+        try:
+            given = session.config.hook.pytest_fkeras_report_lines(record=record)
+            wrong = [one for one in given if isinstance(one, str) or not isinstance(one, Iterable)]
+            if wrong:
+                what = "the text " if isinstance(wrong[0], str) else ""
+                raise pytest.UsageError(f"gave {what}{wrong[0]!r}; it returns a list of lines, as in ['{wrong[0]}']")
+            return tuple(str(line) for lines in given for line in lines)
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+            what = str(error) if isinstance(error, pytest.UsageError) else f"raised {type(error).__name__}: {error}"
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+                if not isinstance(error, pytest.UsageError):
+                    traceback.print_exc()
+                print(in_one_line(f"fkeras: pytest_fkeras_report_lines {what}"), file=sys.stderr)
+            return (f"pytest_fkeras_report_lines {what}",)
 
     def _record(self, name: str) -> BudgetRecord:
         from fkeras.report.record import WORST_FIRST, BudgetRecord

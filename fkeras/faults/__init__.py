@@ -8,6 +8,7 @@ from fkeras.faults.fault_model import (
     FaultModel,
     FlipCount,
     draw_trial,
+    drawn,
     fault_model,
     never_faults,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "RandomStream",
     "Upsets",
     "draw_trial",
+    "drawn",
     "fault_model",
     "never_faults",
     "protection",

@@ -261,4 +261,16 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
 def draw_trial(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Draw:
     """Trial number `trial` of a campaign: depends on seed, layout and fault model only, not on order or weights."""
     stream = RandomStream("fkeras-trial/1", whole_seed(seed), space.layout_digest, repr(fault_model(model)), int(trial))
-    return model.draw(len(space), stream)
+    return drawn(model, len(space), stream)
+
+
+def drawn(model: FaultModel, n_bits: int, stream: RandomStream) -> Draw:
+    """What a fault model draws in a memory of `n_bits`. InputError for one that returns something else than a Draw."""
+    draw: object = model.draw(n_bits, stream)
+    if isinstance(draw, Draw) and isinstance(draw.faults, FaultSet) and isinstance(draw.n_hits, int | np.integer):
+        return draw
+    what = f"Draw({draw.faults!r}, {draw.n_hits!r})" if isinstance(draw, Draw) else f"a {type(draw).__name__}"
+    raise InputError(
+        f"faults={model!r}: its draw(n_bits, stream) returned {what}; it returns the faults and how many hits made "
+        "them, as in fkeras.faults.Draw(fkeras.FaultSet(bits), len(bits))"
+    )

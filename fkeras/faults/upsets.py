@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from fkeras.errors import InputError
-from fkeras.faults.fault_model import Bits, Draw, FaultModel, draw_trial
+from fkeras.faults.fault_model import Bits, Draw, FaultModel, draw_trial, drawn
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.stream import RandomStream, whole_seed
@@ -126,15 +126,15 @@ def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> U
     n_bits = len(space)
     key = (whole_seed(seed), space.layout_digest, repr(model), int(trial))
     place = getattr(model, "draw_copies", None)
-    drawn: dict[int, Draw] = {}
+    planes: dict[int, Draw] = {}
 
     def stream_of(plane: int) -> RandomStream:
         return RandomStream("fkeras-copy/1", *key, plane) if plane else RandomStream("fkeras-trial/1", *key)
 
     def further(plane: int) -> Draw:
-        if plane not in drawn:
-            drawn[plane] = model.draw(n_bits, stream_of(plane))
-        return drawn[plane]
+        if plane not in planes:
+            planes[plane] = drawn(model, n_bits, stream_of(plane))
+        return planes[plane]
 
     return Upsets(
         space,

@@ -199,7 +199,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         space.content_digest,
         _covered(space, protected),
         tuple(UncoveredTensor(one.path, int(one.n_values), one.reason) for one in space.uncovered),
-        setting.fault_model.describe(n_bits),
+        str(setting.fault_model.describe(n_bits)),
         _flips(setting.fault_model, n_bits),
         protection_text(setting),
         _protected(setting.protection),

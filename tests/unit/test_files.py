@@ -117,3 +117,12 @@ def test_two_outputs_are_two_files_by_whatever_name(tmp_path, monkeypatch):
             require_distinct({"--json": "out", "--html": same})
     with pytest.raises(InputError, match="both write"):
         require_distinct({"--json": "link/out", "--html": "folder/out"})
+
+
+def test_a_loop_of_links_is_refused(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for write in (check_target, lambda path: write_text(path, "x")):
+        with pytest.raises(InputError, match=r"loop cannot be written .* name another file"):
+            write(loop)
+    assert loop.is_symlink()

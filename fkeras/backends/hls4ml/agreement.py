@@ -18,7 +18,7 @@ from fkeras.backends.hls4ml.words import type_text
 from fkeras.backends.tf.chip import layer_outputs
 from fkeras.backends.tf.forward import golden_values, patched_values
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.faults import FaultModel, FaultSet, RandomStream, fault_model
+from fkeras.faults import FaultModel, FaultSet, RandomStream, drawn, fault_model
 from fkeras.memory import BitSpace
 
 TRACED = 64
@@ -91,8 +91,9 @@ def agreement(
     keras = _KerasSide(chip, space)
     golden = chip.emulation.run(chip.chip_inputs)
     differing, predictions, rows = _compared(keras.after_softmax, keras(golden_values(space)), golden)
-    drawn = fault_model(faults)
-    sets = [drawn.draw(len(space), RandomStream("hls4ml agreement", seed, trial)).faults for trial in range(trials)]
+    chosen = fault_model(faults)
+    streams = (RandomStream("hls4ml agreement", seed, trial) for trial in range(trials))
+    sets = [drawn(chosen, len(space), stream).faults for stream in streams]
     counts, faulty_predictions = _under_faults(chip, keras, space, sets)
     # What differs under faults only is traced under the first of those.
     shown = FaultSet.EMPTY if differing or not any(counts) else next(s for s, n in zip(sets, counts, strict=True) if n)

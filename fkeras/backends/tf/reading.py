@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,16 @@ def require_model(model: Any) -> None:
         )
 
 
+def _require_name(model: Any) -> None:
+    """ModelError for a name under which TensorFlow cannot compute, so that Keras' own predict fails too."""
+    if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*|", model.name):
+        raise ModelError(
+            f"the model is called {model.name!r}, and TensorFlow computes no model of such a name; allowed are letters "
+            "A-Z, digits, and _ . - / > after the first; save it under another one: keras.Model(model.inputs, "
+            "model.outputs, name='renamed').save('renamed.h5'), with keras of tensorflow"
+        )
+
+
 def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
     """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
 
@@ -35,6 +46,7 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     scale is what they used. ModelError when nothing is quantized.
     """
     require_model(model)
+    _require_name(model)
     _require_computable(model)
     inventory = take_inventory(model, layers, biases)
     if not inventory.slots and not inventory.refusals:
