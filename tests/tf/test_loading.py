@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 import zipfile
@@ -192,6 +193,89 @@ def test_a_file_of_keras_3_says_what_to_do(saved, tmp_path):
     for name in ("m.keras", "m.h5"):
         with pytest.raises(ModelError, match=r"was saved by Keras 3\.5\.0; QKeras needs tf-keras"):
             fkeras.load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "whence"),
+    [
+        ("HDense", r"It comes from HGQ \(hgq.layers\)"),
+        ("HGQ>HActivation", "It comes from HGQ"),
+        ("VitisQuantize", "It comes from Vitis AI's quantizer"),
+        ("QuantConv2D", "It comes from larq"),
+        ("BinaryDense", r"It comes from the BinaryNet scripts \(binary_layers.py"),
+        ("Addons>GELU", "It comes from tensorflow_addons"),
+        ("KerasLayer", "It comes from tensorflow_hub"),
+        ("QuantizeWrapperV2", "It comes from tensorflow_model_optimization's own quantization"),
+        ("Mine", "pass it in custom_objects={'Mine': ...}$"),
+    ],
+)
+def test_a_missing_class_is_named_and_where_it_comes_from(tf, saved, kit, tmp_path, name, whence):
+    class Stand(tf.keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    _, x, golden, folder = saved
+    config = json.loads((folder / "m.json").read_text())
+    config["config"]["layers"].insert(
+        2, {"class_name": name, "config": {"name": "s"}, "name": "s", "inbound_nodes": [[["d", 0, 0, {}]]]}
+    )
+    config["config"]["layers"][3]["inbound_nodes"] = [[["s", 0, 0, {}]]]
+    (tmp_path / "m.json").write_text(json.dumps(config))
+    missing = rf"config.layers\[2\] needs the class '{name}', which is none of Keras' or QKeras'; pass it in"
+    with pytest.raises(ModelError, match=missing) as refusal:
+        fkeras.load_model(tmp_path / "m.json", folder / "weights.h5")
+    assert re.search(whence, str(refusal.value))
+    assert "Keras 3" not in str(refusal.value)
+    loaded = fkeras.load_model(tmp_path / "m.json", folder / "weights.h5", {name: Stand})  # the remedy
+    assert kit.same(loaded.predict(x, verbose=0), golden)
+
+
+def test_a_layer_that_qkeras_cannot_build_says_so(saved, tmp_path):
+    *_, folder = saved
+    config = json.loads((folder / "m.json").read_text())
+    layers = config["config"]["layers"]
+    layers[1:] = [
+        {"class_name": "Reshape", "config": {"name": "r", "target_shape": [2, 2]}, "name": "r",
+         "inbound_nodes": [[[layers[0]["name"], 0, 0, {}]]]},
+        {"class_name": "QGRU", "config": {"name": "g", "units": 3}, "name": "g", "inbound_nodes": [[["r", 0, 0, {}]]]},
+    ]  # fmt: skip
+    config["config"]["output_layers"] = [["g", 0, 0]]
+    (tmp_path / "m.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ModelError, match=r"holds a QGRU \(QKeras 0.9 cannot build it on current TensorFlow\): .*without"
+    ):
+        fkeras.load_model(tmp_path / "m.json", folder / "weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("q3_mlp", "those of QKeras for Keras 3 (qkeras-v3)"),
+        ("q3_cnn", "those of QKeras for Keras 3 (qkeras-v3)"),
+        ("hgq_mlp", "HGQ2's"),
+        ("hgq_cnn", "HGQ2's"),
+        ("hgq_bn", "HGQ2's"),
+    ],
+)
+def test_models_of_keras_3_say_whose_layers_they_hold(shared_data, name, layers):
+    with pytest.raises(ModelError) as refusal:
+        fkeras.load_model(shared_data / "keras3" / "models" / f"{name}.keras")
+    assert (
+        f"was saved by Keras 3.15.1; QKeras needs tf-keras (Keras 2), and the layers of this file are {layers}"
+        in str(refusal.value)
+    )
+
+
+def test_an_architecture_of_keras_3_is_known_by_its_modules(saved, tmp_path):
+    *_, folder = saved
+    config = {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": {"layers": [{"module": "keras.layers", "class_name": "InputLayer", "config": {}}]},
+    }
+    (tmp_path / "m.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="was saved by Keras 3; QKeras needs tf-keras"):
+        fkeras.load_model(tmp_path / "m.json", folder / "weights.h5")
 
 
 def test_custom_layers_come_in_custom_objects(tf, q, kit, tmp_path):
