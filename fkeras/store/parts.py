@@ -73,8 +73,6 @@ def read_part(path: Path, identity: str) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if path.exists() and not path.is_file():
-        raise ForeignPart("it is no regular file (a folder, a pipe?)")
     content = path.read_bytes()
     if name_of(content) != path.name:
         raise DamagedPart("its content does not match its name: truncated or altered")

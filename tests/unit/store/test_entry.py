@@ -315,3 +315,21 @@ def test_an_interruption_on_a_full_disk_says_both(entry, monkeypatch):
     with pytest.raises(KeyboardInterrupt) as caught:
         interrupted(entry, fill)
     assert "what was measured last could not be stored" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_never_opened(entry, store, make):
+    entry.append(rows(1))
+    strange = entry.folder / "rows" / f"part-{'0' * 32}.parquet"
+    make(strange)
+    identity = store.path / "oracle" / ("0" * 64) / "identity.json"
+    identity.parent.mkdir()
+    make(identity)
+    equal(entry.known(), rows(1))
+    assert [one.identity.digest for one in store.entries()] == [IDENTITY.digest]
+    assert store.notices == [
+        f"{strange}: left out, it is no part of a result",
+        f"{identity.parent}: left out, its identity.json does not say what it is",
+    ]
+    entry.finish()
+    assert strange.exists()
