@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fkeras.engine import Run
 from fkeras.errors import InputError, NotStored
 from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import refuse_masked
 from fkeras.metrics.metric import Metric
 from fkeras.sensitivity import Ranking
 
@@ -190,6 +191,8 @@ def as_pair(data: Any) -> tuple[Any, Any]:
     """Inputs and targets. InputError for anything but a pair."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise InputError("data is a pair (x, y): the inputs and the targets")
+    refuse_masked(data[0], "x")
+    refuse_masked(data[1], "y")
     return data[0], data[1]
 
 

@@ -59,11 +59,12 @@ class FaultCampaign:
         )
         if names:
             self._measure(names)
+        self.notices = self._resilience.own_metrics(names)
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
         if project is not None and not self._options.engine(self.budget.engine).startswith("hls4ml:"):
             absent = self._resilience.not_stored(project, self.space)
-            self.notices = (absent,) if absent else ()
+            self.notices += (absent,) if absent else ()
 
     @property
     def cached(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
         bit_map=campaign.bit_map() if wants_files(item.config) else None,
         endurance=damage_curve(campaign) if wants_files(item.config) and judgement.record.metrics else None,
         cached=campaign.cached,
-        notices=(*campaign.notices, *notices_of(item.config)),
+        notices=(*judgement.record.notices, *campaign.notices, *notices_of(item.config)),
     )
     item.stash[JUDGED] = judgement
     if judgement.problem is None:

@@ -264,6 +264,13 @@ class Resilience:
         """What recorded selections are resolved against."""
         return _Source(self, method, metric, space)
 
+    def own_metrics(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Which of the metrics are the project's own under the name of a built-in one, in sentences."""
+        from fkeras.metrics.named import NAMED
+
+        own = (name for name in names if name in NAMED and self.metrics[name].identity != NAMED[name]().identity)
+        return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
+
     def one_metric(self, metric: str | None) -> str:
         """The name of the metric that is meant: the only one that fkeras_metrics names, unless told."""
         name = metric or self.sole_metric
@@ -329,7 +336,9 @@ def _checked_data(data: Any) -> tuple[Any, Any]:
         raise pytest.UsageError(
             f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs and the targets"
         )
-    return data[0], data[1]
+    from fkeras.engines import as_pair
+
+    return as_pair(data)
 
 
 def _all_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.shares import Share
-from fkeras.campaigns.verdict import Requirement, Verdict, judge
+from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
@@ -87,9 +87,14 @@ class Setting:
     space: BitSpace
 
     @property
+    def is_covered(self) -> bool:
+        """Whether protection, of whatever kind, covers every bit."""
+        return len(self.protection.bits) == len(self.space)
+
+    @property
     def is_out_of_reach(self) -> bool:
         """Whether protection covers every bit, or the fault model never faults one."""
-        immune = self.protection.is_perfect and len(self.protection.bits) == len(self.space)
+        immune = self.protection.is_perfect and self.is_covered
         return immune or never_faults(self.fault_model)
 
     def number(self, trial: int) -> int:
@@ -237,8 +242,38 @@ class CampaignResult:
         interval = clopper_pearson if isinstance(self.plan, FixedTrials) else confidence_sequence
         return interval(failures, len(self), confidence)
 
+    @cached_property
+    def changed_nothing(self) -> bool:
+        """Whether every trial gave the fault-free network's result, in every metric."""
+        return all(
+            (one.values == one.golden.value).all() and (one.undefined == one.golden.undefined).all()
+            for one in self.by_metric.values()
+        )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know of these trials, in sentences."""
+        said = {
+            f"every bit is protected ({self.setting.protection.name})": self.setting.is_covered,
+            f"nothing was hit in any of {len(self):,} trials": not self.hits.any(),
+            f"no trial of {len(self):,} changed anything": self.changed_nothing,
+        }
+        return tuple(text for text, holds in said.items() if holds and len(self))
+
     def verdict(self, requirement: Requirement) -> Verdict:
-        """What these trials prove about a requirement. InputError for limits that could not fail, or not pass."""
+        """What these trials prove about a requirement. InputError for limits that could not fail, or not pass.
+
+        INCONCLUSIVE where no trial changed anything, unless every bit is protected or nothing can be hit: then nothing
+        shows that faults reach the outputs at all.
+        """
+        verdict = self.judge(requirement)
+        is_expected = self.setting.is_covered or self.setting.is_out_of_reach
+        if verdict.outcome is not Outcome.PASS or not self.changed_nothing or is_expected:
+            return verdict
+        return replace(verdict, outcome=Outcome.INCONCLUSIVE, changed_nothing=True)
+
+    def judge(self, requirement: Requirement) -> Verdict:
+        """The verdict by counting alone, for searches that compare levels of protection."""
         require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())
         max_trials = self.plan.max_trials if isinstance(self.plan, UntilDecided) else None

@@ -70,7 +70,7 @@ class ExhaustiveResult(CampaignResult):
         share = float(self.broken(self._limits(limit, limits)).mean())
         return Estimate(share, share, share, 1.0, METHOD)
 
-    def verdict(self, requirement: Requirement) -> Verdict:
+    def judge(self, requirement: Requirement) -> Verdict:
         """Whether the share of single flips that break a limit is within the requirement."""
         require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())

@@ -136,7 +136,7 @@ def _curve(metric: str, points: dict[int, ProtectionPoint]) -> ProtectionCurve:
 
 
 def _point(k: int, result: CampaignResult, requirement: Requirement) -> ProtectionPoint:
-    verdict = result.verdict(requirement)
+    verdict = result.judge(requirement)
     mean = float(result.by_metric[requirement.limits[0].metric].values.mean())
     share = verdict.share
     return ProtectionPoint(k, verdict.outcome.value, verdict.failures, verdict.trials, share.low, share.high, mean)

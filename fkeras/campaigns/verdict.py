@@ -64,7 +64,8 @@ class Verdict:
 
     failures, trials: counts; share: the observed share with its one-sided bounds, each at `requirement.confidence`;
     more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected; exact: no statistics needed;
-    max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials.
+    max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials;
+    changed_nothing: INCONCLUSIVE because no trial changed anything, whatever was counted.
     """
 
     outcome: Outcome
@@ -75,10 +76,17 @@ class Verdict:
     more_trials: int | None = None
     exact: bool = False
     max_trials: int | None = None
+    changed_nothing: bool = False
 
     def __str__(self) -> str:
         counted = f"{self.failures} of {self.trials} trials over the limit"
         confidence = f"{self.requirement.confidence:.4g} confidence"
+        if self.changed_nothing:
+            return (
+                f"{self.outcome.value}: {counted}, but no trial changed anything, so nothing shows that "
+                "faults reach the outputs: draw more faults or trials, give data or a metric that can tell, or protect "
+                "every bit"
+            )
         if self.exact:
             return f"{self.outcome.value}: {counted}, exact ({self.share.method})"
         saved = (

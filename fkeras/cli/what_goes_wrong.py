@@ -18,7 +18,7 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
     """How bits go wrong."""
     group = parser.add_argument_group("what goes wrong (one of)")
     one = group.add_mutually_exclusive_group(required=required)
-    one.add_argument("--faults", type=arguments.whole(0), metavar="N", help="that many distinct bits flip")
+    one.add_argument("--faults", type=arguments.whole(1), metavar="N", help="that many distinct bits flip")
     one.add_argument("--ber", type=arguments.real(0, 1), metavar="P", help="every bit flips with this probability")
     add_rates(one)
     group.add_argument(
@@ -67,6 +67,11 @@ def faults(options: argparse.Namespace) -> FaultModel | None:
     from fkeras import BitErrorRate, Exposure, FlipCount
 
     seconds = options.exposure_seconds
+    for name in ("ber", "upsets_per_second", "upsets_per_bit_second", "exposure_seconds"):
+        if getattr(options, name) == 0:
+            raise InputError(
+                f"--{name.replace('_', '-')} 0: nothing is ever hit, so nothing could fail; give more than 0"
+            )
     has_rate = options.upsets_per_second is not None or options.upsets_per_bit_second is not None
     if (has_rate and seconds is None) or (
         seconds is not None and not has_rate and options.faults is None and options.ber is None

@@ -26,6 +26,7 @@ def single_array(data: Any, what: str) -> NDArray[Any]:
             f"the {what} are a tuple of {len(data)} arrays, but this metric reads one array; "
             f"choose one with fkeras.metrics.on_output(index, metric)"
         )
+    refuse_masked(data, what)
     array = np.asarray(data)
     if array.dtype.kind not in "biuf":
         try:
@@ -124,6 +125,20 @@ def first_rows(mask: NDArray[np.bool_], limit: int = 5) -> str:
     rows = np.flatnonzero(mask)
     more = f" and {rows.size - limit} more" if rows.size > limit else ""
     return ", ".join(str(row) for row in rows[:limit]) + more
+
+
+def refuse_masked(data: Any, what: str) -> None:
+    """InputError for masked arrays, whose masks nothing here looks at, in any nesting of tuples, lists and dicts."""
+    n_masked = int(np.sum(data.mask)) if isinstance(data, np.ma.MaskedArray) else 0
+    if n_masked:
+        raise InputError(
+            f"{what}: {n_masked:,} values are masked, and masks are not looked at; leave those samples out, or fill "
+            "them in, as in x.filled(0)"
+        )
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, tuple | list) else ()
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray | dict | tuple | list):
+            refuse_masked(part, what)
 
 
 def read_only(data: Any) -> Any:

@@ -14,6 +14,7 @@ from fkeras.metrics.inputs import (
     finite_rows,
     locked,
     read_only,
+    refuse_masked,
     refusing_writes,
     require_rows,
     require_same_count,
@@ -73,7 +74,9 @@ class RowwiseScorer:
 
     def _call(self, targets: Any, outputs: Any, n_samples: int) -> NDArray[np.float64]:
         with refusing_writes(self._name):
-            values = np.asarray(self._function(read_only(targets), read_only(outputs)))
+            returned = self._function(read_only(targets), read_only(outputs))
+        refuse_masked(returned, f"what metric '{self._name}' returned")
+        values = np.asarray(returned)
         if values.shape != (n_samples,) or values.dtype.kind not in "biuf":
             raise InputError(
                 f"metric '{self._name}' returned {values.dtype} of shape {values.shape} for {n_samples} samples; "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.metrics.inputs import WritingMetric, arrays, finite_rows, read_only, refusing_writes
+from fkeras.metrics.inputs import WritingMetric, arrays, finite_rows, read_only, refuse_masked, refusing_writes
 from fkeras.metrics.metric import UNNAMED, DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer, worst_value
 from fkeras.metrics.rowwise import RowwiseScorer, within_bounds
 
@@ -77,6 +77,7 @@ def dataset_value(metric: DatasetMetric, targets: Any, outputs: Outputs) -> tupl
             f"metric '{metric.name}' failed on finite outputs: {type(error).__name__}: {error}; "
             f"its function must accept (targets, outputs)"
         ) from error
+    refuse_masked(result, f"what metric '{metric.name}' returned")
     number = np.asarray(result)
     if number.size != 1 or number.dtype.kind not in "biuf":
         raise InputError(

@@ -318,7 +318,7 @@ def _campaign(one: Weights, chosen: Protection, target: Target) -> tuple[Run, Se
 
 def _campaigned(one: Weights, chosen: Protection, target: Target, progress: Progress) -> Campaigned:
     result = run_campaign(*_campaign(one, chosen, target), progress)
-    verdict = result.verdict(target.requirement)
+    verdict = result.judge(target.requirement)
     share = verdict.share
     return Campaigned(len(chosen.bits), verdict.outcome.value, verdict.failures, verdict.trials, share.low, share.high)
 

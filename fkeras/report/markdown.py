@@ -28,9 +28,11 @@ def markdown_summary(report: Report) -> str:
             row.insert(-1, _baseline(record))
     table = tabulate(cells, headers, tablefmt="github", disable_numparse=True)
     more = f"\n\n{len(rows) - MOST_ROWS} more tests are in the JSON report." if len(rows) > MOST_ROWS else ""
+    said = [f"- {_cell(record.nodeid)}: {_cell('; '.join(record.notices))}" for record in rows if record.notices]
+    notices = "\n\n" + "\n".join(said[:MOST_ROWS]) if said else ""
     return (
         f"## Fault budgets\n\n{counts} of {len(report.tests)} budgets; pytest's exit code {report.exit_code}, "
-        f"seed {report.seed}.\n\n{table}{more}\n\n"
+        f"seed {report.seed}.\n\n{table}{more}{notices}\n\n"
     )
 
 

@@ -92,7 +92,7 @@ class BudgetRecord:
     measured: the trials one by one, as `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against
     the baseline, and drift: against its anchor; where the baseline is missed, or was not compared with although it
     should have been, the verdict says so; cached: what was not computed now but read from a store; notices: what
-    was wrong with the store; lines: what the project's own hook adds.
+    a reader must know of the trials, the metrics and the store; lines: what the project's own hook adds.
     """
 
     nodeid: str
@@ -156,7 +156,13 @@ def record_of(
     assumed = _assumptions(model, result)
     if verdict is None:
         return BudgetRecord(
-            nodeid, "ASSERTED", "judged by the test itself", trials=len(result), metrics=metrics, assumptions=assumed
+            nodeid,
+            "ASSERTED",
+            "judged by the test itself",
+            trials=len(result),
+            metrics=metrics,
+            assumptions=assumed,
+            notices=result.remarks,
         )
     return BudgetRecord(
         nodeid,
@@ -173,6 +179,7 @@ def record_of(
         metrics=metrics,
         assumptions=assumed,
         most_damaging=tuple(most_damaging),
+        notices=result.remarks,
     )
 
 

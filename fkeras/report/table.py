@@ -24,6 +24,9 @@ room where shortened names of tests would be alike."""
 _SHORTEST = 10
 """A cell is not shortened below this many characters."""
 
+USUAL_FAILURE_RATE = 0.05
+"""The share of trials that may break a limit where nothing else is stated."""
+
 _WIDE = 120
 """Terminals from this width on have room for a line per note."""
 
@@ -167,16 +170,18 @@ def limit_text(metric: str, limit: str) -> str:
 
 
 def share_text(record: BudgetRecord) -> str:
-    """Trials over the limit, with the bound that the verdict rests on."""
+    """Trials over the limit, with the bound that the verdict rests on, and the share allowed where it is not 5 %."""
     if not record.confidence:
         return f"{record.trials} trials"
+    is_usual = record.max_failure_rate in (None, USUAL_FAILURE_RATE)
+    allowed = "" if is_usual else f", {100 * (record.max_failure_rate or 0):.4g} % allowed"
     if record.confidence == 1:
-        return f"{record.failures} of {record.trials} exact"
+        return f"{record.failures} of {record.trials} exact{allowed}"
     low, high = (f"{100 * bound:.1f}".removesuffix(".0") for bound in (record.share_low, record.share_high))
     most = 1.0 if record.max_failure_rate is None else record.max_failure_rate
     # By the bounds, because the verdict may be about a baseline.
     bound = f"<{high}" if record.share_high <= most else f">{low}" if record.share_low > most else f"{low}, {high}"
-    return f"{record.failures} of {record.trials} [{bound} %]"
+    return f"{record.failures} of {record.trials} [{bound} %{allowed}]"
 
 
 def _notes(measured: Sequence[tuple[BudgetRecord, Assumptions]], brief: bool) -> Iterator[str]:

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from fkeras.backends.tf.setup import tensorflow
+from fkeras.cli import Parser, what_goes_wrong
+from fkeras.errors import InputError
 
 X = np.linspace(-1, 1, 24 * 4, dtype=np.float32).reshape(24, 4)
 Y = np.arange(24) % 2
@@ -437,3 +439,19 @@ def test_a_ranking_that_cannot_be_made_leaves_no_store(folder, fkeras):
 
 def test_there_are_enough_of_them():
     assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--faults", "0"), "allowed are whole numbers from 1 up"),
+        (("--ber", "0"), "--ber 0: nothing is ever hit, so nothing could fail"),
+        (("--upsets-per-second", "0", "--exposure-seconds", "9"), "--upsets-per-second 0: nothing is ever hit"),
+        (("--upsets-per-bit-second", "1", "--exposure-seconds", "0"), "--exposure-seconds 0: nothing is ever hit"),
+    ],
+)
+def test_faults_that_never_come_are_refused(option, said):
+    parser = Parser()
+    what_goes_wrong.add_faults(parser, required=True)
+    with pytest.raises(InputError, match=said):
+        what_goes_wrong.faults(parser.parse_args(option))

@@ -26,7 +26,7 @@ def protect(k):
 
 def passes(run, setting, plan, k):
     level = Setting(setting.fault_model, protect(k), 3, "function", 1, run.space)
-    return run_campaign(run, level, plan, silent).verdict(REQUIREMENT).outcome is Outcome.PASS
+    return run_campaign(run, level, plan, silent).judge(REQUIREMENT).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("plan", [FixedTrials(150), UntilDecided(REQUIREMENT, 500)])

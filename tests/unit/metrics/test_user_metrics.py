@@ -196,3 +196,17 @@ def test_other_names_get_help(name: object, message: str) -> None:
 def test_an_emd_can_be_one_output() -> None:
     metric = on_output(1, emd([[0.0, 0.0], [2.0, 0.0]]))
     assert metric.bind(np.array([[1, 0]]), (np.zeros((1, 3)), np.array([[0.5, 0.5]]))).golden.values.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("what", ["targets", "outputs", "returned"])
+def test_masks_are_refused_by_metrics(what):
+    masked = np.ma.masked_array(np.ones(3), [True, False, False])
+    plain = np.ones(3)
+    metric = sample_metric(lambda y, z: masked if what == "returned" else z - y, "mine", "lower")
+    targets, outputs = masked if what == "targets" else plain, masked if what == "outputs" else plain
+    with pytest.raises(InputError, match=rf"{what}: 1 values are masked, and masks are not looked at"):
+        metric.bind(targets, outputs)
+    whole = dataset_metric(lambda y, z: np.ma.masked if what == "returned" else 1.0, "mine", "lower")
+    if what != "targets":
+        with pytest.raises(InputError, match=f"{what}: 1 values are masked"):
+            dataset_value(whole, targets, outputs)

@@ -34,7 +34,7 @@ def make_record() -> MakeRecord:
         nodeid: str, values: Sequence[float], *, seed: int = 7, model: str = "econ", outcome: str = ""
     ) -> BudgetRecord:
         n = len(values)
-        score = GoldenScore(1.0, 0.01, 0, None)
+        score = GoldenScore(0.9, 0.01, 0, None)
         bounds = (0.0, 14.0) if np.isfinite(values).all() else None
         trials = MetricTrials("emd", "lower", bounds, np.array(values, float), np.zeros(n, np.int64), score)
         nothing = AssumedImmune(BitSet(np.zeros(0, np.int64)))

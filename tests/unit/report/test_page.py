@@ -125,7 +125,7 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
         "conv/bias",
         "2 distinct bits, uniform over 8",
         "8 stored bits that faults can hit",
-        "1 ± 0.01",
+        "0.9 ± 0.01",
         "conv/kernel[0]:0",
         "Survives 81 flips, not 148 flips",
         "The smallest number of protected bits found to pass is 6; 4 do not pass",

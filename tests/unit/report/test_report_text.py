@@ -34,7 +34,7 @@ SPACE = BitSpace(
 )
 
 
-def result_of(values: list[float], *, faults=None, protected=None, golden=1.0, undefined=0) -> CampaignResult:
+def result_of(values: list[float], *, faults=None, protected=None, golden=0.9, undefined=0) -> CampaignResult:
     n = len(values)
     protection = protected or AssumedImmune(BitSet(np.zeros(0, np.int64)))
     golden_score = GoldenScore(golden, 0.01, 0, None)
@@ -109,7 +109,7 @@ def test_the_table_has_one_row_per_test_and_what_it_rests_on():
         "not covered: layer_0/bias and 4 more (15 values: bias)",
         "faults: 2 distinct bits, uniform over 8, seed 7",
         "protection: ranking[:4]: 4 bits (50.0%) assumed immune",
-        "golden: emd 1 +- 0.01 (data)",
+        "golden: emd 0.9 +- 0.01 (data)",
         "over limit: one-sided bounds, each at 0.95 confidence, given this data set",
         "most damaging: bit 3",
     ]
@@ -167,7 +167,14 @@ def test_a_passing_test_takes_ten_lines_at_most(name, width):
     assert len(lines) <= 10
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
-    for fact in ("24 values", "2,832 values", "960 distinct bits", "seed 20260101", "assumed immune", "golden: emd 1"):
+    for fact in (
+        "24 values",
+        "2,832 values",
+        "960 distinct bits",
+        "seed 20260101",
+        "assumed immune",
+        "golden: emd 0.9",
+    ):
         assert fact in text
 
 
@@ -278,7 +285,7 @@ def test_a_failure_says_everything():
         "  faults      2 distinct bits, uniform over 8; seed 7",
         "  protection  ranking[:4]: 4 bits under TMR, 8 extra bits (overhead 100.0%), hit like the others, "
         "never scrubbed",
-        "  emd         mean 1.8 over 100 trials, golden 1 +- 0.01 (data)",
+        "  emd         mean 1.8 over 100 trials, golden 0.9 +- 0.01 (data)",
         "  most damaging bits (an association over the trials, unless alone)",
         "    conv/kernel[0]:3 in 12 of 40 failing trials: 0.5 -> 0.625",
         "  again       python -m pytest t.py::test_one",
