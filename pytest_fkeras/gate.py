@@ -150,13 +150,19 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     return Judgement(record, WorseThanBaseline(text) if is_worse else Undecided(text), is_worse)
 
 
+def _is_of_the_environment(problem: BaseException) -> bool:
+    from fkeras.errors import EnvironmentSetupError
+
+    return isinstance(problem, EnvironmentSetupError)
+
+
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put the verdict into the report: the message without a traceback, never an xfail without a verdict."""
     judgement = item.stash.get(JUDGED, None)
     problem = call.excinfo.value if call.excinfo else None
     ours = None if judgement is None else judgement.problem
     misconfigured = report.when == "setup" and isinstance(problem, pytest.UsageError | BudgetError)
-    if report.failed and problem is not None and (problem is ours or misconfigured):
+    if report.failed and problem is not None and (problem is ours or misconfigured or _is_of_the_environment(problem)):
         _drop_traceback(call, report)
     if item.get_closest_marker(NAME) is None or report.when == "teardown":
         return

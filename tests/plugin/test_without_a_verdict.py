@@ -94,3 +94,22 @@ def test_a_skipped_budget_is_skipped_and_listed(project, write_test):
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["NOT_RUN test_skipped: *the chip is not there yet"])
     assert result.ret == pytest.ExitCode.OK
+
+
+def test_a_broken_environment_is_a_message_without_a_traceback(project, write_test):
+    write_test("""
+        @pytest.fixture(scope="session")
+        def fkeras_model():
+            raise fkeras.EnvironmentSetupError("the package qkeras is that of HGQ2")
+
+        @fault_budget(bits=3, max_mse=1)
+        def test_with_a_budget():
+            pass
+
+        def test_without_one(fkeras_model):
+            pass
+    """)
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=2)
+    assert result.stdout.str().count("the package qkeras is that of HGQ2") >= 2
+    result.stdout.no_fnmatch_line("*def fkeras_model*")

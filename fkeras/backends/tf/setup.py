@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.util
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from fkeras.errors import EnvironmentSetupError
@@ -69,12 +75,66 @@ def _without_greetings() -> Iterator[None]:
 
 
 def qkeras() -> Any:
-    """The qkeras module, imported after TensorFlow was set up for it."""
+    """The qkeras module, imported after TensorFlow was set up for it.
+
+    EnvironmentSetupError when the package of that name is another one's: HGQ2 and QKeras for Keras 3 bring their own.
+    """
+    _require_qkeras_once()
     tensorflow()
     with warnings.catch_warnings(), _without_keras_3():
         warnings.simplefilter("ignore")
         import qkeras as module
     return module
+
+
+def require_qkeras() -> None:
+    """EnvironmentSetupError unless `import qkeras` gives the files of QKeras, as pip installed them."""
+    spec = importlib.util.find_spec("qkeras")
+    try:
+        distribution = metadata.distribution("qkeras")
+    except metadata.PackageNotFoundError:
+        distribution = None
+    if spec is None or spec.origin is None:
+        raise EnvironmentSetupError(f"QKeras is not installed: {_INSTALL}")
+    if distribution is None:
+        raise EnvironmentSetupError(
+            f"the package qkeras ({spec.origin}) is {_owners()}, not QKeras: {_INSTALL}, {_APART}"
+        )
+    home, imported = Path(str(distribution.locate_file("qkeras"))), Path(spec.origin)
+    if home.resolve() != imported.parent.resolve():
+        raise EnvironmentSetupError(
+            f"`import qkeras` finds {imported} before the QKeras that is installed in {home}: rename that file or "
+            "folder, or start elsewhere"
+        )
+    replaced = [str(file) for file in distribution.files or () if file.suffix == ".py" and not _is_as_installed(file)]
+    if replaced:
+        raise EnvironmentSetupError(
+            f"the package qkeras is no longer QKeras {distribution.version}: {replaced[0]} is not what was installed, "
+            f"but {_owners()}: {_REINSTALL}, {_APART}"
+        )
+
+
+_require_qkeras_once = cache(require_qkeras)
+
+_INSTALL = "pip install qkeras==0.9.0"
+_REINSTALL = "pip install --force-reinstall --no-deps qkeras==0.9.0"
+_APART = "or give what brought the other package an environment of its own"
+
+
+def _owners() -> str:
+    """Who installed the files of a package called qkeras, other than QKeras."""
+    names = {name for name in metadata.packages_distributions().get("qkeras", ()) if name.lower() != "qkeras"}
+    return f"that of {' and '.join(sorted(names))}" if names else "a changed or a private one"
+
+
+def _is_as_installed(file: metadata.PackagePath) -> bool:
+    if file.hash is None or file.hash.mode != "sha256":
+        return True
+    try:
+        digest = hashlib.sha256(Path(str(file.locate())).read_bytes()).digest()
+    except OSError:
+        return False
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value
 
 
 @contextmanager
