@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fkeras.keeping  # noqa: F401
 import pytest
 
 
