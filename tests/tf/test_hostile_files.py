@@ -340,6 +340,14 @@ def test_a_file_that_describes_a_layer_is_no_model(folder, tmp_path):
     )
 
 
+def test_a_loop_is_not_unrolled_a_million_times(folder, tmp_path):
+    def change(model):
+        layer("LSTM", units=3, unroll=True)(model)
+        layer("RepeatVector", n=10**6)(model)
+
+    refused(folder, "h5", change, tmp_path, "it unrolls a loop in a model with 1,000,000 steps; allowed are 1,000")
+
+
 @pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
 def test_members_that_unpack_to_gigabytes_are_not_unpacked(folder, tmp_path, member):
     with (

@@ -40,6 +40,7 @@ _LONGEST_WORD = 99_999
 _DEEPEST = 200
 _MOST_CALLS = 5_000
 _MOST_PIECES = 4_096
+_MOST_STEPS = 1_000
 
 
 def data_only(config: Any, custom_objects: Mapping[str, Any], own_classes: Collection[str]) -> Any:
@@ -54,7 +55,39 @@ def data_only(config: Any, custom_objects: Mapping[str, Any], own_classes: Colle
         raise ModelError(
             f"its layers are called {calls:,} times, as nested models multiply; allowed are {_MOST_CALLS:,}"
         )
+    unrolled = any(_inside(entry).get("unroll") for entry in entries(config))
+    steps = max((size for entry in entries(config) for size in _sizes(_inside(entry))), default=0)
+    if unrolled and steps > _MOST_STEPS:
+        raise ModelError(
+            f"it unrolls a loop in a model with {steps:,} steps; allowed are {_MOST_STEPS:,} with unroll=True"
+        )
     return config
+
+
+def entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Every description of an object in a configuration, however deep."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("class_name"), str):
+                yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
+def _inside(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = entry.get("config")
+    return config if isinstance(config, dict) else {}
+
+
+def _sizes(config: Mapping[str, Any]) -> Iterator[int]:
+    """The numbers of steps that a layer may make its output have."""
+    for key in ("batch_input_shape", "n", "target_shape", "padding", "size"):
+        for size in _leaves(config.get(key)):
+            if isinstance(size, int):
+                yield size
 
 
 @dataclass(frozen=True)
@@ -81,8 +114,8 @@ class _Reader:
 
     def _entry(self, entry: dict[str, Any], place: str) -> None:
         """A description of an object: its class is one that we know, and is what Keras will take."""
-        name, config, module = entry["class_name"], entry.get("config"), entry.get("module")
-        inside = config if isinstance(config, dict) else {}
+        name, module = entry["class_name"], entry.get("module")
+        inside = _inside(entry)
         if not isinstance(name, str):
             raise ModelError(f"is damaged: the class at {_at(place)} is {name!r}, not a name")
         if name in _PLAIN:
@@ -215,8 +248,7 @@ def _calls(value: Any) -> int:
 
 def _check_call(layer: Mapping[str, Any], nodes: list[Any]) -> None:
     """ModelError for a call of TensorFlow that depends on no layer, so that it would run now, or on a huge number."""
-    config = layer.get("config")
-    function = str(config.get("function") if isinstance(config, dict) else None)
+    function = str(_inside(layer).get("function"))
     for node in nodes:
         leaves = list(_leaves(node))
         if not any(isinstance(leaf, tuple) for leaf in leaves):

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fkeras.backends.tf.data_classes import QKERAS, QUANTIZING_FUNCTIONS
-from fkeras.backends.tf.file_code import data_only
+from fkeras.backends.tf.file_code import data_only, entries
 from fkeras.backends.tf.model_file import KINDS, ModelFile, first_line, open_model_file
 from fkeras.backends.tf.origins import origin_of_keras_3
 from fkeras.backends.tf.setup import qkeras, tensorflow
@@ -255,7 +255,7 @@ def _activation(module: Any) -> type:
 
 def _name_functions(config: Any) -> None:
     """Let QKeras' layers find QKeras' functions by name; as files describe them, they would be looked for in Keras."""
-    for entry in _entries(config):
+    for entry in entries(config):
         inside = entry.get("config")
         if entry["class_name"] not in QKERAS or not isinstance(inside, dict):
             continue
@@ -265,24 +265,11 @@ def _name_functions(config: Any) -> None:
                 inside[key] = name if isinstance(name, str) and name in QUANTIZING_FUNCTIONS else value
 
 
-def _entries(config: Any) -> Iterator[dict[str, Any]]:
-    """Every description of an object in a configuration, however deep."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            if isinstance(value.get("class_name"), str):
-                yield value
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-
-
 def _reason(error: Exception, source: ModelFile) -> str:
     """Why Keras could not build what passed our own checks."""
     # Keras puts the whole configuration before what went wrong in it.
     what = f"{type(error).__name__}: {first_line(error, after='Exception encountered: ')}"
-    for kind in sorted({entry["class_name"] for entry in _entries(source.config)} & set(REASONS)):
+    for kind in sorted({entry["class_name"] for entry in entries(source.config)} & set(REASONS)):
         return f"holds a {kind}{REASONS[kind]}: {what}; build the model without it"
     from tf_keras import __version__
 
