@@ -247,7 +247,7 @@ def campaign(
     )
     required = _requirement(study, limits, max_failure_rate, confidence)
     return study.campaign(
-        faults, trials=trials, protected=protected, limits=required, max_trials=max_trials, shard=shard
+        faults=faults, trials=trials, protected=protected, limits=required, max_trials=max_trials, shard=shard
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fkeras.engine import Run
-from fkeras.errors import InputError, NotStored
+from fkeras.errors import IdentityError, InputError, NotStored
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import refuse_masked
 from fkeras.metrics.metric import Metric
 from fkeras.sensitivity import Ranking
+from fkeras.store import digest_of
 
 ENGINES = ("auto", "fast", "reference", "hls4ml")
 _HERE = str(Path(__file__).parent) + os.sep
@@ -31,8 +32,13 @@ class ModelHooks(Protocol):
         """All that the model's outputs depend on. IdentityError where that is not known."""
         ...
 
-    def state(self, model: Any) -> str | None:
-        """A text that tells the model from itself once somebody has changed it; None where that is not known."""
+    def state(self, model: Any, data: Any) -> Mapping[str, str | None]:
+        """Texts that tell "model" and "data" from themselves once somebody has changed them, None where that is not
+        known; or a ChangedError at once."""
+        ...
+
+    def resolved(self, protected: Any, study: Any) -> Any:
+        """The bits or the protection that `protected` means in a study."""
         ...
 
     def rank(
@@ -78,10 +84,17 @@ class Keras:
 
         return model_identity(model)
 
-    def state(self, model: Any) -> str | None:
+    def state(self, model: Any, data: Any) -> Mapping[str, str | None]:
         from fkeras.backends.tf.identity import model_state
 
-        return model_state(model)
+        try:
+            digest = digest_of(data)
+        except (IdentityError, TypeError, ValueError):
+            digest = None
+        return {"model": model_state(model), "data": digest}
+
+    def resolved(self, protected: Any, study: Any) -> Any:
+        return protected
 
     def rank(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,7 @@ from fkeras.faults import (
     FaultModel,
     FaultSet,
     FlipCount,
+    Protection,
     fault_model,
     protection,
     whole_seed,
@@ -68,6 +69,13 @@ from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Store, StoreLike, digest_of, opened
 
+if TYPE_CHECKING:
+    from fkeras.report.findings import BitMap
+
+BLIND = ("msb", "random")
+"""Rankings that know nothing about the model: a map of them would only look like one."""
+SHOWN = 0.5
+"""From this share of single flips on, stored ones are a map."""
 RankingMethod = str | Callable[..., ArrayLike] | None
 Limits = Mapping[str, float] | Requirement
 """Limits by keyword, as in {"max_emd": 1.25}, kept by 95 % of trials at 95 % confidence; or all of that in one."""
@@ -133,7 +141,9 @@ class Study:
             "progress": progress,
             "hooks": hooks,
             "model_name": name or str(getattr(model, "name", type(model).__name__)),
+            "_spaces": Recent(),
             "_runs": Recent(),
+            "_oracles": Recent(),
             "_rankings": Recent(),
             **({} if space is None else {"space": space}),
         }
@@ -150,7 +160,9 @@ class Study:
     executor: Any
     progress: Progress
     hooks: ModelHooks
+    _spaces: Recent[BitSpace]
     _runs: Recent[Run]
+    _oracles: Recent[Oracle]
     _rankings: Recent[Ranking]
     model_name: str
     """What reports call the model."""
@@ -181,7 +193,8 @@ class Study:
     @cached_property
     def space(self) -> BitSpace:
         """The memory: the stored bits of the chosen layers."""
-        return self.hooks.bit_space(self.model, self.layers, self.biases)
+        key = (self.layers if isinstance(self.layers, str) else tuple(self.layers), self.biases)
+        return self._spaces.get(key, lambda: self.hooks.bit_space(self.model, self.layers, self.biases))
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
@@ -199,14 +212,27 @@ class Study:
             return self.metrics[name]
         if name in NAMED:
             return resolve(name)
-        raise InputError(f"no metric '{name}'; there are {', '.join(sorted({*self.metrics, *NAMED}))}")
+        remedy = "; make it with fkeras.metrics.emd(coordinates, cells=cell_of_output)" if name == "emd" else ""
+        raise InputError(f"no metric '{name}'; there are {', '.join(self.metric_names)}{remedy}")
+
+    @property
+    def metric_names(self) -> list[str]:
+        """All metrics that could be asked for."""
+        return sorted({*self.metrics, *NAMED})
 
     def which(self, metric: str | None = None) -> str:
         """The name of the metric that is meant: the only one that there is, unless told. InputError if that is open."""
-        if metric is not None or len(self.metrics) == 1:
-            return metric or next(iter(self.metrics))
-        there = f"there are {', '.join(self.metrics)}" if self.metrics else "no metric was given"
-        raise InputError(f"which metric? {there}; name one, as in metric='accuracy'")
+        name = metric or self.sole_metric
+        if name is None:
+            raise InputError(
+                f"which metric? there are {', '.join(self.metric_names)}; name one, as in metric='accuracy'"
+            )
+        return name
+
+    @property
+    def sole_metric(self) -> str | None:
+        """The study's metric, None where it has several or none."""
+        return next(iter(self.metrics)) if len(self.metrics) == 1 else None
 
     def run(self, names: Sequence[str] | None = None) -> Run:
         """An engine that measures the metrics `names` (all of the study's unless told), started when first asked for.
@@ -220,7 +246,7 @@ class Study:
 
     def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
-        name = next(iter(self.metrics)) if metric is None and len(self.metrics) == 1 else metric
+        name = metric or self.sole_metric
         damage = None if name is None else self.metric(name)
 
         def made() -> Ranking:
@@ -257,7 +283,10 @@ class Study:
                 return measure_oracle(run, name, chosen, self.progress, entries, _writer(share))
 
             if sample_groups == 1:
-                return measured(self.run([name]))
+                oracle = measured(self.run([name]))
+                if len(oracle) == len(self.space):
+                    self._oracles[name, oracle.content_digest] = oracle
+                return oracle
             x, y = self.required_data
             n_samples = sample_count(y)
             if isinstance(damage, DatasetMetric) or not 1 <= sample_groups <= n_samples:
@@ -294,17 +323,21 @@ class Study:
             entry = self._keeper.sensitive_bits(whole.golden["mispredictions"].value)
             return stored_answers(entry, self._bits(bits), ask)
 
+    def protection(self, protected: Protectable) -> Protection:
+        """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
+        return protection(self.hooks.resolved(protected, self), self.space)
+
     def setting(self, faults: int | FaultModel, protected: Protectable = None, names: Sequence[str] = ()) -> Setting:
         """What a campaign here assumes."""
         run = self.run(names or None)
-        drawn, absorbed = fault_model(faults), protection(protected, self.space)
+        drawn, absorbed = fault_model(faults), self.protection(protected)
         return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space)
 
     def campaign(
         self,
-        faults: int | FaultModel,
+        metric: str | Sequence[str] | None = None,
         *,
-        metrics: Sequence[str] | None = None,
+        faults: int | FaultModel,
         trials: int | Literal["all"] | FixedTrials | UntilDecided | None = None,
         protected: Protectable = None,
         limits: Limits | None = None,
@@ -313,16 +346,17 @@ class Study:
     ) -> CampaignResult:
         """Draw fault sets and measure what each does; see `fkeras.campaign`.
 
-        metrics: by name, all of the study's unless told; trials: "all" with one fault: every bit alone.
+        metric: by name, one or several on the same faults; all of the study's unless told. trials: "all" with one
+        fault: every bit alone.
         """
-        run = self.run(metrics)
+        run = self.run([metric] if isinstance(metric, str) else metric)
         requirement = self.requirement(limits, run)
         share = self._share(shard)
         if trials == "all":
             if fault_model(faults) != FlipCount(1) or share is not None:
                 raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
             with self._noticing():
-                return run_exhaustive(run, protection(protected, self.space), self.progress, self._keeper.oracle(run))
+                return run_exhaustive(run, self.protection(protected), self.progress, self._keeper.oracle(run))
         plan: FixedTrials | UntilDecided
         if isinstance(trials, FixedTrials | UntilDecided):
             plan = trials
@@ -332,8 +366,8 @@ class Study:
             plan = FixedTrials(100 if trials is None else trials)
         setting = self.setting(faults, protected, list(run.metrics))
         if share is not None:
-            for metric in run.metrics.values():
-                metric_identity(metric)
+            for damage in run.metrics.values():
+                metric_identity(damage)
         with self._noticing():
             entries = self._keeper.campaign(run, setting)
             if share is not None:
@@ -371,7 +405,7 @@ class Study:
         if {"max_flips": max_flips, "exposure_seconds": exposure_seconds}[wrong_end] is not None:
             other = "exposure_seconds" if wrong_end == "max_flips" else "max_flips, or give a rate"
             raise InputError(f"{wrong_end}= does not go with looks in {accumulation.unit}; write {other}")
-        absorbed = protection(protected, self.space)
+        absorbed = self.protection(protected)
         with self._noticing(), self.stored_sets([name]) as run:
             return measure_endurance(
                 run,
@@ -472,6 +506,24 @@ class Study:
                 progress=self.progress,
             )
 
+    def bit_map(self, golden: Mapping[str, float]) -> BitMap | None:
+        """How much each bit matters, as far as it is known: by an oracle of this study, or a stored one of a metric in
+        `golden` (its fault-free values), or else by a ranking of this study."""
+        from fkeras.report.bit_map import map_of_flips, map_of_oracle, map_of_ranking
+
+        for oracle in self._oracles:
+            if oracle.content_digest == self.space.content_digest:
+                return map_of_oracle(oracle, self.space)
+        entries = {} if self.store is None or not golden else self._keeper.oracle(self.run(list(golden)))
+        for name, entry in entries.items():
+            flips = entry.known()
+            if flips and len(set(flips["bit"].tolist())) >= SHOWN * len(self.space):
+                return map_of_flips(flips["bit"], flips["value"] - golden[name], self.space, name)
+        for ranking in self._rankings:
+            if ranking.layout_digest == self.space.layout_digest and ranking.method not in BLIND:
+                return map_of_ranking(ranking, self.space)
+        return None
+
     def injected(self, faults: FaultSet) -> AbstractContextManager[Any]:
         """A read-only view of the model that computes with `faults`; see `fkeras.injected`."""
         from fkeras.backends.tf.injection import injected
@@ -507,8 +559,9 @@ class Study:
 
     def require_unchanged(self) -> None:
         """ChangedError when model or data are no longer what they were when first measured with."""
-        for what, was, now in zip(("model", "data"), self._first_state, self._state(), strict=True):
-            if was != now:
+        now = self.hooks.state(self.model, self.data)
+        for what, was in self._first_state.items():
+            if was != now[what]:
                 raise ChangedError(
                     f"the {what} changed since this study first measured with it: something wrote into it "
                     "(set_weights, x *= 0, a metric ...), so nothing is measured on it or stored; let "
@@ -516,16 +569,8 @@ class Study:
                 )
 
     @cached_property
-    def _first_state(self) -> tuple[str | None, str | None]:
-        return self._state()
-
-    def _state(self) -> tuple[str | None, str | None]:
-        """What model and data are now, None for what has no digest."""
-        try:
-            data = digest_of(self.data)
-        except (IdentityError, TypeError, ValueError):
-            data = None
-        return self.hooks.state(self.model), data
+    def _first_state(self) -> Mapping[str, str | None]:
+        return self.hooks.state(self.model, self.data)
 
     def _started(self, data: tuple[Any, Any], metrics: Mapping[str, Metric]) -> Run:
         run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_fkeras.marks import Budget
 from pytest_fkeras.options import Options
-from pytest_fkeras.resilience import Resilience
+from pytest_fkeras.resilience import Source
+from pytest_fkeras.selection import Protected, Selection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, Setting, UntilDecided, Verdict
-    from fkeras.engine import GoldenScore, Run
-    from fkeras.faults import FaultModel
+    from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, UntilDecided, Verdict
+    from fkeras.engine import GoldenScore
+    from fkeras.faults import FaultModel, Protection
     from fkeras.memory import BitSpace
     from fkeras.report.failure import Explanation
     from fkeras.report.findings import BitMap
     from fkeras.statistics import Estimate
+    from fkeras.study import Study
 
 
 class FaultCampaign:
@@ -32,38 +35,53 @@ class FaultCampaign:
     the share of trials over a limit; `.values` and `.estimate` read the metric in question if there is only one.
     """
 
-    def __init__(self, resilience: Resilience, budget: Budget, options: Options) -> None:
+    def __init__(self, resilience: Study, budget: Budget, options: Options) -> None:
         self.budget = budget
         self.was_read = False
         self.notices: tuple[str, ...] = ()
         """What reports should say about this budget's memory."""
-        self._resilience = resilience
         self._options = options
+        # Rankings have the session's seed, whatever a budget's own is.
+        self._ranked = resilience.but(layers=budget.layers, biases=budget.biases)
+        engine, seed = options.engine(budget.engine), options.seed(budget.seed)
+        self._study = self._ranked.but(engine=engine, seed=seed)
         self._limits = tuple(self._limit(keyword, value) for keyword, value in budget.limits)
         if budget.min_change is not None:
             self._limits = (self._worse_by(budget.min_change),)
         self._result: CampaignResult | None = None
         self._longer: CampaignResult | None = None
-        self.space: BitSpace = resilience.space_of(budget.layers, budget.biases)
+        self.space: BitSpace = self._study.space
         self.requirement = self._requirement()
-        names = list(dict.fromkeys(limit.metric for limit in self._limits))
+        names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
-        source = resilience.source(budget.method, names[0] if names else None, self.space)
-        self.protection = resilience.protection(budget.protected, source)
+        source = self._source()
+        self.protection = self._protection(budget.protected, source)
         self._rankings = source.used
+
+    @property
+    def _limited(self) -> list[str]:
+        """The metrics that limits name."""
+        return list(dict.fromkeys(limit.metric for limit in self._limits))
+
+    def _source(self) -> Source:
+        """What a selection such as `ranking[:k]` is resolved against."""
+        return Source(self._ranked, self.budget.method, self._limited[0] if self._limited else None)
+
+    def _protection(self, protected: Any, source: Source) -> Protection:
+        is_lazy = isinstance(protected, Selection | Protected)
+        return self._study.protection(protected.resolve(source) if is_lazy else protected)
 
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is."""
-        names = list(dict.fromkeys(limit.metric for limit in self._limits)) or (
-            [self._main] if self._main is not None else []
-        )
+        names = self._limited or ([self._main] if self._main is not None else [])
         if names:
             self._measure(names)
-        self.notices = self._resilience.own_metrics(names)
+        self.notices = self._own_metrics(names)
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
-        if project is not None and not self._options.engine(self.budget.engine).startswith("hls4ml:"):
-            absent = self._resilience.not_stored(project, self.space)
+        if project is not None and not self._study.engine.startswith("hls4ml:"):
+            hooks: Any = self._study.hooks
+            absent = hooks.not_stored(self._study, project)
             self.notices += (absent,) if absent else ()
 
     @property
@@ -77,12 +95,12 @@ class FaultCampaign:
     @property
     def model_name(self) -> str:
         """What reports call the model."""
-        return self._resilience.model_name
+        return self._study.model_name
 
     @property
     def metric_names(self) -> list[str]:
         """All metrics that a limit or a tolerance could name."""
-        return sorted(self._resilience.metrics)
+        return self._study.metric_names
 
     @property
     def result(self) -> CampaignResult:
@@ -146,10 +164,13 @@ class FaultCampaign:
         timed = seconds is not None and "exposure_seconds" not in repr(model)
         return repr(model) + (f" over {seconds:g} s" if timed else "")
 
-    @property
+    @cached_property
     def data_summary(self) -> Any:
-        """What tells the data from other ones."""
-        return self._resilience.data_summary
+        """What tells the data from other ones, for baselines."""
+        from fkeras.campaigns.measured import summary_of
+
+        self._study.require_unchanged()
+        return summary_of(self._study.required_data)
 
     @property
     def most_trials(self) -> int:
@@ -169,7 +190,7 @@ class FaultCampaign:
         from fkeras.campaigns import FixedTrials
 
         assert self._result is not None
-        names = list(dict.fromkeys(limit.metric for limit in self._limits)) or list(self._result.by_metric)
+        names = self._limited or list(self._result.by_metric)
         own = replace(self._result, by_metric={name: self._result.by_metric[name] for name in names})
         if trials <= len(own) or own.is_exact:
             return own
@@ -184,11 +205,11 @@ class FaultCampaign:
         if self._result is not None and self.budget.is_exhaustive:
             return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))
         golden = {} if self._result is None else {n: one.golden.value for n, one in self._result.by_metric.items()}
-        return self._resilience.bit_map(self.space, golden, self._options.engine(self.budget.engine))
+        return self._study.bit_map(golden)
 
     def _sole(self) -> str:
         if self._main is None:
-            names = sorted({limit.metric for limit in self._limits}) or sorted(self._resilience.metrics)
+            names = sorted(self._limited) or self.metric_names
             raise pytest.UsageError(
                 f"which metric? there are {', '.join(names)}; choose one, as in fkeras_campaign[{names[0]!r}]"
             )
@@ -196,15 +217,12 @@ class FaultCampaign:
 
     def under(self, fault_model: FaultModel, trials: int) -> CampaignResult:
         """The same under another fault model."""
-        from fkeras.campaigns import FixedTrials, run_campaign
+        from fkeras.campaigns import FixedTrials
         from fkeras.progress import silent
 
-        engine = self._options.engine(self.budget.engine)
-        run = self._resilience.run(list(self.result.by_metric), self.space, engine)
-        setting = replace(self.result.setting, fault_model=fault_model)
-        keeper = self._resilience.keeper(self.space, engine)
-        entries = {} if keeper is None else keeper.campaign(run, setting)
-        return run_campaign(run, setting, FixedTrials(trials), silent, entries)
+        return self._study.but(progress=silent).campaign(
+            list(self.result.by_metric), faults=fault_model, trials=FixedTrials(trials), protected=self.protection
+        )
 
     def explanation(self) -> Explanation:
         """Why the limits are missed; costs further evaluations."""
@@ -214,17 +232,24 @@ class FaultCampaign:
 
         if self.requirement is None:
             return Explanation()
-        names = list(dict.fromkeys(limit.metric for limit in self._limits))
-        budget, resilience = self.budget, self._resilience
-        return explain(
-            self.result,
-            self.requirement,
-            FixedTrials(len(self.result)) if budget.is_exhaustive else self._plan(),
-            resilience.run(names, self.space, self._options.engine(budget.engine)),
-            budget,
-            resilience.source(budget.method, names[0], self.space),
-            lambda protected: resilience.protection(protected, resilience.source(budget.method, names[0], self.space)),
-        )
+        plan = FixedTrials(len(self.result)) if self.budget.is_exhaustive else self._plan()
+        with self._study.stored_sets(self._limited) as run:
+            return explain(
+                self.result,
+                self.requirement,
+                plan,
+                run,
+                self.budget,
+                self._source(),
+                lambda protected: self._protection(protected, self._source()),
+            )
+
+    def _own_metrics(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Which of the metrics are the project's own under the name of a built-in one, in sentences."""
+        from fkeras.metrics.named import NAMED
+
+        own = (name for name in names if name in NAMED and self._study.metric(name).identity != NAMED[name]().identity)
+        return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
 
     def _requirement(self) -> Requirement | None:
         from fkeras.campaigns import Requirement
@@ -244,19 +269,19 @@ class FaultCampaign:
         from fkeras.campaigns import Limit
         from fkeras.campaigns.oracle import CHANGE_TOLERANCE
 
-        name = self._resilience.sole_metric
+        name = self._study.sole_metric
         if name is None:
             raise pytest.UsageError(
-                f"min_change={least:g} of which metric? there are {', '.join(sorted(self._resilience.metrics))}; write "
+                f"min_change={least:g} of which metric? there are {', '.join(self.metric_names)}; write "
                 "a limit instead, as in max_sensitive_fraction=0.3, max_accuracy_drop=0.01"
             )
-        kind: Any = "increase" if self._resilience.metric(name).better == "lower" else "drop"
+        kind: Any = "increase" if self._study.metric(name).better == "lower" else "drop"
         return Limit(name, kind, max(float(least), CHANGE_TOLERANCE))
 
     def _limit(self, keyword: str, value: float) -> Limit:
         from fkeras.campaigns import parse_limit
 
-        return parse_limit(keyword, value, self._resilience.metrics)
+        return parse_limit(keyword, value, self.metric_names)
 
     def _measure(self, names: Sequence[str]) -> None:
         from fkeras.campaigns import FixedTrials
@@ -272,18 +297,11 @@ class FaultCampaign:
 
     def _run(self, names: Sequence[str], plan: FixedTrials | None) -> CampaignResult:
         """Measure metrics, as many trials as the budget wants unless told."""
-        from fkeras.campaigns import run_campaign
-        from fkeras.campaigns.exhaustive import run_exhaustive
-        from fkeras.progress import terminal_bar
-
-        engine = self._options.engine(self.budget.engine)
-        run, keeper = self._resilience.run(names, self.space, engine), self._resilience.keeper(self.space, engine)
         if self.budget.is_exhaustive:
-            flips = {} if keeper is None else keeper.oracle(run)
-            return run_exhaustive(run, self.protection, terminal_bar, flips)
-        setting = self._setting(run)
-        trials = {} if keeper is None else keeper.campaign(run, setting)
-        return run_campaign(run, setting, plan or self._plan(), terminal_bar, trials)
+            return self._study.campaign(names, faults=1, trials="all", protected=self.protection)
+        return self._study.campaign(
+            names, faults=self._fault_model(), trials=plan or self._plan(), protected=self.protection
+        )
 
     def _fault_model(self) -> Any:
         from fkeras.faults import BitErrorRate, Exposure, FlipCount, fault_model
@@ -296,18 +314,6 @@ class FaultCampaign:
         if budget.exposure_seconds is not None:
             return Exposure(budget.exposure_seconds, budget.upsets_per_bit_second, budget.upsets_per_second)
         return fault_model(budget.faults)
-
-    def _setting(self, run: Run) -> Setting:
-        from fkeras.campaigns import Setting
-
-        return Setting(
-            self._fault_model(),
-            self.protection,
-            self._options.seed(self.budget.seed),
-            run.engine,
-            run.n_samples,
-            run.space,
-        )
 
     def _plan(self) -> FixedTrials | UntilDecided:
         from fkeras.campaigns import FixedTrials, UntilDecided

@@ -12,7 +12,7 @@ from pytest_fkeras.places import ini_folder
 
 if TYPE_CHECKING:
     from fkeras.backends.hls4ml.agreement import Agreement
-    from pytest_fkeras.resilience import Resilience
+    from fkeras.study import Study
 
 INI, SAMPLES_INI = "fkeras_hls4ml", "fkeras_hls4ml_samples"
 SAMPLES = 500
@@ -36,7 +36,7 @@ def samples_of(config: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Resilience) -> Agreement:
+def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agreement:
     """The comparison of QKeras with hls4ml on the data; a test that asks for it does not run where they differ.
 
     On the first 500 samples, or as many as the ini option fkeras_hls4ml_samples says, fault-free and under 20 flips.
@@ -46,7 +46,7 @@ def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Resilience) ->
 
     found = fkeras.hls4ml.agreement(
         resilience.model,
-        resilience.data[0],
+        resilience.required_data[0],
         project=project_of(pytestconfig),
         space=resilience.space,
         samples=samples_of(pytestconfig),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.runs.remembering import RememberingRun
-    from pytest_fkeras.resilience import Resilience
+    from fkeras.study import Study
 
 
 class MetricUnderFaults:
@@ -19,14 +19,14 @@ class MetricUnderFaults:
     search is led towards more damage.
     """
 
-    def __init__(self, resilience: Resilience) -> None:
+    def __init__(self, resilience: Study) -> None:
         self._resilience = resilience
         self._runs: dict[str, RememberingRun] = {}
 
     def __call__(self, faults: FaultSet | str | Any, metric: str | None = None) -> float:
         from fkeras.runs.remembering import RememberingRun
 
-        name = self._resilience.one_metric(metric)
+        name = self._resilience.which(metric)
         self._resilience.require_unchanged()
         if name not in self._runs:
             self._runs[name] = RememberingRun(self._resilience.run([name]))

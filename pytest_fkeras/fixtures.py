@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.sensitivity import Ranking
+    from fkeras.study import Study
     from pytest_fkeras.campaign import FaultCampaign
-    from pytest_fkeras.resilience import Resilience
 
 OPTIONS = pytest.StashKey[Options]()
 SOURCES = ("fkeras_model", "fkeras_data", "fkeras_metrics")
@@ -76,27 +76,27 @@ def fkeras_metrics(pytestconfig: pytest.Config) -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def resilience(
     request: pytest.FixtureRequest, fkeras_model: Any, fkeras_data: Any, fkeras_metrics: Mapping[str, Any]
-) -> Resilience:
-    """The model under test with its data: `.rank()`, `.oracle()` and `.campaign()` by hand."""
+) -> Study:
+    """The model under test with its data, a `fkeras.Study`: `.rank()`, `.oracle()`, `.campaign()` ... by hand."""
     from pytest_fkeras.resilience import resilience_of
 
     return resilience_of(request.session, request.config.stash[OPTIONS], fkeras_model, fkeras_data, fkeras_metrics)
 
 
 @pytest.fixture(scope="session")
-def fault_space(resilience: Resilience) -> BitSpace:
+def fault_space(resilience: Study) -> BitSpace:
     """The stored bits of the model under test."""
     return resilience.space
 
 
 @pytest.fixture(scope="session")
-def fkeras_ranking(resilience: Resilience) -> Ranking:
+def fkeras_ranking(resilience: Study) -> Ranking:
     """The bits of the model under test, most sensitive first."""
     return resilience.rank()
 
 
 @pytest.fixture(scope="session")
-def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextManager[Any]]:
+def fault_injector(resilience: Study) -> Callable[[Any], AbstractContextManager[Any]]:
     """`with fault_injector(faults) as faulty:` a faulty view of the model under test.
 
     faults: a FaultSet, its text, or flat indices to flip. The model's weights are compared when the block ends.
@@ -109,7 +109,7 @@ def fault_injector(resilience: Resilience) -> Callable[[Any], AbstractContextMan
 
 
 @pytest.fixture(scope="session")
-def metric_under_faults(resilience: Resilience) -> MetricUnderFaults:
+def metric_under_faults(resilience: Study) -> MetricUnderFaults:
     """`metric_under_faults(faults, "emd")`: the metric with these faults in the memory; for hypothesis tests."""
     return MetricUnderFaults(resilience)
 
@@ -172,9 +172,7 @@ def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
 
 
 @contextmanager
-def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
-    from fkeras.api import injected
-
+def _injected(resilience: Study, faults: Any) -> Iterator[Any]:
     if not callable(getattr(resilience.model, "get_weights", None)):
         raise pytest.UsageError(
             f"fault_injector writes faults into the weights of a Keras model, and fkeras_model gave a "
@@ -185,7 +183,7 @@ def _injected(resilience: Resilience, faults: Any) -> Iterator[Any]:
     faults = as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:
-        with injected(resilience.model, faults, resilience.space) as faulty:
+        with resilience.injected(faults) as faulty:
             yield faulty
     finally:
         if _weights_digest(resilience.model) != before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
@@ -77,7 +77,7 @@ class Limit:
         )
 
 
-def parse_limit(keyword: str, value: object, metrics: Mapping[str, object] | None = None) -> Limit:
+def parse_limit(keyword: str, value: object, metrics: Collection[str] | None = None) -> Limit:
     """The limit that a keyword states. With `metrics`, the metric must be one of them.
 
     InputError for a keyword that states none, an unknown metric, or a value that is no finite number.

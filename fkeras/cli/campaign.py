@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         requirement = what_goes_wrong.requirement(options, study)
         session.show(f"seed {options.seed}")
         result = study.campaign(
-            faults,
+            faults=faults,
             trials=options.trials,
             protected=memory_protection.chosen(options, study),
             limits=requirement,

@@ -22,7 +22,6 @@ import pytest_fkeras.campaign
 import pytest_fkeras.explain
 import pytest_fkeras.marks
 import pytest_fkeras.resilience
-import pytest_fkeras.reuse
 import pytest_fkeras.selection  # noqa: F401
 
 PROJECT = '''

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fkeras.campaigns.progress import silent
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, measure_oracle, run_campaign
 from fkeras.campaigns.exhaustive import run_exhaustive
