@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.names import FIXTURE, NAME, BudgetError
+from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 
 if TYPE_CHECKING:
     from pytest_fkeras.marks import Budget
@@ -17,12 +17,11 @@ _BUDGET = pytest.StashKey["Budget"]()
 
 def request_campaign(collector: pytest.Collector, test: object) -> None:
     """Make a test that carries a raw mark request the campaign, as `fault_budget` does."""
+    if not inspect.isfunction(test):
+        return
     marks = [*collector.iter_markers(), *getattr(test, "pytestmark", ())]
-    if (
-        inspect.isfunction(test)
-        and any(mark.name == NAME for mark in marks)
-        and not any(mark.name == "usefixtures" and FIXTURE in mark.args for mark in marks)
-    ):
+    is_budget = any(mark.name == NAME or _is_guard(mark) for mark in marks)
+    if is_budget and not any(mark.name == "usefixtures" and FIXTURE in mark.args for mark in marks):
         pytest.mark.usefixtures(FIXTURE)(test)
 
 
@@ -30,9 +29,11 @@ def budget_of(item: pytest.Item) -> Budget | None:
     """The budget of a test, None if it has none. BudgetError, with file and line, for a wrong one."""
     if _BUDGET in item.stash:
         return item.stash[_BUDGET]
-    marks = list(item.iter_markers(NAME))
+    marks = [mark for mark in item.iter_markers() if mark.name == NAME or _is_guard(mark)]
     if not marks:
         return None
+    if _is_guard(marks[0]):
+        item.add_marker(getattr(pytest.mark, NAME)(**marks[0].kwargs))
     from pytest_fkeras.marks import parse_budget
 
     try:
@@ -41,7 +42,7 @@ def budget_of(item: pytest.Item) -> Budget | None:
                 f"{NAME}: a test has one budget, this one has {len(marks)} (a class's or module's mark "
                 "counts too); write two tests"
             )
-        budget = parse_budget(marks[0].args, marks[0].kwargs)
+        budget = parse_budget(() if _is_guard(marks[0]) else marks[0].args, marks[0].kwargs)
         if not budget.judges and FIXTURE not in _parameters(item):
             raise BudgetError(
                 f"{NAME}: this budget could not fail: it has no limit, and the test reads no result; add "
@@ -51,6 +52,11 @@ def budget_of(item: pytest.Item) -> Budget | None:
         raise BudgetError(f"{_where(item)}: {error}") from None
     item.stash[_BUDGET] = budget
     return budget
+
+
+def _is_guard(mark: pytest.Mark) -> bool:
+    """Whether a mark is what `fault_budget` gives where it decorates no test."""
+    return mark.name == "skipif" and mark.args == (GUARD,)
 
 
 def _parameters(item: pytest.Item) -> set[str]:

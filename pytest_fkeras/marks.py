@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import pytest
 
-from pytest_fkeras.names import FIXTURE, NAME, BudgetError
+from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 
 FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "faults")
@@ -133,19 +133,20 @@ def fault_budget(
     parse_budget((), {**stated, **limits})
 
     given = {key: value for key, value in stated.items() if value is not None}
-    return BudgetMark(getattr(pytest.mark, NAME)(**given, **limits).mark, _ispytest=True)
+    skipif: Any = pytest.mark.skipif
+    return BudgetMark(skipif(GUARD, **given, **limits).mark, _ispytest=True)
 
 
 class BudgetMark(pytest.MarkDecorator):
-    """A mark, also for `pytestmark` and `pytest.param(marks=)`; a test that it decorates requests the campaign.
+    """A mark, also for `pytestmark` and `pytest.param(marks=)`, under which a test errors where the plugin is disabled.
 
-    So the test errors, instead of passing, where the plugin is disabled.
+    A test that it decorates requests the campaign; others carry a condition that only the plugin knows.
     """
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        decorated = super().__call__(*arguments, **keywords)
+        decorated = getattr(pytest.mark, NAME)(**self.kwargs)(*arguments, **keywords)
         if isinstance(decorated, pytest.MarkDecorator):
-            return decorated
+            return super().__call__(*arguments, **keywords)
         return pytest.mark.usefixtures(FIXTURE)(decorated)
 
 

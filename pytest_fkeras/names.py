@@ -2,6 +2,8 @@
 
 NAME = "fault_budget"
 FIXTURE = "fkeras_campaign"
+GUARD = "fault_budget_needs_the_plugin_fkeras"
+"""The condition of a skipif mark that never skips: a name that the plugin gives pytest, and an error without it."""
 
 
 class BudgetError(ValueError):

@@ -31,7 +31,7 @@ from pytest_fkeras.fixtures import (
     resilience,
 )
 from pytest_fkeras.given import hand_out
-from pytest_fkeras.names import FIXTURE, NAME, BudgetError
+from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.options import HELP, INI_ONLY, Choices, Options
 from pytest_fkeras.overrides import forget_overridden
 from pytest_fkeras.rerun import rerun_command
@@ -154,6 +154,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
             raise
     gate.judge(item, rerun_command(item))
     return result
+
+
+def pytest_markeval_namespace(config: pytest.Config) -> dict[str, bool]:
+    return {GUARD: False}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -108,6 +108,50 @@ def test_without_the_plugin_a_marked_test_errors(project, write_test):
     result.stdout.fnmatch_lines(["*fixture 'fkeras_campaign' not found*"])
 
 
+FORMS = {
+    "decorator": "@fault_budget({0})\ndef test_one():\n    pass",
+    "on a class": "@fault_budget({0})\nclass TestIt:\n    def test_one(self):\n        pass",
+    "pytestmark": "pytestmark = fault_budget({0})\n\ndef test_one():\n    pass",
+    "pytestmark, a list": "pytestmark = [pytest.mark.filterwarnings('default'), fault_budget({0})]\n\n"
+    "def test_one():\n    pass",
+    "pytestmark of a class": "class TestIt:\n    pytestmark = fault_budget({0})\n\n"
+    "    def test_one(self):\n        pass",
+    "pytest.param": "@pytest.mark.parametrize('n', [pytest.param(1, marks=fault_budget({0}))])\n"
+    "def test_one(n):\n    pass",
+    "pytest.param, a list": "@pytest.mark.parametrize('n', [pytest.param(1, marks=[fault_budget({0})])])\n"
+    "def test_one(n):\n    pass",
+    "add_marker": "@pytest.fixture(autouse=True)\ndef conf(request):\n    pass\n\n\ndef test_one():\n    pass",
+}
+ADDED = """
+
+def pytest_collection_modifyitems(items):
+    from pytest_fkeras import fault_budget
+
+    for item in items:
+        item.add_marker(fault_budget({0}))
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_gated_and_errors_without_the_plugin(project, form):
+    conftest = (project.path / "conftest.py").read_text()
+    for budget, outcome in (("bits=3, max_mse=1e-9", "failed"), ("bits=3, max_mse=1e6", "passed")):
+        added = ADDED.format(budget) if form == "add_marker" else ""
+        project.makeconftest(conftest + added)
+        head = "import pytest\nfrom pytest_fkeras import fault_budget\n\n\n"
+        project.makepyfile(test_it=head + FORMS[form].format(budget) + "\n")
+        chosen = [] if added else ["-m", "fault_budget"]
+        result = project.runpytest_inprocess("--fkeras-cache=off", "-p", "no:cacheprovider", *chosen)
+        result.assert_outcomes(**{outcome: 1})
+        result.stdout.fnmatch_lines(["*32 bits  64 samples*"])
+    project.makeconftest(added)
+    result = project.runpytest_inprocess("-p", "no:fkeras", "-p", "no:warnings")
+    result.assert_outcomes(errors=1)
+    assert any(
+        text in result.stdout.str() for text in ("fixture 'fkeras_campaign' not found", "fault_budget_needs_the_plugin")
+    )
+
+
 def test_unittest_methods_are_gated(project, write_test):
     write_test("""
         import unittest

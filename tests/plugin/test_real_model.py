@@ -136,6 +136,27 @@ def test_the_injector_and_the_weights_of_a_model_from_a_file(pytester, tensorflo
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3, failed=1)
 
 
+@pytest.mark.parametrize(("given", "model"), [(IN_MEMORY, "fkeras_model"), (FROM_FILE, "resilience.model")])
+def test_a_bias_outside_the_memory_that_a_test_wrote_is_noticed(pytester, given, model):
+    pytester.makeconftest(CONFTEST + given)
+    pytester.makepyfile(f"""
+        from pytest_fkeras import fault_budget
+
+        def test_writes({model.partition(".")[0]}):
+            {model}.get_layer("scores").bias.assign_add([9.0, 0.0, 0.0])
+
+        @fault_budget(bits=4, min_accuracy=0.0001)
+        def test_budget():
+            pass
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
+    result.assert_outcomes(passed=1, errors=1)
+    said = " ".join(result.stdout.str().split())
+    assert "what fkeras_model gave has changed since, as noticed in" in said
+    assert "::test_budget: this test, or one before it, wrote into it (set_weights, assign, fit ...)" in said
+    assert list(pytester.path.glob(".fkeras_cache/campaign/*/rows/*")) == []
+
+
 def test_tensorflow_imported_first_is_explained_and_an_ini_key_helps(pytester, monkeypatch):
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     pytester.makeconftest(
