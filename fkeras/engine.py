@@ -67,6 +67,10 @@ class Scores:
         """Scores of n fault sets, to be filled in."""
         return cls(np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))
 
+    def __getitem__(self, some: slice) -> Scores:
+        """The scores of some of the fault sets."""
+        return Scores(self.values[some], self.undefined[some], self.harmed[some])
+
     def fill(self, positions: NDArray[np.int64], part: Scores) -> None:
         """Write the scores of a batch to their places."""
         self.values[positions], self.undefined[positions] = part.values, part.undefined

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import Limit, parse_limit
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shares import WHOLE, Share
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import InputError
@@ -21,7 +22,7 @@ from fkeras.metrics.inputs import read_only
 from fkeras.metrics.metric import Direction, Metric
 from fkeras.progress import Progress
 from fkeras.runs.stored import Entries
-from fkeras.runs.stored_trials import MOST_RECALLED, StoredTrials
+from fkeras.runs.stored_trials import MOST_RECALLED, DrawnTrials, StoredTrials
 from fkeras.statistics import Estimate
 from fkeras.statistics.means import asymptotic_mean, bounded_mean
 from fkeras.statistics.proportions import clopper_pearson
@@ -41,6 +42,11 @@ class FixedTrials:
     def __post_init__(self) -> None:
         _check_trials("trials", self.trials)
 
+    @property
+    def most(self) -> int:
+        """The most trials that are drawn."""
+        return self.trials
+
 
 @dataclass(frozen=True, slots=True)
 class UntilDecided:
@@ -51,6 +57,11 @@ class UntilDecided:
 
     def __post_init__(self) -> None:
         _check_trials("max_trials", self.max_trials)
+
+    @property
+    def most(self) -> int:
+        """The most trials that are drawn."""
+        return self.max_trials
 
 
 def _check_trials(what: str, trials: object) -> None:
@@ -77,7 +88,7 @@ class MetricTrials:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a campaign assumed: memory, faults, protection, seed, engine."""
+    """What a campaign assumed: memory, faults, protection, seed, engine; and which share of all trials are its own."""
 
     fault_model: FaultModel
     protection: Protection
@@ -85,6 +96,7 @@ class Setting:
     engine: str
     n_samples: int
     space: BitSpace
+    share: Share = WHOLE
 
     @property
     def is_covered(self) -> bool:
@@ -99,7 +111,7 @@ class Setting:
 
     def number(self, trial: int) -> int:
         """The number that trial `trial` of the result is drawn and stored under."""
-        return trial
+        return self.share.trial(trial)
 
     def draw(self, trial: int) -> Draw:
         """The faults of one trial, before protection."""
@@ -113,15 +125,11 @@ class Setting:
         """The faults of one trial that the network computes with."""
         return self.protection.residual(self.upsets(trial))
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SharedSetting(Setting):
-    """What one share of a campaign assumed; numbers: (trials,) int64, its trials among all."""
-
-    numbers: NDArray[np.int64]
-
-    def number(self, trial: int) -> int:
-        return int(self.numbers[trial])
+    def drawn(self, trials: range) -> DrawnTrials:
+        """Some trials, with what is stored of them."""
+        numbers, upsets = zip(*((self.number(trial), self.upsets(trial)) for trial in trials), strict=True)
+        residuals = [self.protection.residual(trial) for trial in upsets]
+        return DrawnTrials(numbers, [trial.draw for trial in upsets], residuals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,18 +164,10 @@ class CampaignResult:
         )
         return f"<{type(self).__name__} of {len(self):,} trials: {means}>"
 
-    def __getitem__(self, metric: str) -> CampaignResult:
+    def __getitem__(self, metric: str) -> Self:
         if metric not in self.by_metric:
             raise InputError(f"no metric '{metric}' in this campaign; there are {', '.join(self.by_metric)}")
-        return CampaignResult(
-            {metric: self.by_metric[metric]},
-            self.setting,
-            self.plan,
-            self.hits,
-            self.cancelled,
-            self.residual,
-            self.reused,
-        )
+        return replace(self, by_metric={metric: self.by_metric[metric]})
 
     def _only(self) -> MetricTrials:
         if len(self.by_metric) != 1:
@@ -190,10 +190,15 @@ class CampaignResult:
         """Sample scores over all trials that were undefined and count as the worst."""
         return int(self._only().undefined.sum())
 
-    @cached_property
+    @property
+    def exact_because(self) -> str:
+        """Why estimates and verdicts have no sampling error; "" where they have one."""
+        return "no fault can reach" if self.setting.is_out_of_reach and not self.residual.any() else ""
+
+    @property
     def is_exact(self) -> bool:
-        """Whether no fault can reach: every possible trial gives the golden result."""
-        return self.setting.is_out_of_reach and not self.residual.any()
+        """Whether what every possible trial gives is known."""
+        return bool(self.exact_because)
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -205,7 +210,7 @@ class CampaignResult:
         trials = self._only()
         if self.is_exact:
             value = float(trials.values[0])
-            return Estimate(value, value, value, 1.0, "no fault can reach")
+            return Estimate(value, value, value, 1.0, self.exact_because)
         if trials.bounds is not None:
             return bounded_mean(trials.values, trials.bounds, 0.95)
         return asymptotic_mean(trials.values, 0.95)
@@ -238,7 +243,7 @@ class CampaignResult:
         failures = int(self.broken(self._limits(limit, limits)).sum())
         if self.is_exact:
             share = failures / len(self)
-            return Estimate(share, share, share, 1.0, "no fault can reach")
+            return Estimate(share, share, share, 1.0, self.exact_because)
         interval = clopper_pearson if isinstance(self.plan, FixedTrials) else confidence_sequence
         return interval(failures, len(self), confidence)
 
@@ -277,7 +282,7 @@ class CampaignResult:
         require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())
         max_trials = self.plan.max_trials if isinstance(self.plan, UntilDecided) else None
-        return judge(requirement, failures, len(self), max_trials=max_trials, exact=self.is_exact)
+        return judge(requirement, failures, len(self), max_trials=max_trials, exact=self.exact_because)
 
 
 def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials]) -> None:
@@ -296,19 +301,10 @@ def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Share)
             f"shard='{share}': a campaign that ends when it is decided cannot be shared out; give trials=, measure all "
             "shares, and judge them by the same call without shard="
         )
-    numbers = share.of_trials(plan.trials)
-    if not numbers.size:
+    n_trials = share.of_trials(plan.trials).size
+    if not n_trials:
         raise InputError(f"shard='{share}' of {plan.trials} trials is empty; there are {plan.trials} shares at most")
-    shared = SharedSetting(
-        setting.fault_model,
-        setting.protection,
-        setting.seed,
-        setting.engine,
-        setting.n_samples,
-        setting.space,
-        numbers,
-    )
-    return shared, FixedTrials(int(numbers.size))
+    return replace(setting, share=share), FixedTrials(n_trials)
 
 
 def run_campaign(
@@ -322,86 +318,72 @@ def run_campaign(
     """Draw trial after trial and measure; a trial without residual faults is golden and costs nothing.
 
     entries: where the trials of each metric are stored, whatever the plan; those there are read, whatever plan they
-    were measured for. notice: is told of stored trials that cannot be used; who: as in `measure_oracle`.
+    were measured for. who: as in `measure_oracle`.
     """
-    total = plan.trials if isinstance(plan, FixedTrials) else plan.max_trials
     setting.upsets(0)  # a fault model that does not fit the memory is refused before anything starts
     trials = _Trials(run, setting, plan)
     describe = setting.fault_model.describe(len(setting.space))
-    with StoredTrials(list(run.metrics), entries, who) as stored, progress(total, "trial", describe) as advance:
-        while len(trials) < total and not trials.are_enough:
+    with StoredTrials(list(run.metrics), entries, who) as stored, progress(plan.most, "trial", describe) as advance:
+        while not trials.are_enough:
             start = len(trials)
-            known = _known_from(stored, setting, start, min(total, start + MOST_RECALLED))
-            if not known and stored.claim():
-                continue
-            stop = start + (known or min(run.batch_size, total - start))
-            if not known:
-                # Up to the next one that is stored.
-                stop = next((i for i in range(start, stop) if setting.number(i) in stored), stop)
-            upsets = [setting.upsets(trial) for trial in range(start, stop)]
-            batch = [one.draw for one in upsets]
-            remaining = [setting.protection.residual(one) for one in upsets]
-            numbers = [setting.number(trial) for trial in range(start, stop)]
-            recalled = stored.recall(numbers, remaining) if known else None
-            if known and recalled is None:
-                continue
-            scores = _scores(run, remaining) if recalled is None else recalled
-            if recalled is None:
-                stored.add(numbers, batch, remaining, scores)
-            taken = trials.take(batch, remaining, scores, is_reused=recalled is not None)
-            advance(taken, is_new=recalled is None)
+            if setting.number(start) not in stored:
+                stored.claim()  # and read it again: others may have measured this trial meanwhile
+            is_stored = setting.number(start) in stored
+            stop = min(start + (MOST_RECALLED if is_stored else run.batch_size), plan.most)
+            others = (trial for trial in range(start, stop) if (setting.number(trial) in stored) is not is_stored)
+            batch = setting.drawn(range(start, next(others, stop)))
+            scores = stored.recall(batch) if is_stored else _scores(run, batch.residuals)
+            if scores is None:
+                continue  # other faults are stored than those drawn now; these trials count as not stored
+            if not is_stored:
+                stored.add(batch, scores)
+            advance(trials.take(batch, scores, is_reused=is_stored), is_new=not is_stored)
     return trials.result()
 
 
 class _Trials:
-    """The trials of a campaign as they are measured; a few numbers are kept of each, and no fault.
-
-    are_enough: whether more would not change what the campaign is asked, so that it ends before its last trial.
-    """
+    """The trials of a campaign as they are measured; a few numbers are kept of each, and no fault."""
 
     def __init__(self, run: Run, setting: Setting, plan: FixedTrials | UntilDecided) -> None:
-        self._run = run
-        self._setting = setting
-        self._plan = plan
+        self._run, self._setting, self._plan = run, setting, plan
         self._counts: list[NDArray[np.int64]] = []
-        self._parts: dict[str, list[Scores]] = {name: [] for name in run.metrics}
+        self._scores: dict[str, list[Scores]] = {name: [] for name in run.metrics}
         self._n = self._reused = self._failures = 0
-        self.are_enough = False
+        self._is_decided = False
         if isinstance(plan, UntilDecided):
             require_bite(plan.requirement.limits, self.result().by_metric)
 
     def __len__(self) -> int:
         return self._n
 
-    def take(
-        self, draws: list[Draw], residuals: list[FaultSet], scores: Mapping[str, Scores], *, is_reused: bool
-    ) -> int:
+    @property
+    def are_enough(self) -> bool:
+        """Whether more are not drawn, or would not change what the campaign is asked."""
+        return self._is_decided or self._n == self._plan.most
+
+    def take(self, batch: DrawnTrials, scores: Mapping[str, Scores], *, is_reused: bool) -> int:
         """Take the next trials, up to the one that decides; returns how many were taken."""
-        counts = np.array(
-            [(draw.n_hits, draw.n_cancelled, len(left)) for draw, left in zip(draws, residuals, strict=True)], np.int64
-        )
-        size = len(draws)
+        counts = batch.counts
         if isinstance(self._plan, UntilDecided):
-            size = self._decided_after(self._plan.requirement, scores) or size
-            self.are_enough |= self._setting.is_out_of_reach and not counts[:size, 2].any()
-        self._counts.append(counts[:size])
+            counts = counts[: self._decided_after(self._plan.requirement, scores)]
+            self._is_decided |= self._setting.is_out_of_reach and not counts[:, 2].any()
+        self._counts.append(counts)
         for name, part in scores.items():
-            self._parts[name].append(Scores(part.values[:size], part.undefined[:size], part.harmed[:size]))
-        self._n += size
-        self._reused += size if is_reused else 0
-        return size
+            self._scores[name].append(part[: len(counts)])
+        self._n += len(counts)
+        self._reused += len(counts) if is_reused else 0
+        return len(counts)
 
     def _decided_after(self, requirement: Requirement, scores: Mapping[str, Scores]) -> int | None:
         """The first trial after which the requirement is decided, so that results do not depend on the batch size;
         None when these trials leave it open."""
-        broken = np.zeros(next(iter(scores.values())).values.size, bool)
-        for limit in requirement.limits:
-            broken |= limit.broken_by(scores[limit.metric].values, self._run.golden[limit.metric].value)
-        failures = self._failures + np.cumsum(broken)
+        golden = {name: score.value for name, score in self._run.golden.items()}
+        broken = [limit.broken_by(scores[limit.metric].values, golden[limit.metric]) for limit in requirement.limits]
+        failures = self._failures + np.cumsum(np.any(broken, axis=0))
         self._failures = int(failures[-1])
         for i, count in enumerate(failures.tolist(), start=1):
             if share_decision(count, self._n + i, requirement.max_failure_rate, requirement.confidence):
-                self.are_enough = True
+                self._is_decided = True
                 return i
         return None
 
@@ -409,7 +391,7 @@ class _Trials:
         """The campaign so far."""
         by_metric = {}
         for name, metric in self._run.metrics.items():
-            scores = Scores.concatenate(self._parts[name])
+            scores = Scores.concatenate(self._scores[name])
             by_metric[name] = MetricTrials(
                 name, metric.better, metric.bounds, scores.values, scores.undefined, self._run.golden[name]
             )
@@ -417,12 +399,7 @@ class _Trials:
         return CampaignResult(by_metric, self._setting, self._plan, hits, cancelled, residual, self._reused)
 
 
-def _known_from(stored: StoredTrials, setting: Setting, start: int, stop: int) -> int:
-    """How many of the trials from `start` on are stored, without a gap."""
-    return next((i for i in range(stop - start) if setting.number(start + i) not in stored), stop - start)
-
-
-def _scores(run: Run, faults: list[FaultSet]) -> dict[str, Scores]:
+def _scores(run: Run, faults: Sequence[FaultSet]) -> dict[str, Scores]:
     evaluated = [i for i, one in enumerate(faults) if len(one)]
     measured = run.fault_sets([faults[i] for i in evaluated]) if evaluated else {}
     scores = {}

@@ -8,8 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting, require_bite
-from fkeras.campaigns.verdict import Outcome, Requirement, Verdict
+from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, Setting
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultSet, Protection, RandomStream, Upsets
@@ -17,8 +16,6 @@ from fkeras.memory import BitSpace
 from fkeras.progress import Progress
 from fkeras.runs.stored import Entries, single_flips
 from fkeras.statistics import Estimate
-
-METHOD = "every single flip measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +46,15 @@ class ExhaustiveSetting(Setting):
 class ExhaustiveResult(CampaignResult):
     """One trial per bit of the memory; estimates and verdicts have no sampling error."""
 
-    @cached_property
-    def is_exact(self) -> bool:
-        return True
+    @property
+    def exact_because(self) -> str:
+        return "every single flip measured"
 
     @cached_property
     def estimate(self) -> Estimate:
         """The mean over all single flips, exact given this data set."""
         mean = float(np.mean(self._only().values))
-        return Estimate(mean, mean, mean, 1.0, METHOD)
-
-    def __getitem__(self, metric: str) -> ExhaustiveResult:
-        one = CampaignResult.__getitem__(self, metric)
-        return ExhaustiveResult(
-            one.by_metric, self.setting, self.plan, self.hits, self.cancelled, self.residual, self.reused
-        )
-
-    def failure_rate(self, limit: float | None = None, *, confidence: float = 0.95, **limits: float) -> Estimate:
-        """The share of single flips that break a limit, exact given this data set."""
-        share = float(self.broken(self._limits(limit, limits)).mean())
-        return Estimate(share, share, share, 1.0, METHOD)
-
-    def judge(self, requirement: Requirement) -> Verdict:
-        """Whether the share of single flips that break a limit is within the requirement."""
-        require_bite(requirement.limits, self.by_metric)
-        failures = int(self.broken(requirement.limits).sum())
-        share = failures / len(self)
-        outcome = Outcome.PASS if share <= requirement.max_failure_rate else Outcome.FAIL
-        return Verdict(
-            outcome, requirement, failures, len(self), Estimate(share, share, share, 1.0, METHOD), exact=True
-        )
+        return Estimate(mean, mean, mean, 1.0, self.exact_because)
 
 
 def run_exhaustive(

@@ -55,9 +55,16 @@ class Share:
         mine = [part[turn[_units(space, part, per_tensor)] == self.number - 1] for part in _parts(bits)]
         return np.concatenate([np.zeros(0, np.int64), *mine])
 
+    def trial(self, i: int) -> int:
+        """The number of this share's i-th trial among all trials."""
+        return self.number - 1 + i * self.of
+
     def of_trials(self, n_trials: int) -> NDArray[np.int64]:
         """The numbers of this share's trials, of 0 ... n_trials - 1."""
         return np.arange(self.number - 1, n_trials, self.of)
+
+
+WHOLE = Share(1, 1)
 
 
 def _parts(bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -103,14 +103,12 @@ class Verdict:
         )
 
 
-def judge(
-    requirement: Requirement, failures: int, trials: int, *, max_trials: int | None, exact: bool = False
-) -> Verdict:
+def judge(requirement: Requirement, failures: int, trials: int, *, max_trials: int | None, exact: str = "") -> Verdict:
     """The verdict on `failures` of `trials`.
 
     max_trials: the most that would have been drawn, where the number of trials depended on the results and the
     bounds must hold at every moment; None where that number was fixed beforehand;
-    exact: every trial has the same result whatever is drawn.
+    exact: why no statistics are needed, as where every trial has the same result whatever is drawn; "": they are.
     """
     limit, confidence = requirement.max_failure_rate, requirement.confidence
     if exact:
@@ -120,7 +118,7 @@ def judge(
             requirement,
             failures,
             trials,
-            Estimate(share, share, share, 1.0, "no fault can reach"),
+            Estimate(share, share, share, 1.0, exact),
             exact=True,
         )
     low_of, high_of, method = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,26 @@ from fkeras.runs.stored import Claim, Entries, digest_of_faults, rows_with
 
 MOST_RECALLED = 64
 """Stored trials are read in steps of this many, so that a campaign ends where it is decided."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnTrials:
+    """Trials of a campaign: their numbers among all, what was drawn in each, and what the network computes with."""
+
+    numbers: Sequence[int]
+    draws: Sequence[Draw]
+    residuals: Sequence[FaultSet]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Upsets drawn, those that undid one another, and faulty bits left after protection; (trials, 3)."""
+        pairs = zip(self.draws, self.residuals, strict=True)
+        return np.array([(draw.n_hits, draw.n_cancelled, len(residual)) for draw, residual in pairs], np.int64)
+
+    @property
+    def digests(self) -> NDArray[np.str_]:
+        """Digests of what the network computes with, (trials,)."""
+        return np.array([digest_of_faults(residual) for residual in self.residuals])
 
 
 class StoredTrials:
@@ -51,22 +71,18 @@ class StoredTrials:
             for entry in self._entries.values():
                 entry.settle()
 
-    def claim(self) -> bool:
-        """Become the one that measures; True when other trials may be known now."""
-        if self._claim is not None or not self._entries:
-            return False
-        self._claim = self._stack.enter_context(Claim(self._entries, self._who))
-        before = self._known
-        self._read()
-        return self._known != before
+    def claim(self) -> None:
+        """Become the one that measures, and read what others have measured up to now; again, it does nothing."""
+        if self._claim is None and self._entries:
+            self._claim = self._stack.enter_context(Claim(self._entries, self._who))
+            self._read()
 
-    def recall(self, trials: Sequence[int], residuals: Sequence[FaultSet]) -> dict[str, Scores] | None:
+    def recall(self, trials: DrawnTrials) -> dict[str, Scores] | None:
         """The scores of known trials; None, and they are unknown, when the faults stored are not these."""
-        digests = np.array([digest_of_faults(one) for one in residuals])
-        scores = {}
+        numbers, digests, scores = np.array(trials.numbers), trials.digests, {}
         for name, table in self._tables.items():
-            rows, _ = rows_with(table, "trial", np.array(trials))
-            wrong = np.array(trials)[table["faults"][rows] != digests].tolist()
+            rows, _ = rows_with(table, "trial", numbers)
+            wrong = numbers[table["faults"][rows] != digests].tolist()
             if wrong:
                 self._wrong |= {*wrong}
                 self._known -= self._wrong
@@ -75,25 +91,15 @@ class StoredTrials:
                     "measured in them; they are measured again"
                 )
                 return None
-            scores[name] = Scores(table["value"][rows], table["undefined"][rows], np.zeros(len(trials), np.int64))
+            scores[name] = Scores(table["value"][rows], table["undefined"][rows], np.zeros(numbers.size, np.int64))
         return scores
 
-    def add(
-        self,
-        trials: Sequence[int],
-        draws: Sequence[Draw],
-        residuals: Sequence[FaultSet],
-        scores: Mapping[str, Scores],
-    ) -> None:
+    def add(self, trials: DrawnTrials, scores: Mapping[str, Scores]) -> None:
         """Store measured trials."""
         if self._claim is None:
             return
-        shared: dict[str, NDArray[Any]] = {
-            "trial": np.array(trials, np.int64),
-            "hits": np.array([draw.n_hits for draw in draws], np.int64),
-            "cancelled": np.array([draw.n_cancelled for draw in draws], np.int64),
-            "residual": np.array([len(faults) for faults in residuals], np.int64),
-            "faults": np.array([digest_of_faults(faults) for faults in residuals]),
-        }
+        hits, cancelled, residual = trials.counts.T
+        shared = {"trial": np.array(trials.numbers, np.int64), "hits": hits, "cancelled": cancelled}
+        shared |= {"residual": residual, "faults": trials.digests}
         for name, writer in self._claim.writers.items():
             writer.add(**shared, value=scores[name].values, undefined=scores[name].undefined)
