@@ -158,11 +158,12 @@ class FaultCampaign:
     def faults_text(self) -> str:
         """The fault model as it enters the trials' seeds, and how long it takes where only scrubbing needs to know."""
         from fkeras.campaigns.exhaustive import EachBitAlone
+        from fkeras.faults.fault_model import key_of
 
         model = EachBitAlone() if self.budget.is_exhaustive else self._fault_model()
         seconds = getattr(model, "exposure_seconds", None)
-        timed = seconds is not None and "exposure_seconds" not in repr(model)
-        return repr(model) + (f" over {seconds:g} s" if timed else "")
+        timed = seconds is not None and "exposure_seconds" not in key_of(model)
+        return key_of(model) + (f" over {seconds:g} s" if timed else "")
 
     @cached_property
     def data_summary(self) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fkeras.faults import FaultModel
     from fkeras.report.findings import EnduranceRecord
     from pytest_fkeras.campaign import FaultCampaign
 
@@ -24,31 +22,28 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
     from fkeras.statistics.proportions import clopper_pearson
 
     setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
-    model = setting.fault_model
-    models: dict[float, FaultModel]
+    model, n_bits = setting.fault_model, len(setting.space)
     if isinstance(model, FlipCount) and model.n_faults:
-        looks = np.unique(np.rint(np.geomspace(1, model.n_faults, LOOKS)))
-        models = {float(look): replace(model, n_faults=int(look)) for look in looks}
-    elif isinstance(model, Exposure) and model.mean_upsets(len(setting.space)) >= 1:
-        shares = np.geomspace(1 / model.mean_upsets(len(setting.space)), 1, LOOKS)
-        seconds = [float(share * model.exposure_seconds) for share in shares]
-        models = {look: replace(model, exposure_seconds=look) for look in seconds}
+        unit, shares = "flips", np.rint(np.geomspace(1, model.n_faults, LOOKS)) / model.n_faults
+    elif isinstance(model, Exposure) and model.mean_upsets(n_bits) >= 1:
+        unit, shares = "seconds", np.geomspace(1 / model.mean_upsets(n_bits), 1, LOOKS)
     else:
         return None
     name, curve = next(iter(campaign.result.by_metric)), []
-    for look, one in models.items():
-        found = campaign.under(one, DRAWS)
-        failed = int(found.broken(limits).sum())
-        mean, share = found[name].estimate, clopper_pearson(failed, DRAWS)
-        curve.append(EndurancePoint(look, DRAWS, mean.best, mean.low, mean.high, failed, share.low, share.high))
-    unit = "flips" if isinstance(model, FlipCount) else "seconds"
+    for share in np.unique(shares).tolist():
+        fewer = model.scaled(share)
+        look = float(fewer.n_faults if isinstance(fewer, FlipCount) else fewer.exposure_seconds)
+        result = campaign.under(fewer, DRAWS)
+        failed = int(result.broken(limits).sum())
+        mean, failing = result[name].estimate, clopper_pearson(failed, DRAWS)
+        curve.append(EndurancePoint(look, DRAWS, mean.best, mean.low, mean.high, failed, failing.low, failing.high))
     return EnduranceRecord(
         name,
         unit,
         float(campaign.result.by_metric[name].golden.value),
         f"the mean of {DRAWS} draws at each of {len(curve)} numbers of {unit}",
         tuple(curve),
-        faults=model.describe(len(setting.space)),
+        faults=model.describe(n_bits),
         protection=protection_text(setting),
         seed=int(setting.seed),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults import Draw, Exposure, FaultSet, RandomStream
-from fkeras.faults.fault_model import MOST_UPSETS, draw_of
+from fkeras.faults.fault_model import MOST_UPSETS, Keyed, draw_of
 
 Looks = NDArray[np.float64]
 
@@ -31,6 +31,11 @@ class Accumulation(Protocol):
         """What looks are counted in."""
         ...
 
+    @property
+    def key(self) -> str:
+        """What the seeds of histories are made of."""
+        ...
+
     def history(self, n_bits: int, looks: Looks, stream: RandomStream) -> list[State]:
         """What has hit an array of `n_bits` by each look of one trial."""
         ...
@@ -41,7 +46,7 @@ class Accumulation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OneByOne:
+class OneByOne(Keyed):
     """Distinct bits flip one after another, uniformly over the memory; a look is a number of flips."""
 
     @property
@@ -57,7 +62,7 @@ class OneByOne:
 
 
 @dataclass(frozen=True, slots=True)
-class InTime:
+class InTime(Keyed):
     """Upsets arrive in time (Poisson), each at a uniformly drawn bit; two hits on one bit cancel.
 
     rate: an Exposure of one second; a look is a number of seconds.

@@ -12,6 +12,7 @@ from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, S
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultSet, Protection, RandomStream, Upsets
+from fkeras.faults.fault_model import Keyed
 from fkeras.memory import BitSpace
 from fkeras.progress import Progress
 from fkeras.runs.stored import Entries, single_flips
@@ -19,11 +20,15 @@ from fkeras.statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class EachBitAlone:
+class EachBitAlone(Keyed):
     """The fault model of an exhaustive campaign, for reports; nothing is drawn."""
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         raise InputError("an exhaustive campaign draws nothing: trial i flips bit i")
+
+    def short(self, n_bits: int) -> str:
+        """A word for tables."""
+        return "each"
 
     def describe(self, n_bits: int) -> str:
         return f"each of {n_bits:,} bits flipped alone"

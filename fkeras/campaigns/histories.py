@@ -38,7 +38,7 @@ class Faults:
     def history(self, trial: int, looks: Looks) -> list[FaultSet]:
         """What the network computes with in one trial at each look."""
         space, timed = self.run.space, self.accumulation.unit == "seconds"
-        key = ("fkeras-endurance/1", self.seed, space.layout_digest, repr(self.accumulation), trial)
+        key = ("fkeras-endurance/1", self.seed, space.layout_digest, self.accumulation.key, trial)
 
         @cache
         def states(plane: int) -> list[State]:

@@ -43,7 +43,7 @@ DataPart = tuple[str, float, float, float]
 class BudgetIdentity:
     """Which budget was measured, apart from the weights: two campaigns of one identity ask the same question.
 
-    model: where the model comes from, not what it is called, because retraining may rename it; faults: the repr of
+    model: where the model comes from, not what it is called, because retraining may rename it; faults: the key of
     the fault model; protected: the protected bits as the budget states them, "" for none; memory: which layers, and
     whether biases; seed: None unless the budget states its own.
     """

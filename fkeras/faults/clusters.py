@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isclose
 from typing import Literal, get_args
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.faults.fault_model import Bits, Draw, Exposure, FlipCount, draw_of, fault_model
+from fkeras.faults.fault_model import Bits, Draw, Exposure, FlipCount, Keyed, draw_of, fault_model
 from fkeras.faults.stream import RandomStream
 from fkeras.faults.upsets import Hits
 
@@ -21,7 +21,7 @@ Shape = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class CellLayout:
+class CellLayout(Keyed):
     """Where the bits of a memory sit.
 
     Cells fill rows of `columns` cells (None: one row), in the order of the bits; interleaving: so many words of
@@ -72,7 +72,7 @@ class CellLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusteredUpsets:
+class ClusteredUpsets(Keyed):
     """Particles strike, and each upsets a cluster of neighbouring cells.
 
     events: how many strike, a count, `FlipCount` or `Exposure`, each at a uniformly drawn cell; sizes: how probable
@@ -174,6 +174,14 @@ class ClusteredUpsets:
                     cells.append(cell[inside])
                     events.append(event[inside])
         return np.concatenate(cells), np.concatenate(events)
+
+    def scaled(self, share: float) -> ClusteredUpsets:
+        """A share of the events."""
+        return replace(self, events=self.events.scaled(share))
+
+    def short(self, n_bits: int) -> str:
+        """A word for tables."""
+        return f"{self.events.short(n_bits)} clusters"
 
     def describe(self, n_bits: int) -> str:
         sizes = ", ".join(f"{_shape_text(shape)} {chance:.4g}" for shape, chance in self.sizes)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from math import exp, isfinite
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,11 @@ class Draw:
 
 
 class FaultModel(Protocol):
-    """Draws the faults of one trial, uniformly over all bits of a memory."""
+    """Draws the faults of one trial, uniformly over all bits of a memory.
+
+    It may have a `key`, a text that every trial's seed is made of (its repr where it has none), and a `short(n_bits)`,
+    a word for tables (its class' name).
+    """
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         """The faults of one trial in a memory of `n_bits`."""
@@ -51,6 +55,25 @@ class FaultModel(Protocol):
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
         ...
+
+
+class Keyed:
+    """A frozen dataclass with a key of its class and its fields, those in `_unkeyed` left out."""
+
+    __slots__ = ()
+    _unkeyed: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> str:
+        """What the seeds of its draws are made of: trials that were stored are drawn again only while it stays."""
+        names = [field.name for field in fields(self) if field.name not in self._unkeyed]  # type: ignore[arg-type]
+        return f"{type(self).__qualname__}({', '.join(f'{name}={key_of(getattr(self, name))}' for name in names)})"
+
+
+def key_of(value: object) -> str:
+    """The key of a fault model, or of a part of one; the repr where there is none."""
+    key = getattr(value, "key", None)
+    return key if isinstance(key, str) else repr(value)
 
 
 MOST_UPSETS = 1e8
@@ -69,15 +92,18 @@ def _is_number(value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class FlipCount:
+class FlipCount(Keyed):
     """Exactly `n_faults` distinct bits flip, uniformly over the whole memory (protected bits included).
 
-    exposure_seconds: the time over which they arrive. Only scrubbing needs it: the bits drawn do not depend on it,
-    and so it is not in the repr, which is part of every trial's seed.
+    Arguments:
+        n_faults: how many bits, a whole number from 0 up.
+        exposure_seconds: the time over which they arrive, None: unknown. Only scrubbing needs it; the bits drawn do
+            not depend on it.
     """
 
     n_faults: int
     exposure_seconds: float | None = field(default=None, repr=False)
+    _unkeyed: ClassVar[tuple[str, ...]] = ("exposure_seconds",)
 
     def __post_init__(self) -> None:
         if isinstance(self.n_faults, bool) or not isinstance(self.n_faults, int | np.integer) or self.n_faults < 0:
@@ -96,16 +122,30 @@ class FlipCount:
         """How probably one cell is wrong after a share of the exposure, if it was right before."""
         return share * self.n_faults / n_bits if n_bits else 0.0
 
+    def scaled(self, share: float) -> FlipCount:
+        """A share of the flips, rounded to a whole number."""
+        return replace(self, n_faults=round(non_negative("share", share) * self.n_faults))
+
+    def short(self, n_bits: int) -> str:
+        """A word for tables."""
+        return str(self.n_faults)
+
     def describe(self, n_bits: int) -> str:
         return f"{self.n_faults} distinct bits, uniform over {n_bits:,}{_over(self.exposure_seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
-class BitErrorRate:
-    """Every bit flips independently with probability `ber`; exposure_seconds: as for `FlipCount`."""
+class BitErrorRate(Keyed):
+    """Every bit flips independently with the same probability.
+
+    Arguments:
+        ber: the probability, 0 to 1.
+        exposure_seconds: as for `FlipCount`.
+    """
 
     ber: float
     exposure_seconds: float | None = field(default=None, repr=False)
+    _unkeyed: ClassVar[tuple[str, ...]] = ("exposure_seconds",)
 
     def __post_init__(self) -> None:
         if not (_is_number(self.ber) and 0 <= self.ber <= 1):
@@ -121,17 +161,29 @@ class BitErrorRate:
         """How probably one cell is wrong after a share of the exposure, if it was right before."""
         return share * self.ber
 
+    def scaled(self, share: float) -> BitErrorRate:
+        """A share of the probability."""
+        return replace(self, ber=non_negative("share", share) * self.ber)
+
+    def short(self, n_bits: int) -> str:
+        """A word for tables."""
+        return f"ber {self.ber:g}"
+
     def describe(self, n_bits: int) -> str:
         expected = f"{self.ber * n_bits:.4g} of {n_bits:,} bits expected"
         return f"bit error rate {self.ber:g}, {expected}{_over(self.exposure_seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
-    """A Poisson number of upsets over `exposure_seconds`; each hits a uniformly drawn bit.
+class Exposure(Keyed):
+    """A Poisson number of upsets over a time; each hits a uniformly drawn bit.
 
-    Give one rate: `upsets_per_bit_second`, or `upsets_per_second` for the whole memory. Two hits on one bit undo one
-    another and are counted.
+    Give one of the two rates. Two hits on one bit undo one another and are counted.
+
+    Arguments:
+        exposure_seconds: how long, in seconds.
+        upsets_per_bit_second: the rate per bit and second.
+        upsets_per_second: the rate of the whole memory, per second.
 
     The paper's four hours with one upset every 15 s:
     >>> Exposure(4 * 3600, upsets_per_second=1 / 15).mean_upsets(12_720)
@@ -195,6 +247,14 @@ class Exposure:
         times."""
         return (1 - exp(-2 * share * self.mean_upsets(n_bits) / n_bits)) / 2 if n_bits else 0.0
 
+    def scaled(self, share: float) -> Exposure:
+        """A share of the time, at the same rate."""
+        return replace(self, exposure_seconds=non_negative("share", share) * self.exposure_seconds)
+
+    def short(self, n_bits: int) -> str:
+        """A word for tables."""
+        return f"~{self.mean_upsets(n_bits):.4g}"
+
     def describe(self, n_bits: int) -> str:
         rate = (
             f"{self.upsets_per_second:g} upsets/s on the memory"
@@ -249,7 +309,7 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
             f"faults={faults!r}: allowed are a number of flips or a fault model "
             "(FlipCount, BitErrorRate, Exposure, ClusteredUpsets, or an object with draw and describe)"
         )
-    if _OBJECT_ADDRESS.search(repr(faults)):
+    if _OBJECT_ADDRESS.search(key_of(faults)):
         raise InputError(
             f"faults={faults!r}: the repr of a fault model is part of every trial's seed, and this one "
             "holds a memory address that differs from run to run; give the class a __repr__ that names "
@@ -258,10 +318,14 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
     return faults
 
 
+def trial_key(space: BitSpace, model: FaultModel, seed: int, trial: int) -> tuple[int, str, str, int]:
+    """What the streams of one trial are made of: not the order of trials, not the weights."""
+    return whole_seed(seed), space.layout_digest, key_of(fault_model(model)), int(trial)
+
+
 def draw_trial(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Draw:
-    """Trial number `trial` of a campaign: depends on seed, layout and fault model only, not on order or weights."""
-    stream = RandomStream("fkeras-trial/1", whole_seed(seed), space.layout_digest, repr(fault_model(model)), int(trial))
-    return drawn(model, len(space), stream)
+    """Trial number `trial` of a campaign."""
+    return drawn(model, len(space), RandomStream("fkeras-trial/1", *trial_key(space, model, seed, trial)))
 
 
 def drawn(model: FaultModel, n_bits: int, stream: RandomStream) -> Draw:

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from fkeras.errors import InputError
-from fkeras.faults.fault_model import Bits, Draw, FaultModel, draw_trial, drawn
+from fkeras.faults.fault_model import Bits, Draw, FaultModel, drawn, trial_key
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
-from fkeras.faults.stream import RandomStream, whole_seed
+from fkeras.faults.stream import RandomStream
 from fkeras.memory import BitSpace
 
 
@@ -124,7 +124,7 @@ def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> U
     cell, from streams of their own: what protects which bits changes neither.
     """
     n_bits = len(space)
-    key = (whole_seed(seed), space.layout_digest, repr(model), int(trial))
+    key = trial_key(space, model, seed, trial)
     place = getattr(model, "draw_copies", None)
     planes: dict[int, Draw] = {}
 
@@ -138,7 +138,7 @@ def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> U
 
     return Upsets(
         space,
-        draw_trial(space, model, seed, trial),
+        drawn(model, n_bits, stream_of(0)),
         further,
         getattr(model, "exposure_seconds", None),
         lambda plane, n: RandomStream("fkeras-age/1", *key, plane).uniform(n),

@@ -207,7 +207,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         _covered(space, protected),
         tuple(UncoveredTensor(one.path, int(one.n_values), one.reason) for one in space.uncovered),
         str(setting.fault_model.describe(n_bits)),
-        _flips(setting.fault_model, n_bits),
+        _short(setting.fault_model, n_bits),
         protection_text(setting),
         _protected(setting.protection),
         int(setting.seed),
@@ -242,17 +242,7 @@ def _protected(protection: Protection) -> str:
     return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
 
 
-def _flips(fault_model: FaultModel, n_bits: int) -> str:
+def _short(model: FaultModel, n_bits: int) -> str:
     """The fault model in a word, for a table."""
-    from fkeras.campaigns.exhaustive import EachBitAlone
-    from fkeras.faults import BitErrorRate, ClusteredUpsets, Exposure, FlipCount
-
-    if isinstance(fault_model, FlipCount):
-        return str(fault_model.n_faults)
-    if isinstance(fault_model, BitErrorRate):
-        return f"ber {fault_model.ber:g}"
-    if isinstance(fault_model, ClusteredUpsets):
-        return f"{_flips(fault_model.events, n_bits)} clusters"
-    if isinstance(fault_model, Exposure):
-        return f"~{fault_model.mean_upsets(n_bits):.4g}"
-    return "each" if isinstance(fault_model, EachBitAlone) else type(fault_model).__name__
+    short = getattr(model, "short", None)
+    return str(short(n_bits)) if callable(short) else type(model).__name__

@@ -15,6 +15,7 @@ import numpy as np
 from fkeras.engine import Run
 from fkeras.errors import IdentityError
 from fkeras.faults import FaultSet
+from fkeras.faults.fault_model import key_of
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
 from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of
@@ -218,7 +219,7 @@ def described(value: Any) -> Any:
 
 
 def _plain_repr(value: Any) -> str:
-    text = repr(value)
+    text = key_of(value)
     if " at 0x" in text:
         raise IdentityError(
             f"{text}: its repr holds a memory address, which differs from run to run; give the class a __repr__ that "

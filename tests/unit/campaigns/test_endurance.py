@@ -81,6 +81,25 @@ def test_histories_are_the_same_whatever_the_looks_and_the_order(function_run):
     assert faults.history(8, np.array([10.0]))[0] != few[0]
 
 
+@pytest.mark.parametrize(
+    ("accumulation", "key", "flips"),
+    [
+        (OneByOne(), "OneByOne()", [[25], [20, 25], [1, 20, 25, 92, 98]]),
+        (
+            InTime(Exposure(1.0, upsets_per_second=0.5)),
+            "InTime(rate=Exposure(exposure_seconds=1.0, upsets_per_bit_second=None, upsets_per_second=0.5))",
+            [[49, 76], [17, 30, 49, 53, 76], [2, 17, 29, 30, 49, 53, 75, 76]],
+        ),
+    ],
+)
+def test_known_histories(function_run, accumulation, key, flips):
+    """Pinned, as the draws of the fault models are."""
+    assert accumulation.key == key
+    run = function_run(len)
+    history = Faults(run, accumulation, protection(None, run.space), 7).history(3, np.array([1.0, 2, 5]))
+    assert [faults.flips.tolist() for faults in history] == flips
+
+
 def test_claims_follow_from_the_number_of_failed_trials(function_run):
     # The metric is broken from the flip of bit 7 on, so 1 % of trials fail with each flip.
     run = function_run(lambda bits: float(7 in bits))

@@ -10,6 +10,8 @@ import pytest
 from fkeras.errors import InputError
 from fkeras.faults import (
     BitErrorRate,
+    CellLayout,
+    ClusteredUpsets,
     Draw,
     Exposure,
     FaultSet,
@@ -18,6 +20,7 @@ from fkeras.faults import (
     draw_trial,
     fault_model,
     never_faults,
+    trial_upsets,
 )
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 
@@ -149,6 +152,114 @@ def test_known_trials(space):
         23,
         12,
     )
+
+
+class Renamed(FlipCount):
+    """What a project derives from a model of ours."""
+
+
+PINNED = [
+    (FlipCount(5), "FlipCount(n_faults=5)", [9, 26, 39, 48, 60], [0, 2, 31, 48, 58], 0.203019),
+    (FlipCount(5, exposure_seconds=60), "FlipCount(n_faults=5)", [9, 26, 39, 48, 60], [0, 2, 31, 48, 58], 0.203019),
+    (Renamed(5), "Renamed(n_faults=5)", [15, 31, 42, 45, 49], [4, 12, 22, 26, 38], 0.926257),
+    (BitErrorRate(0.05), "BitErrorRate(ber=0.05)", [14, 29, 41, 53], [61], 0.825384),
+    (BitErrorRate(0.05, exposure_seconds=60), "BitErrorRate(ber=0.05)", [14, 29, 41, 53], [61], 0.825384),
+    (
+        Exposure(60, upsets_per_second=0.1),
+        "Exposure(exposure_seconds=60.0, upsets_per_bit_second=None, upsets_per_second=0.1)",
+        [0, 2, 17, 21, 28, 30, 45, 46],
+        [12, 33, 52],
+        0.933976,
+    ),
+    (
+        Exposure(60, 1e-3),
+        "Exposure(exposure_seconds=60.0, upsets_per_bit_second=0.001, upsets_per_second=None)",
+        [22, 26, 50, 61],
+        [12, 16, 26, 63],
+        0.457295,
+    ),
+    (
+        ClusteredUpsets(3, {2: 0.5, (2, 2): 0.5}, CellLayout(columns=16, word_bits=4, interleaving=2)),
+        "ClusteredUpsets(events=FlipCount(n_faults=3), sizes=(((1, 2), 0.5), ((2, 2), 0.5)), "
+        "cells=CellLayout(columns=16, word_bits=4, interleaving=2, copies='separated'))",
+        [15, 16, 20, 55, 56],
+        [23, 24, 26, 29, 40, 44, 56, 60],
+        0.42376,
+    ),
+    (
+        ClusteredUpsets(FlipCount(2, exposure_seconds=9), {2: 1}),
+        "ClusteredUpsets(events=FlipCount(n_faults=2), sizes=(((1, 2), 1.0),), "
+        "cells=CellLayout(columns=None, word_bits=None, interleaving=1, copies='separated'))",
+        [45, 46, 62, 63],
+        [4, 5, 16, 17],
+        0.662573,
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "key", "flips", "copies", "age"), PINNED)
+def test_known_draws_of_every_model(space, model, key, flips, copies, age):
+    """Pinned: what is in a store, a baseline or a report was drawn with these keys."""
+    trial = trial_upsets(space, model, 7, 3)
+    assert model.key == key
+    assert trial.draw == draw_trial(space, model, 7, 3)
+    assert trial.faults.flips.tolist() == flips
+    assert trial.plane(1).faults.flips.tolist() == copies
+    assert trial.ages(0, 1) == pytest.approx([age], abs=1e-6)
+
+
+@pytest.mark.parametrize("model", [model for model, *_ in PINNED])
+def test_what_a_model_prints_decides_nothing(space, model, monkeypatch):
+    drawn = draw_trial(space, model, 7, 3)
+    for kind in (FlipCount, BitErrorRate, Exposure, ClusteredUpsets, CellLayout):
+        monkeypatch.setattr(kind, "__repr__", lambda self: "<as pretty as you like>")
+    assert draw_trial(space, model, 7, 3) == drawn
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A user's model whose repr, but not its key, differs from run to run."""
+
+    key: object
+
+    def draw(self, n_bits, stream):
+        return Draw(FaultSet(stream.distinct(3, n_bits)), 3)
+
+    def describe(self, n_bits):
+        return "three bits"
+
+    def __repr__(self):
+        return object.__repr__(self)
+
+
+def test_a_users_model_may_have_a_key_and_then_its_repr_is_free(space):
+    assert draw_trial(space, Keyed("FlipCount(n_faults=3)"), 0, 0) == draw_trial(space, FlipCount(3), 0, 0)
+    with pytest.raises(InputError, match="holds a memory address"):
+        fault_model(Keyed("three bits at 0x7f00"))
+    with pytest.raises(InputError, match="holds a memory address"):
+        fault_model(Keyed(3))  # no text, so no key
+
+
+@pytest.mark.parametrize(
+    ("model", "less", "short"),
+    [
+        (FlipCount(960, exposure_seconds=60), FlipCount(240, exposure_seconds=60), "960"),
+        (BitErrorRate(1e-3), BitErrorRate(0.25e-3), "ber 0.001"),
+        (Exposure(60, upsets_per_second=4), Exposure(15, upsets_per_second=4), "~240"),
+        (ClusteredUpsets(8, {2: 1.0}), ClusteredUpsets(2, {2: 1.0}), "8 clusters"),
+        (
+            ClusteredUpsets(Exposure(60, 1e-3), {2: 1.0}),
+            ClusteredUpsets(Exposure(15, 1e-3), {2: 1.0}),
+            "~6 clusters",
+        ),
+    ],
+)
+def test_a_share_of_a_model_and_a_word_for_it(model, less, short):
+    assert model.scaled(0.25) == less
+    assert model.scaled(1) == model
+    assert model.short(100) == short
+    with pytest.raises(InputError, match="share is -1; allowed are finite numbers from 0 up"):
+        model.scaled(-1)
 
 
 def test_trials_do_not_depend_on_the_words_or_on_how_numbers_are_held(space):
