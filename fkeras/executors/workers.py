@@ -7,12 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from itertools import chain
+from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 from fkeras.engine import Scores
 from fkeras.errors import FkerasError, InputError
-from fkeras.executors.job import Job, Task, Unknown, measure
+from fkeras.executors.job import Answer, Job, Task, measure
 
 TASKS_AHEAD = 2
 """Tasks that wait on the executor per worker, so that none idles between two."""
@@ -57,71 +58,65 @@ class Workers:
 
         Tasks of a worker that is lost are done again; `here` does one in this process, when no worker is left.
         """
-        payload: Any = None
         waiting: Iterator[tuple[int, Task]] = enumerate(tasks)
-        running: dict[Future[Any], tuple[int, Task]] = {}
-        losses = cancelled = 0
+        losses = 0
+        while True:
+            unanswered: dict[int, Task] = {}
+            try:
+                for answer in self._answers(job, waiting, unanswered):
+                    losses = 0
+                    yield answer
+                return
+            except BrokenExecutor:
+                losses += 1
+            waiting = chain(sorted(unanswered.items()), waiting)
+            if not self._replaced(len(unanswered), losses):
+                yield from ((number, here(task)) for number, task in waiting)
+                return
+
+    def _answers(
+        self, job: Job, waiting: Iterator[tuple[int, Task]], unanswered: dict[int, Task]
+    ) -> Iterator[tuple[int, dict[str, Scores]]]:
+        """As `results`, but BrokenExecutor where the executor breaks.
+
+        unanswered: filled with the tasks taken from `waiting` that are not done.
+        """
+        running: dict[Future[Any], int] = {}
+        shipped = cache(lambda: self._shipped(job.payload))
+        cancelled = 0
         try:
             while True:
-                lost: list[tuple[int, Task]] = []
-                while len(running) < TASKS_AHEAD * self.n_workers and (following := next(waiting, None)) is not None:
-                    if not self._submit(running, job.digest, None, following):
-                        lost.append(following)
-                        break
-                if not running and not lost:
+                for number, task in islice(waiting, max(TASKS_AHEAD * self.n_workers - len(running), 0)):
+                    unanswered[number] = task
+                    running[self._submitted(job.digest, None, task)] = number
+                if not running:
                     return
-                done = wait(running, return_when=FIRST_COMPLETED).done if running else set()
-                for future in done:
-                    number, task = running.pop(future)
-                    try:
-                        answer = future.result()
-                    except BrokenExecutor:
-                        lost.append((number, task))
-                        continue
-                    except CancelledError:
-                        # One task only, as when a scheduler lost what it needs; the workers are there.
-                        cancelled += 1
-                        if cancelled > MOST_CANCELLED:
-                            raise WorkerFailed(
-                                f"the executor cancelled {cancelled} tasks, and none was done in between; see its log"
-                            ) from None
-                        if not self._submit(running, job.digest, None, (number, task)):
-                            lost.append((number, task))
-                        continue
-                    except FkerasError:
-                        raise
-                    except Exception as error:
-                        raise _explained(error) from error
-                    if isinstance(answer, Unknown):
-                        payload = self._shipped(job.payload) if payload is None else payload
-                        if not self._submit(running, job.digest, payload, (number, task)):
-                            lost.append((number, task))
-                    else:
-                        losses = cancelled = 0
+                # What is done counts before what is broken.
+                for future in sorted(wait(running, return_when=FIRST_COMPLETED).done, key=_is_without_answer):
+                    number, answer = running.pop(future), _answer(future)
+                    if isinstance(answer, dict):
+                        cancelled = 0
+                        del unanswered[number]
                         yield number, answer
-                if lost:
-                    lost += running.values()
-                    running.clear()
-                    losses += 1
-                    if not self._replaced(len(lost), losses):
-                        for number, task in chain(sorted(lost, key=lambda pair: pair[0]), waiting):
-                            yield number, here(task)
-                        return
-                    waiting = chain(sorted(lost, key=lambda pair: pair[0]), waiting)
+                        continue
+                    cancelled += answer is None
+                    if cancelled > MOST_CANCELLED:
+                        raise WorkerFailed(
+                            f"the executor cancelled {cancelled} tasks, and none was done in between; see its log"
+                        )
+                    payload = None if answer is None else shipped()
+                    running[self._submitted(job.digest, payload, unanswered[number])] = number
         finally:
             for future in running:
                 future.cancel()
 
-    def _submit(
-        self, running: dict[Future[Any], tuple[int, Task]], digest: str, payload: Any, one: tuple[int, Task]
-    ) -> bool:
+    def _submitted(self, digest: str, payload: Any, task: Task) -> Future[Any]:
         try:
-            running[self._executor.submit(measure, digest, payload, one[1])] = one
-        except (BrokenExecutor, RuntimeError) as error:
+            return self._executor.submit(measure, digest, payload, task)
+        except RuntimeError as error:
             if isinstance(error, BrokenExecutor):
-                return False
+                raise
             raise InputError(f"the executor takes no work ({error}); pass one that is not shut down") from error
-        return True
 
     def _replaced(self, n_tasks: int, losses: int) -> bool:
         again = self._replacement is not None and losses <= MOST_LOSSES
@@ -135,6 +130,22 @@ class Workers:
             assert self._replacement is not None
             self._executor = self._replacement()
         return again
+
+
+def _is_without_answer(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
+def _answer(future: Future[Answer]) -> Answer | None:
+    """What a worker answered; None where this one task was cancelled, as by a scheduler that lost what it needs."""
+    try:
+        return future.result()
+    except CancelledError:
+        return None
+    except (BrokenExecutor, FkerasError):
+        raise
+    except Exception as error:
+        raise _explained(error) from error
 
 
 def workers_of(executor: Any) -> Workers:
