@@ -6,10 +6,12 @@ It asks TensorFlow for the legacy Keras that QKeras is made for, unless the envi
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -17,186 +19,21 @@ if "tensorflow" not in sys.modules:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {
-    "fkeras.api": (
-        "bit_space",
-        "campaign",
-        "critical_bits",
-        "endurance",
-        "injected",
-        "load_model",
-        "merge",
-        "oracle",
-        "protect",
-        "protection_curve",
-        "rank",
-        "sensitive_bits",
-    ),
-    "fkeras.campaigns": (
-        "BudgetExceeded",
-        "CampaignResult",
-        "Endurance",
-        "Oracle",
-        "ProtectionCurve",
-        "Verdict",
-        "WorseThanBaseline",
-    ),
-    "fkeras.errors": (
-        "EnvironmentSetupError",
-        "FkerasError",
-        "IdentityError",
-        "InputError",
-        "LayoutError",
-        "MissingExtraError",
-        "ModelError",
-        "NotStored",
-        "StoreError",
-        "UnsupportedError",
-    ),
-    "fkeras.faults": (
-        "AssumedImmune",
-        "BitErrorRate",
-        "CellLayout",
-        "ClusteredUpsets",
-        "Exposure",
-        "FaultSet",
-        "FlipCount",
-        "Parity",
-        "SECDED",
-        "TMR",
-    ),
-    "fkeras.memory": ("BitAddress", "BitSet", "BitSpace"),
-    "fkeras.protection": ("Mask", "read_mask", "wrong_bits"),
-    "fkeras.sensitivity": ("Ranking", "RankingQuality", "ranking_quality"),
-    "fkeras.statistics": ("Estimate", "leveugle"),
-    "fkeras.store": ("Store",),
-    "fkeras.study": ("Study",),
+    name.name: statement.module
+    for statement in ast.parse(Path(__file__).with_suffix(".pyi").read_bytes()).body
+    if isinstance(statement, ast.ImportFrom)
+    for name in statement.names
 }
-_MODULES = ("errors", "faults", "hls4ml", "layers", "memory", "metrics", "statistics", "strategies")
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+"""The module of every name; those of `fkeras` itself are modules."""
 
-__all__ = [
-    "SECDED",
-    "TMR",
-    "AssumedImmune",
-    "BitAddress",
-    "BitErrorRate",
-    "BitSet",
-    "BitSpace",
-    "BudgetExceeded",
-    "CampaignResult",
-    "CellLayout",
-    "ClusteredUpsets",
-    "Endurance",
-    "EnvironmentSetupError",
-    "Estimate",
-    "Exposure",
-    "FaultSet",
-    "FkerasError",
-    "FlipCount",
-    "IdentityError",
-    "InputError",
-    "LayoutError",
-    "Mask",
-    "MissingExtraError",
-    "ModelError",
-    "NotStored",
-    "Oracle",
-    "Parity",
-    "ProtectionCurve",
-    "Ranking",
-    "RankingQuality",
-    "Store",
-    "StoreError",
-    "Study",
-    "UnsupportedError",
-    "Verdict",
-    "WorseThanBaseline",
-    "__version__",
-    "bit_space",
-    "campaign",
-    "critical_bits",
-    "endurance",
-    "errors",
-    "injected",
-    "layers",
-    "leveugle",
-    "load_model",
-    "merge",
-    "metrics",
-    "oracle",
-    "protect",
-    "protection_curve",
-    "rank",
-    "ranking_quality",
-    "read_mask",
-    "sensitive_bits",
-    "strategies",
-    "wrong_bits",
-]
-
-if TYPE_CHECKING:
-    from fkeras import errors, layers, metrics, strategies
-    from fkeras.api import (
-        bit_space,
-        campaign,
-        critical_bits,
-        endurance,
-        injected,
-        load_model,
-        merge,
-        oracle,
-        protect,
-        protection_curve,
-        rank,
-        sensitive_bits,
-    )
-    from fkeras.campaigns import (
-        BudgetExceeded,
-        CampaignResult,
-        Endurance,
-        Oracle,
-        ProtectionCurve,
-        Verdict,
-        WorseThanBaseline,
-    )
-    from fkeras.errors import (
-        EnvironmentSetupError,
-        FkerasError,
-        IdentityError,
-        InputError,
-        LayoutError,
-        MissingExtraError,
-        ModelError,
-        NotStored,
-        StoreError,
-        UnsupportedError,
-    )
-    from fkeras.faults import (
-        SECDED,
-        TMR,
-        AssumedImmune,
-        BitErrorRate,
-        CellLayout,
-        ClusteredUpsets,
-        Exposure,
-        FaultSet,
-        FlipCount,
-        Parity,
-    )
-    from fkeras.memory import BitAddress, BitSet, BitSpace
-    from fkeras.protection import Mask, read_mask, wrong_bits
-    from fkeras.sensitivity import Ranking, RankingQuality, ranking_quality
-    from fkeras.statistics import Estimate, leveugle
-    from fkeras.store import Store
-    from fkeras.study import Study
+__all__ = ["__version__", *sorted(_HOMES.keys() - {"faults", "hls4ml", "memory", "statistics"})]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"fkeras.{name}")
-    raise AttributeError(f"module 'fkeras' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fkeras' has no attribute {name!r}")
+    home = importlib.import_module(f"fkeras.{name}" if _HOMES[name] == "fkeras" else _HOMES[name])
+    return home if _HOMES[name] == "fkeras" else getattr(home, name)
 
 
 def __dir__() -> list[str]:
