@@ -39,7 +39,7 @@ PASS_THROUGH = (
     "QGlobalAveragePooling2D",
 )
 CANNOT_BE_BUILT = " (QKeras 0.9 cannot build it on current TensorFlow)"
-REASONS = {"QConv2DTranspose": CANNOT_BE_BUILT, "QGRU": CANNOT_BE_BUILT}
+REASONS = {name: CANNOT_BE_BUILT for name in ("QConv2DTranspose", "QGRU", "QSimpleRNN")}
 
 
 @dataclass(frozen=True, slots=True)
