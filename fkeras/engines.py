@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from fkeras.engine import Run
+from fkeras.engine import Evidence, Run
 from fkeras.errors import IdentityError, InputError, NotStored
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import refuse_masked
@@ -106,10 +106,17 @@ class Keras:
         seed: int,
         space: BitSpace,
     ) -> Ranking:
-        from fkeras.backends.tf.evidence import ModelEvidence
         from fkeras.sensitivity.methods import make_ranking
 
-        return make_ranking(method, ModelEvidence(model, space, data, metric, loss, seed, start_run))
+        return make_ranking(method, self.evidence(model, data, metric, loss, seed, space))
+
+    def evidence(
+        self, model: Any, data: tuple[Any, Any] | None, metric: Metric | None, loss: Any, seed: int, space: BitSpace
+    ) -> Evidence:
+        """What ranking methods and spectra may ask about a model."""
+        from fkeras.backends.tf.evidence import ModelEvidence
+
+        return ModelEvidence(model, space, data, metric, loss, seed, start_run)
 
     def start_run(
         self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str

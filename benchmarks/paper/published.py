@@ -4,8 +4,6 @@ from __future__ import annotations
 
 SENSITIVE_PERCENT = {"ECON-T Small": 100.0, "ECON-T Medium": 63.5, "ECON-T Large": 6.55, "CIFAR-10 CNN": 82.72}
 GOLDEN = {"ECON-T Medium": "EMD 1.10", "ECON-T Large": "EMD 0.807", "CIFAR-10 CNN": "accuracy 83.1 %"}
-TOTAL_DAMAGE = {"ECON-T Medium": 57.37}
-MSB_DAMAGE = {"ECON-T Medium": 40.91}
 HESSIAN_TOP_1_PERCENT = {"ECON-T Medium": "about 18 %"}
 BINFI_TOP_1_PERCENT = {"ECON-T Medium": "about 41 %"}
 BINFI_FLIPS = {"ECON-T Medium": "about 6,000 of 12,720"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -14,17 +13,6 @@ from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.stream import RandomStream
 from fkeras.memory import BitSpace
-
-
-class PlacesCopies(Protocol):
-    """A fault model that knows where the copies of a bit sit, so that one event may hit several of them."""
-
-    def draw_copies(self, n_bits: int, bits: Bits, stream_of: Callable[[int], RandomStream]) -> Hits | None:
-        """The hits on the three copies of each of `bits`; None where the copies are in arrays of their own.
-
-        stream_of(0) is the trial's own stream, others are further streams.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +109,8 @@ def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> U
     """The upsets of trial number `trial`.
 
     The memory's own are those of `draw_trial`. Further arrays are drawn by the same model, so at the same rate per
-    cell, from streams of their own: what protects which bits changes neither.
+    cell, from streams of their own: what protects which bits changes neither. A model whose events
+    reach several copies of a bit draws these by itself, in a method as `ClusteredUpsets.draw_copies`.
     """
     n_bits = len(space)
     key = trial_key(space, model, seed, trial)

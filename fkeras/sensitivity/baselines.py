@@ -70,17 +70,6 @@ def binfi(space: BitSpace, sensitive: Flags) -> BinFI:
     return BinFI(np.array(probes, np.int64), np.array(ends, np.int64), predicted)
 
 
-def implied_curve(found: BinFI, space: BitSpace, damage: NDArray[np.float64]) -> tuple[Bits, NDArray[np.float64]]:
-    """The paper's "actual + implied" curve: (flips spent, share of all damage known by then), a point per word.
-
-    damage: (n_bits,) the size of each bit's damage; it is known for bits that were flipped or implied.
-    """
-    steps = list(found.implied_steps(space))
-    known = np.cumsum([damage[bits].sum() for _, bits in steps])
-    total = damage.sum()
-    return np.array([spent for spent, _ in steps], np.int64), known / total if total > 0 else known
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class StatFI:
     """Bits drawn per tensor and bit position. sampled: (n,) flat indices, top bits first."""

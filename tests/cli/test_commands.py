@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Requirem
 from fkeras.campaigns.measured import BudgetIdentity, Measured
 from fkeras.cli import session
 from fkeras.engine import GoldenScore
+from fkeras.engines import KERAS
 from fkeras.faults import AssumedImmune
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.report.document import new_report
 from fkeras.report.record import record_of
 from fkeras.sensitivity.methods import METHODS
+from fkeras.sensitivity.spectrum import layer_traces
 
 DATA = ("--data", "data.npz", "--metric", "mispredictions")
 SPACE = BitSpace(
@@ -152,6 +154,23 @@ def test_inspect_gives_the_golden_value_of_the_metric_or_of_the_one_that_the_tar
         assert f"golden accuracy: {oracle.golden:.6g} +-" in done.out
         assert strict(folder / "i.json")["golden"]["accuracy"]["value"] == oracle.golden
     assert "golden mean_squared_error" in fkeras("inspect", "small.h5", "--data", "charges.npz").out
+
+
+def test_inspect_shows_the_trace_of_every_layer_with_its_standard_error(folder, fkeras):
+    done = fkeras("inspect", "small.h5", "--data", "data.npz", "--traces", "--json", "i.json")
+    assert done.code == 0
+    written = strict(folder / "i.json")
+    model = library.load_model("small.h5")
+    derivatives = KERAS.evidence(model, pair("data.npz"), None, None, 0, library.bit_space(model)).derivatives()
+    assert written["loss"] == derivatives.loss
+    expected = [asdict(trace) for trace in layer_traces(derivatives)]
+    assert [trace["layer"] for trace in expected] == ["hidden", "out"]
+    assert written["traces"] == expected
+    for trace in expected:
+        line = f"trace of {derivatives.loss} in {trace['layer']}: {trace['trace']:.6g} +- {trace['standard_error']:.2g}"
+        assert line in done.out
+    refused = fkeras("inspect", "small.h5", "--traces")
+    assert (refused.code, "--traces needs --data FILE.npz with arrays x and y" in refused.err) == (2, True)
 
 
 def test_layers_choose_the_memory(folder, fkeras):

@@ -7,7 +7,7 @@ import pytest
 
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
-from fkeras.sensitivity.baselines import binfi, implied_curve, statfi
+from fkeras.sensitivity.baselines import binfi, statfi
 
 
 def memory(*sizes_and_widths: tuple[int, int]) -> BitSpace:
@@ -57,14 +57,6 @@ def test_words_are_searched_in_order_and_bits_become_known_word_by_word():
     assert found.probes.tolist() == [1, 2, 4, 3]
     steps = [(spent, known.tolist()) for spent, known in found.implied_steps(space)]
     assert steps == [(2, [0, 1, 2]), (4, [3, 4])]
-
-
-def test_implied_bits_count_as_known_when_their_word_is_done():
-    space = memory((2, 3))
-    found = binfi(space, np.array([True, True, False, False, False, False]))
-    flips, known = implied_curve(found, space, np.array([4.0, 2.0, 1.0, 1.0, 0.0, 2.0]))
-    assert flips.tolist() == [2, 4]
-    assert known.tolist() == [0.7, 0.8]
 
 
 def test_binfi_needs_every_bit_measured():
