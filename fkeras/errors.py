@@ -6,14 +6,56 @@ anything: no message has control characters.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
 from fkeras.printable import printable
 
 
-class FkerasError(Exception):
-    """The base of all errors raised by fkeras."""
+class Name(str):
+    """Text that stands for itself in a message, as names do, instead of in quotation marks."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+_NO_VALUE = Name()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument that a message speaks of, for every front to spell its own way; str() is Python's.
+
+    verb: " is " where the message goes on to say what is wrong with the value.
+    """
+
+    name: str
+    value: Any = _NO_VALUE
+    verb: str = "="
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return f"{self.name}{self.verb}{self.value!r}"
+
+
+def said(parts: Iterable[object], spell: Callable[[Argument], str] = str) -> str:
+    """The message that texts and arguments make."""
+    return printable("".join(spell(part) if isinstance(part, Argument) else str(part) for part in parts))
+
+
+class FkerasError(Exception):
+    """The base of all errors raised by fkeras; made of texts, and of the arguments that these speak of."""
+
+    def __str__(self) -> str:
+        return self.said()
+
+    def said(self, spell: Callable[[Argument], str] = str) -> str:
+        """The message, in which `spell` says how an argument is written."""
+        return said(self.args, spell)
+
+    def within(self, where: str) -> FkerasError:
+        """The same error with more in front."""
+        return type(self)(where, *self.args)
 
 
 class InputError(FkerasError, ValueError):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fkeras.engine import GoldenScore, Scores
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.metrics.inputs import read_only, refusing_writes
 from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, Rows, SampleMetric, SampleScores
 from fkeras.metrics.user import dataset_value
@@ -26,7 +26,9 @@ class Scorecard:
 
     def __init__(self, metrics: Mapping[str, Metric], targets: Any, golden_outputs: Outputs) -> None:
         if not metrics:
-            raise InputError("no metric was given; pass metric=, for instance metric='accuracy'")
+            raise InputError(
+                "no metric was given; pass ", Argument("metric"), ", for instance ", Argument("metric", "accuracy")
+            )
         self.metrics = dict(metrics)
         self.targets = targets
         self.scorers = {

@@ -36,7 +36,7 @@ from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shares import Share
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
-from fkeras.errors import ChangedError, IdentityError, InputError
+from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
 from fkeras.faults import (
     AssumedImmune,
     Exposure,
@@ -224,9 +224,8 @@ class Study:
         """The name of the metric that is meant: the only one that there is, unless told. InputError if that is open."""
         name = metric or self.sole_metric
         if name is None:
-            raise InputError(
-                f"which metric? there are {', '.join(self.metric_names)}; name one, as in metric='accuracy'"
-            )
+            there = f"which metric? there are {', '.join(self.metric_names)}; name one, as in "
+            raise InputError(there, Argument("metric", "accuracy"))
         return name
 
     @property
@@ -403,8 +402,9 @@ class Study:
             accumulation = InTime(Exposure(1.0, upsets_per_bit_second, upsets_per_second))
         wrong_end = "max_flips" if isinstance(accumulation, InTime) else "exposure_seconds"
         if {"max_flips": max_flips, "exposure_seconds": exposure_seconds}[wrong_end] is not None:
-            other = "exposure_seconds" if wrong_end == "max_flips" else "max_flips, or give a rate"
-            raise InputError(f"{wrong_end}= does not go with looks in {accumulation.unit}; write {other}")
+            other = ("exposure_seconds", "") if wrong_end == "max_flips" else ("max_flips", ", or give a rate")
+            what = f" does not go with looks in {accumulation.unit}; write "
+            raise InputError(Argument(wrong_end), what, Argument(other[0]), other[1])
         absorbed = self.protection(protected)
         with self._noticing(), self.stored_sets([name]) as run:
             return measure_endurance(
@@ -438,7 +438,7 @@ class Study:
         with self._noticing(), self.stored_sets([name]) as run:
             requirement = self.requirement(limits, run)
             if requirement is None:
-                raise InputError("a protection curve needs limits=, as in {'max_emd': 1.25}")
+                raise InputError("a protection curve needs ", Argument("limits"), ", as in {'max_emd': 1.25}")
             return protection_curve(
                 run,
                 setting,
@@ -468,7 +468,10 @@ class Study:
         """Choose a mask for this model, and in common for `others`, retrainings of it; see `fkeras.protect`."""
         studies = (self, *others)
         if (faults is not None or limits) and (faults is None or not limits or not self.metrics or self.data is None):
-            raise InputError("a campaign that must pass needs faults=, metric=, limits= and data; give all or none")
+            raise InputError(
+                "a campaign that must pass needs ", Argument("faults"), ", ", Argument("metric"), ", ",
+                Argument("limits"), " and data; give all or none"
+            )  # fmt: skip
         names = [study.model_name for study in studies]
         require_one_layout(names, [study.space for study in studies])
         target = None
@@ -554,7 +557,7 @@ class Study:
     def required_data(self) -> tuple[Any, Any]:
         """The data. InputError where there are none."""
         if self.data is None:
-            raise InputError("measuring needs data=(x, y): the inputs and the targets")
+            raise InputError("measuring needs ", Argument("data", Name("(x, y)")), ": the inputs and the targets")
         return self.data
 
     def require_unchanged(self) -> None:
@@ -582,7 +585,8 @@ class Study:
     def _share(self, shard: str | None) -> Share | None:
         share = None if shard is None else Share.parse(shard)
         if share is not None and self.store is None:
-            raise InputError(f"shard='{share}' needs store=: that is where the shares are put together")
+            where = " is where the shares are put together"
+            raise InputError(Argument("shard", str(share)), " needs ", Argument("store"), ": that" + where)
         if share is not None:
             self._subject(self.engine)
         return share

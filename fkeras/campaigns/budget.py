@@ -15,7 +15,7 @@ from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.shares import WHOLE, Share
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -66,7 +66,8 @@ class UntilDecided:
 
 def _check_trials(what: str, trials: object) -> None:
     if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or not 1 <= trials <= MOST_TRIALS:
-        raise InputError(f"{what} is {trials!r}; allowed are whole numbers from 1 to {MOST_TRIALS:,}")
+        allowed = f"; allowed are whole numbers from 1 to {MOST_TRIALS:,}"
+        raise InputError(Argument(what, trials, " is "), allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,12 +299,13 @@ def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Share)
     """One share of a campaign. InputError unless the number of trials is fixed, and enough for each share."""
     if not isinstance(plan, FixedTrials):
         raise InputError(
-            f"shard='{share}': a campaign that ends when it is decided cannot be shared out; give trials=, measure all "
-            "shares, and judge them by the same call without shard="
-        )
+            Argument("shard", str(share)), ": a campaign that ends when it is decided cannot be shared out; give ",
+            Argument("trials"), ", measure all shares, and judge them by the same call without ", Argument("shard")
+        )  # fmt: skip
     n_trials = share.of_trials(plan.trials).size
     if not n_trials:
-        raise InputError(f"shard='{share}' of {plan.trials} trials is empty; there are {plan.trials} shares at most")
+        empty = f" of {plan.trials} trials is empty; there are {plan.trials} shares at most"
+        raise InputError(Argument("shard", str(share)), empty)
     return replace(setting, share=share), FixedTrials(n_trials)
 
 

@@ -15,7 +15,7 @@ from fkeras.campaigns.endurance import Endurance, Histories, least_trials
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Requirement
 from fkeras.engine import Run
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet, Protection, RandomStream
 from fkeras.faults.upsets import Upsets
 from fkeras.progress import Progress
@@ -137,19 +137,20 @@ def measure_endurance(
     survey of 30, followed by `trials` others at 14 looks around the first failures, and at `least`.
     """
     if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-        raise InputError(f"trials is {trials!r}; allowed are whole numbers from 1 up")
+        raise InputError(Argument("trials", trials, " is "), "; allowed are whole numbers from 1 up")
     limits = () if requirement is None else requirement.limits
     if requirement is not None:
         fewest = least_trials(requirement.max_failure_rate, requirement.confidence)
         if trials < fewest:
             raise InputError(
-                f"trials={trials} cannot show a share below {requirement.max_failure_rate:g} at "
-                f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more"
+                Argument("trials", trials),
+                f" cannot show a share below {requirement.max_failure_rate:g} at "
+                f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more",
             )
     kind, faults = run.metrics[metric], Faults(run, accumulation, protection, seed)
     if least is not None:
         if not limits:
-            raise InputError("min_survived= needs limits=: what is to be survived")
+            raise InputError(Argument("min_survived"), " needs ", Argument("limits"), ": what is to be survived")
         least = _one_look("min_survived", least, accumulation, len(run.space))
     proof: Histories | None
     if looks is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.memory import BitSpace
 
 CHANNELS_PER_SHARE = 4
@@ -34,7 +34,8 @@ class Share:
         match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", text) if isinstance(text, str) else None
         share = None if match is None else cls(int(match[1]), int(match[2]))
         if share is None or not 1 <= share.number <= share.of:
-            raise InputError(f"shard={text!r}; allowed are '1/4', '2/4', '3/4' and '4/4' for four shares, and so on")
+            allowed = "; allowed are '1/4', '2/4', '3/4' and '4/4' for four shares, and so on"
+            raise InputError(Argument("shard", text), allowed)
         return share
 
     def __str__(self) -> str:

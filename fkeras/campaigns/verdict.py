@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fkeras.campaigns.limits import Limit
-from fkeras.errors import FkerasError, InputError
+from fkeras.errors import Argument, FkerasError, InputError
 from fkeras.statistics import Estimate
 from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
@@ -45,11 +45,12 @@ class Requirement:
             raise InputError("a requirement needs a limit, as in max_emd=1.25")
         if not 0 <= self.max_failure_rate < 1:
             raise InputError(
-                f"max_failure_rate is {self.max_failure_rate!r}, a share of trials; allowed are 0 up to, "
-                "not including, 1"
+                Argument("max_failure_rate", self.max_failure_rate, " is "),
+                ", a share of trials; allowed are 0 up to, not including, 1",
             )
         if not 0 < self.confidence < 1:
-            raise InputError(f"confidence is {self.confidence!r}; allowed are numbers between 0 and 1, such as 0.95")
+            allowed = "; allowed are numbers between 0 and 1, such as 0.95"
+            raise InputError(Argument("confidence", self.confidence, " is "), allowed)
 
     def __str__(self) -> str:
         limits = ", ".join(str(limit) for limit in self.limits)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, output, session, studies
-from fkeras.errors import InputError
+from fkeras.errors import InputError, said
 
 if TYPE_CHECKING:
     from fkeras.engine import GoldenScore
@@ -103,7 +103,8 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> Iterat
     yield ""
     yield "not covered:" + ("" if space.uncovered else " nothing")
     for left_out in space.uncovered:
-        yield f"  {left_out.path}: {left_out.n_values:,} values, {session.in_words_of_the_shell(left_out.reason)}"
+        why = said(left_out.parts or (left_out.reason,), session.spelled)
+        yield f"  {left_out.path}: {left_out.n_values:,} values, {why}"
     for name, score in golden.items():
         error = "" if score.standard_error != score.standard_error else f" +- {score.standard_error:.2g} (data)"
         undefined = f", {score.undefined} samples undefined (counted as the worst)" if score.undefined else ""

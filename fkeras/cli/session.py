@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import shlex
 import signal
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from fkeras.errors import FkerasError, InputError
+from fkeras.errors import Argument, FkerasError, InputError
 from fkeras.printable import printable
 
 FINE, FAILED, MISUSED, UNDECIDED, OUR_MISTAKE, BROKEN_PIPE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 70, 141, 130, 143
@@ -51,10 +50,9 @@ def _run(parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str]) -> 
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         return BROKEN_PIPE
-    except Misuse as error:
-        return _refused(f"{error}{_dash_hint(argv)}", error, show)
     except FkerasError as error:
-        return _refused(str(error), error, show)
+        hint = _dash_hint(argv) if isinstance(error, Misuse) else ""
+        return _refused(error.said(spelled) + hint, error, show)
     except OSError as error:
         return _refused(f"{error}; check the path, its permissions and the space left on the disk", error, show)
     except MemoryError as error:
@@ -93,36 +91,23 @@ def show_painted(text: str) -> None:
         raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
 
 
-_OPTIONS = {
-    "trusted": "trust",
-    "limits": "limit",
-    **{
-        name: name.replace("_", "-")
-        for name in ("biases", "weights", "layers", "metric", "bits", "share", "overhead", "trials", "faults", "store",
-                     "max_trials", "max_flips", "exposure_seconds", "looks", "under")
-    },
-}  # fmt: skip
-_ARGUMENT = re.compile(rf"(?<![\w-])({'|'.join(_OPTIONS)})=(True\b)?(?=(\S?))")
+_OPTIONS = {"n_faults": "faults", "trusted": "trust", "limits": "limit"}
+_VALUES = {"(x, y)": "FILE", "fkeras.TMR": "tmr"}
 
 
-def in_words_of_the_shell(text: str) -> str:
-    """A message of the library, which speaks of its arguments, as the command line says it.
+def spelled(argument: Argument) -> str:
+    """An argument of the library as the command line writes it.
 
-    >>> in_words_of_the_shell("pass trusted=True, or exclude it with layers='!lstm'")
-    "pass --trust, or exclude it with --layers '!lstm'"
-    >>> in_words_of_the_shell("exclude these with layers=['!lstm', '!gru']")
-    "exclude these with --layers '!lstm' --layers '!gru'"
+    >>> spelled(Argument("trusted", True)), spelled(Argument("layers", ["!lstm", "!gru"]))
+    ('--trust', "--layers '!lstm' --layers '!gru'")
     """
-
-    def option(found: re.Match[str]) -> str:
-        has_value = found[2] is None and found[3] not in ("", ",", ";", ".", ":", ")")
-        return f"--{_OPTIONS[found[1]]}{' ' if has_value else ''}"
-
-    def repeated(found: re.Match[str]) -> str:
-        return " ".join(f"--layers {one}" for one in found[1].split(", "))
-
-    text = re.sub(r"\blayers=\[([^\]]*)\]", repeated, text)
-    return _ARGUMENT.sub(option, text).replace("fkeras.TMR", "tmr").replace("data=(x, y)", "--data FILE")
+    option = f"--{_OPTIONS.get(argument.name, argument.name).replace('_', '-')}"
+    if argument.verb != "=":
+        return f"{option}{argument.verb}{argument.value!r}"
+    if argument.value is True:
+        return option
+    values = argument.value if isinstance(argument.value, list) else [argument.value]
+    return " ".join(f"{option} {_VALUES.get(str(value), repr(value))}".rstrip() for value in values)
 
 
 def origin(error: BaseException) -> str:
@@ -152,7 +137,7 @@ def _is_code_of_the_user(name: str) -> bool:
 def _refused(text: str, error: BaseException, show: bool) -> int:
     if show:
         traceback.print_exception(error)
-    say(in_words_of_the_shell(text))
+    say(text)
     return MISUSED
 
 

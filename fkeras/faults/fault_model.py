@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.memory import BitSpace
@@ -83,7 +83,7 @@ MOST_UPSETS = 1e8
 def non_negative(what: str, value: float) -> float:
     """`value` as a float. InputError unless it is a finite number from 0 up."""
     if not (_is_number(value) and isfinite(value) and value >= 0):
-        raise InputError(f"{what} is {value!r}; allowed are finite numbers from 0 up")
+        raise InputError(Argument(what, value, " is "), "; allowed are finite numbers from 0 up")
     return float(value)
 
 
@@ -107,7 +107,7 @@ class FlipCount(Keyed):
 
     def __post_init__(self) -> None:
         if isinstance(self.n_faults, bool) or not isinstance(self.n_faults, int | np.integer) or self.n_faults < 0:
-            raise InputError(f"n_faults is {self.n_faults!r}; allowed are whole numbers from 0 up")
+            raise InputError(Argument("n_faults", self.n_faults, " is "), "; allowed are whole numbers from 0 up")
         object.__setattr__(self, "n_faults", int(self.n_faults))
         _set_exposure(self)
 
@@ -149,7 +149,7 @@ class BitErrorRate(Keyed):
 
     def __post_init__(self) -> None:
         if not (_is_number(self.ber) and 0 <= self.ber <= 1):
-            raise InputError(f"ber is {self.ber!r}, a probability per bit; allowed are 0 to 1")
+            raise InputError(Argument("ber", self.ber, " is "), ", a probability per bit; allowed are 0 to 1")
         object.__setattr__(self, "ber", float(self.ber))
         _set_exposure(self)
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.faults.fault_model import Bits, non_negative
 
 ScrubFrom = Literal["good copy", "itself"]
@@ -56,8 +56,9 @@ class Scrubbing:
             return 1.0, 1, 0.0
         if exposure_seconds is None:
             raise InputError(
-                f"scrub_interval_seconds={self.seconds:g} needs to know how long the faults took to arrive; give "
-                "exposure_seconds"
+                Argument("scrub_interval_seconds", Name(f"{self.seconds:g}")),
+                " needs to know how long the faults took to arrive; give ",
+                Argument("exposure_seconds"),
             )
         if exposure_seconds <= self.seconds:
             return 1.0, 1, 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.faults.fault_model import Bits, Draw, FaultModel, drawn, trial_key
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
@@ -94,9 +94,11 @@ class Upsets:
             return np.zeros(event.size, np.int64)
         if self.exposure_seconds is None or self.ages is None:
             raise InputError(
-                f"scrub_interval_seconds={scrubbing.seconds:g}: {self.what} do not say how long they took to arrive; "
-                "give exposure_seconds, as in exposure_seconds=14400 or "
-                "fkeras.FlipCount(960, exposure_seconds=14400), or leave scrub_interval_seconds out (never scrubbed)"
+                Argument("scrub_interval_seconds", Name(f"{scrubbing.seconds:g}")),
+                f": {self.what} do not say how long they took to arrive; give exposure_seconds, as in ",
+                Argument("exposure_seconds", 14400),
+                " or fkeras.FlipCount(960, exposure_seconds=14400), or leave scrub_interval_seconds out (never "
+                "scrubbed)",
             )
         age = np.zeros(event.size)
         for number in np.unique(plane).tolist():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 
 
 class LayerChoice:
@@ -14,7 +14,8 @@ class LayerChoice:
     def __init__(self, patterns: str | Sequence[str]) -> None:
         given: list[str] = list(patterns) if isinstance(patterns, list | tuple) else [patterns]  # type: ignore[list-item]
         if not given or not all(isinstance(pattern, str) and pattern.strip("!") for pattern in given):
-            raise InputError(f"layers={patterns!r}: allowed are a glob such as 'conv*', '!name' to exclude, or a list")
+            allowed = ": allowed are a glob such as 'conv*', '!name' to exclude, or a list"
+            raise InputError(Argument("layers", patterns), allowed)
         self._include = [pattern for pattern in given if not pattern.startswith("!")] or ["*"]
         self._exclude = [pattern[1:] for pattern in given if pattern.startswith("!")]
         self._matched: set[str] = set()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.errors import InputError, LayoutError
+from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.tensor import WordTensor
@@ -21,11 +21,12 @@ Bits = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Uncovered:
-    """Weights of the model that are not in the space, and why."""
+    """Weights of the model that are not in the space, and why; parts: the reason where it speaks of arguments."""
 
     path: str
     n_values: int
     reason: str
+    parts: tuple[str | Argument, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path} ({self.n_values} values: {self.reason})"

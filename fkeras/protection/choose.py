@@ -13,7 +13,7 @@ from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_ca
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.campaigns.verdict import worst
 from fkeras.engine import Run
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.faults import FaultModel, Protection, protection
 from fkeras.memory import BitSet, BitSpace
 from fkeras.progress import Progress, silent
@@ -165,8 +165,9 @@ def choose(
     if n_units is None:
         if target is None:
             raise InputError(
-                "how many bits? give bits=, share= or overhead=, or what must pass: faults= and limits=, with data"
-            )
+                "how many bits? give ", Argument("bits"), ", ", Argument("share"), " or ", Argument("overhead"),
+                ", or what must pass: ", Argument("faults"), " and ", Argument("limits"), ", with data"
+            )  # fmt: skip
         n_units = _smallest_for_all(weights, order, guard, target, progress)
     chosen = guard(order, n_units)
     models = []
@@ -234,18 +235,23 @@ def _sized(
         raise InputError(f"{' and '.join(f'{name}=' for name in stated)} are two sizes; keep one")
     if bits is not None:
         if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or not 0 <= bits <= n_bits:
-            raise InputError(f"bits={bits!r}; allowed are whole numbers from 0 to {n_bits:,}, the bits of the memory")
+            most = f"{n_bits:,}, the bits of the memory"
+            raise InputError(Argument("bits", bits), f"; allowed are whole numbers from 0 to {most}")
         return order.within(int(bits))
     if share is not None:
         if not _is_number(share) or not 0 <= share <= 1:
-            raise InputError(f"share={share!r}; allowed are shares of the bits from 0 to 1")
+            raise InputError(Argument("share", share), "; allowed are shares of the bits from 0 to 1")
         return order.within(round(share * n_bits))
     if overhead is None:
         return None
     if not _is_number(overhead) or not overhead >= 0:
-        raise InputError(f"overhead={overhead!r}; allowed are extra bits as a share of the memory, from 0 up")
+        allowed = "; allowed are extra bits as a share of the memory, from 0 up"
+        raise InputError(Argument("overhead", overhead), allowed)
     if guard(order, len(order)).extra_bits == 0:
-        raise InputError("overhead= needs a protection that adds bits; write under=fkeras.TMR too, or give share=")
+        raise InputError(
+            Argument("overhead"), " needs a protection that adds bits; write ",
+            Argument("under", Name("fkeras.TMR")), " too, or give ", Argument("share")
+        )  # fmt: skip
     low, high = 0, len(order)
     while low < high:
         middle = (low + high + 1) // 2

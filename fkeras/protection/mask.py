@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fkeras.errors import InputError, LayoutError
+from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.files import check_target, require_regular_file, write_text
 from fkeras.memory import BitSet, BitSpace, layout_digest
 
@@ -113,7 +113,11 @@ class Mask:
             raise LayoutError(
                 f"{label or self.bits.label or 'this mask'} was made for a memory of layout {self.layout_digest[:12]}, "
                 f"this one has {space.layout_digest[:12]}: {where}; choose bits for this model by `fkeras protect`, or "
-                "take the layers= and biases= that the mask was made with"
+                "take the ",
+                Argument("layers"),
+                " and ",
+                Argument("biases"),
+                " that the mask was made with",
             )
         return BitSet(self.bits.bits, space.layout_digest, label or self.bits.label, self._origin)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fkeras.engine import Evidence
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.metrics.metric import SampleMetric
 from fkeras.sensitivity.adaptive import adaptive_scores
 from fkeras.sensitivity.displacement import displacement_scores, loss_change_scores
@@ -111,10 +111,11 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
         )
     chosen = METHODS[name]
     if "x" in chosen.needs and evidence.n_samples == 0:
+        metric = (" and ", Argument("metric")) if "metric" in chosen.needs else ()
         raise InputError(
-            f"method '{name}' needs {', '.join(chosen.needs)}: pass data=(x, y)"
-            f"{' and metric=' if 'metric' in chosen.needs else ''}; without data there are 'msb' and 'random'"
-        )
+            f"method '{name}' needs {', '.join(chosen.needs)}: pass ", Argument("data", Name("(x, y)")), *metric,
+            "; without data there are 'msb' and 'random'"
+        )  # fmt: skip
     return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
 
 

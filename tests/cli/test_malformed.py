@@ -241,10 +241,10 @@ CASES = {
     # budgets
     "no fault": (nothing, campaign_of(), "one of the arguments --faults --ber .* is required"),
     "two fault models": (nothing, campaign_of("--faults", "3", "--ber", "0.1"), "not allowed with argument"),
-    "negative faults": (nothing, campaign_of("--faults=-1"), "--faults: '-1'; allowed are whole numbers from 0"),
+    "negative faults": (nothing, campaign_of("--faults=-1"), "--faults: '-1'; allowed are whole numbers from 1"),
     "half a fault": (nothing, campaign_of("--faults", "2.5"), r"--faults: '2\.5'; allowed are whole numbers"),
     "more faults than bits": (nothing, campaign_of("--faults", "73"), "73 distinct faults do not fit .* 72 bits"),
-    "faults beyond counting": (nothing, campaign_of("--faults", str(10**30)), "allowed are whole numbers from 0 to"),
+    "faults beyond counting": (nothing, campaign_of("--faults", str(10**30)), "allowed are whole numbers from 1 to"),
     "a number of 10,000 digits": (nothing, campaign_of("--faults", "9" * 10_000), r"'9+\.\.\.'; allowed are whole"),
     "faults in words": (nothing, campaign_of("--faults", "many"), "'many'; allowed are whole numbers"),
     "digits of another script": (nothing, campaign_of("--faults", "\u0663"), "allowed are whole numbers"),
@@ -313,9 +313,9 @@ CASES = {
     "name too long": (nothing, oracle_on(model="m" * 5000), "cannot be opened|does not exist|name too long"),
     "name with a zero byte": (nothing, oracle_on(model="a\0b.h5"), "null|does not exist"),
     # many machines
-    "share zero": (nothing, (*ORACLE, "--store", "s", "--shard", "0/4"), "shard='0/4'; allowed are '1/4', '2/4'"),
-    "share five of four": (nothing, (*ORACLE, "--store", "s", "--shard", "5/4"), "shard='5/4'; allowed are '1/4'"),
-    "share in letters": (nothing, (*ORACLE, "--store", "s", "--shard", "a/b"), "shard='a/b'; allowed are '1/4'"),
+    "share zero": (nothing, (*ORACLE, "--store", "s", "--shard", "0/4"), "--shard '0/4'; allowed are '1/4', '2/4'"),
+    "share five of four": (nothing, (*ORACLE, "--store", "s", "--shard", "5/4"), "--shard '5/4'; allowed are '1/4'"),
+    "share in letters": (nothing, (*ORACLE, "--store", "s", "--shard", "a/b"), "--shard 'a/b'; allowed are '1/4'"),
     "share without store": (nothing, (*ORACLE, "--shard", "1/4"), "--shard 1/4 needs --store DIR"),
     "share of an open end": (
         nothing,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fkeras.backends.hls4ml.convert import Conversion
 from fkeras.backends.hls4ml.emulation import Write
-from fkeras.errors import InputError, UnsupportedError
+from fkeras.errors import Argument, InputError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import Binary, BitAddress, BitSpace, Codec, FixedPoint, Ternary, WordTensor
 
@@ -130,7 +130,8 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
         raise UnsupportedError(
             f"tensor '{tensor.path}': QKeras stores {tensor.codec}, hls4ml {conversion.version} holds "
             f"{type_text(precision)} ({variable.weight_class}); the hls4ml engine needs the same words: use another "
-            f"quantizer, or exclude the layer with layers='!{layer}'"
+            f"quantizer, or exclude the layer with ",
+            Argument("layers", f"!{layer}"),
         )
     elements = np.arange(tensor.size)
     if node.get_attr("_weights_transposed", False) and kind != "bias":
@@ -141,7 +142,8 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
     if scale is None and (tensor.scale != 1).any():
         raise UnsupportedError(
             f"tensor '{tensor.path}': has a separate scale (alpha), which hls4ml {conversion.version} does not keep "
-            f"apart for this layer; use alpha=1, or exclude the layer with layers='!{layer}'"
+            f"apart for this layer; use alpha=1, or exclude the layer with ",
+            Argument("layers", f"!{layer}"),
         )
     return HeldTensor(
         tensor.path,
@@ -192,8 +194,9 @@ def _require_equal(
         raise UnsupportedError(
             f"tensor '{tensor.path}': {wrong.size} of {ours.size} words are not what hls4ml {conversion.version} "
             f"holds; element {element} is {ours[first]:g} in QKeras and {held[first]:g} there. The chip would compute "
-            f"another network; exclude the layer with layers='!{tensor.path.rsplit('/', 1)[0]}', or change its "
-            "quantizer or strategy"
+            "another network; exclude the layer with ",
+            Argument("layers", f"!{tensor.path.rsplit('/', 1)[0]}"),
+            ", or change its quantizer or strategy",
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.forward import forward_of, golden_values
 from fkeras.backends.tf.losses import Loss, Targets
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.faults import RandomStream
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import take
@@ -116,7 +116,8 @@ class TensorFlowDerivatives:
 
     def _required_loss(self) -> Loss:
         if self._loss is None:
-            raise InputError("these derivatives have no loss; pass data=(x, y), and loss= if y does not suggest one")
+            data = Argument("data", Name("(x, y)"))
+            raise InputError("these derivatives have no loss; pass ", data, ", and loss= if y does not suggest one")
         return self._loss
 
     def _total_loss(self, inputs: Any, targets: Any, values: Any) -> Any:

@@ -15,7 +15,7 @@ from fkeras.backends.tf.losses import damage_loss, implied_metric, resolve_loss
 from fkeras.backends.tf.reference import all_outputs
 from fkeras.backends.tf.tracing import flat_data, flat_targets
 from fkeras.engine import Run
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import take
 from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, SampleMetric
@@ -82,7 +82,8 @@ class ModelEvidence:
 
     def _required_inputs(self) -> tuple[NDArray[Any], ...]:
         if self._inputs is None:
-            raise InputError("this ranking needs data: pass data=(x, y); without data there are 'msb' and 'random'")
+            without = "; without data there are 'msb' and 'random'"
+            raise InputError("this ranking needs data: pass ", Argument("data", Name("(x, y)")), without)
         return self._inputs
 
     @cached_property

@@ -13,9 +13,9 @@ from typing import Any
 
 from fkeras.backends.tf import data_classes as known
 from fkeras.backends.tf.origins import origin
-from fkeras.errors import ModelError
+from fkeras.errors import Argument, ModelError
 
-TRUST = "if you trust where the file comes from, pass trusted=True"
+TRUST = ("if you trust where the file comes from, pass ", Argument("trusted", True))
 
 _KNOWN_PACKAGES = ("builtins", "fkeras", "keras", "qkeras", "tensorflow_model_optimization", "tf_keras")
 _KNOWN = frozenset(known.INTERNAL).union(known.QKERAS, known.PRUNING, *known.HOMES.values())
@@ -138,7 +138,9 @@ class _Reader:
         if module is not None and str(module).split(".")[0] not in _KNOWN_PACKAGES:
             raise ModelError(
                 f"{_at(place)} asks for '{registered}' of module '{module}'; pass it in "
-                f"custom_objects={{'{registered}': ...}}, or, {TRUST} to import the module{origin(registered, module)}"
+                f"custom_objects={{'{registered}': ...}}, or, ",
+                *TRUST,
+                f" to import the module{origin(registered, module)}",
             )
         if name in known.CALLS and not known.computes(str(inside.get("function"))):
             raise _code(f"{name} layer{label} that calls tf.{inside.get('function')}", place)
@@ -159,7 +161,9 @@ class _Reader:
         else:
             raise ModelError(
                 f"{_at(place)} asks for the function '{name}' of module '{module}'; pass it in "
-                f"custom_objects={{'{name}': ...}}, or, {TRUST} to import the module"
+                f"custom_objects={{'{name}': ...}}, or, ",
+                *TRUST,
+                " to import the module",
             )
 
     def _argument(self, holder: Mapping[str, Any], key: str, value: Any, place: str) -> None:
@@ -215,7 +219,7 @@ def _home(name: str, module: str) -> str | None:
 
 
 def _code(what: str, place: str) -> ModelError:
-    return ModelError(f"holds code ({what}) at {_at(place)} that would run when the model is loaded or used; {TRUST}")
+    return ModelError(f"holds code ({what}) at {_at(place)} that would run when the model is loaded or used; ", *TRUST)
 
 
 def _at(place: str) -> str:
@@ -252,7 +256,7 @@ def _check_call(layer: Mapping[str, Any], nodes: list[Any]) -> None:
     for node in nodes:
         leaves = list(_leaves(node))
         if not any(isinstance(leaf, tuple) for leaf in leaves):
-            raise ModelError(f"layer '{layer.get('name')}' calls tf.{function} on constants alone; {TRUST}")
+            raise ModelError(f"layer '{layer.get('name')}' calls tf.{function} on constants alone; ", *TRUST)
         largest = max((abs(leaf) for leaf in leaves if isinstance(leaf, int)), default=0)
         if function.rpartition(".")[2] in ("split", "unstack") and largest > _MOST_PIECES:
             raise ModelError(f"layer '{layer.get('name')}' makes {largest} tensors; allowed are {_MOST_PIECES}")

@@ -18,7 +18,7 @@ from fkeras.backends.tf.model_file import KINDS, ModelFile, first_line, open_mod
 from fkeras.backends.tf.origins import origin_of_keras_3
 from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.backends.tf.slots import REASONS
-from fkeras.errors import FkerasError, InputError, ModelError
+from fkeras.errors import Argument, FkerasError, InputError, ModelError
 
 _SPARE_NUMBERS = 2**20
 """What a model may hold beyond its weights: counters, states of random generators."""
@@ -46,7 +46,7 @@ def load_model(
         holder = source if weights is None else open_model_file(weights, "weight", stack)
         _require_model(source)
         if holder.weights is None:
-            raise InputError(f"{source.path}: an architecture has no weights; pass weights='file.h5'")
+            raise InputError(f"{source.path}: an architecture has no weights; pass ", Argument("weights", "file.h5"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = _built(source, holder, dict(custom_objects or {}), trusted)
@@ -65,11 +65,10 @@ def load_model(
 def _require_model(source: ModelFile) -> None:
     config = source.config
     if config is None:
-        raise ModelError(
-            f"{source.path}: holds weights only; pass the architecture JSON as path and this file as weights="
-        )
+        how = "pass the architecture JSON as path and this file as "
+        raise ModelError(f"{source.path}: holds weights only; {how}", Argument("weights"))
     if not isinstance(config, dict) or "class_name" not in config:
-        raise ModelError(f"{source.path}: is no model file; its configuration describes no model; allowed are {KINDS}")
+        raise ModelError(f"{source.path}: is no model file; its configuration describes no model; allowed are ", *KINDS)
     if source.keras is not None and not source.keras.startswith("2."):
         raise ModelError(
             f"{source.path}: was saved by Keras {source.keras}; QKeras needs tf-keras (Keras 2)"
@@ -99,7 +98,7 @@ def _built(source: ModelFile, holder: ModelFile, custom_objects: dict[str, Any],
             raise ModelError(f"its configuration describes a {config['class_name']}, which is no model")
         return model
     except FkerasError as error:
-        raise type(error)(f"{source.path}: {error}") from error.__cause__
+        raise error.within(f"{source.path}: ") from error.__cause__
     except Exception as error:
         raise ModelError(f"{source.path}: {_reason(error, source)}") from error
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, Name
 from fkeras.metrics.classification import (
     THRESHOLD,
     are_probabilities,
@@ -93,8 +93,11 @@ def implied_metric(y: Any, outputs: Outputs) -> SampleMetric:
         if np.shape(y) == outputs.shape:
             return mean_squared_error()
     raise InputError(
-        f"targets of shape {_shape(y)} and outputs of shape {_shape(outputs)} suggest no metric; pass "
-        "metric=, for instance metric='accuracy' or fkeras.metrics.emd(coordinates)"
+        f"targets of shape {_shape(y)} and outputs of shape {_shape(outputs)} suggest no metric; pass ",
+        Argument("metric"),
+        ", for instance ",
+        Argument("metric", "accuracy"),
+        " or fkeras.metrics.emd(coordinates)",
     )
 
 
@@ -183,7 +186,7 @@ def ends_in(model: Any, activation: str) -> bool:
 
 def _own_targets(y: Any, outputs: Outputs) -> Targets:
     if y is None:
-        raise InputError("loss= needs targets: pass data=(x, y)")
+        raise InputError("loss= needs targets: pass ", Argument("data", Name("(x, y)")))
     if isinstance(outputs, tuple):
         if not isinstance(y, tuple | list) or len(y) != len(outputs):
             raise InputError(f"the model has {len(outputs)} outputs; y must be a tuple of as many arrays")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fkeras.errors import FkerasError, InputError, ModelError
+from fkeras.errors import Argument, FkerasError, InputError, ModelError
 from fkeras.files import require_regular_file
 
-KINDS = "a .h5 or .keras model, or an architecture .json with weights="
+KINDS = ("a .h5 or .keras model, or an architecture .json with ", Argument("weights"))
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 _MOST_TEXT = 8 * 2**20
@@ -52,7 +52,8 @@ def open_model_file(path: str | os.PathLike[str], what: str, stack: ExitStack) -
     InputError for a path that names no regular file, ModelError for a file that holds no model, or not what it says.
     """
     if Path(path).is_dir():
-        raise InputError(f"{path}: is a directory; allowed are {KINDS} (a SavedModel must be saved again as .h5)")
+        saved = " (a SavedModel must be saved again as .h5)"
+        raise InputError(f"{path}: is a directory; allowed are ", *KINDS, saved)
     file = require_regular_file(path, what)
     try:
         stream = stack.enter_context(file.open("rb"))
@@ -68,10 +69,11 @@ def open_model_file(path: str | os.PathLike[str], what: str, stack: ExitStack) -
             config = _parsed(text)
             return ModelFile(file, _version(config, text), config)
     except FkerasError as error:
-        raise type(error)(f"{file}: {error}") from error.__cause__
+        raise error.within(f"{file}: ") from error.__cause__
     except Exception as error:  # h5py, zipfile and json raise whatever a damaged file makes them stumble over
-        raise ModelError(f"{file}: is damaged or no model file ({first_line(error)}); allowed are {KINDS}") from error
-    raise ModelError(f"{file}: is no model file; allowed are {KINDS}")
+        damaged = f"{file}: is damaged or no model file ({first_line(error)}); allowed are "
+        raise ModelError(damaged, *KINDS) from error
+    raise ModelError(f"{file}: is no model file; allowed are ", *KINDS)
 
 
 def first_line(error: BaseException, after: str = "") -> str:

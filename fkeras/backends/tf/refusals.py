@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from fkeras.errors import UnsupportedError
+from fkeras.errors import Argument, UnsupportedError, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,18 @@ class Refused(UnsupportedError):
         super().__init__(*refusals)
         self.refusals = refusals
 
-    def __str__(self) -> str:
+    def said(self, spell: Callable[[Argument], str] = str) -> str:
         subjects: dict[tuple[str, str], list[str]] = {}
         for refusal in self.refusals:
             subjects.setdefault((refusal.reason, refusal.remedy), []).append(refusal.subject)
         paths = list(dict.fromkeys(refusal.layer_path for refusal in self.refusals))
         if len(subjects) == len(paths) == 1:
             (((reason, remedy), (subject, *_)),) = subjects.items()
-            return f"{subject}{reason}; {f'{remedy}, or ' if remedy else ''}exclude it with layers='!{paths[0]}'"
+            exclude = f"{subject}{reason}; {f'{remedy}, or ' if remedy else ''}exclude it with "
+            return said((exclude, Argument("layers", f"!{paths[0]}")), spell)
         reasons = []
         for (reason, remedy), (first, *others) in subjects.items():
             same = f" (and so {', '.join(others)})" if others else ""
             reasons.append(f"{first}{reason}{same}{f'; {remedy}' if remedy else ''}")
-        choice = f"'!{paths[0]}'" if len(paths) == 1 else [f"!{path}" for path in paths]
-        return f"{'; '.join(reasons)}; or exclude all of these with layers={choice}"
+        choice = f"!{paths[0]}" if len(paths) == 1 else [f"!{path}" for path in paths]
+        return said((f"{'; '.join(reasons)}; or exclude all of these with ", Argument("layers", choice)), spell)

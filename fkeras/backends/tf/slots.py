@@ -11,7 +11,7 @@ from typing import Any
 
 from fkeras.backends.tf.refusals import Refusal, Refused
 from fkeras.backends.tf.setup import qkeras, tensorflow
-from fkeras.errors import ModelError
+from fkeras.errors import Argument, ModelError, said
 from fkeras.memory import LayerChoice, Uncovered
 
 KERNEL = ("kernel", "kernel_quantizer_internal")
@@ -39,6 +39,9 @@ PASS_THROUGH = (
     "QGlobalAveragePooling2D",
 )
 CANNOT_BE_BUILT = " (QKeras 0.9 cannot build it on current TensorFlow)"
+Why = tuple[str | Argument, ...]
+"""Why a weight is not covered: texts, and the arguments that these speak of."""
+_NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
 REASONS = {name: CANNOT_BE_BUILT for name in ("QConv2DTranspose", "QGRU", "QSimpleRNN")}
 
 
@@ -123,12 +126,12 @@ def take_inventory(model: Any, layers: str | Sequence[str] = "*", biases: bool =
     refusals: list[Refusal] = []
     for path, layer in found:
         try:
-            here, reason = _slots_of(path, layer, biases) if chosen(path) else ((), "not chosen by layers=")
+            here, why = _slots_of(path, layer, biases) if chosen(path) else ((), _NOT_CHOSEN)
         except Refused as refused:
             refusals += refused.refusals
             continue
         slots += here
-        uncovered += _left_out(path, layer, here, reason)
+        uncovered += _left_out(path, layer, here, why)
     return Inventory(tuple(slots), tuple(uncovered), tuple(refusals))
 
 
@@ -137,14 +140,14 @@ def slots_of_layers(model: Any, paths: Collection[str]) -> list[Slot]:
     return [slot for path, layer in walk(model) if path in paths for slot in _slots_of(path, layer, True)[0]]
 
 
-def _slots_of(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], str]:
+def _slots_of(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], Why]:
     """The slots of a chosen layer, and why its other weights are not covered."""
     kind = _kind(layer)
     if kind is None:
         _refuse_wrapped(path, layer)
-        return (), "not a QKeras layer"
+        return (), ("not a QKeras layer",)
     if kind in PASS_THROUGH:
-        return (), "not a kernel"
+        return (), ("not a kernel",)
     if kind not in COVERED:
         raise Refused(Refusal(path, f" ({kind}) is not supported{REASONS.get(kind, '')}"))
     if not layer.built:
@@ -154,7 +157,7 @@ def _slots_of(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], st
         Slot(f"{path}/{tensor}", path, layer, attribute)
         for tensor, attribute in parts
         if getattr(layer, attribute, None) is not None and (tensor != "bias" or layer.use_bias or kind in FOLDING)
-    ), "no quantizer"
+    ), ("no quantizer",)
 
 
 def _refuse_wrapped(path: str, layer: Any) -> None:
@@ -168,22 +171,23 @@ def _refuse_wrapped(path: str, layer: Any) -> None:
             raise Refused(Refusal(path, f" ({around}) is not supported", f"put the {kind} into the model directly"))
 
 
-def _left_out(path: str, layer: Any, slots: tuple[Slot, ...], reason: str) -> Iterator[Uncovered]:
+def _left_out(path: str, layer: Any, slots: tuple[Slot, ...], why: Why) -> Iterator[Uncovered]:
     stored = {slot.path.rsplit("/", 1)[-1] for slot in slots}
     if stored & KERNELS and _kind(layer) in FOLDING:
         if "bias" not in stored:
             channels = layer.filters or layer.depthwise_kernel.shape[2] * layer.depth_multiplier
-            yield Uncovered(f"{path}/bias", int(channels), _bias_reason(layer))
+            yield _uncovered(f"{path}/bias", channels, _why_no_bias(layer))
         return
     for variable in layer.weights:
         name = _name_within(layer, variable)
         if name in stored or not variable.dtype.is_floating:
             continue
-        yield Uncovered(
-            f"{path}/{name}",
-            int(variable.shape.num_elements()),
-            _bias_reason(layer) if stored and name == "bias" else reason,
-        )
+        why_this = _why_no_bias(layer) if stored and name == "bias" else why
+        yield _uncovered(f"{path}/{name}", variable.shape.num_elements(), why_this)
+
+
+def _uncovered(path: str, n_values: Any, why: Why) -> Uncovered:
+    return Uncovered(path, int(n_values), said(why), why)
 
 
 def _name_within(layer: Any, variable: Any) -> str:
@@ -196,9 +200,9 @@ def _name_within(layer: Any, variable: Any) -> str:
     return parts[-1]
 
 
-def _bias_reason(layer: Any) -> str:
+def _why_no_bias(layer: Any) -> Why:
     quantized = getattr(layer, "bias_quantizer_internal", None) is not None
-    return "bias; biases=True covers it" if quantized else "bias without a quantizer"
+    return ("bias; ", Argument("biases", True), " covers it") if quantized else ("bias without a quantizer",)
 
 
 def all_quantizers(model: Any) -> list[Any]:
