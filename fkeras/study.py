@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,7 +59,7 @@ from fkeras.metrics.named import NAMED
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose
 from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
-from fkeras.protection.choose import Target, Weights, require_golden_keeps, require_one_layout
+from fkeras.protection.choose import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
 from fkeras.runs.identity import Keeper, Subject, metric_identity
@@ -472,33 +473,32 @@ class Study:
                 "a campaign that must pass needs ", Argument("faults"), ", ", Argument("metric"), ", ",
                 Argument("limits"), " and data; give all or none"
             )  # fmt: skip
-        names = [study.model_name for study in studies]
-        require_one_layout(names, [study.space for study in studies])
-        target = None
-        runs: list[Run | None] = [None] * len(studies)
+        require_one_layout([study.model_name for study in studies], [study.space for study in studies])
         with ExitStack() as stack:
-            if faults is not None:
+
+            def campaign_of(study: Study) -> Campaign | None:
+                if faults is None:
+                    return None
                 name = self.which()
-                for number, study in enumerate(studies):
-                    stack.enter_context(study._noticing())
-                    # The levels of a search have most of their fault sets in common.
-                    run = RememberingRun(stack.enter_context(study.stored_sets([name])))
-                    requirement = study.requirement(limits, run)
-                    assert requirement is not None
-                    target = Target(requirement, fault_model(faults), self.seed, max_trials, max_evaluations)
-                    if bits is None and share is None and overhead is None:
-                        require_golden_keeps(names[number], run, requirement)
-                    runs[number] = run
-            weights = [
-                Weights(name, study.space, study.rank(method), run)
-                for name, study, run in zip(names, studies, runs, strict=True)
-            ]
+                stack.enter_context(study._noticing())
+                # The levels of a search have most of their fault sets in common.
+                run = RememberingRun(stack.enter_context(study.stored_sets([name])))
+                requirement = study.requirement(limits, run)
+                assert requirement is not None
+                if bits is None and share is None and overhead is None:
+                    require_golden_keeps(study.model_name, run, requirement)
+                setting = replace(study.setting(faults, None, [name]), seed=self.seed)
+                return Campaign(run, setting, UntilDecided(requirement, max_trials), max_evaluations, self.progress)
+
+            campaigns = [campaign_of(study) for study in studies]
             return choose(
-                weights,
+                [
+                    Weights(study.model_name, study.space, study.rank(method), campaign)
+                    for study, campaign in zip(studies, campaigns, strict=True)
+                ],
                 bits=bits,
                 share=share,
                 overhead=overhead,
-                target=target,
                 kind=under,
                 granularity=granularity,
                 aggregate=aggregate,
@@ -506,7 +506,6 @@ class Study:
                     "layers": self.layers if isinstance(self.layers, str) else list(self.layers),
                     "biases": self.biases,
                 },
-                progress=self.progress,
             )
 
     def bit_map(self, golden: Mapping[str, float]) -> BitMap | None:

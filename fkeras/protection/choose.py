@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.campaigns.verdict import worst
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults import FaultModel, Protection, protection
+from fkeras.faults import Protection, protection
 from fkeras.memory import BitSet, BitSpace
 from fkeras.progress import Progress, silent
 from fkeras.protection.mask import Mask
@@ -26,27 +26,8 @@ MOST_EVALUATIONS = 20_000
 
 Kind = Callable[[BitSet], Any]
 """What protects bits: fkeras.TMR, or a function of the bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A campaign that must pass; max_evaluations: the most fault sets that the search may measure, per model."""
-
-    requirement: Requirement
-    faults: FaultModel
-    seed: int
-    max_trials: int
-    max_evaluations: int = MOST_EVALUATIONS
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """One set of weights: a name for reports, its memory and ranking, and an engine where there is a target."""
-
-    name: str
-    space: BitSpace
-    ranking: Ranking
-    run: Run | None = None
+Level = Callable[[int], Protection]
+"""The protection of so many units of an order, the best ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +45,68 @@ class Campaigned:
         return f"{self.outcome} with {self.n_bits:,} bits ({self.failures} of {self.trials} trials over the limit)"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Campaign:
+    """A campaign that must pass; max_evaluations: the most fault sets that the search for a mask may measure."""
+
+    run: Run
+    setting: Setting
+    plan: UntilDecided
+    max_evaluations: int = MOST_EVALUATIONS
+    progress: Progress = silent
+
+    @property
+    def assumptions(self) -> dict[str, Any]:
+        """Plain values for the mask's file."""
+        return {
+            "faults": self.setting.fault_model.describe(len(self.setting.space)),
+            "requirement": str(self.plan.requirement),
+            "seed": self.setting.seed,
+            "note": "sizes and verdicts hold for this seed's faults and these weights; another seed is proof",
+        }
+
+    def under(self, chosen: Protection) -> Campaigned:
+        """What it gives under a mask."""
+        result = run_campaign(self.run, replace(self.setting, protection=chosen), self.plan, self.progress)
+        verdict = result.judge(self.plan.requirement)
+        counts = verdict.failures, verdict.trials, verdict.share.low, verdict.share.high
+        return Campaigned(len(chosen.bits), verdict.outcome.value, *counts)
+
+    def smallest(self, name: str, level: Level, most: int, start: int = 0) -> int:
+        """The fewest units, from `start` up to `most`, with which it passes. InputError where it does not."""
+        if self.under(level(start)).outcome == Outcome.PASS.value:
+            return start
+        requirement, setting = self.plan.requirement, replace(self.setting, protection=level(start))
+        curve = protection_curve(
+            self.run, setting, self.plan, requirement, level, most, start, self.max_evaluations, self.progress
+        )
+        if curve.smallest is not None:
+            return curve.smallest
+        tried = max((point.k for point in curve.points), default=start)
+        if tried >= most:
+            why = "not even with all bits protected: ask for fewer faults, a looser limit, or another protection"
+        else:
+            why = f"none of the {tried:,} best units is enough, and max_evaluations is used up: raise it"
+        raise InputError(f"{name}: {requirement} does not pass under {self.setting.fault_model!r}; {why}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """One set of weights: a name for reports, its memory and ranking, and what must pass, if anything."""
+
+    name: str
+    space: BitSpace
+    ranking: Ranking
+    campaign: Campaign | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """What the common mask is to one set of weights, beside a mask of its own.
 
     shared: the share of its own first bits, as many as the mask has, that the mask covers; common, own: the campaigns
     under the mask, and under its own: of the same size, or the smallest that passes where the mask is the smallest.
-    None without a target.
+    None where nothing must pass.
     """
 
     name: str
@@ -140,67 +176,60 @@ def choose(
     bits: int | None = None,
     share: float | None = None,
     overhead: float | None = None,
-    target: Target | None = None,
     kind: Kind,
     granularity: Granularity = "bit",
     aggregate: Aggregate = "mean",
     stated: Mapping[str, Any] | None = None,
-    progress: Progress = silent,
 ) -> Choice:
     """Choose one mask for all the weights, which have one layout.
 
     As many whole units, best first, as fit into `bits`, a `share` of the bits, or an `overhead` (extra bits under
-    `kind` as a share of the memory); or, with neither, the fewest with which `target` passes for all weights. The last
-    is found by a search on one seed's faults: see `ProtectionCurve`. stated: plain values for the mask's file.
+    `kind` as a share of the memory); or, with none of them, the fewest with which the campaigns of all weights pass.
+    The last is found by a search on one seed's faults: see `ProtectionCurve`. stated: plain values for the mask's file.
     """
-    space = weights[0].space
+    space, required = weights[0].space, weights[0].campaign
     require_one_layout([one.name for one in weights], [one.space for one in weights])
-    order = common_order([one.ranking for one in weights], space, granularity, aggregate)
 
-    def guard(units: Order, n_units: int) -> Protection:
-        return protection(kind(units.first(n_units)), space)
+    def order_by(some: Sequence[Weights]) -> Order:
+        return common_order([one.ranking for one in some], space, granularity, aggregate)
 
-    n_units = _sized(order, guard, len(space), bits, share, overhead)
-    is_smallest = n_units is None
-    if n_units is None:
-        if target is None:
-            raise InputError(
-                "how many bits? give ", Argument("bits"), ", ", Argument("share"), " or ", Argument("overhead"),
-                ", or what must pass: ", Argument("faults"), " and ", Argument("limits"), ", with data"
-            )  # fmt: skip
-        n_units = _smallest_for_all(weights, order, guard, target, progress)
-    chosen = guard(order, n_units)
-    models = []
-    for one in weights:
-        own = common_order([one.ranking], space, granularity, aggregate) if len(weights) > 1 else order
-        at = own.within(len(chosen.bits))
-        common = own_result = None
-        if target is not None:
-            common = own_result = _campaigned(one, chosen, target, progress)
-            if len(weights) > 1:
-                smallest = _smallest(one, own, guard, target, progress) if is_smallest else at
-                own_result = _campaigned(one, guard(own, smallest), target, progress)
-        covered = np.isin(own.first(at).bits, chosen.bits.bits)
-        models.append(
-            ModelChoice(
-                one.name,
-                one.space.content_digest,
-                one.ranking.method,
-                hashlib.sha256(one.ranking.order.astype("<i8").tobytes()).hexdigest(),
-                float(covered.mean()) if covered.size else 1.0,
-                common,
-                own_result,
-            )
+    def level_of(order: Order) -> Level:
+        return lambda n_units: protection(kind(order.first(n_units)), space)
+
+    def model_choice(one: Weights, chosen: Protection) -> ModelChoice:
+        own = order_by([one])
+        n_own = own.within(len(chosen.bits))
+        covered = np.isin(own.first(n_own).bits, chosen.bits.bits)
+        campaigned = None if one.campaign is None else one.campaign.under(chosen)
+        campaigned_own = campaigned
+        if one.campaign is not None and len(weights) > 1:
+            n_own = one.campaign.smallest(one.name, level_of(own), len(own)) if size is None else n_own
+            campaigned_own = one.campaign.under(level_of(own)(n_own))
+        return ModelChoice(
+            one.name,
+            one.space.content_digest,
+            one.ranking.method,
+            hashlib.sha256(one.ranking.order.astype("<i8").tobytes()).hexdigest(),
+            float(covered.mean()) if covered.size else 1.0,
+            campaigned,
+            campaigned_own,
         )
+
+    order = order_by(weights)
+    size = _sized(order, level_of(order), len(space), bits, share, overhead)
+    n_units = _smallest_for_all(weights, level_of(order), len(order)) if size is None else size
+    chosen = level_of(order)(n_units)
+    models = tuple(model_choice(one, chosen) for one in weights)
     description = chosen.describe(len(space))
+    assumptions = {} if required is None else required.assumptions
     provenance = {
         "granularity": granularity,
         "n_units": n_units,
         "aggregate": aggregate if len(weights) > 1 else None,
-        "assumptions": {"protection": description, **_assumed(target, len(space)), **(stated or {})},
+        "assumptions": {"protection": description, **assumptions, **(stated or {})},
         "models": [asdict(one) for one in models],
     }
-    return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, tuple(models))
+    return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, models)
 
 
 def require_one_layout(names: Sequence[str], spaces: Sequence[BitSpace]) -> None:
@@ -222,7 +251,7 @@ def require_golden_keeps(name: str, run: Run, requirement: Requirement) -> None:
 
 def _sized(
     order: Order,
-    guard: Callable[[Order, int], Protection],
+    level: Level,
     n_bits: int,
     bits: int | None,
     share: float | None,
@@ -247,7 +276,7 @@ def _sized(
     if not _is_number(overhead) or not overhead >= 0:
         allowed = "; allowed are extra bits as a share of the memory, from 0 up"
         raise InputError(Argument("overhead", overhead), allowed)
-    if guard(order, len(order)).extra_bits == 0:
+    if level(len(order)).extra_bits == 0:
         raise InputError(
             Argument("overhead"), " needs a protection that adds bits; write ",
             Argument("under", Name("fkeras.TMR")), " too, or give ", Argument("share")
@@ -255,7 +284,7 @@ def _sized(
     low, high = 0, len(order)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if guard(order, middle).extra_bits <= overhead * n_bits else (low, middle - 1)
+        low, high = (middle, high) if level(middle).extra_bits <= overhead * n_bits else (low, middle - 1)
     return low
 
 
@@ -263,78 +292,19 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def _smallest_for_all(
-    weights: Sequence[Weights],
-    order: Order,
-    guard: Callable[[Order, int], Protection],
-    target: Target,
-    progress: Progress,
-) -> int:
-    """The fewest units found with which the campaign passes for all weights."""
+def _smallest_for_all(weights: Sequence[Weights], level: Level, most: int) -> int:
+    """The fewest units found with which the campaigns of all weights pass."""
     n_units, settled = 0, 0
     while settled < len(weights):
         # A larger mask than the others needed is judged by all of them again: damage need not fall with every bit.
         settled = 0
         for one in weights:
-            found = _smallest(one, order, guard, target, progress, n_units)
-            settled = settled + 1 if found == n_units else 0
-            n_units = found
+            if one.campaign is None:
+                raise InputError(
+                    "how many bits? give ", Argument("bits"), ", ", Argument("share"), " or ", Argument("overhead"),
+                    ", or what must pass: ", Argument("faults"), " and ", Argument("limits"), ", with data"
+                )  # fmt: skip
+            smallest = one.campaign.smallest(one.name, level, most, n_units)
+            settled = settled + 1 if smallest == n_units else 0
+            n_units = smallest
     return n_units
-
-
-def _smallest(
-    one: Weights,
-    order: Order,
-    guard: Callable[[Order, int], Protection],
-    target: Target,
-    progress: Progress,
-    start: int = 0,
-) -> int:
-    """The fewest units, from `start` up, with which the campaign of one set of weights passes."""
-    if _campaigned(one, guard(order, start), target, progress).outcome == Outcome.PASS.value:
-        return start
-    run, setting, plan = _campaign(one, guard(order, start), target)
-    curve = protection_curve(
-        run,
-        setting,
-        plan,
-        target.requirement,
-        lambda n_units: guard(order, n_units),
-        len(order),
-        start=start,
-        max_evaluations=target.max_evaluations,
-        progress=progress,
-    )
-    if curve.smallest is None:
-        tried = max((point.k for point in curve.points), default=start)
-        if tried >= len(order):
-            why = "not even with all bits protected: ask for fewer faults, a looser limit, or another protection"
-        else:
-            why = f"none of the {tried:,} best units is enough, and max_evaluations is used up: raise it"
-        raise InputError(f"{one.name}: {target.requirement} does not pass under {target.faults!r}; {why}")
-    return curve.smallest
-
-
-def _campaign(one: Weights, chosen: Protection, target: Target) -> tuple[Run, Setting, UntilDecided]:
-    run = one.run
-    assert run is not None
-    setting = Setting(target.faults, chosen, target.seed, run.engine, run.n_samples, run.space)
-    return run, setting, UntilDecided(target.requirement, target.max_trials)
-
-
-def _campaigned(one: Weights, chosen: Protection, target: Target, progress: Progress) -> Campaigned:
-    result = run_campaign(*_campaign(one, chosen, target), progress)
-    verdict = result.judge(target.requirement)
-    share = verdict.share
-    return Campaigned(len(chosen.bits), verdict.outcome.value, verdict.failures, verdict.trials, share.low, share.high)
-
-
-def _assumed(target: Target | None, n_bits: int) -> dict[str, Any]:
-    if target is None:
-        return {}
-    return {
-        "faults": target.faults.describe(n_bits),
-        "requirement": str(target.requirement),
-        "seed": target.seed,
-        "note": "sizes and verdicts hold for this seed's faults and these weights; another seed is proof",
-    }

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.campaigns import Limit, Requirement
+from fkeras.campaigns import Limit, Requirement, Setting, UntilDecided
 from fkeras.engine import GoldenScore, Scores
 from fkeras.errors import InputError, LayoutError
-from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount
+from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount, protection
 from fkeras.metrics import mean_squared_error
-from fkeras.protection import Mask, Target, choose
-from fkeras.protection.choose import Weights
+from fkeras.protection import Campaign, Mask, Weights, choose
+from fkeras.protection.choose import MOST_EVALUATIONS
 from fkeras.sensitivity import Ranking
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
-TARGET = Target(REQUIREMENT, FlipCount(10), 3, 500)
+PLAN = UntilDecided(REQUIREMENT, 500)
 
 
 class DangerRun:
@@ -39,12 +39,15 @@ def space(space_of):
     return space_of(("a/kernel", (10,), 4), ("b/kernel", (15,), 4))
 
 
-def weights(space, first, name="model", dangerous=None):
+def weights(space, first, name="model", dangerous=None, max_evaluations=MOST_EVALUATIONS):
     """Ranked with the bits `first` in front."""
     scores = np.zeros(len(space))
     scores[list(first)] = np.arange(len(first), 0, -1)
-    run = None if dangerous is None else DangerRun(space, dangerous)
-    return Weights(name, space, Ranking.from_scores(scores, space, "made up"), run)
+    campaign = None
+    if dangerous is not None:
+        setting = Setting(FlipCount(10), protection(None, space), 3, "made up", 1, space)
+        campaign = Campaign(DangerRun(space, dangerous), setting, PLAN, max_evaluations)
+    return Weights(name, space, Ranking.from_scores(scores, space, "made up"), campaign)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_overhead_counts_the_check_bits(space):
 def test_the_smallest_mask_that_passes(space):
     """All of 12 dangerous bits must be covered: one among 10 flips of 100 is too often."""
     one = weights(space, range(0, 80, 2), dangerous=range(0, 24, 2))
-    choice = choose([one], target=TARGET, kind=AssumedImmune)
+    choice = choose([one], kind=AssumedImmune)
     assert choice.mask.bits.bits.tolist() == list(range(0, 24, 2))
     (model,) = choice.models
     assert (model.common.outcome, model.common.failures, model.common.n_bits) == ("PASS", 0, 12)
@@ -96,13 +99,13 @@ def test_the_smallest_mask_that_passes(space):
 
 def test_the_smallest_mask_of_whole_words(space):
     one = weights(space, range(0, 80, 2), dangerous=range(0, 24, 2))
-    choice = choose([one], target=TARGET, kind=AssumedImmune, granularity="word")
+    choice = choose([one], kind=AssumedImmune, granularity="word")
     assert choice.mask.bits.bits.tolist() == list(range(24))
     assert choice.n_units == 6
 
 
 def test_a_network_that_needs_no_protection_gets_an_empty_mask(space):
-    choice = choose([weights(space, range(9), dangerous=[])], target=TARGET, kind=AssumedImmune)
+    choice = choose([weights(space, range(9), dangerous=[])], kind=AssumedImmune)
     assert len(choice.mask.bits) == 0
     assert choice.models[0].common.outcome == "PASS"
 
@@ -111,7 +114,7 @@ def test_one_mask_for_several_weights_says_what_it_costs(space):
     """Dangerous for the first are bits 0 to 9, for the second 5 to 14: 15 together, 10 for each alone."""
     first = weights(space, [*range(10), *range(20, 40)], "first", range(10))
     second = weights(space, [*range(5, 15), *range(40, 60)], "second", range(5, 15))
-    choice = choose([first, second], target=TARGET, kind=AssumedImmune, aggregate="max")
+    choice = choose([first, second], kind=AssumedImmune, aggregate="max")
     assert set(range(15)) <= set(choice.mask.bits.bits.tolist())
     assert [model.common.outcome for model in choice.models] == ["PASS", "PASS"]
     assert [model.own.n_bits for model in choice.models] == [10, 10]
@@ -127,7 +130,7 @@ def test_one_mask_of_a_size_says_what_it_loses(space):
     """10 bits for both: each covers its own ten by itself, and the common mask cannot."""
     first = weights(space, [*range(10), *range(20, 40)], "first", range(10))
     second = weights(space, [*range(50, 60), *range(20, 40)], "second", range(50, 60))
-    choice = choose([first, second], bits=10, target=TARGET, kind=AssumedImmune, aggregate="max")
+    choice = choose([first, second], bits=10, kind=AssumedImmune, aggregate="max")
     assert [model.shared for model in choice.models] == [0.5, 0.5]
     assert [model.common.outcome for model in choice.models] == ["FAIL", "FAIL"]
     assert [model.own.outcome for model in choice.models] == ["PASS", "PASS"]
@@ -166,9 +169,9 @@ def test_what_cannot_pass_is_refused(space):
     with pytest.raises(
         InputError, match=r"tagger: max_mse=0.5 .* does not pass under FlipCount\(n_faults=10\); not even"
     ):
-        choose([one], target=TARGET, kind=lambda bits: TMR([]))
+        choose([one], kind=lambda bits: TMR([]))
     with pytest.raises(InputError, match="max_evaluations is used up: raise it"):
-        choose([one], target=Target(REQUIREMENT, FlipCount(10), 3, 500, 20), kind=AssumedImmune)
+        choose([weights(space, range(9), "tagger", range(100), 20)], kind=AssumedImmune)
 
 
 def test_weights_of_two_layouts_have_no_common_mask(space, space_of):
