@@ -95,17 +95,34 @@ def fault_budget(
 ) -> pytest.MarkDecorator:
     """Gate a test on the share of trials (draws of faults, the whole data set evaluated) that break a limit.
 
-    What goes wrong, one of: bits, a count of distinct flips (`bits=1, trials="all"`: every bit alone, exhaustively);
-    ber, a probability per bit; upsets_per_second (whole memory) or upsets_per_bit_second with exposure_seconds;
-    faults, a fault model. min_flips_survived: the same as bits, as a requirement that reports how many are survived
-    where it is missed. Single flips, every bit alone, exactly: max_critical_bits, how many may break a limit;
-    max_sensitive_fraction, the share that may break one, or make the only metric worse by more than min_change.
-    protected: `ranking[:k]`, `mask("protection.json")` or bits, assumed immune; `TMR`, `SECDED` or `Parity` of those;
-    with scrub_interval_seconds, bits and ber take exposure_seconds too. method: how a bare `ranking` ranks.
-    Limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop.
-    Trials are drawn until the share is decided against max_failure_rate at the confidence, at most max_trials; or
-    trials says how many; or margin, by Leveugle's sample size for a proportion. layers, biases: which words count as
-    memory; seed, engine: as in fkeras. BudgetError (at import) for anything else.
+    It has one of `bits`, `ber`, a rate of upsets, `faults`, `min_flips_survived`, `max_critical_bits` and
+    `max_sensitive_fraction`, and a limit, unless the test looks at the result itself (`fkeras_campaign`).
+
+    Arguments:
+        bits: a count of distinct flips; `bits=1, trials="all"`: every bit alone, exhaustively.
+        ber: a probability per bit.
+        upsets_per_second, upsets_per_bit_second: a rate of the whole memory, or per bit; with `exposure_seconds`.
+        exposure_seconds: how long upsets arrive; beside `bits` or `ber` only for a protection that is scrubbed.
+        faults: a fault model.
+        min_flips_survived: as `bits`, as a requirement; where it is missed, the message says how many are survived.
+        max_critical_bits: how many bits may break a limit when flipped alone; every bit is, exactly.
+        max_sensitive_fraction: the share of bits that may break a limit, or make the only metric worse, when flipped
+            alone.
+        min_change: worse by more than this; with `max_sensitive_fraction`.
+        protected: `ranking[:k]`, `mask("protection.json")` or bits, assumed immune; `TMR`, `SECDED` or `Parity` of
+            those.
+        method: how a bare `ranking` ranks; default: the best for the metric.
+        trials: how many; default: until the share is decided.
+        margin: in place of `trials`: as many as a proportion needs for this margin (Leveugle's sample size).
+        max_trials: where an undecided campaign ends; default: 1000.
+        max_failure_rate: the share of trials that may break a limit, 0 up to, not including, 1.
+        confidence: of the verdict, between 0 and 1.
+        seed, engine: as in `fkeras.campaign`; default: the session's.
+        layers, biases: which words count as memory, as in `fkeras.bit_space`.
+        limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop.
+
+    Raises:
+        BudgetError: at import, for anything else.
     """
     stated = {
         "bits": bits,

@@ -137,10 +137,16 @@ class Setting:
 class CampaignResult:
     """What many draws of faults did to one or several metrics.
 
-    by_metric: the trials of each metric; plan: how the number of trials was chosen; hits, cancelled and residual:
-    (trials,) upsets drawn, those that undid one another, and faulty bits left after protection; reused: how many of
-    the trials were not measured now but read from a store.
     `result["emd"]` looks at one metric; with a single metric the result itself has `values` and `estimate`.
+
+    Arguments:
+        by_metric: the trials of each metric.
+        setting: memory, faults, protection, seed and engine.
+        plan: how the number of trials was chosen.
+        hits: (trials,) upsets drawn.
+        cancelled: (trials,) those of them that undid one another.
+        residual: (trials,) faulty bits left after protection.
+        reused: how many of the trials were not measured now but read from a store.
     """
 
     by_metric: Mapping[str, MetricTrials]

@@ -63,9 +63,16 @@ class Histories:
 class Endurance:
     """What accumulating faults do to one metric, and how many of them the network survives.
 
-    survey: trials over the whole range; proof: other trials, at closer looks where the survey saw the first failures
-    (the same as `survey` where the looks were given, None without a limit); requirement: the limits with the share of
-    trials that may have broken them, None without; accumulation, protection, seed, space: what was assumed.
+    Arguments:
+        metric, better, bounds: the metric's name, its direction, and what its values lie between, None: not known.
+        golden: the fault-free network's score.
+        requirement: the limits with the share of trials that may have broken them, None without limits.
+        survey: trials over the whole range.
+        proof: other trials, at closer looks where the survey saw the first failures; the same as `survey` where the
+            looks were given, None without limits.
+        accumulation, protection, seed, space: what was assumed.
+        engine: what measured.
+        n_samples: over how many samples.
     """
 
     metric: str

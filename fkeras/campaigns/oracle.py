@@ -26,11 +26,20 @@ CHANGE_TOLERANCE = 1e-6
 class Oracle:
     """Single-flip damage of chosen bits, in the order they were asked for.
 
-    bits: (n,) int64 flat indices; positions: (n,) int64, bit within its word (0 = MSB);
-    values: (n,) float64, the metric under each flip (a mean over samples, or the data set's number);
-    golden: the fault-free value; undefined: (n,) samples without a score; harmed: (n,) samples that got worse;
-    group_deltas: (n, n_groups) value - golden within each of several groups of samples, where they were asked for;
-    reused: how many of the bits were not measured now but read from a store.
+    Arguments:
+        metric, better: the metric's name and its direction.
+        classification: whether a sample is right or wrong, and nothing between.
+        bits: (n,) int64 flat indices.
+        positions: (n,) int64, bit within its word, 0 = MSB.
+        values: (n,) float64, the metric under each flip: a mean over samples, or the data set's number.
+        undefined: (n,) int64, samples without a score.
+        harmed: (n,) int64, samples that got worse.
+        golden, golden_standard_error: the fault-free value, and how far the data set leaves it open.
+        n_samples: of the data.
+        n_bits, layout_digest, content_digest: of the memory.
+        engine: what measured.
+        group_deltas: (n, n_groups) value - golden within each of several groups of samples, None where not asked for.
+        reused: how many of the bits were not measured now but read from a store.
     """
 
     metric: str

@@ -37,11 +37,15 @@ class ProtectionPoint:
 class ProtectionCurve:
     """A campaign at several numbers of protected bits, with the same faults at each.
 
-    points: by ascending k; metric: whose mean they hold; smallest: the least k found to pass, None if none was;
-    largest_failing: the greatest k below it that was tried and does not pass, None where nothing less was tried.
     That the campaign passes with `smallest` is a fact about this seed's faults, reproduced by running it. It was
     searched for, so its confidence is not the verdict's: a run with another seed has that. k between the two was not
     tried (then the evaluations ran out), and where damage is not monotone in k a smaller k may pass too.
+
+    Arguments:
+        metric: whose mean the points hold.
+        points: by ascending k.
+        smallest: the least k found to pass, None if none was.
+        largest_failing: the greatest k below it that was tried and does not pass, None where nothing less was tried.
     """
 
     metric: str

@@ -63,10 +63,15 @@ class Requirement:
 class Verdict:
     """An outcome with its evidence.
 
-    failures, trials: counts; share: the observed share with its one-sided bounds, each at `requirement.confidence`;
-    more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected; exact: no statistics needed;
-    max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials;
-    changed_nothing: INCONCLUSIVE because no trial changed anything, whatever was counted.
+    Arguments:
+        outcome: PASS, FAIL or INCONCLUSIVE.
+        requirement: what was asked.
+        failures, trials: counts.
+        share: the observed share with its one-sided bounds, each at `requirement.confidence`.
+        more_trials: about how many would decide (INCONCLUSIVE), None when not to be expected.
+        exact: no statistics needed.
+        max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials.
+        changed_nothing: INCONCLUSIVE because no trial changed anything, whatever was counted.
     """
 
     outcome: Outcome

@@ -24,10 +24,13 @@ Shape = tuple[int, int]
 class CellLayout(Keyed):
     """Where the bits of a memory sit.
 
-    Cells fill rows of `columns` cells (None: one row), in the order of the bits; interleaving: so many words of
-    `word_bits` bits share a stretch of a row, bit 0 of each, then bit 1 of each, so that neighbouring cells belong to
-    different words (1: a word's bits are neighbours). copies: where the further copies of a bit under TMR sit,
-    "separated" in arrays of their own, or "adjacent" in the same row, one beside the other.
+    Arguments:
+        columns: cells fill rows of so many, in the order of the bits; None: one row.
+        word_bits: bits of a stored word; interleaving needs it.
+        interleaving: so many words share a stretch of a row, bit 0 of each, then bit 1 of each, so that neighbouring
+            cells belong to different words; 1: a word's bits are neighbours.
+        copies: where the further copies of a bit under TMR sit, "separated" in arrays of their own, or "adjacent" in
+            the same row, one beside the other.
 
     >>> CellLayout(word_bits=3, interleaving=2).order(12).tolist()
     [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
@@ -73,14 +76,16 @@ class CellLayout(Keyed):
 
 @dataclass(frozen=True, slots=True)
 class ClusteredUpsets(Keyed):
-    """Particles strike, and each upsets a cluster of neighbouring cells.
+    """Particles strike, and each upsets a cluster of neighbouring cells. Two hits on one cell cancel.
 
-    events: how many strike, a count, `FlipCount` or `Exposure`, each at a uniformly drawn cell; sizes: how probable
-    each cluster is, by its number of cells along a row, or its (rows, columns); the struck cell is its first, top and
-    left, and what reaches over the edge of the array is cut off. cells: where the bits sit. Two hits on one cell
-    cancel. There is no default for sizes: they depend on the technology, the particle and its angle; take them from
-    a beam test of the memory in question (JESD89 says how; Ibe et al., IEEE Trans. Electron Devices 57 (2010) 1527,
-    how they grow from 250 nm to 22 nm).
+    Arguments:
+        events: how many strike, a count, `FlipCount` or `Exposure`, each at a uniformly drawn cell.
+        sizes: how probable each cluster is, by its number of cells along a row, or its (rows, columns); the struck cell
+            is its first, top and left, and what reaches over the edge of the array is cut off. There is no default:
+            they depend on the technology, the particle and its angle; take them from a beam test of the memory in
+            question (JESD89 says how; Ibe et al., IEEE Trans. Electron Devices 57 (2010) 1527, how they grow from 250
+            nm to 22 nm).
+        cells: where the bits sit.
 
     The smallest case: one event, two cells
     >>> draw = ClusteredUpsets(1, {2: 1.0}).draw(10, RandomStream("k"))

@@ -46,9 +46,15 @@ def _distinct(bits: ArrayLike, what: str) -> Bits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaultSet:
-    """Stored bits that flip, read 1 whatever was stored (`set_to_1`), or read 0 (`set_to_0`).
+    """Stored bits that flip, or that are stuck and read 1 or 0 whatever was stored.
 
     Flat indices, (n,) int64 each, sorted, distinct. A stuck bit wins over a flip of the same bit.
+
+    Arguments:
+        flips: bits that read the opposite of what was stored.
+        set_to_1: bits that read 1.
+        set_to_0: bits that read 0; a bit in both is refused.
+        layout_digest: the layout they belong to, None: unknown.
 
     >>> FaultSet([12, 977]) ^ FaultSet([977, 3])
     FaultSet([3, 12])

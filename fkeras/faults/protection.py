@@ -49,7 +49,11 @@ class Protection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AssumedImmune:
-    """The paper's protection (section 4.3): covered bits never fail, whatever that costs."""
+    """The paper's protection (section 4.3): covered bits never fail, whatever that costs.
+
+    Arguments:
+        bits: the covered bits, a `BitSet` or flat indices.
+    """
 
     bits: BitSet
 

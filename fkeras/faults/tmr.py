@@ -18,9 +18,13 @@ class TMR:
     """Three copies of each covered bit and a majority vote.
 
     The two further copies are hit at the same rate per cell as the memory. A bit is wrong when two of its copies are
-    wrong at once; two hits on one copy undo one another. scrub_interval_seconds: how often the copies are written
-    anew, None: never; scrub_from: "good copy", or "itself", the vote, which keeps a wrong majority for good. The
-    state judged is that at the end of the exposure, just before a scrub.
+    wrong at once; two hits on one copy undo one another. The state judged is that at the end of the exposure, just
+    before a scrub.
+
+    Arguments:
+        bits: the covered bits, a `BitSet` or flat indices.
+        scrub_interval_seconds: how often the copies are written anew, None: never.
+        scrub_from: "good copy", or "itself", the vote, which keeps a wrong majority for good.
 
     The paper's 960 hits in four hours on 12,720 bits leave 66 of 4,040 wrong, or 0.0012 when scrubbed every minute:
     >>> hits = FlipCount(960, exposure_seconds=4 * 3600)

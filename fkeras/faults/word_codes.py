@@ -32,10 +32,14 @@ _MOST_CELLS = 20
 class Parity:
     """A parity bit over the covered bits of each word: an odd number of wrong ones is detected, an even one is not.
 
-    on_detected, what becomes of a word that is known to be wrong (a DUE): "zero", the whole word reads 0 (word masking
-    in Reagen et al., Minerva, ISCA 2016); "reload", its covered bits are right again; "keep", it is used as it is.
-    scrub_interval_seconds: how often the memory is written anew from a good copy, None: never. The state judged is
-    that at the end of the exposure, just before a scrub.
+    The state judged is that at the end of the exposure, just before a scrub.
+
+    Arguments:
+        bits: the covered bits, a `BitSet` or flat indices.
+        scrub_interval_seconds: how often the memory is written anew from a good copy, None: never.
+        on_detected: what becomes of a word that is known to be wrong (a DUE): "zero", the whole word reads 0 (word
+            masking in Reagen et al., Minerva, ISCA 2016); "reload", its covered bits are right again; "keep", it is
+            used as it is.
     """
 
     bits: BitSet
@@ -57,9 +61,15 @@ class SECDED:
     """Single error correction, double error detection over the covered bits of each word (Hsiao's code).
 
     One wrong cell, check bits included, is mended when the word is read. Two are detected; three may be taken for one
-    and mended wrongly, as the decoder does it. on_detected: as for `Parity`. scrub_interval_seconds: how often the
-    memory is written anew, None: never; scrub_from: "good copy", or "itself", the decoded word, which leaves detected
-    words as they are and makes wrongly mended ones permanent.
+    and mended wrongly, as the decoder does it. The state judged is that at the end of the exposure, just before a
+    scrub.
+
+    Arguments:
+        bits: the covered bits, a `BitSet` or flat indices.
+        scrub_interval_seconds: how often the memory is written anew, None: never.
+        scrub_from: "good copy", or "itself", the decoded word, which leaves detected words as they are and makes
+            wrongly mended ones permanent.
+        on_detected: as for `Parity`.
     """
 
     bits: BitSet

@@ -12,7 +12,12 @@ _PATTERN = re.compile(r"(?P<tensor>[^\[\]:=\s][^\[\]:=]*)\[(?P<element>\d+(?:,\d
 
 @dataclass(frozen=True, slots=True, order=True)
 class BitAddress:
-    """One stored bit: the tensor's path, the element's index in Keras' shape, the bit (0 is the most significant).
+    """One stored bit, as text that people read, write and paste.
+
+    Arguments:
+        tensor: the tensor's path.
+        element: the element's index in Keras' shape.
+        bit: the bit within the word, 0 is the most significant.
 
     >>> str(BitAddress("encoder/encoded_vector/kernel", (3, 1), 0))
     'encoder/encoded_vector/kernel[3,1]:0'

@@ -21,10 +21,13 @@ def common_layout(a: str | None, b: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BitSet:
-    """Distinct flat bit indices, sorted; (n,) int64, read-only.
+    """Distinct flat bit indices, sorted.
 
-    layout_digest: the layout they belong to (None: unknown); label: how reports call the set; origin: where it comes
-    from, for reports, such as "frozen in protection.json".
+    Arguments:
+        bits: (n,) whole numbers from 0 up, in any order; as an attribute (n,) int64, sorted, each once, read-only.
+        layout_digest: the layout they belong to, None: unknown.
+        label: how reports call the set.
+        origin: where it comes from, for reports, such as "frozen in protection.json".
     """
 
     bits: NDArray[np.int64]

@@ -46,6 +46,10 @@ class BitSpace:
     """The ordered bits of a model; a flat index and an address are two names of one bit.
 
     Order: tensors in model order, elements in Keras flatten order, most significant bit first.
+
+    Arguments:
+        tensors: the stored words, a tensor each.
+        uncovered: what the model holds besides them, and why no fault can hit it.
     """
 
     tensors: tuple[WordTensor, ...]

@@ -48,8 +48,16 @@ def wrong_bits(
 ) -> WrongBits:
     """Draw trials as a campaign does, and count the covered bits that the network would read wrongly.
 
-    faults: a number of distinct flips of the memory or a fault model; protected: as in a campaign. No network is
-    evaluated. A word that reads 0 because it was found wrong counts with those of its covered bits that are 1.
+    No network is evaluated. A word that reads 0 because it was found wrong counts with those of its covered bits that
+    are 1.
+
+    Arguments:
+        space: the memory.
+        faults: a number of distinct flips of it, or a fault model.
+        protected: as in a campaign.
+        trials: how many to draw, from 1 up.
+        seed: of the draws; those of a campaign of the same seed.
+        confidence: of the intervals, between 0 and 1.
     """
     from fkeras.statistics.means import bounded_mean
     from fkeras.statistics.proportions import clopper_pearson

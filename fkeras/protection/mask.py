@@ -50,8 +50,11 @@ class MaskTensor:
 class Mask:
     """Protected bits with the layout that they belong to.
 
-    bits: flat indices; tensors: the layout; provenance: plain values that say how the bits were chosen (granularity,
-    rankings, models, assumptions, versions).
+    Arguments:
+        bits: flat indices.
+        tensors: the layout.
+        provenance: plain values that say how the bits were chosen: granularity, rankings, models, assumptions,
+            versions.
     """
 
     bits: BitSet
@@ -231,7 +234,14 @@ def _is_count(value: object) -> bool:
 
 
 def read_mask(path: str | os.PathLike[str]) -> Mask:
-    """The mask in a file. InputError for one that is missing, foreign, cut short or altered: which, and what to do."""
+    """The mask in a file.
+
+    Arguments:
+        path: what `Mask.write` or `fkeras protect` wrote.
+
+    Raises:
+        InputError: for a file that is missing, foreign, cut short or altered: which, and what to do.
+    """
     file = Path(path)
     try:
         if not file.exists():

@@ -71,14 +71,21 @@ class TopQuality:
 class RankingQuality:
     """A ranking against measured |delta|.
 
-    rho: Spearman over all bits; by_position: the same within each bit position; area: between the
-    cumulative-damage curve and that of a random order, as a share of the oracle's (1 is the oracle, 0 is chance);
-    top: flips needed for the most damaging bits; curve and oracle_curve: (n + 1,) cumulative |delta| as a share of
-    the total, after 0 to n flips; ceiling: rho between the deltas of two halves of the samples, stepped up to the
-    whole by Spearman and Brown's formula (None without sample groups).
     Intervals: percentile bootstrap over groups of samples; from best to best without groups. They say how far the
     judge is uncertain, not the ranking. A bootstrap adds the judge's noise once more, so an interval may lie below
     the value; it is widened to hold it.
+
+    Arguments:
+        method: what made the ranking.
+        n_bits: how many bits it was judged by.
+        rho: Spearman over all bits.
+        by_position: the same within each bit position.
+        area: between the cumulative-damage curve and that of a random order, as a share of the oracle's: 1 is the
+            oracle, 0 is chance.
+        top: flips needed for the most damaging bits.
+        curve, oracle_curve: (n + 1,) cumulative |delta| as a share of the total, after 0 to n flips.
+        ceiling: rho between the deltas of two halves of the samples, stepped up to the whole by Spearman and Brown's
+            formula; None without sample groups.
     """
 
     method: str
@@ -105,7 +112,16 @@ def ranking_quality(ranking: Ranking, oracle: Damage, *, n_bootstrap: int = 200,
     """Judge a ranking by an oracle, over the oracle's bits.
 
     Ties: bits of equal score stand in flat-index order in the curves and share their average rank in rho; among bits
-    of equal damage, "the top 1 %" takes those that the ranking meets first. LayoutError for another memory.
+    of equal damage, "the top 1 %" takes those that the ranking meets first.
+
+    Arguments:
+        ranking: of all bits of the memory.
+        oracle: of all or some of its bits; with `sample_groups` there are intervals.
+        n_bootstrap: draws of groups behind them.
+        seed: of these draws.
+
+    Raises:
+        LayoutError: for another memory.
     """
     if ranking.layout_digest is not None and ranking.layout_digest != oracle.layout_digest:
         raise LayoutError(

@@ -19,11 +19,14 @@ NEAR = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """A permutation of the bits of a space.
+    """A permutation of the bits of a space; `ranking[:k]` is the set of its first k bits.
 
-    order: (n_bits,) int64, most sensitive first; scores: (n_bits,) float64 by flat index, never NaN, only their order
-    matters; method: what made it; reused: whether it was read from a store. `ranking[:k]` is the set of its first k
-    bits.
+    Arguments:
+        order: (n_bits,) int64 flat indices, most sensitive first.
+        scores: (n_bits,) float64 by flat index, never NaN; only their order matters.
+        method: what made it.
+        layout_digest: the layout that it belongs to, None: unknown.
+        reused: whether it was read from a store.
     """
 
     order: NDArray[np.int64]

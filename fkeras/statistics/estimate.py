@@ -11,11 +11,14 @@ from fkeras.errors import InputError
 class Estimate:
     """A quantity, the interval that holds it and how often such an interval is right.
 
-    low <= best <= high: floats, in the unit of the quantity; infinite when nothing is known on that side,
-    never NaN. confidence: in (0, 1]; 1 means exact. method: how the interval was made, for people, such as
-    "Clopper-Pearson" or "Student t (asymptotic)".
+    Arguments:
+        low, best, high: in the unit of the quantity, low <= best <= high; infinite when nothing is known on that side,
+            never NaN.
+        confidence: in (0, 1]; 1 means exact.
+        method: how the interval was made, for people, such as "Clopper-Pearson" or "Student t (asymptotic)".
 
-    Raises InputError when the values are out of order, NaN, or the confidence is not in (0, 1].
+    Raises:
+        InputError: for values out of order or NaN, and for another confidence.
 
     >>> print(Estimate(0.004, 0.012, 0.031, 0.95, "Clopper-Pearson"))
     0.0120 [0.0040, 0.0310] at 95 %

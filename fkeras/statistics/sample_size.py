@@ -20,9 +20,16 @@ def leveugle(
 
     n = N / (1 + e^2 (N - 1) / (t^2 p (1 - p))), and t^2 p (1 - p) / e^2 for an infinite population, rounded to
     the nearest whole number; an approximation for proportions, drawn without replacement, not an exact bound.
-    population: N, the number of possible faults; None or inf for infinitely many. margin: e, such as 0.01.
-    Give either confidence (0.95) or the normal quantile t itself (1.96). p: the proportion expected; 0.5 is the
-    safe choice, and 0 or 1 needs no sample. Raises InputError for values outside these ranges.
+
+    Arguments:
+        population: N, the number of possible faults; None or inf for infinitely many.
+        margin: e, such as 0.01.
+        confidence: such as 0.95; give it, or else t.
+        t: the normal quantile itself, such as 1.96.
+        p: the proportion expected; 0.5 is the safe choice, and 0 or 1 needs no sample.
+
+    Raises:
+        InputError: for values outside these ranges.
 
     Source: Leveugle, Calvez, Maistri and Vanhauwaert, "Statistical fault injection: quantified error and
     confidence", DATE 2009, eq. (4).

@@ -34,11 +34,15 @@ The folder can be copied, merged (fkeras.merge) and deleted; what is missing is 
 
 
 class Store:
-    """Results in a folder, to be reused, resumed and merged.
+    """Results in a folder, to be reused, resumed and merged; `notices` says what was wrong with stored ones, each once.
 
-    path: the folder, made when something is stored; max_bytes: the results used longest ago are dropped beyond it
-    (None: everything is kept). notices: what was wrong with stored results, in sentences; each once.
-    InputError for a folder with other things in it, StoreError for one that cannot be used.
+    Arguments:
+        path: the folder, made when something is stored.
+        max_bytes: the results used longest ago are dropped beyond it, None: everything is kept.
+
+    Raises:
+        InputError: for a folder with other things in it.
+        StoreError: for one that cannot be used.
     """
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int | None = None) -> None:

@@ -154,3 +154,22 @@ def _budgets(tree: ast.Module) -> list[ast.Call]:
 
 def test_the_version_is_known():
     assert re.fullmatch(r"\d+\.\d+\.\d+", fkeras.__version__)
+
+
+def explained(thing) -> set[str]:
+    """The arguments that a docstring has an entry for."""
+    section = (inspect.getdoc(thing) or "").partition("Arguments:\n")[2]
+    entries = re.findall(r"^    (\w+(?:, \w+)*): \S", section, re.MULTILINE)
+    return {name for entry in entries for name in entry.split(", ")}
+
+
+def test_every_argument_of_a_public_name_has_an_entry():
+    public = [thing for name in fkeras.__all__ if callable(thing := getattr(fkeras, name))]
+    things = [thing for thing in public if not (inspect.isclass(thing) and issubclass(thing, Exception))]
+    assert fkeras.campaign in things
+    assert fkeras.Ranking in things
+    missing = {
+        thing.__name__: sorted(inspect.signature(thing).parameters.keys() - explained(thing))
+        for thing in [*things, pytest_fkeras.fault_budget]
+    }
+    assert {name: arguments for name, arguments in missing.items() if arguments} == {}
