@@ -186,7 +186,7 @@ def start_packed(model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric
 
 def engine_parts(engine: str) -> tuple[str, str | None]:
     """An engine's name, and the hls4ml project behind its colon. InputError for an engine that does not exist."""
-    name, colon, project = engine.partition(":")
+    name, colon, project = str(engine).partition(":")
     if name not in ENGINES or (colon and name != "hls4ml"):
         raise InputError(
             f"engine={engine!r}; allowed are {', '.join(ENGINES)}, and hls4ml:PATH with the configuration (YAML) or "

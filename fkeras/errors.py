@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from math import inf, isfinite
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 from fkeras.printable import printable
 
@@ -41,6 +43,16 @@ class Argument:
 def said(parts: Iterable[object], spell: Callable[[Argument], str] = str) -> str:
     """The message that texts and arguments make."""
     return printable("".join(spell(part) if isinstance(part, Argument) else str(part) for part in parts))
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a finite real number; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+
+
+def is_whole(value: Any, least: int, most: float = inf) -> TypeGuard[int]:
+    """Whether a value is a whole number from `least` to `most`; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and least <= int(value) <= most
 
 
 class FkerasError(Exception):

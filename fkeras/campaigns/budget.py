@@ -15,7 +15,7 @@ from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.shares import WHOLE, Share
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
-from fkeras.errors import Argument, InputError
+from fkeras.errors import Argument, InputError, is_whole
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -65,7 +65,7 @@ class UntilDecided:
 
 
 def _check_trials(what: str, trials: object) -> None:
-    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or not 1 <= trials <= MOST_TRIALS:
+    if not is_whole(trials, 1, MOST_TRIALS):
         allowed = f"; allowed are whole numbers from 1 to {MOST_TRIALS:,}"
         raise InputError(Argument(what, trials, " is "), allowed)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Requirement
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError, is_number, is_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,26 @@ class SingleFlipRequirement(Requirement):
         at_most = most if self.most_bits == 0 else f"at most {most}"
         return f"{at_most} {self.kind}: one flip alone breaks {limits}"
 
+    def on(self, limits: tuple[Limit, ...], n_bits: int) -> SingleFlipRequirement:
+        return replace(self, limits=limits) if self.most_bits is None else most_critical(limits, self.most_bits, n_bits)
 
-def most_critical(limits: tuple[Limit, ...], most_bits: int, n_bits: int) -> SingleFlipRequirement:
-    """At most `most_bits` of `n_bits` bits may break a limit alone. InputError for a number that nothing exceeds."""
-    if most_bits >= n_bits:
-        raise InputError(
-            f"max_critical_bits={most_bits} could not fail: the memory has {n_bits:,} bits; allowed are 0 to "
-            f"{n_bits - 1}"
-        )
-    return SingleFlipRequirement(limits, most_bits / n_bits, most_bits=most_bits)
+
+def most_critical(limits: tuple[Limit, ...], most_bits: int, n_bits: int | None = None) -> SingleFlipRequirement:
+    """At most `most_bits` of `n_bits` (None: not known yet) bits may break a limit alone.
+
+    InputError for a number that nothing exceeds.
+    """
+    stated = Argument("max_critical_bits", most_bits)
+    if not is_whole(most_bits, 0):
+        raise InputError(stated, " is no count of bits; allowed are whole numbers from 0 up")
+    if n_bits is not None and most_bits >= n_bits:
+        raise InputError(stated, f" could not fail: the memory has {n_bits:,} bits; allowed are 0 to {n_bits - 1}")
+    return SingleFlipRequirement(limits, most_bits / n_bits if n_bits else 0.0, most_bits=int(most_bits))
 
 
 def most_sensitive(limits: tuple[Limit, ...], share: float) -> SingleFlipRequirement:
     """At most a share of the bits may make the metric worse by more than a limit alone."""
-    return SingleFlipRequirement(limits, share, kind="sensitive")
+    if not (is_number(share) and 0 <= share < 1):
+        wrong = " is no share of bits that could be exceeded; allowed are 0 up to, not including, 1"
+        raise InputError(Argument("max_sensitive_fraction", share), wrong)
+    return SingleFlipRequirement(limits, float(share), kind="sensitive")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import InputError, is_number
 from fkeras.metrics.metric import Direction
 
 Kind = Literal["max", "min", "increase", "drop"]
@@ -82,7 +81,7 @@ def parse_limit(keyword: str, value: object, metrics: Collection[str] | None = N
 
     InputError for a keyword that states none, an unknown metric, or a value that is no finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer) or not isfinite(value):
+    if not is_number(value):
         raise InputError(f"{keyword}={value!r}: a limit is a finite number")
     side, _, rest = keyword.partition("_")
     if side not in ("max", "min") or not rest:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from fkeras.campaigns.limits import Limit
-from fkeras.errors import Argument, FkerasError, InputError
+from fkeras.errors import Argument, FkerasError, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
@@ -43,14 +43,19 @@ class Requirement:
     def __post_init__(self) -> None:
         if not self.limits:
             raise InputError("a requirement needs a limit, as in max_emd=1.25")
-        if not 0 <= self.max_failure_rate < 1:
+        if not (is_number(self.max_failure_rate) and 0 <= self.max_failure_rate < 1):
             raise InputError(
                 Argument("max_failure_rate", self.max_failure_rate, " is "),
                 ", a share of trials; allowed are 0 up to, not including, 1",
             )
-        if not 0 < self.confidence < 1:
-            allowed = "; allowed are numbers between 0 and 1, such as 0.95"
+        # Below a half, the same trials could show that the share is too large and that it is not.
+        if not (is_number(self.confidence) and 0.5 <= self.confidence < 1):
+            allowed = "; allowed are numbers from 0.5 up to, not including, 1, such as 0.95"
             raise InputError(Argument("confidence", self.confidence, " is "), allowed)
+
+    def on(self, limits: tuple[Limit, ...], n_bits: int) -> Requirement:
+        """The same of these limits, in a memory of `n_bits`."""
+        return replace(self, limits=limits)
 
     def __str__(self) -> str:
         limits = ", ".join(str(limit) for limit in self.limits)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
-from math import exp, isfinite
+from math import exp
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import Argument, InputError
+from fkeras.errors import Argument, InputError, is_number, is_whole
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.memory import BitSpace
@@ -82,13 +82,9 @@ MOST_UPSETS = 1e8
 
 def non_negative(what: str, value: float) -> float:
     """`value` as a float. InputError unless it is a finite number from 0 up."""
-    if not (_is_number(value) and isfinite(value) and value >= 0):
+    if not (is_number(value) and value >= 0):
         raise InputError(Argument(what, value, " is "), "; allowed are finite numbers from 0 up")
     return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ class FlipCount(Keyed):
     _unkeyed: ClassVar[tuple[str, ...]] = ("exposure_seconds",)
 
     def __post_init__(self) -> None:
-        if isinstance(self.n_faults, bool) or not isinstance(self.n_faults, int | np.integer) or self.n_faults < 0:
+        if not is_whole(self.n_faults, 0):
             raise InputError(Argument("n_faults", self.n_faults, " is "), "; allowed are whole numbers from 0 up")
         object.__setattr__(self, "n_faults", int(self.n_faults))
         _set_exposure(self)
@@ -148,7 +144,7 @@ class BitErrorRate(Keyed):
     _unkeyed: ClassVar[tuple[str, ...]] = ("exposure_seconds",)
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.ber) and 0 <= self.ber <= 1):
+        if not (is_number(self.ber) and 0 <= self.ber <= 1):
             raise InputError(Argument("ber", self.ber, " is "), ", a probability per bit; allowed are 0 to 1")
         object.__setattr__(self, "ber", float(self.ber))
         _set_exposure(self)

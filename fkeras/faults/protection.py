@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet, BitSpace
@@ -99,20 +99,23 @@ Protectable = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | P
 
 def protection(protected: Protectable, space: BitSpace) -> Protection:
     """Bare bits are assumed immune; None protects nothing. Bits of another layout are refused."""
+    stated = covering(protected)
+    space.require_layout(stated.bits.layout_digest, "the protected set")
+    space.check(stated.bits.bits)
+    placed: Protection = stated.on(space) if callable(getattr(stated, "on", None)) else stated
+    return placed
+
+
+def covering(protected: Any) -> Any:
+    """What `protected` means before the memory is known. InputError where it is no bits and no protection."""
     if protected is None:
         return AssumedImmune(BitSet(np.zeros(0, np.int64), label="nothing"))
-    if isinstance(protected, BitSet | Sequence | np.ndarray):
-        chosen: Any = AssumedImmune(BitSet.of(protected))
-    elif isinstance(getattr(protected, "bits", None), BitSet) and (
-        callable(getattr(protected, "residual", None)) or callable(getattr(protected, "on", None))
-    ):
-        chosen = protected
-    else:
-        raise InputError(
-            f"protected={protected!r}: allowed are bits (ranking[:k], flat indices) or a protection "
-            "such as fkeras.TMR(ranking[:k])"
-        )
-    space.require_layout(chosen.bits.layout_digest, "the protected set")
-    space.check(chosen.bits.bits)
-    placed: Protection = chosen.on(space) if callable(getattr(chosen, "on", None)) else chosen
-    return placed
+    if isinstance(protected, BitSet | Sequence | np.ndarray) and not isinstance(protected, str):
+        return AssumedImmune(BitSet.of(protected))
+    covers = callable(getattr(protected, "residual", None)) or callable(getattr(protected, "on", None))
+    if covers and isinstance(getattr(protected, "bits", None), BitSet):
+        return protected
+    raise InputError(
+        Argument("protected", protected),
+        ": allowed are bits (ranking[:k], flat indices) or a protection such as fkeras.TMR(ranking[:k])",
+    )

@@ -11,7 +11,7 @@ from math import ceil, exp
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 
 _POISSON_CHUNK = 8.0
 
@@ -19,7 +19,7 @@ _POISSON_CHUNK = 8.0
 def whole_seed(seed: object) -> int:
     """`seed` as an int. InputError for what is no whole number: rounding it would give two seeds the same draws."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise InputError(f"seed is {seed!r}; allowed are whole numbers")
+        raise InputError(Argument("seed", seed, " is "), "; allowed are whole numbers")
     return int(seed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fkeras.errors import InputError
+from fkeras.errors import InputError, is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def check_confidence(confidence: float, least: float = 0.0) -> float:
 
     least: the smallest value for which the method holds (itself allowed when above 0).
     """
-    if (least > 0 and confidence == least) or least < confidence < 1:
+    if is_number(confidence) and ((least > 0 and confidence == least) or least < confidence < 1):
         return float(confidence)
     allowed = f"[{least:g}, 1)" if least > 0 else "(0, 1)"
     raise InputError(f"confidence {confidence!r} is not in {allowed}: write 0.95 for 95 %; no data gives certainty")

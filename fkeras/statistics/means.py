@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
@@ -37,6 +36,8 @@ def asymptotic_mean(values: ArrayLike, confidence: float = 0.95, minimum: int = 
     if values.size < minimum:
         method = f"Student t (asymptotic; needs {minimum} values, got {values.size})"
         return Estimate(-math.inf, mean, math.inf, confidence, method)
+    from scipy.special import stdtrit
+
     half = float(stdtrit(values.size - 1, (1 + confidence) / 2)) * standard_error(values)
     return Estimate(mean - half, mean, mean + half, confidence, "Student t (asymptotic)")
 

@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable
 from operator import index
 
-from scipy.special import betainccinv, betaincinv
-
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
 
@@ -51,6 +49,8 @@ def upper_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
     alpha = 1 - check_confidence(confidence)
     if failures == trials:
         return 1.0
+    from scipy.special import betainccinv
+
     return float(betainccinv(failures + 1, trials - failures, alpha))
 
 
@@ -60,6 +60,8 @@ def lower_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
     alpha = 1 - check_confidence(confidence)
     if failures == 0:
         return 0.0
+    from scipy.special import betaincinv
+
     return float(betaincinv(failures, trials - failures + 1, alpha))
 
 

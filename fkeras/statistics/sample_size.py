@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from fkeras.errors import InputError
+from fkeras.errors import InputError, is_number
 from fkeras.statistics.estimate import check_confidence
 
 
@@ -39,7 +39,7 @@ def leveugle(
     """
     if population is not None and not population >= 1:
         raise InputError(f"population {population!r} is no number of faults: give 1 or more, or None for infinite")
-    if not 0 < margin < 1:
+    if not (is_number(margin) and 0 < margin < 1):
         raise InputError(f"margin {margin!r} is not in (0, 1): write 0.01 for +- 1 %")
     if not 0 <= p <= 1:
         raise InputError(f"p {p!r} is no proportion: give a number from 0 to 1; 0.5 is the safe choice")

@@ -31,7 +31,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
@@ -73,6 +72,8 @@ def log_evidence_below(failures: ArrayLike, trials: ArrayLike, limit: ArrayLike)
 
     Its exponential is a supermartingale starting at 1 under every share >= limit.
     """
+    from scipy.special import betainc, betaln, xlog1py, xlogy
+
     k, n, limit = (np.asarray(value, dtype=np.float64) for value in (failures, trials, limit))
     with np.errstate(divide="ignore", invalid="ignore"):
         alternatives = betaln(k + _EXPONENT, n - k + 1) + np.log(betainc(k + _EXPONENT, n - k + 1, limit))
@@ -88,6 +89,8 @@ def log_evidence_above(failures: ArrayLike, trials: ArrayLike, limit: ArrayLike)
 
     Its exponential is a supermartingale starting at 1 under every share <= limit.
     """
+    from scipy.special import betaincc, betaln, xlog1py, xlogy
+
     k, n, limit = (np.asarray(value, dtype=np.float64) for value in (failures, trials, limit))
     with np.errstate(divide="ignore", invalid="ignore"):
         alternatives = betaln(k + _EXPONENT, n - k + 1) + np.log(betaincc(k + _EXPONENT, n - k + 1, limit))
