@@ -14,7 +14,7 @@ from fkeras.campaigns.accumulation import Accumulation, InTime, Looks, State
 from fkeras.campaigns.endurance import Endurance, Histories, least_trials
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Requirement
-from fkeras.engine import Run
+from fkeras.engine import Run, Scores
 from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet, Protection, RandomStream
 from fkeras.faults.upsets import Upsets
@@ -72,28 +72,24 @@ class Faults:
         """Every trial at every look; with `until_all_failed` the looks end where every trial has failed by."""
         histories = [self.history(trial, looks) for trial in trials]
         golden = self.run.golden[metric].value
-        values, undefined, broken = [], [], []
+        measured: list[Scores] = []
         failed = np.zeros(len(trials), np.bool_)
         with progress(len(looks) * len(trials), "history", f"endurance, {metric}") as advance:
             for i in range(len(looks)):
                 scores = self.run.fault_sets([history[i] for history in histories])[metric]
-                values.append(scores.values)
-                undefined.append(scores.undefined)
-                broken.append(np.zeros(len(trials), np.bool_))
+                measured.append(scores)
                 for limit in limits:
-                    broken[-1] |= limit.broken_by(scores.values, golden)
-                failed |= broken[-1]
+                    failed |= limit.broken_by(scores.values, golden)
                 advance(len(trials))
                 if until_all_failed and failed.all():
                     break
-        residual = np.array([[len(faults) for faults in history[: len(values)]] for history in histories], np.int64)
-        return Histories(
-            looks[: len(values)],
-            np.stack(values, axis=1),
-            np.stack(undefined, axis=1),
-            residual,
-            np.stack(broken, axis=1),
+        values = np.stack([scores.values for scores in measured], axis=1)
+        undefined = np.stack([scores.undefined for scores in measured], axis=1)
+        residual = np.array([[len(faults) for faults in history[: len(measured)]] for history in histories], np.int64)
+        broken = np.any(
+            [np.zeros(values.shape, np.bool_), *(limit.broken_by(values, golden) for limit in limits)], axis=0
         )
+        return Histories(looks[: len(measured)], values, undefined, residual, broken)
 
     def survived(self, requirement: Requirement, looks: Looks) -> float | None:
         """The largest look that is survived, as `Endurance.largest` with the fewest trials; None for none of them.
@@ -152,23 +148,21 @@ def measure_endurance(
         if not limits:
             raise InputError(Argument("min_survived"), " needs ", Argument("limits"), ": what is to be survived")
         least = _one_look("min_survived", least, accumulation, len(run.space))
-    proof: Histories | None
+
+    def measured(looks: Looks, trials: range, until_all_failed: bool = False) -> Histories:
+        return faults.measure(metric, limits, looks, trials, progress, until_all_failed)
+
+    trials, proof = int(trials), None
     if looks is not None:
-        chosen = _checked(looks, accumulation, len(run.space))
-        survey = faults.measure(metric, limits, chosen, range(int(trials)), progress)
+        survey = measured(_checked(looks, accumulation, len(run.space)), range(trials))
         proof = survey if limits else None
+    elif not limits:
+        survey = measured(_series(accumulation, len(run.space), end), range(trials))
     else:
-        whole = _series(accumulation, len(run.space), end)
-        first = range(SURVEY_TRIALS if limits else int(trials))
-        survey = faults.measure(metric, limits, whole, first, progress, bool(limits) and end is None)
-        proof = None
-        if limits:
-            # Other trials than the survey's, so that where to look was not chosen by what they show.
-            others = range(SURVEY_TRIALS, SURVEY_TRIALS + int(trials))
-            close = _closer(survey, accumulation)
-            if least is not None:
-                close = np.union1d(close, [least])
-            proof = faults.measure(metric, limits, close, others, progress)
+        survey = measured(_series(accumulation, len(run.space), end), range(SURVEY_TRIALS), end is None)
+        close = np.union1d(_closer(survey, accumulation), [] if least is None else [least])
+        # Other trials than the survey's, so that where to look was not chosen by what they show.
+        proof = measured(close, range(SURVEY_TRIALS, SURVEY_TRIALS + trials))
     return Endurance(
         metric,
         kind.better,
