@@ -22,6 +22,7 @@ from pytest_fkeras.rerun import rerun_command
 if TYPE_CHECKING:
     from fkeras.campaigns.comparison import Comparison
     from fkeras.campaigns.measured import BudgetIdentity, Measured
+    from fkeras.campaigns.verdict import AnyOutcome
     from fkeras.statistics.tolerance import Tolerance
     from pytest_fkeras.campaign import FaultCampaign
 
@@ -159,6 +160,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     """Compare a campaign with its baseline; it goes on where that decides, up to its own largest number of trials."""
     from fkeras.campaigns.comparison import Comparison
     from fkeras.campaigns.measured import Measured
+    from fkeras.campaigns.verdict import Outcome
     from fkeras.errors import InputError
 
     gate, identity, data = item.config.stash[GATE], budget_identity(item, campaign), campaign.data_summary
@@ -166,7 +168,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     if gate.folder is None:
         return Against(measured)
     judged = [one for one in gate.tolerances if one.metric in measured.metrics]
-    refused = "NOT_RUN" if judged else ""
+    refused: AnyOutcome = Outcome.NOT_RUN if judged else ""
     confidence = campaign.budget.confidence
     try:
         old = find(gate.folder, identity, list(measured.metrics))
@@ -180,7 +182,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         return Against(measured, None if old is None else _quietly(measured, old, confidence))
     if old is None:
         # Without one nothing is compared, now or ever: that must not go unseen in CI.
-        return Against(measured, Comparison("NOT_RUN" if gate.is_ci else refused, "", confidence, (), problem))
+        return Against(measured, Comparison(Outcome.NOT_RUN if gate.is_ci else refused, "", confidence, (), problem))
     try:
         measured, comparison = _decided(campaign, measured, old, judged)
     except InputError as error:

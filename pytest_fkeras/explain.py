@@ -88,7 +88,7 @@ def explain(
         below = next((point for point in curve.points if point.k == curve.largest_failing), None)
         not_yet = None
         if below is not None:
-            not_yet = f"{levels.at(below.k)!r} is {below.outcome} after {below.trials:,} trials"
+            not_yet = f"{levels.at(below.k)!r} is {below.verdict.outcome} after {below.verdict.trials:,} trials"
         return Explanation(minimal, curve, repr(budget.protected), would, not_yet, survived)
     except Exception as error:
         # The verdict stands without its explanation.
@@ -97,14 +97,14 @@ def explain(
 
 def with_explanation(record: BudgetRecord, found: Explanation, space: BitSpace) -> BudgetRecord:
     """The record with what was found out."""
-    from fkeras.report.findings import MinimalFaultsRecord, ProtectionCurveRecord
-    from fkeras.report.plain import restored
+    from fkeras.plain import restored
+    from fkeras.report.findings import MinimalFaultsRecord
 
-    minimal, curve = found.minimal, found.curve
+    minimal = found.minimal
     return replace(
         record,
         minimal_faults=None if minimal is None else restored(MinimalFaultsRecord, minimal.to_dict(space)),
-        protection_curve=None if curve is None else restored(ProtectionCurveRecord, curve.to_dict()),
+        protection_curve=found.curve,
     )
 
 

@@ -85,6 +85,7 @@ def _without_campaign(item: pytest.Item, body: BaseException | None) -> None:
     """A budget that nothing measured does not pass with its test's body."""
     if item.get_closest_marker(NAME) is None or body is not None:
         return
+    from fkeras.campaigns import Outcome
     from fkeras.report.record import BudgetRecord
 
     text = (
@@ -92,7 +93,7 @@ def _without_campaign(item: pytest.Item, body: BaseException | None) -> None:
         "project takes the place of the plugin's fkeras_campaign; give that fixture another name, or take the mark away"
     )
     problem = Undecided(text)
-    item.stash[JUDGED] = Judgement(BudgetRecord(item.nodeid, "NOT_RUN", text), problem, False)
+    item.stash[JUDGED] = Judgement(BudgetRecord(item.nodeid, Outcome.NOT_RUN, text), problem, False)
     raise problem
 
 
@@ -108,7 +109,7 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
             "assert on fkeras_campaign.failure_rate(...)"
         )
         # A body that failed on its own is the test's result; one that passed proves nothing.
-        return Judgement(BudgetRecord(item.nodeid, "NOT_RUN", text), None if body else Undecided(text), False)
+        return Judgement(BudgetRecord(item.nodeid, Outcome.NOT_RUN, text), None if body else Undecided(text), False)
     result, requirement, verdict = campaign.result, campaign.requirement, campaign.verdict
     if requirement is None or verdict is None:
         return Judgement(record_of(item.nodeid, campaign.model_name, result, None, None), None, True)
@@ -131,12 +132,12 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
 def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampaign) -> Judgement:
     """The judgement with the comparison, which fails a test whatever its limits say, and never passes one."""
     from fkeras.campaigns.comparison import WorseThanBaseline
-    from fkeras.report.record import WORST_FIRST
+    from fkeras.campaigns.verdict import WORST_FIRST
 
     against = item.stash.get(AGAINST, None) or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
     record = replace(judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift)
-    if comparison is None or comparison.outcome in ("", "PASS"):
+    if comparison is None or not comparison.outcome or comparison.outcome == "PASS":
         return Judgement(record, problem, judgement.is_verdict)
     record = replace(
         record,
@@ -187,6 +188,7 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
 
 
 def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestReport) -> None:
+    from fkeras.campaigns import Outcome
     from fkeras.report.record import BudgetRecord
 
     if judgement is not None:
@@ -196,7 +198,7 @@ def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestR
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else crash.message if crash else ""
         reason = reason.strip() or report.longreprtext.strip()
         last = reason.splitlines()[0] if reason else report.outcome
-        record = BudgetRecord(item.nodeid, "NOT_RUN", last)
+        record = BudgetRecord(item.nodeid, Outcome.NOT_RUN, last)
     else:
         return
     setattr(report, ATTRIBUTE, record.to_json())

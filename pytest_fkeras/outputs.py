@@ -170,7 +170,7 @@ def add_junit_properties(item: pytest.Item, report: pytest.TestReport, record: B
             properties.append((f"{_PREFIX}max_failure_rate", record.max_failure_rate))
         for name, metric in record.metrics.items():
             properties += [(f"{_PREFIX}mean_{name}", metric.mean), (f"{_PREFIX}golden_{name}", metric.golden)]
-            properties += [(f"{_PREFIX}limit", limit) for limit in metric.limits]
+            properties += [(f"{_PREFIX}limit", str(limit)) for limit in metric.limits]
     if record.comparison is not None:
         properties.append((f"{_PREFIX}baseline", record.comparison.outcome or "not judged"))
         if record.comparison.reason:

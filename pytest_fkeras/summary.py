@@ -97,7 +97,8 @@ class Summary:
             return (f"pytest_fkeras_report_lines {what}",)
 
     def _record(self, name: str) -> BudgetRecord:
-        from fkeras.report.record import WORST_FIRST, BudgetRecord
+        from fkeras.campaigns.verdict import WORST_FIRST, Outcome
+        from fkeras.report.record import BudgetRecord
 
         outcome = "failed" if name in self._crashes else self._outcomes.get(name, "")
         # Several workers run the same test under --dist=each: the worst verdict counts.
@@ -108,7 +109,7 @@ class Summary:
         text = self._crashes.get(name) or (
             "its test was over without a campaign" if outcome else "the session ended before this test did"
         )
-        return BudgetRecord(name, "NOT_RUN", text, outcome=outcome)
+        return BudgetRecord(name, Outcome.NOT_RUN, text, outcome=outcome)
 
     def _names_of_workers(self) -> list[str]:
         if self._folder is None:

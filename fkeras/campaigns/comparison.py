@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fkeras.campaigns.measured import Measured, MeasuredMetric, Values, same_data
-from fkeras.campaigns.verdict import Outcome, worst
+from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
 from fkeras.errors import FkerasError
 from fkeras.statistics import Estimate
 from fkeras.statistics.estimate import check_confidence
@@ -33,8 +33,8 @@ class MetricComparison:
 
     better: "lower" or "higher"; low, high: bounds on the difference; old_mean, new_mean: over the trials compared,
     n_old and n_new of them; tolerance: in the metric's unit, None where none was stated, and as stated in
-    tolerance_text; outcome: "PASS", "FAIL", "INCONCLUSIVE", or "" without a tolerance; more_trials: about how many
-    would decide, None when that is not to be expected.
+    tolerance_text; outcome: "" without a tolerance; more_trials: about how many would decide, None when that is not to
+    be expected.
     """
 
     metric: str
@@ -49,7 +49,7 @@ class MetricComparison:
     n_new: int
     tolerance: float | None = None
     tolerance_text: str = ""
-    outcome: str = ""
+    outcome: AnyOutcome = ""
     more_trials: int | None = None
 
     @property
@@ -65,7 +65,7 @@ class MetricComparison:
         if not self.outcome:
             return text
         text += f", tolerance {self.tolerance_text}: {self.outcome}"
-        if self.outcome == Outcome.INCONCLUSIVE.value and self.more_trials is not None:
+        if self.outcome is Outcome.INCONCLUSIVE and self.more_trials is not None:
             text += f", about {self.more_trials:,} more trials would decide"
         return text
 
@@ -74,12 +74,11 @@ class MetricComparison:
 class Comparison:
     """A campaign against an earlier one, as plain values.
 
-    outcome: "PASS", "FAIL", "INCONCLUSIVE", "NOT_RUN" where it could not be made (`reason` says why), or "" where
-    nothing was asked for; pairing: "paired" (on identical faults), "unpaired (why)" or "exact"; confidence: of each
-    bound.
+    outcome: NOT_RUN where it could not be made (`reason` says why), "" where nothing was asked for; pairing: "paired"
+    (on identical faults), "unpaired (why)" or "exact"; confidence: of each bound.
     """
 
-    outcome: str
+    outcome: AnyOutcome
     pairing: str
     confidence: float
     metrics: tuple[MetricComparison, ...] = ()
@@ -115,7 +114,7 @@ def compare(new: Measured, old: Measured, tolerances: Sequence[Tolerance] = (), 
     stated = {one.metric: one for one in tolerances if one.metric in new.metrics}
     reason = _incomparable(new, old, list(stated))
     if reason:
-        return Comparison(Outcome.NOT_RUN.value if stated else "", "", confidence, (), reason)
+        return Comparison(Outcome.NOT_RUN if stated else "", "", confidence, (), reason)
     pairing = _pairing(new, old)
     made = []
     for name, one in new.metrics.items():
@@ -123,7 +122,7 @@ def compare(new: Measured, old: Measured, tolerances: Sequence[Tolerance] = (), 
             continue
         judge = _Judge(one, old.metrics[name], pairing, confidence, len(stated))
         made.append(judge.compared(name, stated.get(name)))
-    return Comparison(worst([one.outcome for one in made if one.outcome]), pairing, confidence, tuple(made))
+    return Comparison(worst(one.outcome for one in made), pairing, confidence, tuple(made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ class _Judge:
         limit = tolerance.absolute(self.old.mean)
         outcome = self._outcome(plain, limit)
         more = self._more_trials(new, old, plain, limit) if outcome is Outcome.INCONCLUSIVE else None
-        return replace(made, tolerance=limit, tolerance_text=str(tolerance), outcome=outcome.value, more_trials=more)
+        return replace(made, tolerance=limit, tolerance_text=str(tolerance), outcome=outcome, more_trials=more)
 
     def _more_trials(self, new: Values, old: Values, now: tuple[Estimate, Estimate], limit: float) -> int | None:
         """About how many more trials would decide, if both campaigns went on like this: bounds draw near to the mean

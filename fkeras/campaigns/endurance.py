@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.accumulation import Accumulation, Looks
-from fkeras.campaigns.verdict import Requirement
+from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import GoldenScore
 from fkeras.errors import InputError
 from fkeras.faults import Protection
@@ -138,6 +138,12 @@ class Endurance:
         counts = self.proof.failed_by.tolist()
         shown = [lower_bound(count, len(self.proof), confidence) > allowed for count in counts]
         return self._look(shown.index(True)) if True in shown else None
+
+    def outcome(self, least: float) -> Outcome:
+        """Whether `least` flips (seconds) are shown to be survived, or shown not to be."""
+        if self.largest is not None and self.largest >= least:
+            return Outcome.PASS
+        return Outcome.FAIL if self.exceeded_at is not None and self.exceeded_at <= least else Outcome.INCONCLUSIVE
 
     def failed_by(self, look: float) -> int | None:
         """How many of the proof's trials had failed by a look; None where it did not look, or without limits."""

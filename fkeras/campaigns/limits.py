@@ -34,8 +34,37 @@ class Limit:
             else (f"max_{self.metric}" + ("" if self.kind == "max" else f"_{self.kind}"))
         )
 
+    @classmethod
+    def parse(cls, text: str, metric: str) -> Limit:
+        """The limit on `metric` whose text this is; InputError for another text."""
+        keyword, _, number = text.rpartition("=")
+        try:
+            return parse_limit(keyword, float(number), (metric,))
+        except ValueError:
+            raise InputError(f"{text!r} is no limit on '{metric}', such as max_{metric}=1.25") from None
+
     def __str__(self) -> str:
-        return f"{self.keyword}={repr(float(self.value)).removesuffix('.0')}"
+        return f"{self.keyword}={self._number}"
+
+    @property
+    def _number(self) -> str:
+        return repr(float(self.value)).removesuffix(".0")
+
+    @property
+    def sign(self) -> str:
+        """How a value that keeps it stands to the bound."""
+        return "<=" if self.kind in ("max", "increase") else ">="
+
+    @property
+    def bound_text(self) -> str:
+        """The bound for people, as in 1.25 or golden-0.02."""
+        return {"increase": "golden+", "drop": "golden-"}.get(self.kind, "") + self._number
+
+    def bound(self, golden: float) -> float:
+        """The last value that keeps it."""
+        return {"increase": golden + self.value, "drop": golden - self.value}.get(self.kind, self.value)
+
+    to_plain = __str__
 
     def broken_by(self, values: NDArray[np.float64], golden: float) -> NDArray[np.bool_]:
         """Which of the values are past the limit; a value equal to it is not."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from fkeras.campaigns.budget import CampaignResult, FixedTrials, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.exhaustive import ExhaustiveResult
-from fkeras.campaigns.verdict import Outcome, Requirement
+from fkeras.campaigns.verdict import Outcome, Requirement, VerdictRecord, judge
 from fkeras.engine import Run
 from fkeras.faults import Protection
+from fkeras.plain import FLAT
 from fkeras.progress import Progress, silent
 from fkeras.runs.remembering import OutOfEvaluations, RememberingRun
 
@@ -19,17 +19,10 @@ MOST_EVALUATIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ProtectionPoint:
-    """The campaign with the first `k` bits protected: its verdict, trials over the limit, and mean of a metric.
-
-    share_low, share_high: the verdict's one-sided bounds on the share of trials over the limit.
-    """
+    """The campaign with the first `k` bits protected: its verdict, and the mean of a metric."""
 
     k: int
-    outcome: str
-    failures: int
-    trials: int
-    share_low: float
-    share_high: float
+    verdict: VerdictRecord = field(metadata=FLAT)
     mean: float
 
 
@@ -50,17 +43,8 @@ class ProtectionCurve:
 
     metric: str
     points: tuple[ProtectionPoint, ...]
-    smallest: int | None
-    largest_failing: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values: `metric`, `smallest`, `largest_failing`, and `points`, each with the fields of a point."""
-        return {
-            "metric": self.metric,
-            "smallest": self.smallest,
-            "largest_failing": self.largest_failing,
-            "points": [{name: getattr(point, name) for name in point.__slots__} for point in self.points],
-        }
+    smallest: int | None = None
+    largest_failing: int | None = None
 
 
 def protection_curve(
@@ -87,7 +71,7 @@ def protection_curve(
         if k not in points:
             level = replace(setting, protection=protect(k))
             points[k] = _point(k, run_campaign(remembering, level, plan, progress), requirement)
-        return points[k].outcome == Outcome.PASS.value
+        return points[k].verdict.outcome is Outcome.PASS
 
     low, high, step = start, None, max(start, most // 64, 1)
     try:
@@ -119,10 +103,9 @@ def exhaustive_curve(
         covered = protect(k).bits.bits
         left, values = broken.copy(), mean_of.values.copy()
         left[covered], values[covered] = False, mean_of.golden.value
-        failures, share = int(left.sum()), float(left.mean())
-        outcome = Outcome.PASS if share <= requirement.max_failure_rate else Outcome.FAIL
-        points[k] = ProtectionPoint(k, outcome.value, failures, len(result), share, share, float(values.mean()))
-        return outcome is Outcome.PASS
+        verdict = judge(requirement, int(left.sum()), len(result), max_trials=None, exact=result.exact_because)
+        points[k] = ProtectionPoint(k, verdict.record, float(values.mean()))
+        return verdict.outcome is Outcome.PASS
 
     if not passes(start) and passes(most):
         low, high = start, most
@@ -133,14 +116,12 @@ def exhaustive_curve(
 
 
 def _curve(metric: str, points: dict[int, ProtectionPoint]) -> ProtectionCurve:
-    passing = [k for k, point in points.items() if point.outcome == Outcome.PASS.value]
+    passing = [k for k, point in points.items() if point.verdict.outcome is Outcome.PASS]
     smallest = min(passing, default=None)
     failing = [k for k in points if k not in passing and (smallest is None or k < smallest)]
     return ProtectionCurve(metric, tuple(points[k] for k in sorted(points)), smallest, max(failing, default=None))
 
 
 def _point(k: int, result: CampaignResult, requirement: Requirement) -> ProtectionPoint:
-    verdict = result.judge(requirement)
     mean = float(result.by_metric[requirement.limits[0].metric].values.mean())
-    share = verdict.share
-    return ProtectionPoint(k, verdict.outcome.value, verdict.failures, verdict.trials, share.low, share.high, mean)
+    return ProtectionPoint(k, result.judge(requirement).record, mean)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
+from typing import Literal
 
 from fkeras.campaigns.limits import Limit
 from fkeras.errors import Argument, FkerasError, InputError, is_number
@@ -13,19 +14,27 @@ from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, u
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
 
 
-class Outcome(Enum):
-    """How a requirement stands; only PASS lets a run succeed."""
+class Outcome(StrEnum):
+    """How a requirement stands, the worst first: what was not decided may be let through, what did not run never.
 
-    PASS = "PASS"
+    ASSERTED: the test judges the result itself.
+    """
+
     FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT_RUN"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ASSERTED = "ASSERTED"
+    PASS = "PASS"
 
 
-def worst(outcomes: Iterable[str]) -> str:
-    """The worst of several verdicts, FAIL before INCONCLUSIVE before PASS; "" of none."""
-    found = set(outcomes)
-    return next((one.value for one in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS) if one.value in found), "")
+AnyOutcome = Outcome | Literal[""]
+"""With "" for what was not judged."""
+WORST_FIRST: tuple[AnyOutcome, ...] = (*Outcome, "")
+
+
+def worst(outcomes: Iterable[AnyOutcome]) -> AnyOutcome:
+    """The worst of several outcomes; "" of none."""
+    return min(outcomes, key=WORST_FIRST.index, default="")
 
 
 class BudgetExceeded(FkerasError, AssertionError):
@@ -65,6 +74,17 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictRecord:
+    """A verdict as plain values: trials over the limit, one-sided bounds on their share."""
+
+    outcome: Outcome
+    failures: int
+    trials: int
+    share_low: float
+    share_high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """An outcome with its evidence.
 
@@ -89,17 +109,22 @@ class Verdict:
     max_trials: int | None = None
     changed_nothing: bool = False
 
+    @property
+    def record(self) -> VerdictRecord:
+        """The numbers by themselves."""
+        return VerdictRecord(self.outcome, self.failures, self.trials, self.share.low, self.share.high)
+
     def __str__(self) -> str:
         counted = f"{self.failures} of {self.trials} trials over the limit"
         confidence = f"{self.requirement.confidence:.4g} confidence"
         if self.changed_nothing:
             return (
-                f"{self.outcome.value}: {counted}, but no trial changed anything, so nothing shows that "
+                f"{self.outcome}: {counted}, but no trial changed anything, so nothing shows that "
                 "faults reach the outputs: draw more faults or trials, give data or a metric that can tell, or protect "
                 "every bit"
             )
         if self.exact:
-            return f"{self.outcome.value}: {counted}, exact ({self.share.method})"
+            return f"{self.outcome}: {counted}, exact ({self.share.method})"
         saved = (
             "" if self.max_trials is None else f", decided after {self.trials:,} of up to {self.max_trials:,} trials"
         )
@@ -109,7 +134,7 @@ class Verdict:
             return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence}){saved}"
         more = "" if self.more_trials is None else f": about {self.more_trials} more trials would decide"
         return (
-            f"{self.outcome.value}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
+            f"{self.outcome}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
             f"decided against {self.requirement.max_failure_rate:.4g}{more}"
         )
 
@@ -121,40 +146,26 @@ def judge(requirement: Requirement, failures: int, trials: int, *, max_trials: i
     bounds must hold at every moment; None where that number was fixed beforehand;
     exact: why no statistics are needed, as where every trial has the same result whatever is drawn; "": they are.
     """
-    limit, confidence = requirement.max_failure_rate, requirement.confidence
+    limit, confidence, best = requirement.max_failure_rate, requirement.confidence, failures / trials
     if exact:
-        share = failures / trials
-        return Verdict(
-            Outcome.PASS if share <= limit else Outcome.FAIL,
-            requirement,
-            failures,
-            trials,
-            Estimate(share, share, share, 1.0, exact),
-            exact=True,
-        )
-    low_of, high_of, method = (
-        (anytime_lower_bound, anytime_upper_bound, "confidence sequence")
-        if max_trials is not None
-        else (lower_bound, upper_bound, "Clopper-Pearson")
+        outcome = Outcome.PASS if best <= limit else Outcome.FAIL
+        return Verdict(outcome, requirement, failures, trials, Estimate(best, best, best, 1.0, exact), exact=True)
+    low_of, high_of, method, trials_needed = (
+        (lower_bound, upper_bound, "Clopper-Pearson", trials_to_decide_fixed)
+        if max_trials is None
+        else (anytime_lower_bound, anytime_upper_bound, "confidence sequence", trials_to_decide)
     )
     low, high = low_of(failures, trials, confidence), high_of(failures, trials, confidence)
-    best = failures / trials
-    share_estimate = Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds")
-    more_trials = trials_to_decide_fixed if max_trials is None else trials_to_decide
     if max_trials is not None:
         decision = share_decision(failures, trials, limit, confidence)
     else:
         decision = "below" if high <= limit else "above" if low > limit else None
-    if decision == "below":
-        return Verdict(Outcome.PASS, requirement, failures, trials, share_estimate, max_trials=max_trials)
-    if decision == "above":
-        return Verdict(Outcome.FAIL, requirement, failures, trials, share_estimate, max_trials=max_trials)
     return Verdict(
-        Outcome.INCONCLUSIVE,
+        Outcome.INCONCLUSIVE if decision is None else Outcome.PASS if decision == "below" else Outcome.FAIL,
         requirement,
         failures,
         trials,
-        share_estimate,
-        more_trials(failures, trials, limit, confidence),
+        Estimate(min(low, best), best, max(high, best), confidence, f"one-sided {method} bounds"),
+        trials_needed(failures, trials, limit, confidence) if decision is None else None,
         max_trials=max_trials,
     )

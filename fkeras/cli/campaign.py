@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             f"this is share {options.shard}: the verdict comes from the same line without --shard, after the merge"
         )
         return session.FINE
-    return session.FINE if verdict is None else what_goes_wrong.exit_code(verdict)
+    return session.FINE if verdict is None else what_goes_wrong.exit_code(verdict.outcome)
 
 
 def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
@@ -118,6 +118,8 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 
 
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
+    from fkeras.plain import plain
+
     setting, space = result.setting, result.setting.space
     (trials,) = result.by_metric.values()
     trial_numbers = range(len(result))
@@ -147,12 +149,9 @@ def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.
         "verdict": None
         if verdict is None
         else {
-            "outcome": verdict.outcome.value,
+            "outcome": verdict.outcome,
             "text": str(verdict),
             "requirement": str(verdict.requirement),
-            "failures": verdict.failures,
-            "trials": verdict.trials,
-            "share_low": verdict.share.low,
-            "share_high": verdict.share.high,
+            **plain(verdict.record),
         },
     }

@@ -45,4 +45,4 @@ def run(options: argparse.Namespace) -> int:
     width = shutil.get_terminal_size((100, 24)).columns
     lines = comparison_lines(found, width, painted) if wants_colour() else comparison_lines(found, width)
     session.show_painted("\n".join(lines))
-    return what_goes_wrong.CODES[found.outcome]
+    return what_goes_wrong.exit_code(found.outcome)

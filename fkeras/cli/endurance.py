@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
 from fkeras.errors import InputError
-
-if TYPE_CHECKING:
-    from fkeras.campaigns import Endurance
 
 SUMMARY = "let flips accumulate: how many, or how many seconds, does the model survive"
 EXAMPLES = """\
@@ -73,16 +69,9 @@ def run(options: argparse.Namespace) -> int:
     session.show(endurance_text(result))
     if options.min_survived is None:
         return session.FINE
-    outcome = judged(result, options.min_survived)
+    outcome = result.outcome(options.min_survived)
     failed = result.failed_by(options.min_survived)
     seen = "" if failed is None else f", by then {failed:,} of {options.trials:,} trials failed"
     more = "; raise --trials" if outcome == "INCONCLUSIVE" else ""
     session.show(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
-    return what_goes_wrong.CODES[outcome]
-
-
-def judged(result: Endurance, least: float) -> str:
-    """Whether `least` flips (seconds) are shown to be survived, or shown not to be."""
-    if result.largest is not None and result.largest >= least:
-        return "PASS"
-    return "FAIL" if result.exceeded_at is not None and result.exceeded_at <= least else "INCONCLUSIVE"
+    return what_goes_wrong.exit_code(outcome)

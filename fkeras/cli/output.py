@@ -112,6 +112,6 @@ def _pieces(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    from fkeras.report.plain import plain
+    from fkeras.plain import plain
 
     return json.dumps(plain(value), allow_nan=False)

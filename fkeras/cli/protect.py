@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
             session.show(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
-    return what_goes_wrong.CODES[choice.outcome]
+    return what_goes_wrong.exit_code(choice.outcome)
 
 
 def _require_same_layout(folder: str, space: BitSpace) -> None:

@@ -9,7 +9,8 @@ from fkeras.cli import arguments, session
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import Requirement, Verdict
+    from fkeras.campaigns import Requirement
+    from fkeras.campaigns.verdict import AnyOutcome
     from fkeras.faults import FaultModel
     from fkeras.study import Study
 
@@ -100,15 +101,6 @@ def requirement(options: argparse.Namespace, study: Study) -> Requirement | None
     return Requirement(stated, options.max_failure_rate, options.confidence) if stated else None
 
 
-def exit_code(verdict: Verdict) -> int:
-    """0 for PASS, 1 for FAIL; a verdict that is none is neither."""
-    return CODES[verdict.outcome.value]
-
-
-CODES = {
-    "PASS": session.FINE,
-    "": session.FINE,
-    "FAIL": session.FAILED,
-    "INCONCLUSIVE": session.UNDECIDED,
-    "NOT_RUN": session.UNDECIDED,
-}
+def exit_code(outcome: AnyOutcome) -> int:
+    """0 where nothing is wrong, 1 for FAIL; a verdict that is none is neither."""
+    return {"": session.FINE, "PASS": session.FINE, "FAIL": session.FAILED}.get(outcome, session.UNDECIDED)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.protection_curve import protection_curve
-from fkeras.campaigns.verdict import worst
+from fkeras.campaigns.verdict import AnyOutcome, VerdictRecord, worst
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, Name
 from fkeras.faults import Protection, protection
 from fkeras.memory import BitSet, BitSpace
+from fkeras.plain import FLAT, plain
 from fkeras.progress import Progress, silent
 from fkeras.protection.mask import Mask
 from fkeras.protection.order import Aggregate, Granularity, Order, common_order
@@ -32,17 +33,14 @@ Level = Callable[[int], Protection]
 
 @dataclass(frozen=True, slots=True)
 class Campaigned:
-    """A campaign under a mask of `n_bits`: verdict, trials over the limit, one-sided bounds on their share."""
+    """A campaign under a mask of `n_bits`, and its verdict."""
 
     n_bits: int
-    outcome: str
-    failures: int
-    trials: int
-    share_low: float
-    share_high: float
+    verdict: VerdictRecord = field(metadata=FLAT)
 
     def __str__(self) -> str:
-        return f"{self.outcome} with {self.n_bits:,} bits ({self.failures} of {self.trials} trials over the limit)"
+        outcome, failures, trials = self.verdict.outcome, self.verdict.failures, self.verdict.trials
+        return f"{outcome} with {self.n_bits:,} bits ({failures} of {trials} trials over the limit)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +66,11 @@ class Campaign:
     def under(self, chosen: Protection) -> Campaigned:
         """What it gives under a mask."""
         result = run_campaign(self.run, replace(self.setting, protection=chosen), self.plan, self.progress)
-        verdict = result.judge(self.plan.requirement)
-        counts = verdict.failures, verdict.trials, verdict.share.low, verdict.share.high
-        return Campaigned(len(chosen.bits), verdict.outcome.value, *counts)
+        return Campaigned(len(chosen.bits), result.judge(self.plan.requirement).record)
 
     def smallest(self, name: str, level: Level, most: int, start: int = 0) -> int:
         """The fewest units, from `start` up to `most`, with which it passes. InputError where it does not."""
-        if self.under(level(start)).outcome == Outcome.PASS.value:
+        if self.under(level(start)).verdict.outcome is Outcome.PASS:
             return start
         requirement, setting = self.plan.requirement, replace(self.setting, protection=level(start))
         curve = protection_curve(
@@ -153,9 +149,9 @@ class Choice:
         return "\n".join(lines)
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> AnyOutcome:
         """The worst verdict under the mask: FAIL, INCONCLUSIVE or PASS; "" where nothing was required."""
-        return worst(one.common.outcome for one in self.models if one.common is not None)
+        return worst(one.common.verdict.outcome for one in self.models if one.common is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -166,7 +162,7 @@ class Choice:
             "n_units": self.n_units,
             "protection": self.protection,
             "sha256": self.mask.digest,
-            "models": [asdict(one) for one in self.models],
+            "models": plain(self.models),
         }
 
 
@@ -227,7 +223,7 @@ def choose(
         "n_units": n_units,
         "aggregate": aggregate if len(weights) > 1 else None,
         "assumptions": {"protection": description, **assumptions, **(stated or {})},
-        "models": [asdict(one) for one in models],
+        "models": plain(models),
     }
     return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, models)
 

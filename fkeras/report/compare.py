@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fkeras.campaigns.comparison import Comparison, compare
 from fkeras.campaigns.measured import Measured
+from fkeras.campaigns.verdict import WORST_FIRST, AnyOutcome, Outcome, worst
 from fkeras.errors import InputError
 from fkeras.report.document import Report
 from fkeras.report.record import BudgetRecord
@@ -15,8 +16,6 @@ from fkeras.report.table import Paint, unpainted, wrapped
 
 if TYPE_CHECKING:
     from fkeras.statistics.tolerance import Tolerance
-
-_WORST_FIRST = ("FAIL", "NOT_RUN", "INCONCLUSIVE", "PASS", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,9 @@ class ReportComparison:
     problems: tuple[str, ...] = ()
 
     @property
-    def outcome(self) -> str:
-        """PASS, FAIL, INCONCLUSIVE or NOT_RUN; "" where nothing was asked for. A missing test is NOT_RUN."""
-        outcomes = {one.outcome for _, one in self.tests}
-        outcomes |= {"NOT_RUN"} if self.problems else {""}
-        return next(one for one in _WORST_FIRST if one in outcomes)
+    def outcome(self) -> AnyOutcome:
+        """The worst; "" where nothing was asked for. A missing test is NOT_RUN."""
+        return worst([*(one.outcome for _, one in self.tests), *([Outcome.NOT_RUN] if self.problems else [])])
 
 
 def compare_reports(
@@ -57,7 +54,7 @@ def compare_reports(
         if was is None or one is None:
             which = "the old report" if was is None else "the new report"
             reason = f"{which} has no trials of it"
-            compared.append((name, Comparison("NOT_RUN" if tolerances else "", "", confidence, (), reason)))
+            compared.append((name, Comparison(Outcome.NOT_RUN if tolerances else "", "", confidence, (), reason)))
         else:
             compared.append((name, compare(one, was, tolerances, confidence)))
     missing = tuple(name for name in before if name not in names.values())
@@ -74,13 +71,13 @@ def compare_reports(
 def comparison_lines(found: ReportComparison, width: int = 80, paint: Paint = unpainted) -> list[str]:
     """The comparison as text, the worst first, no line longer than `width` (but for words that are)."""
     lines = []
-    for name, one in sorted(found.tests, key=lambda pair: _WORST_FIRST.index(pair[1].outcome)):
+    for name, one in sorted(found.tests, key=lambda pair: WORST_FIRST.index(pair[1].outcome)):
         label = one.outcome or "compared"
         first, *rest = wrapped(f"{label} {name}: {one.reason or one}", width)
         lines += [paint(one.outcome, label) + first.removeprefix(label), *rest]
     for problem in found.problems:
         first, *rest = wrapped(f"NOT_RUN {problem}", width)
-        lines += [paint("NOT_RUN", "NOT_RUN") + first.removeprefix("NOT_RUN"), *rest]
+        lines += [paint(Outcome.NOT_RUN, "NOT_RUN") + first.removeprefix("NOT_RUN"), *rest]
     for what, names in (("missing in the new report", found.missing), ("only in the new report", found.added)):
         if names and not (what.startswith("missing") and found.problems):
             lines += wrapped(f"{what}: {', '.join(names)}", width)

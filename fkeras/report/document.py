@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,14 +11,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError
 from fkeras.files import require_regular_file, write_text
-from fkeras.report.plain import plain, restored
+from fkeras.plain import plain
 from fkeras.report.provenance import package_version
 from fkeras.report.record import BudgetRecord
 
 SCHEMA = "fkeras-report/1"
-VERDICTS = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS", "ASSERTED")
 _MOST_DIGITS = 20
 """Of a whole number: seeds have 64 bits."""
 _PACKAGES = ("pytest-fkeras", "pytest", "tensorflow", "tf-keras", "qkeras", "numpy")
@@ -40,10 +39,9 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many tests have each verdict; every verdict is a key."""
-        counted = Counter(record.verdict for record in self.tests)
-        return {verdict: counted[verdict] for verdict in VERDICTS}
+    def counts(self) -> dict[Outcome, int]:
+        """How many tests have each verdict, the worst first; every verdict is a key."""
+        return {outcome: sum(record.verdict == outcome for record in self.tests) for outcome in Outcome}
 
     def to_json(self) -> str:
         """The report as strict JSON of schema "fkeras-report/1"."""
@@ -53,12 +51,15 @@ class Report:
                 if test["bit_map"] not in maps:
                     maps.append(test["bit_map"])
                 test["bit_map"] = maps.index(test["bit_map"])
+        # In the schema's order, which is older than the one from the worst to the best.
+        names = schema()["properties"]["summary"]["properties"]["verdicts"]["properties"]
+        counts = {name: self.counts[Outcome(name)] for name in names}
         values = {
             "schema": SCHEMA,
             "created": self.created,
             "seed": self.seed,
             "versions": self.versions,
-            "summary": {"exit_code": self.exit_code, "tests": len(self.tests), "verdicts": self.counts},
+            "summary": {"exit_code": self.exit_code, "tests": len(self.tests), "verdicts": counts},
             "tests": tests,
             "bit_maps": maps,
         }
@@ -97,12 +98,14 @@ def read_report(path: str | os.PathLike[str]) -> Report:
             raise InputError(
                 f"{source}: bit map {number} has rows of several lengths; write it again with --fkeras-json"
             )
-    values["exit_code"] = values["summary"]["exit_code"]
     maps = dict(enumerate(values.get("bit_maps", ())))
     for test in values["tests"]:
         test["bit_map"] = maps.get(test.get("bit_map"))
-    report: Report = restored(Report, values)
-    return report
+    try:
+        tests = tuple(BudgetRecord.from_plain(test) for test in values["tests"])
+    except InputError as error:
+        raise InputError(f"{source}: {error}; write it again with --fkeras-json") from None
+    return Report(tests, values["summary"]["exit_code"], values["created"], values["seed"], values["versions"])
 
 
 def check(values: Any, name: str) -> None:

@@ -66,7 +66,7 @@ def failure_text(
             f"{golden_text(one.golden.value, one.golden.standard_error)}"
             + ("; the golden model breaks the limit already" if broken else "")
         )
-    if verdict.outcome.value == "INCONCLUSIVE":
+    if verdict.outcome == "INCONCLUSIVE":
         fixed = "trials= in the budget, or --fkeras-trials=N"
         until = "max_trials= in the budget, or --fkeras-max-trials=N"
         lines.append(f"  more trials {fixed if verdict.max_trials is None else until}")

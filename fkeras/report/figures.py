@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError, MissingExtraError
 from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, SERIES
 
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from fkeras.report.findings import BitMap, EnduranceRecord, ProtectionCurveRecord
+    from fkeras.campaigns import ProtectionCurve
+    from fkeras.report.findings import BitMap, EnduranceRecord
     from fkeras.sensitivity import RankingQuality
 
 WIDTH, HEIGHT = 6.4, 2.6
-_MARKS = {"PASS": ("o", GOOD, "passes"), "FAIL": ("X", LIMIT, "fails"), "INCONCLUSIVE": ("^", DOUBT, "not decided")}
+_MARKS = {
+    Outcome.PASS: ("o", GOOD, "passes"),
+    Outcome.FAIL: ("X", LIMIT, "fails"),
+    Outcome.INCONCLUSIVE: ("^", DOUBT, "not decided"),
+}
 
 
 def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[float], metric: str) -> Figure:
@@ -82,16 +88,19 @@ def endurance_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure
     return figure
 
 
-def protection_figure(record: ProtectionCurveRecord, allowed: float | None) -> Figure:
+def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
     """The share of trials over a limit against the number of protected bits."""
     figure = _figure(1)
     axes = figure.axes[0]
     for outcome, (mark, colour, label) in _MARKS.items():
-        points = [point for point in record.points if point.outcome == outcome]
-        if points:
-            k = [point.k for point in points]
-            best = 100 * np.array([point.failures / point.trials for point in points])
-            low, high = (100 * np.array([getattr(p, name) for p in points]) for name in ("share_low", "share_high"))
+        k, verdicts = [], []
+        for point in record.points:
+            if point.verdict.outcome is outcome:
+                k.append(point.k)
+                verdicts.append(point.verdict)
+        if k:
+            best = 100 * np.array([verdict.failures / verdict.trials for verdict in verdicts])
+            low, high = (100 * np.array([getattr(v, name) for v in verdicts]) for name in ("share_low", "share_high"))
             errors = _errors(best, low, high)
             axes.errorbar(k, best, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=2, label=label)
     if allowed is not None:

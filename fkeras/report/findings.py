@@ -1,12 +1,10 @@
-"""What else was found about a budget, as plain values: endurance, protection curve, minimal faults, a map of the bits.
-
-The fields are those of the `to_dict()` of `fkeras.campaigns.endurance.Endurance`, `.protection_curve.ProtectionCurve`
-and `.shrink.MinimalFaults`, so `restored(EnduranceRecord, endurance.to_dict())` makes the record.
-"""
+"""What else was found about a budget, as plain values: endurance, minimal faults, a map of the bits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from fkeras.campaigns.limits import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class EnduranceRecord:
     golden: float
     text: str
     curve: tuple[EndurancePoint, ...]
-    limits: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
     max_failure_rate: float | None = None
     confidence: float | None = None
     largest: float | None = None
@@ -51,29 +49,6 @@ class EnduranceRecord:
     protection: str = ""
     seed: int = 0
     recovered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ProtectionPointRecord:
-    """The campaign with the first k bits protected."""
-
-    k: int
-    outcome: str
-    failures: int
-    trials: int
-    share_low: float
-    share_high: float
-    mean: float
-
-
-@dataclass(frozen=True, slots=True)
-class ProtectionCurveRecord:
-    """A campaign at several numbers of protected bits; smallest: the least k found to pass."""
-
-    metric: str
-    points: tuple[ProtectionPointRecord, ...]
-    smallest: int | None = None
-    largest_failing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.printable import printable
 from fkeras.report.document import Report
-from fkeras.report.record import WORST_FIRST, BudgetRecord
+from fkeras.report.record import BudgetRecord
 from fkeras.report.table import limit_text, share_text
 
 MOST_ROWS = 100
 """GitHub shows 1 MiB of a summary; the rows that matter most come first."""
 
-_SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "NOT_RUN": "⛔", "ASSERTED": "☑️"}
+_SIGNS = {
+    Outcome.FAIL: "❌",
+    Outcome.NOT_RUN: "⛔",
+    Outcome.INCONCLUSIVE: "❔",
+    Outcome.ASSERTED: "☑️",
+    Outcome.PASS: "✅",
+}
 _BASELINE = "baseline"
 _HEADERS = ("", "test", "flips", "protected", "mean", "limit", "over limit", "verdict")
 
@@ -42,7 +49,7 @@ def _row(record: BudgetRecord) -> list[str]:
         return [_SIGNS[record.verdict], _cell(record.nodeid), "", "", "", _cell(record.text), "", record.label]
     limited = {name: one for name, one in record.metrics.items() if one.limits} or record.metrics
     means = [f"{name} {one.mean:.4g}" for name, one in limited.items()]
-    limits = [limit_text(name, limit) for name, one in limited.items() for limit in one.limits]
+    limits = [limit_text(limit) for one in limited.values() for limit in one.limits]
     texts = (record.nodeid, assumed.flips, assumed.protected, ", ".join(means), ", ".join(limits), share_text(record))
     return [_SIGNS[record.verdict], *map(_cell, texts), record.label]
 

@@ -11,18 +11,20 @@ from importlib.resources import files
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.errors import MissingExtraError
 from fkeras.files import write_text
+from fkeras.plain import plain
 from fkeras.printable import printable
 from fkeras.report.document import Report
-from fkeras.report.plain import plain
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
-from fkeras.report.table import limit_text, share_text
+from fkeras.report.table import share_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from fkeras.campaigns.limits import Limit
     from fkeras.report.findings import BitMap
 
 MOST_FIGURES = 24
@@ -33,13 +35,14 @@ LEAST_SHOWN = 10
 """With fewer trials, how they are spread is chance."""
 
 _LOOKS = {
-    "FAIL": ("fail", "✕", "--fail"),
-    "INCONCLUSIVE": ("doubt", "?", "--doubt"),
-    "NOT_RUN": ("doubt", "⊘", "--doubt"),
-    "ASSERTED": ("", "≡", "--plain"),
-    "PASS": ("pass", "✓", "--pass"),
+    Outcome.FAIL: ("fail", "✕", "--fail"),
+    Outcome.NOT_RUN: ("doubt", "⊘", "--doubt"),
+    Outcome.INCONCLUSIVE: ("doubt", "?", "--doubt"),
+    Outcome.ASSERTED: ("", "≡", "--plain"),
+    Outcome.PASS: ("pass", "✓", "--pass"),
 }
-"""Verdict -> CSS class, sign and colour of the bar, the worst first."""
+"""Verdict -> CSS class, sign and colour of the bar."""
+_SIGNS = {"<=": "≤", ">=": "≥"}
 
 
 def write_html(report: Report, path: str | os.PathLike[str]) -> None:
@@ -52,7 +55,7 @@ def html_page(report: Report) -> str:
     drawing = _Drawing(MOST_FIGURES)
     tests = [
         _Test(record, f"test-{number}", drawing)
-        for number, record in enumerate(sorted(report.tests, key=lambda one: list(_LOOKS).index(one.verdict)), start=1)
+        for number, record in enumerate(sorted(report.tests, key=lambda one: WORST_FIRST.index(one.verdict)), start=1)
     ]
     maps = [_Map(record, model, f"map-{number}", drawing) for number, (model, record) in enumerate(_maps(report))]
     for map_ in maps:
@@ -96,14 +99,14 @@ def _headline(report: Report) -> _Headline:
     look, sign, short, start = how.get(report.exit_code, broken)
     if not n:
         return _Headline("doubt", "⊘", short, f"{start}, without any fault budget")
-    expected = sum(record.verdict == "FAIL" and record.outcome == "xfailed" for record in report.tests)
-    kept = sum(record.verdict in ("PASS", "ASSERTED") and record.outcome == "passed" for record in report.tests)
+    expected = sum(record.verdict == Outcome.FAIL and record.outcome == "xfailed" for record in report.tests)
+    good = [record.outcome == "passed" for record in report.tests if record.verdict in (Outcome.PASS, Outcome.ASSERTED)]
+    kept, asserted = good.count(True), good.count(False)
     parts = [f"{kept} of {n} budgets kept"]
-    missed = counts["FAIL"] - expected
-    open_ones = counts["INCONCLUSIVE"] + counts["NOT_RUN"]
+    missed = counts[Outcome.FAIL] - expected
+    open_ones = counts[Outcome.INCONCLUSIVE] + counts[Outcome.NOT_RUN]
     parts += [f"{missed} missed"] if missed else []
     parts += [f"{expected} missed as expected"] if expected else []
-    asserted = sum(record.verdict in ("PASS", "ASSERTED") and record.outcome != "passed" for record in report.tests)
     parts += [f"{asserted} failed by the test itself"] if asserted else []
     parts += [f"{open_ones} without a verdict"] if open_ones else []
     if look == "good" and open_ones:
@@ -169,10 +172,8 @@ class _Test:
 
     @property
     def limits(self) -> list[str]:
-        limits = (
-            (name, limit_text(name, one)) for name, metric in self.record.metrics.items() for one in metric.limits
-        )
-        return [f"{name} {text.replace('<=', '≤ ').replace('>=', '≥ ')}" for name, text in limits]
+        limits = (limit for metric in self.record.metrics.values() for limit in metric.limits)
+        return [f"{limit.metric} {_SIGNS[limit.sign]} {limit.bound_text}" for limit in limits]
 
     @property
     def required(self) -> str:
@@ -196,7 +197,7 @@ class _Test:
         measured = Measured.from_plain(record.measured, f"the trials of {record.nodeid}")
         for name, metric in measured.metrics.items():
             if metric.values.size >= LEAST_SHOWN:
-                limits = _limit_values(record.metrics[name], name) if name in record.metrics else []
+                limits = [limit.bound(metric.golden) for limit in _limits(record, name)]
                 drawn += self.drawing.svg(
                     f"{self.key}-trials-{len(drawn)}",
                     f"{name} over the trials of {self.name}",
@@ -212,7 +213,7 @@ class _Test:
             return ""
         from fkeras.report import figures
 
-        limits = _limit_values(record.metrics.get(found.metric), found.metric, found.limits, found.golden)
+        limits = [limit.bound(found.golden) for limit in found.limits or _limits(record, found.metric)]
         return self.drawing.svg(
             f"{self.key}-endurance",
             f"{found.metric} against {found.unit}, {self.name}",
@@ -235,21 +236,8 @@ class _Test:
         )
 
 
-def _limit_values(
-    metric: MetricRecord | None, name: str, limits: tuple[str, ...] = (), golden: float | None = None
-) -> list[float]:
-    """Limits such as max_emd_increase=0.2 as values of the metric."""
-    base = metric.golden if metric is not None else golden or 0.0
-    values = []
-    for limit in limits or (metric.limits if metric is not None else ()):
-        keyword, _, text = limit.partition("=")
-        try:
-            number = float(text)
-        except ValueError:  # of another version, or of nobody
-            continue
-        sign = {f"max_{name}_increase": 1, f"max_{name}_drop": -1}.get(keyword)
-        values.append(number if sign is None else base + sign * number)
-    return values
+def _limits(record: BudgetRecord, metric: str) -> tuple[Limit, ...]:
+    return record.metrics[metric].limits if metric in record.metrics else ()
 
 
 @dataclass(slots=True)

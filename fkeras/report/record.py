@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fkeras.campaigns.comparison import Comparison
-from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord, ProtectionCurveRecord
-from fkeras.report.plain import plain, restored
+from fkeras.campaigns.limits import Limit
+from fkeras.campaigns.protection_curve import ProtectionCurve
+from fkeras.campaigns.verdict import Outcome
+from fkeras.plain import plain, restored
+from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
@@ -18,16 +21,14 @@ if TYPE_CHECKING:
     from fkeras.statistics import Estimate
 
 
-_OUTCOMES = {
-    "PASS": ("passed",),
-    "FAIL": ("failed",),
-    "INCONCLUSIVE": ("failed",),
-    "NOT_RUN": ("failed", "error"),
-    "ASSERTED": ("passed",),
+_USUAL = {
+    Outcome.FAIL: ("failed",),
+    Outcome.NOT_RUN: ("failed", "error"),
+    Outcome.INCONCLUSIVE: ("failed",),
+    Outcome.ASSERTED: ("passed",),
+    Outcome.PASS: ("passed",),
 }
-"""What pytest usually makes of a test with this verdict."""
-WORST_FIRST = ("FAIL", "INCONCLUSIVE", "NOT_RUN", "ASSERTED", "PASS")
-"""Of several verdicts the first of these counts."""
+"""What pytest makes of a test with this verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class MetricRecord:
     mean_high: float
     mean_method: str
     undefined: int
-    limits: tuple[str, ...]
+    limits: tuple[Limit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +87,17 @@ class Assumptions:
 class BudgetRecord:
     """One test's budget.
 
-    verdict: PASS, FAIL, INCONCLUSIVE, NOT_RUN, or ASSERTED where the test judges the result itself; outcome: what
-    pytest made of the test (passed, failed, error, skipped, xfailed, xpassed), "" while nobody knows; share_low,
-    share_high: one-sided bounds on the share of trials over a limit, each at `confidence`; metrics: by name;
-    measured: the trials one by one, as `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against
-    the baseline, and drift: against its anchor; where the baseline is missed, or was not compared with although it
-    should have been, the verdict says so; cached: what was not computed now but read from a store; notices: what
-    a reader must know of the trials, the metrics and the store; lines: what the project's own hook adds.
+    verdict: ASSERTED where the test judges the result itself; outcome: what pytest made of the test (passed, failed,
+    error, skipped, xfailed, xpassed), "" while nobody knows; share_low, share_high: one-sided bounds on the share of
+    trials over a limit, each at `confidence`; metrics: by name; measured: the trials one by one, as
+    `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against the baseline, and drift: against its
+    anchor; where the baseline is missed, or was not compared with although it should have been, the verdict says so;
+    cached: what was not computed now but read from a store; notices: what a reader must know of the trials, the metrics
+    and the store; lines: what the project's own hook adds.
     """
 
     nodeid: str
-    verdict: str
+    verdict: Outcome
     text: str
     outcome: str = ""
     failures: int = 0
@@ -116,7 +117,7 @@ class BudgetRecord:
     drift: Comparison | None = None
     minimal_faults: MinimalFaultsRecord | None = None
     endurance: EnduranceRecord | None = None
-    protection_curve: ProtectionCurveRecord | None = None
+    protection_curve: ProtectionCurve | None = None
     bit_map: BitMap | None = None
     cached: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -125,7 +126,7 @@ class BudgetRecord:
     @property
     def label(self) -> str:
         """The verdict, with what became of the test where that is not what the verdict alone would make of it."""
-        usual = _OUTCOMES.get(self.verdict, ())
+        usual = _USUAL[self.verdict]
         return self.verdict if self.outcome in ("", *usual) else f"{self.verdict}, {self.outcome}"
 
     def to_json(self) -> str:
@@ -135,8 +136,22 @@ class BudgetRecord:
     @classmethod
     def from_json(cls, text: str) -> BudgetRecord:
         """The record that `to_json` wrote."""
-        record: BudgetRecord = restored(cls, json.loads(text))
+        return cls.from_plain(json.loads(text))
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> BudgetRecord:
+        """The record whose plain values these are; InputError for a text that is no limit."""
+        metrics = {name: with_limits(metric, name) for name, metric in values["metrics"].items()}
+        endurance = values.get("endurance")
+        if endurance is not None:
+            endurance = with_limits(endurance, endurance["metric"])
+        record: BudgetRecord = restored(cls, {**values, "metrics": metrics, "endurance": endurance})
         return record
+
+
+def with_limits(values: dict[str, Any], metric: str) -> dict[str, Any]:
+    """Plain values with their limits, which are on `metric`, read: only with its name is their text unambiguous."""
+    return {**values, "limits": [Limit.parse(text, metric) for text in values.get("limits", ())]}
 
 
 def record_of(
@@ -150,24 +165,24 @@ def record_of(
     """The record of a campaign; without a verdict the test judged it."""
     limits = () if requirement is None else requirement.limits
     metrics = {
-        name: _metric_record(trials, result[name].estimate, tuple(str(one) for one in limits if one.metric == name))
+        name: _metric_record(trials, result[name].estimate, tuple(limit for limit in limits if limit.metric == name))
         for name, trials in result.by_metric.items()
     }
-    assumed = _assumptions(model, result)
-    if verdict is None:
-        return BudgetRecord(
-            nodeid,
-            "ASSERTED",
-            "judged by the test itself",
-            trials=len(result),
-            metrics=metrics,
-            assumptions=assumed,
-            notices=result.remarks,
-        )
-    return BudgetRecord(
+    record = BudgetRecord(
         nodeid,
-        verdict.outcome.value,
-        str(verdict),
+        Outcome.ASSERTED,
+        "judged by the test itself",
+        trials=len(result),
+        metrics=metrics,
+        assumptions=_assumptions(model, result),
+        notices=result.remarks,
+    )
+    if verdict is None:
+        return record
+    return replace(
+        record,
+        verdict=verdict.outcome,
+        text=str(verdict),
         failures=verdict.failures,
         trials=verdict.trials,
         share_low=verdict.share.low,
@@ -176,14 +191,11 @@ def record_of(
         max_failure_rate=verdict.requirement.max_failure_rate,
         max_trials=verdict.max_trials,
         more_trials=verdict.more_trials,
-        metrics=metrics,
-        assumptions=assumed,
         most_damaging=tuple(most_damaging),
-        notices=result.remarks,
     )
 
 
-def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[str, ...]) -> MetricRecord:
+def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[Limit, ...]) -> MetricRecord:
     return MetricRecord(
         float(trials.golden.value),
         float(trials.golden.standard_error),

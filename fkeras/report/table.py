@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tabulate import tabulate
 
 from fkeras.campaigns.blame import LEAST_FAILING
+from fkeras.campaigns.limits import Limit
+from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.printable import in_one_line
 from fkeras.report.failure import golden_text, too_few_to_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
 
-Paint = Callable[[str, str], str]
+Paint = Callable[[AnyOutcome, str], str]
 """(verdict, text) -> the text in the verdict's colour."""
 
 _HEADERS = ("test", "flips", "protected", "mean", "limit", "over limit", "verdict")
@@ -31,7 +33,7 @@ _WIDE = 120
 """Terminals from this width on have room for a line per note."""
 
 
-def unpainted(verdict: str, text: str) -> str:
+def unpainted(verdict: AnyOutcome, text: str) -> str:
     """No colour."""
     return text
 
@@ -152,21 +154,16 @@ def _test(record: BudgetRecord) -> str:
 def _rows(record: BudgetRecord, assumed: Assumptions) -> Iterator[list[str]]:
     """A row per limit, or per metric where the test judged by itself; the first one says what they share."""
     limited = {name: one for name, one in record.metrics.items() if one.limits} or record.metrics
-    pairs = [(name, metric, limit) for name, metric in limited.items() for limit in metric.limits or ("",)]
+    pairs = [(name, metric, limit) for name, metric in limited.items() for limit in metric.limits or (None,)]
     for i, (name, metric, limit) in enumerate(pairs):
         head = [_test(record), assumed.flips, assumed.protected] if i == 0 else ["", "", ""]
         tail = [share_text(record), record.label] if i == 0 else ["", ""]
-        yield [in_one_line(cell) for cell in (*head, f"{name} {metric.mean:.4g}", limit_text(name, limit), *tail)]
+        yield [in_one_line(cell) for cell in (*head, f"{name} {metric.mean:.4g}", limit_text(limit), *tail)]
 
 
-def limit_text(metric: str, limit: str) -> str:
-    """A limit such as max_emd=1.25 as a relation, <=1.25."""
-    return (
-        limit.replace(f"max_{metric}=", "<=")
-        .replace(f"min_{metric}=", ">=")
-        .replace(f"max_{metric}_increase=", "<=golden+")
-        .replace(f"max_{metric}_drop=", ">=golden-")
-    ) or "-"
+def limit_text(limit: Limit | None) -> str:
+    """A limit as a relation, as in <=1.25 or >=golden-0.02."""
+    return "-" if limit is None else f"{limit.sign}{limit.bound_text}"
 
 
 def share_text(record: BudgetRecord) -> str:
@@ -193,7 +190,7 @@ def _notes(measured: Sequence[tuple[BudgetRecord, Assumptions]], brief: bool) ->
     undefined = sum(metric.undefined for record, _ in measured for metric in record.metrics.values())
     if undefined:
         yield f"undefined: {undefined} sample scores, counted as the worst"
-    judged = [record for record, _ in measured if record.confidence and record.verdict != "ASSERTED"]
+    judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]
     if judged:
         data = "this data set" if brief else "given this data set"
         yield _once("over limit", (_bounds(record, brief) for record in judged)) + f", {data}"
@@ -209,7 +206,7 @@ def _notes(measured: Sequence[tuple[BudgetRecord, Assumptions]], brief: bool) ->
     notices = [text for record, _ in measured for text in record.notices]
     if notices:
         yield _once("notice", notices)
-    stopped = [record for record in judged if record.max_trials is not None and record.verdict != "INCONCLUSIVE"]
+    stopped = [record for record in judged if record.max_trials is not None and record.verdict != Outcome.INCONCLUSIVE]
     if stopped and not brief:
         most = sum(record.max_trials or 0 for record in stopped)
         yield f"decided after {sum(record.trials for record in stopped):,} of up to {most:,} trials"

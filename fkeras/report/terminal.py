@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
+from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.report.document import Report
 from fkeras.report.table import report_lines, unpainted, wrapped
 
-_CODES = {"PASS": "32", "FAIL": "1;31", "INCONCLUSIVE": "1;33", "NOT_RUN": "1;33"}
+_CODES: dict[str, str] = {
+    Outcome.PASS: "32",
+    Outcome.FAIL: "1;31",
+    Outcome.INCONCLUSIVE: "1;33",
+    Outcome.NOT_RUN: "1;33",
+}
 
 
 def report_text(report: Report, width: int = 80, colour: bool = False) -> str:
@@ -19,7 +25,7 @@ def report_text(report: Report, width: int = 80, colour: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def painted(verdict: str, text: str) -> str:
+def painted(verdict: AnyOutcome, text: str) -> str:
     """`text` in the verdict's colour, in ANSI codes."""
     return f"\x1b[{_CODES[verdict]}m{text}\x1b[0m" if verdict in _CODES else text
 

@@ -60,7 +60,8 @@ def test_one_mask_for_two_trainings_is_judged_by_the_campaign_of_each(models, da
     for model, trained in zip(choice.models, models[:2], strict=True):
         by_hand = fkeras.campaign(trained, data, protected=choice.mask.bits, **campaign)
         verdict = by_hand.verdict(by_hand.plan.requirement)
-        assert (model.common.outcome, model.common.failures) == (verdict.outcome.value, verdict.failures)
+        record = model.common.verdict
+        assert (record.outcome, record.failures) == (verdict.outcome, verdict.failures)
         assert 0.5 < model.shared < 1
 
 

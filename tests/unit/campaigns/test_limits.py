@@ -63,3 +63,21 @@ def test_a_limit_that_some_value_breaks_is_accepted(keyword, value):
 
 def test_a_metric_without_bounds_takes_any_limit():
     parse_limit("max_error", 1e300).require_bite("lower", None, 0.0)
+
+
+@pytest.mark.parametrize("metric", ["emd", "loss_drop", "gain_increase", "max_x"])
+@pytest.mark.parametrize("kind", ["max", "min", "increase", "drop"])
+@pytest.mark.parametrize("value", [0.02, -1.5, 1e-9, 3.0])
+def test_a_limit_is_read_from_its_text_whatever_the_metric_is_called(metric, kind, value):
+    limit = Limit(metric, kind, value)
+    assert Limit.parse(str(limit), metric) == limit
+    bound = limit.bound(golden=0.5)
+    sign = 1 if limit.sign == "<=" else -1
+    assert not limit.broken_by(np.array([bound - sign * 1e-6]), 0.5).any()
+    assert limit.broken_by(np.array([bound + sign * 1e-6]), 0.5).all()
+
+
+@pytest.mark.parametrize("text", ["", "emd<=2", "max_emd=", "max_emd=much", "max_emd=nan", "max_other=2", "=2"])
+def test_a_text_that_is_no_limit_on_the_metric_is_refused(text):
+    with pytest.raises(InputError, match="is no limit on 'emd', such as max_emd="):
+        Limit.parse(text, "emd")

@@ -9,6 +9,7 @@ from fkeras.campaigns import FixedTrials, Limit, Outcome, Requirement, Setting, 
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.faults import AssumedImmune, FlipCount, protection
 from fkeras.memory import BitSet
+from fkeras.plain import plain
 from fkeras.progress import silent
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
@@ -39,7 +40,7 @@ def test_the_smallest_k_that_passes_is_found_where_damage_is_monotone(function_r
     # One dangerous bit may be left: it is among 10 of 100 flips too often, so none is.
     assert curve.smallest == DANGEROUS
     for point in curve.points:
-        assert (point.outcome == "PASS") == by_hand[point.k]
+        assert (point.verdict.outcome == "PASS") == by_hand[point.k]
     assert [point.k for point in curve.points] == sorted({point.k for point in curve.points})
 
 
@@ -48,7 +49,7 @@ def test_a_search_that_runs_out_gives_what_it_knows(function_run):
     curve, _ = curve_of(run, UntilDecided(REQUIREMENT, 500), max_evaluations=250)
     assert run.evaluations <= 250
     assert curve.largest_failing < DANGEROUS < curve.smallest
-    assert curve.to_dict()["points"][0]["outcome"] == "FAIL"
+    assert plain(curve)["points"][0]["outcome"] == "FAIL"
 
 
 def test_protection_that_never_helps_has_no_smallest(function_run):

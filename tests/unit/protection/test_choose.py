@@ -85,7 +85,7 @@ def test_the_smallest_mask_that_passes(space):
     choice = choose([one], kind=AssumedImmune)
     assert choice.mask.bits.bits.tolist() == list(range(0, 24, 2))
     (model,) = choice.models
-    assert (model.common.outcome, model.common.failures, model.common.n_bits) == ("PASS", 0, 12)
+    assert (model.common.verdict.outcome, model.common.verdict.failures, model.common.n_bits) == ("PASS", 0, 12)
     assert model.common == model.own
     assumed = choice.mask.provenance["assumptions"]
     assert assumed["requirement"] == "max_mse=0.5 in at least 95 % of trials, at 0.95 confidence"
@@ -107,7 +107,7 @@ def test_the_smallest_mask_of_whole_words(space):
 def test_a_network_that_needs_no_protection_gets_an_empty_mask(space):
     choice = choose([weights(space, range(9), dangerous=[])], kind=AssumedImmune)
     assert len(choice.mask.bits) == 0
-    assert choice.models[0].common.outcome == "PASS"
+    assert choice.models[0].common.verdict.outcome == "PASS"
 
 
 def test_one_mask_for_several_weights_says_what_it_costs(space):
@@ -116,7 +116,7 @@ def test_one_mask_for_several_weights_says_what_it_costs(space):
     second = weights(space, [*range(5, 15), *range(40, 60)], "second", range(5, 15))
     choice = choose([first, second], kind=AssumedImmune, aggregate="max")
     assert set(range(15)) <= set(choice.mask.bits.bits.tolist())
-    assert [model.common.outcome for model in choice.models] == ["PASS", "PASS"]
+    assert [model.common.verdict.outcome for model in choice.models] == ["PASS", "PASS"]
     assert [model.own.n_bits for model in choice.models] == [10, 10]
     assert [model.common.n_bits for model in choice.models] == [len(choice.mask.bits)] * 2
     text = str(choice)
@@ -132,8 +132,8 @@ def test_one_mask_of_a_size_says_what_it_loses(space):
     second = weights(space, [*range(50, 60), *range(20, 40)], "second", range(50, 60))
     choice = choose([first, second], bits=10, kind=AssumedImmune, aggregate="max")
     assert [model.shared for model in choice.models] == [0.5, 0.5]
-    assert [model.common.outcome for model in choice.models] == ["FAIL", "FAIL"]
-    assert [model.own.outcome for model in choice.models] == ["PASS", "PASS"]
+    assert [model.common.verdict.outcome for model in choice.models] == ["FAIL", "FAIL"]
+    assert [model.own.verdict.outcome for model in choice.models] == ["PASS", "PASS"]
 
 
 def test_the_mask_s_file_has_it_all(space, tmp_path):

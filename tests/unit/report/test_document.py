@@ -9,13 +9,14 @@ from dataclasses import fields, replace
 import pytest
 from jsonschema import Draft202012Validator
 
+from fkeras.campaigns import Limit
 from fkeras.campaigns.comparison import Comparison, MetricComparison
+from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.errors import InputError
-from fkeras.report import findings
+from fkeras.plain import restored
 from fkeras.report.document import SCHEMA, Report, new_report, read_report, schema
-from fkeras.report.findings import BitMap, EnduranceRecord, ProtectionCurveRecord, TensorMap
-from fkeras.report.plain import restored
-from fkeras.report.record import Assumptions, BudgetRecord, CoveredTensor, MetricRecord, UncoveredTensor
+from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord, TensorMap
+from fkeras.report.record import Assumptions, BudgetRecord, CoveredTensor, MetricRecord, UncoveredTensor, with_limits
 
 ENDURANCE = {
     "metric": "emd",
@@ -66,9 +67,9 @@ def full(make_record) -> BudgetRecord:
     return replace(
         make_record("t.py::test_full", [1.0] * 60 + [3.0] * 40),
         most_damaging=("conv/kernel[0]:0 (sign) in 12 of 40 failing trials",),
-        minimal_faults=findings.MinimalFaultsRecord(("conv/kernel[0]:0",), True, 3, 2, {"emd": math.inf}, ("1 -> -1",)),
-        endurance=restored(EnduranceRecord, ENDURANCE),
-        protection_curve=restored(ProtectionCurveRecord, CURVE),
+        minimal_faults=MinimalFaultsRecord(("conv/kernel[0]:0",), True, 3, 2, {"emd": math.inf}, ("1 -> -1",)),
+        endurance=restored(EnduranceRecord, with_limits(ENDURANCE, "emd")),
+        protection_curve=restored(ProtectionCurve, CURVE),
         comparison=Comparison("FAIL", "paired", 0.95, (difference,)),
         drift=Comparison("", "paired", 0.95, (difference,), "because"),
         bit_map=MAP,
@@ -145,7 +146,7 @@ def test_everything_that_is_written_is_in_the_schema(make_record):
         (CoveredTensor, "covered"),
         (UncoveredTensor, "not_covered"),
         (EnduranceRecord, "endurance"),
-        (ProtectionCurveRecord, "protection_curve"),
+        (ProtectionCurve, "protection_curve"),
         (BitMap, "bit_map"),
         (Comparison, "comparison"),
         (MetricComparison, "metric_comparison"),
@@ -211,3 +212,28 @@ def test_what_is_no_json_is_refused(tmp_path, text, message):
 def test_a_missing_report_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read .* a report is written by pytest --fkeras-json"):
         read_report(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("metric", ["emd", "loss_drop", "gain_increase"])
+@pytest.mark.parametrize("kind", ["max", "min", "increase", "drop"])
+def test_limits_stay_what_they_are_in_a_file(tmp_path, make_record, metric, kind):
+    one = make_record("t.py::t", [1.0] * 60)
+    limit = Limit(metric, kind, 0.25)
+    one = replace(one, metrics={metric: replace(one.metrics["emd"], limits=(limit,))})
+    report_of(one).write(tmp_path / "a.json")
+    again = read_report(tmp_path / "a.json").tests[0]
+    assert again.metrics[metric].limits == (limit,)
+    assert BudgetRecord.from_json(one.to_json()) == one
+
+
+def test_a_limit_that_is_none_is_refused(tmp_path, make_record):
+    values = json.loads(report_of(full(make_record)).to_json())
+    values["tests"][0]["metrics"]["emd"]["limits"] = ["about 2"]
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"a\.json: 'about 2' is no limit on 'emd', .*; write it again with --fkeras-"):
+        read_report(tmp_path / "a.json")
+
+
+def test_verdicts_are_counted_in_the_order_of_the_schema(make_record):
+    verdicts = json.loads(report_of(full(make_record)).to_json())["summary"]["verdicts"]
+    assert list(verdicts) == ["FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS", "ASSERTED"]

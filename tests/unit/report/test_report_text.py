@@ -75,7 +75,7 @@ def test_a_record_says_what_was_measured():
     assert (one.verdict, one.failures, one.trials) == ("FAIL", 40, 100)
     assert one.share_low == pytest.approx(0.317, abs=1e-3)
     assert one.metrics["emd"].mean == pytest.approx(1.8)
-    assert one.metrics["emd"].limits == ("max_emd=2",)
+    assert one.metrics["emd"].limits == (Limit("emd", "max", 2.0),)
     assert one.assumptions is not None
     assert one.assumptions.seed == 7
     assert len(one.assumptions.not_covered) == 5

@@ -1,0 +1,44 @@
+"""What `plain` writes, JSON holds and `restored` reads."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+
+from fkeras.campaigns import Outcome
+from fkeras.campaigns.verdict import AnyOutcome, VerdictRecord
+from fkeras.plain import FLAT, plain, restored
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    value: float
+    ends: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Whole:
+    n: int
+    verdict: VerdictRecord = field(metadata=FLAT)
+    outcomes: tuple[AnyOutcome, ...]
+    parts: dict[str, Part]
+    mean: float = 0.0
+
+
+def test_values_survive():
+    parts = {"a": Part("a", math.inf), "b": Part("b", -0.1, (-math.inf, 2.0))}
+    whole = Whole(3, VerdictRecord(Outcome.NOT_RUN, 1, 60, 0.0, 0.5), (Outcome.PASS, ""), parts)
+    text = json.dumps(plain(whole), allow_nan=False)
+    again = restored(Whole, json.loads(text))
+    assert again == whole
+    assert isinstance(again.verdict.outcome, Outcome)
+    assert isinstance(again.outcomes[0], Outcome)
+    assert restored(Whole, {**json.loads(text), "novelty": 1}) == whole
+
+
+def test_a_flat_part_stands_among_the_fields_of_its_owner():
+    whole = plain(Whole(3, VerdictRecord(Outcome.PASS, 1, 60, 0.0, 0.5), (), {}))
+    assert list(whole) == ["n", "outcome", "failures", "trials", "share_low", "share_high", "outcomes", "parts", "mean"]
+    assert json.dumps(whole["outcome"]) == '"PASS"'
