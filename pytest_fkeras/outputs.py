@@ -156,7 +156,7 @@ def wants_junit(config: pytest.Config) -> bool:
 
 def add_junit_properties(item: pytest.Item, report: pytest.TestReport, record: BudgetRecord) -> None:
     """The record's main facts as user properties, which travel with the reports and end up in JUnit XML."""
-    properties: list[tuple[str, object]] = [(f"{_PREFIX}verdict", record.verdict)]
+    properties: list[tuple[str, object]] = [(f"{_PREFIX}verdict", str(record.verdict))]
     if record.assumptions is not None:
         properties += [
             (f"{_PREFIX}failures", record.failures),
@@ -172,7 +172,7 @@ def add_junit_properties(item: pytest.Item, report: pytest.TestReport, record: B
             properties += [(f"{_PREFIX}mean_{name}", metric.mean), (f"{_PREFIX}golden_{name}", metric.golden)]
             properties += [(f"{_PREFIX}limit", str(limit)) for limit in metric.limits]
     if record.comparison is not None:
-        properties.append((f"{_PREFIX}baseline", record.comparison.outcome or "not judged"))
+        properties.append((f"{_PREFIX}baseline", str(record.comparison.outcome) or "not judged"))
         if record.comparison.reason:
             properties.append((f"{_PREFIX}baseline_reason", record.comparison.reason))
         for one in record.comparison.metrics:

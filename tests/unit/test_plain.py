@@ -41,4 +41,5 @@ def test_values_survive():
 def test_a_flat_part_stands_among_the_fields_of_its_owner():
     whole = plain(Whole(3, VerdictRecord(Outcome.PASS, 1, 60, 0.0, 0.5), (), {}))
     assert list(whole) == ["n", "outcome", "failures", "trials", "share_low", "share_high", "outcomes", "parts", "mean"]
-    assert json.dumps(whole["outcome"]) == '"PASS"'
+    # Other ways between processes than JSON know no subclasses of str.
+    assert type(whole["outcome"]) is str
