@@ -391,7 +391,7 @@ def test_protect_ends_with_the_worst_verdict(folder, fkeras):
     assert (failed.code, (folder / "p" / "protection.json").exists()) == (1, True)
     undecided = fkeras(*line, "--faults", "60", "--max-trials", "1")
     assert ("INCONCLUSIVE" in undecided.out, undecided.code) == (True, 3)
-    assert fkeras(*line, "--faults", "0").code == 0
+    assert fkeras(*line, "--faults", "0").code == 2, "nothing could fail"
 
 
 def test_a_folder_holds_the_mask_of_one_memory(folder, fkeras):
