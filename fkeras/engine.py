@@ -39,7 +39,7 @@ class GoldenScore:
             return
         wrong = None if self.per_sample is None else ~np.isfinite(self.per_sample)
         why = (
-            "its function gives no finite number"
+            "no finite number comes out on these data"
             if wrong is None or not wrong.any()
             else (f"sample {first_rows(wrong)} has no finite score")
         )

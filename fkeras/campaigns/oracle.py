@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import parse_limit
-from fkeras.engine import Run
+from fkeras.engine import GoldenScore, Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSet
 from fkeras.metrics.metric import Direction, SampleMetric
@@ -109,6 +109,7 @@ class Oracle:
         """
         if not limits:
             raise InputError(f"critical() needs a limit, as in critical(max_{self.metric}=...)")
+        GoldenScore(self.golden, self.golden_standard_error, 0, None).require_finite(self.metric)
         chosen = [parse_limit(keyword, value, {self.metric: None}) for keyword, value in limits.items()]
         broken = np.logical_or.reduce([limit.broken_by(self.values, self.golden) for limit in chosen])
         return BitSet(self.bits[broken], self.layout_digest, f"critical({', '.join(map(str, chosen))})")
@@ -126,7 +127,6 @@ def measure_oracle(
 
     entries: where the metric's flips are stored; who: processes with the same text here do not measure at once.
     """
-    run.golden[metric].require_finite(metric)
     with progress(len(bits), "bit", f"oracle, {metric}") as advance:
         measured, reused = single_flips(run, [metric], bits, entries, advance, who)
     scores = measured[metric]

@@ -422,7 +422,7 @@ def test_protect_finds_the_smallest_mask_that_passes(folder, fkeras):
 def report_of(values):
     """A report of one test whose trials gave these values."""
     setting = Setting(library.FlipCount(2), AssumedImmune(BitSet([])), 7, "numpy", 50, SPACE)
-    n, score = len(values), GoldenScore(0.1, 0.01, 0, None)
+    n, score = len(values), GoldenScore(0.09, 0.01, 0, None)
     trials = MetricTrials("loss", "lower", (0.0, 1.0), np.array(values), np.zeros(n, np.int64), score)
     hits = np.full(n, 2)
     result = CampaignResult({"loss": trials}, setting, FixedTrials(n), hits, np.zeros(n, np.int64), hits)

@@ -41,10 +41,16 @@ def test_no_requirement_on_it_is_judged(run, kind):
         lambda: result.failure_rate(1.0),
         lambda: result.failure_rate(max_mse_increase=1.0),
         lambda: run_exhaustive(run, protection(None, run.space), silent).verdict(requirement),
-        lambda: measure_oracle(run, "mse", np.arange(4), silent),
     ):
         with pytest.raises(InputError, match=SAID):
             ask()
+
+
+def test_no_bit_is_critical_against_it(run):
+    oracle = measure_oracle(run, "mse", np.arange(4), silent)
+    for limit in ("max_mse", "max_mse_increase"):
+        with pytest.raises(InputError, match=r"is (inf|-inf|nan) without any fault, so no limit on it can be judged"):
+            oracle.critical(**{limit: 1.0})
 
 
 def test_what_a_test_reads_it_cannot_change(function_run):
