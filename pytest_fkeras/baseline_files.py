@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_fkeras.baseline import Gate, files_of, metrics_in
+from pytest_fkeras.baseline import files_of, metrics_in
 from pytest_fkeras.gate import ATTRIBUTE, KNOWN
+from pytest_fkeras.options import OPTIONS, is_on
+from pytest_fkeras.session import Gate
 
 if TYPE_CHECKING:
     from fkeras.campaigns.measured import Measured
@@ -107,8 +109,8 @@ class BaselineFiles:
             is_new = not (folder / name).exists()
             if self.gate.update == "all" or is_new:
                 try:
-                    if not session.config.option.fkeras_force:
-                        require_own(folder / name, "baseline", "replace it by --fkeras-force")
+                    if not is_on(session.config, "force"):
+                        require_own(folder / name, "baseline", f"replace it by {OPTIONS['force'].flag}")
                     write_text(folder / name, one.to_json())
                 except (OSError, InputError) as error:
                     self._fail(f"{folder / name} could not be written: {error}", session)

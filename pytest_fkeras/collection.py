@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
+from pytest_fkeras.session import state_of
 
 if TYPE_CHECKING:
     from pytest_fkeras.marks import Budget
-
-_BUDGET = pytest.StashKey["Budget"]()
 
 
 def request_campaign(collector: pytest.Collector, test: object) -> None:
@@ -27,8 +26,9 @@ def request_campaign(collector: pytest.Collector, test: object) -> None:
 
 def budget_of(item: pytest.Item) -> Budget | None:
     """The budget of a test, None if it has none. BudgetError, with file and line, for a wrong one."""
-    if _BUDGET in item.stash:
-        return item.stash[_BUDGET]
+    state = state_of(item)
+    if state.budget is not None:
+        return state.budget
     marks = [mark for mark in item.iter_markers() if mark.name == NAME or _is_guard(mark)]
     if not marks:
         return None
@@ -50,7 +50,7 @@ def budget_of(item: pytest.Item) -> Budget | None:
             )
     except BudgetError as error:
         raise BudgetError(f"{_where(item)}: {error}") from None
-    item.stash[_BUDGET] = budget
+    state.budget = budget
     return budget
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.baseline import GATE, against_baseline, budget_identity, find, find_any
+from pytest_fkeras.baseline import against_baseline, find, find_any
+from pytest_fkeras.budget_identity import budget_identity, visible
 from pytest_fkeras.collection import budget_of
-from pytest_fkeras.evaluation import MetricUnderFaults, as_faults
-from pytest_fkeras.gate import AGAINST, CAMPAIGN
 from pytest_fkeras.names import NAME
-from pytest_fkeras.options import Options
-from pytest_fkeras.places import ini_folder
+from pytest_fkeras.options import stated
+from pytest_fkeras.session import session_of, state_of
 
 if TYPE_CHECKING:
+    from fkeras.backends.hls4ml.agreement import Agreement
     from fkeras.campaigns.measured import Measured
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
+    from fkeras.runs.remembering import RememberingRun
     from fkeras.sensitivity import Ranking
     from fkeras.study import Study
     from pytest_fkeras.campaign import FaultCampaign
 
-OPTIONS = pytest.StashKey[Options]()
 SOURCES = ("fkeras_model", "fkeras_data", "fkeras_metrics")
 
 _WRITE_MODEL = """fkeras does not know which model to test; write in conftest.py
@@ -51,13 +52,13 @@ or in the ini file: fkeras_data = data.npz (arrays x and y)"""
 @pytest.fixture(scope="session")
 def fkeras_model(pytestconfig: pytest.Config) -> Any:
     """The model under test, or its path; override it in conftest.py, or name a file in the ini option fkeras_model."""
-    return _named_file(pytestconfig, "fkeras_model", _WRITE_MODEL)
+    return _named_file(pytestconfig, "model", _WRITE_MODEL)
 
 
 @pytest.fixture(scope="session")
 def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
     """Inputs and targets (x, y); override it in conftest.py, or name a npz file in the ini option fkeras_data."""
-    path = _named_file(pytestconfig, "fkeras_data", _WRITE_DATA)
+    path = _named_file(pytestconfig, "data", _WRITE_DATA)
     from fkeras.errors import InputError
     from fkeras.npz import ANY_KIND, read_data
 
@@ -70,7 +71,8 @@ def fkeras_data(pytestconfig: pytest.Config) -> tuple[Any, Any]:
 @pytest.fixture(scope="session")
 def fkeras_metrics(pytestconfig: pytest.Config) -> Mapping[str, Any]:
     """Metrics by the names that limits use; accuracy, mispredictions and mean_squared_error exist anyway."""
-    return {name: name for name in (pytestconfig.getini("fkeras_metrics") or "").replace(",", " ").split()}
+    names = stated(pytestconfig, "metrics")
+    return {} if names is None else {name: name for name in names.text.replace(",", " ").split()}
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +82,7 @@ def resilience(
     """The model under test with its data, a `fkeras.Study`: `.rank()`, `.oracle()`, `.campaign()` ... by hand."""
     from pytest_fkeras.resilience import resilience_of
 
-    return resilience_of(request.session, request.config.stash[OPTIONS], fkeras_model, fkeras_data, fkeras_metrics)
+    return resilience_of(session_of(request.config), fkeras_model, fkeras_data, fkeras_metrics)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +110,35 @@ def fault_injector(resilience: Study) -> Callable[[Any], AbstractContextManager[
     return inject
 
 
+class MetricUnderFaults:
+    """The `metric_under_faults` fixture: `metric_under_faults(faults)`, or `metric_under_faults(faults, "emd")`.
+
+    faults: a FaultSet, its text, or flat indices to flip. Each fault set is measured once. In a hypothesis test the
+    search is led towards more damage.
+    """
+
+    def __init__(self, resilience: Study) -> None:
+        self._resilience = resilience
+        self._runs: dict[str, RememberingRun] = {}
+
+    def __call__(self, faults: FaultSet | str | Any, metric: str | None = None) -> float:
+        from fkeras.runs.remembering import RememberingRun
+
+        name = self._resilience.which(metric)
+        self._resilience.require_unchanged()
+        if name not in self._runs:
+            self._runs[name] = RememberingRun(self._resilience.run([name]))
+        run = self._runs[name]
+        chosen = _as_faults(faults, run.space)
+        run.space.require_layout(chosen.layout_digest, "this fault set")
+        value = float(run.fault_sets([chosen])[name].values[0])
+        strategies = sys.modules.get("fkeras.strategies")
+        if strategies is not None:
+            better_down = run.metrics[name].better == "lower"
+            strategies.aim_at(value if better_down else -value, f"damage to {name}")
+        return value
+
+
 @pytest.fixture(scope="session")
 def metric_under_faults(resilience: Study) -> MetricUnderFaults:
     """`metric_under_faults(faults, "emd")`: the metric with these faults in the memory; for hypothesis tests."""
@@ -129,25 +160,47 @@ def fkeras_campaign(
             f"fkeras_campaign is the result of a fault budget, and {request.node.name} has none; "
             f"write @{NAME}(bits=..., ...) above it"
         )
-    options = request.config.stash[OPTIONS]
-    under_test = resilience_of(request.session, options, fkeras_model, fkeras_data, fkeras_metrics)
+    session, state = session_of(request.config), state_of(request.node)
+    under_test = resilience_of(session, fkeras_model, fkeras_data, fkeras_metrics)
     try:
-        campaign = FaultCampaign(under_test, budget, options)
+        campaign = FaultCampaign(under_test, budget, session.options)
         campaign.prepare()
         if campaign.requirement is not None:
-            request.node.stash[AGAINST] = against_baseline(request.node, campaign)
+            state.against = against_baseline(request.node, campaign)
     except StoreError as error:
         raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}; or do without, --fkeras-cache=off") from error
     except InputError as error:
         raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}") from error
-    request.node.stash[CAMPAIGN] = campaign
+    state.campaign = campaign
     return campaign
+
+
+@pytest.fixture(scope="session")
+def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agreement:
+    """The comparison of QKeras with hls4ml on the data; a test that asks for it does not run where they differ.
+
+    On the first 500 samples, or as many as the ini option fkeras_hls4ml_samples says, fault-free and under 20 flips.
+    The hls4ml project is that of the ini option fkeras_hls4ml, or one made for the model.
+    """
+    import fkeras.hls4ml
+
+    session = session_of(pytestconfig)
+    found = fkeras.hls4ml.agreement(
+        resilience.model,
+        resilience.required_data[0],
+        project=session.options.hls4ml_project,
+        space=resilience.space,
+        samples=session.hls4ml_samples,
+    )
+    if not found.agrees:
+        pytest.fail(f"the chip does not compute what QKeras computes\n{found}", pytrace=False)
+    return found
 
 
 @pytest.fixture
 def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampaign) -> Measured | None:
     """What the test's budget measured before, from the baseline; None without one."""
-    folder = request.config.stash[GATE].folder
+    folder = session_of(request.config).gate.folder
     if folder is None:
         return None
     from fkeras.errors import InputError
@@ -161,14 +214,27 @@ def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampai
         raise pytest.UsageError(str(error)) from None
 
 
+def forget_overridden(item: pytest.Item) -> None:
+    """Finish the derived session fixtures if `item` sees other sources than the test before it.
+
+    pytest keeps the value of a session fixture even where one that it depends on is overridden (by another folder's
+    conftest.py, say). The expensive parts are kept by the identity of the fixtures' values, and found again.
+    """
+    sources = tuple(visible(item, name) for name in SOURCES)
+    derived = visible(item, "resilience")
+    if derived is None or not hasattr(item, "_request"):
+        return
+    session = session_of(item.config)
+    if session.sources is not None and session.sources != sources:
+        derived.finish(item._request)
+    session.sources = sources
+
+
 def _named_file(config: pytest.Config, option: str, otherwise: str) -> Path:
-    name = config.getini(option)
-    if not name:
+    file = stated(config, option)
+    if file is None:
         raise pytest.UsageError(otherwise)
-    path: Path = ini_folder(config) / name
-    if not path.exists():
-        raise pytest.UsageError(f"the ini option {option} names {path}, which does not exist")
-    return path
+    return file.existing_path
 
 
 @contextmanager
@@ -180,7 +246,7 @@ def _injected(resilience: Study, faults: Any) -> Iterator[Any]:
             "which measures by the project's own hooks"
         )
     resilience.require_unchanged()
-    faults = as_faults(faults, resilience.space)
+    faults = _as_faults(faults, resilience.space)
     before = _weights_digest(resilience.model)
     try:
         with resilience.injected(faults) as faulty:
@@ -201,3 +267,14 @@ def _weights_digest(model: Any) -> str:
     for array in model.get_weights():
         digest.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
     return digest.hexdigest()
+
+
+def _as_faults(faults: FaultSet | str | Any, space: BitSpace) -> FaultSet:
+    """A FaultSet from one, from its text, or from flat indices to flip."""
+    import numpy as np
+
+    from fkeras.faults import FaultSet
+
+    if isinstance(faults, str):
+        return FaultSet.parse(faults, space)
+    return faults if isinstance(faults, FaultSet) else FaultSet(np.asarray(faults))

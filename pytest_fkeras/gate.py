@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_fkeras.baseline import GATE, Against, against_baseline, baseline_text
-from pytest_fkeras.cache import notices_of
+from pytest_fkeras.baseline import against_baseline, baseline_text
 from pytest_fkeras.damage import damage_curve
 from pytest_fkeras.names import NAME, BudgetError
-from pytest_fkeras.outputs import add_junit_properties, wants_files, wants_junit
+from pytest_fkeras.options import is_on
+from pytest_fkeras.outputs import add_junit_properties
+from pytest_fkeras.session import session_of, state_of
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
     from pytest_fkeras.campaign import FaultCampaign
 
-CAMPAIGN = pytest.StashKey["FaultCampaign"]()
-AGAINST = pytest.StashKey[Against]()
-JUDGED = pytest.StashKey["Judgement"]()
 ATTRIBUTE = "fkeras_record"
 """The attribute of a test report that carries the record, as a JSON string, from a worker to the controller."""
 
@@ -56,24 +54,25 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
     unless the body failed by itself: then both are reported. A skip or an xfail from inside the body does not stand
     above a missed budget.
     """
-    campaign = item.stash.get(CAMPAIGN, None)
+    campaign = state_of(item).campaign
     if isinstance(body, KeyboardInterrupt | SystemExit | pytest.exit.Exception):
         return
     if campaign is None:
         _without_campaign(item, body)
         return
+    session = session_of(item.config)
     judgement = _judgement(item, campaign, rerun, body)
     if judgement.record.verdict != "NOT_RUN":
         judgement = _with_baseline(judgement, item, campaign)
     judgement.record = replace(
         judgement.record,
         rerun=rerun,
-        bit_map=campaign.bit_map() if wants_files(item.config) else None,
-        endurance=damage_curve(campaign) if wants_files(item.config) and judgement.record.metrics else None,
+        bit_map=campaign.bit_map() if session.writes_report else None,
+        endurance=damage_curve(campaign) if session.writes_report and judgement.record.metrics else None,
         cached=campaign.cached,
-        notices=(*judgement.record.notices, *campaign.notices, *notices_of(item.config)),
+        notices=(*judgement.record.notices, *campaign.notices, *session.notices),
     )
-    item.stash[JUDGED] = judgement
+    state_of(item).judgement = judgement
     if judgement.problem is None:
         return
     if body is None or isinstance(body, pytest.skip.Exception | pytest.xfail.Exception):
@@ -93,7 +92,7 @@ def _without_campaign(item: pytest.Item, body: BaseException | None) -> None:
         "project takes the place of the plugin's fkeras_campaign; give that fixture another name, or take the mark away"
     )
     problem = Undecided(text)
-    item.stash[JUDGED] = Judgement(BudgetRecord(item.nodeid, Outcome.NOT_RUN, text), problem, False)
+    state_of(item).judgement = Judgement(BudgetRecord(item.nodeid, Outcome.NOT_RUN, text), problem, False)
     raise problem
 
 
@@ -124,7 +123,7 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     text = failure_text(result, requirement, verdict, culprits, rerun, found)
     if verdict.outcome is Outcome.FAIL:
         return Judgement(record, BudgetExceeded(text), True)
-    if item.config.stash[GATE].inconclusive_passes:
+    if session_of(item.config).gate.inconclusive_passes:
         return Judgement(record, None, True)
     return Judgement(record, Undecided(text), False)
 
@@ -134,7 +133,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     from fkeras.campaigns.comparison import WorseThanBaseline
     from fkeras.campaigns.verdict import WORST_FIRST
 
-    against = item.stash.get(AGAINST, None) or against_baseline(item, campaign)
+    against = state_of(item).against or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
     record = replace(judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift)
     if comparison is None or not comparison.outcome or comparison.outcome == "PASS":
@@ -144,7 +143,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
         verdict=min(record.verdict, comparison.outcome, key=WORST_FIRST.index),
         text=f"{record.text}; against the baseline {comparison}",
     )
-    if comparison.outcome == "INCONCLUSIVE" and item.config.stash[GATE].inconclusive_passes:
+    if comparison.outcome == "INCONCLUSIVE" and session_of(item.config).gate.inconclusive_passes:
         return Judgement(record, problem, judgement.is_verdict)
     text = baseline_text(comparison, item, "" if problem is None else f"{problem}\n")
     is_worse = comparison.outcome == "FAIL"
@@ -159,7 +158,7 @@ def _is_of_the_environment(problem: BaseException) -> bool:
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
     """Put the verdict into the report: the message without a traceback, never an xfail without a verdict."""
-    judgement = item.stash.get(JUDGED, None)
+    judgement = state_of(item).judgement
     problem = call.excinfo.value if call.excinfo else None
     ours = None if judgement is None else judgement.problem
     misconfigured = report.when == "setup" and isinstance(problem, pytest.UsageError | BudgetError)
@@ -167,7 +166,7 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         _drop_traceback(call, report)
     if item.get_closest_marker(NAME) is None or report.when == "teardown":
         return
-    campaign = item.stash.get(CAMPAIGN, None)
+    campaign = state_of(item).campaign
     if campaign is not None:
         setattr(report, KNOWN, campaign.metric_names)
     is_unmeasured = judgement is not None and judgement.record.assumptions is None
@@ -202,7 +201,7 @@ def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestR
     else:
         return
     setattr(report, ATTRIBUTE, record.to_json())
-    if wants_junit(item.config):
+    if is_on(item.config, "junit"):
         add_junit_properties(item, report, record)
 
 

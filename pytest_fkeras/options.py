@@ -1,29 +1,216 @@
-"""Command line and ini options: what there is, and which of them wins. Pure: knows no pytest."""
+"""Command line and ini options: the table of all there are, what a session says of them, and which of them wins."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
 
 DEFAULT_SEED = 0
 MAX_TRIALS = 1000
 TRIALS_WITHOUT_LIMIT = 100
 """How many trials a budget gets whose test looks at the result itself."""
+PREFIX = "fkeras_"
 
-HELP = {
-    "seed": "seed of all fault draws and rankings (default 0)",
-    "trials": "a fixed number of trials for every campaign",
-    "max_trials": f"trials after which an undecided campaign ends (default {MAX_TRIALS})",
-    "engine": "engine that computes outputs under faults: auto, reference or hls4ml (default auto)",
-}
-INI_ONLY = {
-    "model": "model file for the fkeras_model fixture, relative to the ini file",
-    "data": "npz file with arrays x and y (or x0, x1, ...) for the fkeras_data fixture, relative to the ini file",
-    "hls4ml": "hls4ml project (directory or YAML) for engine hls4ml and fkeras_hls4ml_agrees, relative to the ini file",
-    "hls4ml_samples": "how many samples fkeras_hls4ml_agrees compares (default 500)",
-    "metrics": "names of metrics for the fkeras_metrics fixture, such as accuracy",
-}
-_LEAST = {"seed": 0, "trials": 1, "max_trials": 1}
+
+class Option(NamedTuple):
+    """A row of the table: the option `--fkeras-NAME`, the ini key `fkeras_NAME`, or both.
+
+    usage: the name, and after "=" what it takes, unless it is a switch. text: in Markdown, for docs/reference.md;
+    --help shows what stands before the first semicolon. only: where it may stand. least: of a whole number. allowed:
+    the words that it may say. example: what to write instead of nothing. is_repeated: whether the command that shows a
+    failure again repeats it.
+    """
+
+    usage: str
+    text: str
+    only: Literal["", "ini", "command line"] = ""
+    least: int = 0
+    allowed: tuple[str, ...] = ()
+    example: str = ""
+    is_repeated: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name, with underscores."""
+        return self.usage.partition("=")[0]
+
+    @property
+    def metavar(self) -> str:
+        """What it takes; "" for a switch."""
+        return self.usage.partition("=")[2]
+
+    @property
+    def key(self) -> str:
+        """The ini key, and where pytest keeps what the command line says."""
+        return PREFIX + self.name
+
+    @property
+    def flag(self) -> str:
+        """The option as it is typed."""
+        return f"--fkeras-{self.name.replace('_', '-')}"
+
+    @property
+    def help(self) -> str:
+        """What pytest says about it."""
+        return self.text.partition(";")[0].replace("`", "")
+
+
+_TABLE = (
+    Option("seed=N", "seed of all draws and rankings (0)", is_repeated=True),
+    Option("trials=N", "a fixed number of trials for every campaign", least=1, is_repeated=True),
+    Option("max_trials=N", f"where an undecided campaign ends ({MAX_TRIALS})", least=1, is_repeated=True),
+    Option("engine=NAME", "who computes: `auto`, `reference` or `hls4ml` (auto)", is_repeated=True),
+    Option(
+        "hls4ml=PATH",
+        "hls4ml project (directory or YAML) for engine `hls4ml` and `fkeras_hls4ml_agrees`, relative to the ini file; "
+        "every report says which words it does not store",
+        only="ini",
+    ),
+    Option("hls4ml_samples=N", "how many samples `fkeras_hls4ml_agrees` compares (500)", only="ini", least=1),
+    Option(
+        "cache=DIR|off",
+        "folder for rankings, oracles and trials, reused while nothing that they depend on changes, or `off` "
+        "(`.fkeras_cache`); the option is relative to where pytest is started, the key and the default to the ini "
+        "file; see [the store](store.md)",
+    ),
+    Option(
+        "executor=NAME",
+        "who measures: `processes:N` on this machine, or `dask:ADDRESS` (a scheduler's address or its .json file); "
+        "instead of `-n`, not beside it; see [many machines](scaling.md)",
+    ),
+    Option(
+        "json=PATH",
+        "write the report as JSON (schema `fkeras-report/1`); the key is relative to the ini file; see "
+        "[reports](reports.md)",
+        example="report.json",
+    ),
+    Option(
+        "html=PATH",
+        "write the report as a self-contained HTML page; the key is relative to the ini file",
+        example="report.html",
+    ),
+    Option("force", "let reports replace files that fkeras did not write; else they are refused", only="command line"),
+    Option(
+        "junit", "add verdict, share, limits and seed to JUnit XML as properties (strict xunit2 readers refuse them)"
+    ),
+    Option("step_summary", "append the verdicts to GitHub's step summary when there is one (true)", only="ini"),
+    Option("model=PATH", "model file for the `fkeras_model` fixture, relative to the ini file", only="ini"),
+    Option(
+        "data=PATH",
+        "npz file with arrays `x` and `y` for the `fkeras_data` fixture, relative to the ini file; several inputs are "
+        "`x0`, `x1`, ... in the model's order or `x_NAME` by its names, several targets `y0`, ... or `y_NAME`",
+        only="ini",
+    ),
+    Option("metrics=NAMES", "names of metrics for the `fkeras_metrics` fixture, such as `accuracy`", only="ini"),
+    Option(
+        "baseline=DIR",
+        "compare every budget with its file in DIR, or with an earlier `--fkeras-json` report (the file, or a folder "
+        "with it); in CI a missing baseline fails with the command that makes it; `DIR/anchor/` is shown beside it",
+        example="baselines",
+        is_repeated=True,
+    ),
+    Option(
+        "compare_fail=METRIC:AMOUNT",
+        "fail where a mean got worse than the baseline's by more than this, as in `emd:5%,accuracy:0.01`; this is a "
+        "share of the baseline's mean, or a number in the metric's unit ([how](statistics.md)); a missing baseline "
+        "then fails with the command that makes it. A tolerance that judged nothing fails the run: a metric that no "
+        "model under test has at once, one that no budget measures when all tests ran",
+        is_repeated=True,
+    ),
+    Option(
+        "baseline_update",
+        "write what was measured as the new baseline, refused in CI (`CI` or `BUILD_NUMBER` is set)",
+        only="command line",
+    ),
+    Option(
+        "baseline_update_new_only",
+        "the same for budgets that have no baseline yet, all others are compared",
+        only="command line",
+    ),
+    Option(
+        "baseline_update_in_ci",
+        "the same as `--fkeras-baseline-update`, also in CI; for a job that publishes a branch's baseline",
+        only="command line",
+    ),
+    Option(
+        "inconclusive=fail|pass",
+        "what an INCONCLUSIVE budget does to its test: `fail` or `pass` (fail)",
+        only="ini",
+        allowed=("fail", "pass"),
+    ),
+)
+OPTIONS = {option.name: option for option in _TABLE}
+INI_KEYS = tuple(option.key for option in OPTIONS.values() if option.only != "command line")
+"""Each of them says that the project uses fkeras, so none has a default."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the table to pytest."""
+    group = parser.getgroup("fkeras", "fault budgets for quantized neural networks")
+    for option in OPTIONS.values():
+        if option.only != "ini":
+            value: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {"action": "store_true"}
+            group.addoption(option.flag, dest=option.key, default=None, help=option.help.replace("%", "%%"), **value)
+        if option.only != "command line":
+            kind: Literal["string", "bool"] = "string" if option.metavar else "bool"
+            parser.addini(option.key, option.help, type=kind, default=None)
+
+
+class Stated(NamedTuple):
+    """What a session says of an option: its text, and for messages and paths where it stands."""
+
+    text: str
+    spelling: str
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The text as a path."""
+        return self.folder / os.path.expanduser(self.text)
+
+    @property
+    def existing_path(self) -> Path:
+        """The text as the path of something that exists. UsageError where it does not."""
+        if not self.path.exists():
+            raise pytest.UsageError(f"{self.spelling} names {self.path}, which does not exist")
+        return self.path
+
+
+def stated(config: pytest.Config, name: str) -> Stated | None:
+    """What the command line says of an option, or else the ini file; None where neither does.
+
+    UsageError for what the option does not allow.
+    """
+    option = OPTIONS[name]
+    text = getattr(config.option, option.key, None)
+    found = Stated(text or "", option.flag, config.invocation_params.dir)
+    if text == "" and option.example:
+        what = "folder" if option.metavar == "DIR" else "file"
+        raise pytest.UsageError(f"{option.flag} names no {what}; write {option.flag}={option.example}")
+    if not text:
+        found = Stated(config.getini(option.key) or "", f"the ini option {option.key}", ini_folder(config))
+    if not found.text:
+        return None
+    if option.allowed and found.text not in option.allowed:
+        raise pytest.UsageError(f"{found.spelling} is {found.text!r}; allowed are {' and '.join(option.allowed)}")
+    return found
+
+
+def is_on(config: pytest.Config, name: str) -> bool:
+    """Whether a switch is on, on the command line or in the ini file."""
+    option = OPTIONS[name]
+    return bool(
+        getattr(config.option, option.key, False) or (option.only != "command line" and config.getini(option.key))
+    )
+
+
+def ini_folder(config: pytest.Config) -> Path:
+    """Where paths in the ini file start: its folder, or the rootdir without one."""
+    return config.inipath.parent if config.inipath else config.rootpath
 
 
 class Choices(NamedTuple):
@@ -38,11 +225,11 @@ class Choices(NamedTuple):
     def read(cls, texts: Mapping[str, str | None], spelling: str) -> Choices:
         """The choices that texts by name state. ValueError names an option by `spelling`, as in "--fkeras-{}"."""
         numbers: dict[str, int] = {}
-        for name, least in _LEAST.items():
+        for name in ("seed", "trials", "max_trials"):
             text = texts.get(name)
             if text is not None:
                 label = spelling.format(name if "_{}" in spelling else name.replace("_", "-"))
-                numbers[name] = whole_number(text, least, label)
+                numbers[name] = whole_number(text, OPTIONS[name].least, label)
         if "trials" in numbers and "max_trials" in numbers:
             raise ValueError(
                 f"{spelling.format('trials')} is a fixed number of trials and contradicts the option for "

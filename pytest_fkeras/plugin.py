@@ -8,84 +8,36 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_fkeras import baseline, cache, gate, hooks, outputs, workers
+from pytest_fkeras import fixtures, gate, hooks
 from pytest_fkeras.baseline_files import BaselineFiles
-from pytest_fkeras.chip import fkeras_hls4ml_agrees, project_of, samples_of
 from pytest_fkeras.collection import budget_of, request_campaign
-from pytest_fkeras.fixtures import (
-    OPTIONS,
-    fault_injector,
-    fault_space,
-    fkeras_baseline,
-    fkeras_campaign,
-    fkeras_data,
-    fkeras_metrics,
-    fkeras_model,
-    fkeras_ranking,
-    metric_under_faults,
-    resilience,
-)
-from pytest_fkeras.given import hand_out
+from pytest_fkeras.fixture_values import hand_out
 from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
-from pytest_fkeras.options import HELP, INI_ONLY, Choices, Options
-from pytest_fkeras.overrides import forget_overridden
+from pytest_fkeras.options import INI_KEYS, add_options
 from pytest_fkeras.rerun import rerun_command
+from pytest_fkeras.session import session_of, share_threads, start_session
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
-from pytest_fkeras.summary import COLLECTED, Collected, Summary
-from pytest_fkeras.threads import share_threads
-
-__all__ = [
-    "fault_injector",
-    "fault_space",
-    "fkeras_baseline",
-    "fkeras_campaign",
-    "fkeras_data",
-    "fkeras_hls4ml_agrees",
-    "fkeras_metrics",
-    "fkeras_model",
-    "fkeras_ranking",
-    "metric_under_faults",
-    "resilience",
-]
-
-
-INI_KEYS = (*HELP, *INI_ONLY, *outputs.KEYS, *baseline.KEYS, "cache", "executor")
-"""All ini keys, without their prefix; each of them says that the project uses fkeras, so none has a default."""
+from pytest_fkeras.summary import Collected, Summary
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
+    pluginmanager.register(fixtures, "fkeras_fixtures")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("fkeras", "fault budgets for quantized neural networks")
-    for name, text in HELP.items():
-        group.addoption(
-            f"--fkeras-{name.replace('_', '-')}",
-            dest=f"fkeras_{name}",
-            default=None,
-            metavar="N" if name != "engine" else "NAME",
-            help=text,
-        )
-        parser.addini(f"fkeras_{name}", text, default=None)
-    for name, text in INI_ONLY.items():
-        parser.addini(f"fkeras_{name}", text, default=None)
-    outputs.add_options(group, parser)
-    cache.add_options(group, parser)
-    workers.add_options(group, parser)
-    baseline.add_options(group, parser)
+    add_options(parser)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
     # project that says nothing about fkeras must not be touched.
-    if any(early_config.getini(f"fkeras_{name}") is not None for name in INI_KEYS):
+    if any(early_config.getini(key) is not None for key in INI_KEYS):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         share_threads()
     register_profile(early_config)
@@ -98,27 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{NAME}(*, bits, protected, max_METRIC, ...): the share of fault draws that "
         "break a limit is the test's assertion; write it as pytest_fkeras.fault_budget",
     )
-    try:
-        config.stash[OPTIONS] = Options(
-            Choices.read({name: getattr(config.option, f"fkeras_{name}") for name in HELP}, "--fkeras-{}"),
-            Choices.read({name: config.getini(f"fkeras_{name}") for name in HELP}, "the ini option fkeras_{}"),
-            project_of(config),
-        )
-        samples_of(config)
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
-    cache.configure(config)
-    workers.configure(config)
-    config.stash[baseline.GATE] = baseline.gate_of(config)
-    worker = getattr(config, "workerinput", None)
-    if worker is None:
-        files = outputs.outputs_of(config)
-        baseline.refuse_to_overwrite(config.stash[baseline.GATE], files.files)
-        summary = Summary(files, config.stash[OPTIONS].seed())
-        config.pluginmanager.register(summary, "fkeras_summary")
-        config.pluginmanager.register(BaselineFiles(config.stash[baseline.GATE]), "fkeras_baseline_files")
-    elif COLLECTED in worker:
-        config.pluginmanager.register(Collected(Path(worker[COLLECTED])), "fkeras_collected")
+    session = start_session(config)
+    if not session.is_worker:
+        config.pluginmanager.register(Summary(session), "fkeras_summary")
+        config.pluginmanager.register(BaselineFiles(session.gate), "fkeras_baseline_files")
+    elif session.names_file is not None:
+        config.pluginmanager.register(Collected(session.names_file), "fkeras_collected")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    session_of(node.config).tell(node)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,7 +78,7 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: obje
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    forget_overridden(item)
+    fixtures.forget_overridden(item)
     lift_deadline(item)
     # Marks that a hook added after collection have not been seen before.
     if budget_of(item) is not None and isinstance(item, pytest.Function) and FIXTURE not in item.fixturenames:
@@ -164,7 +106,7 @@ def pytest_markeval_namespace(config: pytest.Config) -> dict[str, bool]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    return hand_out(fixturedef, request.session, (yield))
+    return hand_out(fixturedef, session_of(request.config), (yield))
 
 
 @pytest.hookimpl(wrapper=True)

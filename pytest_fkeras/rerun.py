@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-OPTIONS = ("seed", "trials", "max_trials", "engine", "baseline", "compare_fail")
+from pytest_fkeras.options import OPTIONS
 
 
 def rerun_command(item: pytest.Item) -> str:
@@ -25,10 +25,10 @@ def rerun_command(item: pytest.Item) -> str:
     for plugin in given.plugins or ():
         if not plugin.startswith("no:"):
             words += ["-p", plugin]
-    for name in OPTIONS:
-        value = getattr(given, f"fkeras_{name}", None)
-        if value is not None:
-            words.append(f"--fkeras-{name.replace('_', '-')}={value}")
+    for option in OPTIONS.values():
+        value = getattr(given, option.key, None)
+        if value is not None and option.is_repeated:
+            words.append(f"{option.flag}={value}")
     return shlex.join(words)
 
 

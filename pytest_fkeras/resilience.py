@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fkeras.engines import KERAS
 from fkeras.recent import Recent
-from pytest_fkeras import workers
-from pytest_fkeras.cache import store_of
-from pytest_fkeras.given import Given, changed, given
-from pytest_fkeras.options import Options
-from pytest_fkeras.places import ini_folder
+from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
+from pytest_fkeras.options import ini_folder
 from pytest_fkeras.selection import Method, Protected, Selection
 
 if TYPE_CHECKING:
@@ -23,12 +21,12 @@ if TYPE_CHECKING:
     from fkeras.metrics import Metric
     from fkeras.sensitivity import Ranking
     from fkeras.study import Study
+    from pytest_fkeras.session import FkerasSession
 
 _COMPUTING = ("pytest_fkeras_start_run", "pytest_fkeras_rank", "pytest_fkeras_bit_space")
-_studies = pytest.StashKey["Recent[Study]"]()
 
 
-def resilience_of(session: pytest.Session, options: Options, model: Any, data: Any, metrics: Any) -> Study:
+def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -> Study:
     """The session's study of these fixture values, by identity: whatever they are named and wherever defined."""
     if not isinstance(metrics, Mapping):
         raise pytest.UsageError(
@@ -41,7 +39,7 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
                 f"the fkeras_metrics fixture names a metric {name!r}; limits are keywords, so it must be a Python "
                 "name, as in {'emd': fkeras.metrics.emd(coordinates)}"
             )
-    of_model, of_data = given(session, "fkeras_model", model), given(session, "fkeras_data", data)
+    of_model, of_data = fixture_value(session, "fkeras_model", model), fixture_value(session, "fkeras_data", data)
 
     def study() -> Study:
         from fkeras.api import load_model
@@ -50,20 +48,19 @@ def resilience_of(session: pytest.Session, options: Options, model: Any, data: A
         is_path = isinstance(model, str | os.PathLike)
         loaded = load_model(model) if is_path else model
         # A path gives the model that was loaded from it, whatever becomes of the file.
-        as_loaded = Given(of_model.fixture, loaded, session.config.hook) if is_path else of_model
-        hooks = SessionHooks(session.config, as_loaded, of_data, metrics)
+        as_loaded = FixtureValue(of_model.fixture, loaded, session.config.hook) if is_path else of_model
+        hooks = SessionHooks(session, as_loaded, of_data, metrics)
         return Study(
             loaded,
             _checked_data(data),
             dict(metrics),
-            engine=options.engine(),
-            seed=options.seed(),
-            store=store_of(session.config),
+            engine=session.options.engine(),
+            seed=session.options.seed(),
+            store=session.store,
             hooks=hooks,
         )
 
-    studies = session.stash.setdefault(_studies, Recent())
-    return studies.get((of_model.key, of_data.key, id(metrics)), study)
+    return session.studies.get((of_model.key, of_data.key, id(metrics)), study)
 
 
 class SessionHooks:
@@ -72,8 +69,11 @@ class SessionHooks:
     metrics: what the fixture gave, kept alive, so that no other object gets its identity.
     """
 
-    def __init__(self, config: pytest.Config, model: Given, data: Given, metrics: Mapping[str, Any]) -> None:
-        self._config, self._hooks, self._model, self._data, self._metrics = config, config.hook, model, data, metrics
+    def __init__(
+        self, session: FkerasSession, model: FixtureValue, data: FixtureValue, metrics: Mapping[str, Any]
+    ) -> None:
+        self._session, self._hooks = session, session.config.hook
+        self._model, self._data, self._metrics = model, data, metrics
         self._words: dict[tuple[Any, bool], str] = {}
         self._not_stored: Recent[str] = Recent()
 
@@ -91,7 +91,7 @@ class SessionHooks:
         name = getattr(model, "name", type(model).__name__)
         if isinstance(declared, str):
             return {"declared": f"{name}: {declared}"}
-        own = [hook for hook in _COMPUTING if any(map(_is_foreign, getattr(self._hooks, hook).get_hookimpls()))]
+        own = [hook for hook in _COMPUTING if self._is_own(hook)]
         if declared is None or own:
             because = f" ({own[0]} is implemented here)" if own else ""
             raise IdentityError(f"model '{name}' has no identity{because}; implement pytest_fkeras_model_identity")
@@ -134,7 +134,14 @@ class SessionHooks:
     def on_workers(
         self, run: Run, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], engine: str, executor: Any
     ) -> Run:
-        return workers.measured_by(self._config, run, model, data, metrics, engine)
+        if self._session.executor_name is None:
+            return run
+        if self._is_own("pytest_fkeras_start_run"):
+            raise pytest.UsageError(
+                "--fkeras-executor sends Keras models to workers, and this project starts engines of its own "
+                "(pytest_fkeras_start_run): leave the option out"
+            )
+        return KERAS.on_workers(run, model, data, metrics, engine, self._session.executor)
 
     def resolved(self, protected: Any, study: Study) -> Any:
         return protected.resolve(Source(study)) if isinstance(protected, Selection | Protected) else protected
@@ -161,7 +168,12 @@ class SessionHooks:
     @property
     def directory(self) -> Path:
         """Where relative paths of masks start."""
-        return ini_folder(self._config)
+        return ini_folder(self._session.config)
+
+    def _is_own(self, hook: str) -> bool:
+        """Whether the project implements a hook, besides the plugin."""
+        implementations = getattr(self._hooks, hook).get_hookimpls()
+        return any(one.function.__module__ != "pytest_fkeras.plugin" for one in implementations)
 
 
 class Source:
@@ -184,11 +196,6 @@ class Source:
         ranking = self._study.rank(self._method if method is None else method, metric=self._metric)
         self.used.append(ranking)
         return ranking
-
-
-def _is_foreign(implementation: Any) -> bool:
-    function: Callable[..., Any] = implementation.function
-    return function.__module__ != "pytest_fkeras.plugin"
 
 
 def _checked_data(data: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-_made = pytest.StashKey[set[str]]()
+from pytest_fkeras.session import state_of
 
 
 class NotMadeYet(BaseException):
@@ -46,7 +46,7 @@ def call_with_fixtures_made(item: pytest.Function) -> Generator[None, Any, Any]:
     """
     if not is_given(item):
         return (yield)
-    made = item.stash.setdefault(_made, set())
+    made = state_of(item).fixtures
 
     def ask(fixture: str) -> Any:
         if fixture not in made:

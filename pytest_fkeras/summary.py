@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_fkeras.gate import ATTRIBUTE
 from pytest_fkeras.names import NAME
-from pytest_fkeras.outputs import Outputs, write_at_the_end
+from pytest_fkeras.outputs import write_at_the_end
 from pytest_fkeras.rerun import without_group
+from pytest_fkeras.session import FkerasSession
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
 
 TITLE = "fkeras resilience"
-COLLECTED = "fkeras_collected"
-"""The key under which a worker is told where to write the names of its budgets."""
 
 _UNFINISHED = "the session was killed, or is running still"
 _COLOURS = {
@@ -53,15 +51,14 @@ class Collected:
 class Summary:
     """Collects one record per test; under xdist it lives on the controller only."""
 
-    def __init__(self, outputs: Outputs, seed: int) -> None:
-        self._outputs, self._seed = outputs, seed
+    def __init__(self, state: FkerasSession) -> None:
+        self._state, self._outputs, self._seed = state, state.outputs, state.options.seed()
         self._session: pytest.Session | None = None
         self._names: list[str] = []
         self._texts: dict[str, dict[str, str]] = {}
         self._outcomes: dict[str, str] = {}
         self._crashes: dict[str, str] = {}
         self._lines: dict[str, tuple[str, ...]] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def records(self) -> list[BudgetRecord]:
         """The record of every budget, in the order of collection."""
@@ -112,15 +109,7 @@ class Summary:
         return BudgetRecord(name, Outcome.NOT_RUN, text, outcome=outcome)
 
     def _names_of_workers(self) -> list[str]:
-        if self._folder is None:
-            return []
-        return [name for path in sorted(Path(self._folder.name).iterdir()) for name in json.loads(path.read_text())]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="fkeras-")
-        node.workerinput[COLLECTED] = str(Path(self._folder.name) / f"{node.gateway.id}.json")
+        return [name for path in self._state.names_files() for name in json.loads(path.read_text())]
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
@@ -177,8 +166,6 @@ class Summary:
 
             report = new_report(self.records(), int(session.exitstatus), self._seed)
             write_at_the_end(self._outputs, report, session)
-        if self._folder is not None:
-            self._folder.cleanup()
 
 
 def budget_names(session: pytest.Session) -> list[str]:

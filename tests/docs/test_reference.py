@@ -9,11 +9,14 @@ import re
 from dataclasses import fields
 
 import pytest
+from _pytest.fixtures import FixtureFunctionDefinition as FixtureDefinition
 
 import fkeras
 import pytest_fkeras
+import pytest_fkeras.fixtures
 from fkeras.cli import COMMANDS, parser
 from pytest_fkeras import hooks, marks
+from pytest_fkeras.options import INI_KEYS, OPTIONS, Option
 
 PAGES = ("README.md", "docs/*.md")
 
@@ -26,17 +29,16 @@ def texts(docs_pages) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in paths}
 
 
-def test_every_option_and_ini_key(pytestconfig, texts):
+def test_the_table_of_options_is_the_one_that_pytest_gets(pytestconfig, texts):
     group = next(one for one in pytestconfig._parser._groups if one.name == "fkeras")
-    options = {name for option in group.options for name in option.names()}
+    flags = {name for option in group.options for name in option.names()}
     keys = {name for name in pytestconfig._parser._inidict if name.startswith("fkeras_")}
-    assert {"--fkeras-seed", "--fkeras-baseline-update"} <= options
-    assert {"fkeras_model", "fkeras_inconclusive"} <= keys
-    reference = texts["reference.md"]
-    assert [name for name in sorted(options) if not re.search(rf"`{name}[`=]", reference)] == []
-    assert [name for name in sorted(keys) if f"`{name}`" not in reference] == []
+    assert flags == {option.flag for option in OPTIONS.values() if option.only != "ini"}
+    assert keys == set(INI_KEYS)
+    rows = "\n".join(map(_row, OPTIONS.values()))
+    assert rows in texts["reference.md"], f"write into docs/reference.md\n{rows}"
     mentioned = {name for text in texts.values() for name in re.findall(r"--fkeras-[a-z-]+[a-z]", text)}
-    assert mentioned - options == set()
+    assert mentioned - flags == set()
 
 
 def test_every_keyword_of_the_mark(texts):
@@ -45,11 +47,9 @@ def test_every_keyword_of_the_mark(texts):
 
 
 def test_every_fixture_and_hook(texts):
-    from pytest_fkeras import plugin
-
-    # What the plugin module exports is its fixtures.
-    assert "fkeras_campaign" in plugin.__all__
-    names = [*plugin.__all__, *(name for name, _ in inspect.getmembers(hooks, inspect.isfunction))]
+    fixtures = [name for name, value in vars(pytest_fkeras.fixtures).items() if isinstance(value, FixtureDefinition)]
+    assert "fkeras_campaign" in fixtures
+    names = [*fixtures, *(name for name, _ in inspect.getmembers(hooks, inspect.isfunction))]
     assert "pytest_fkeras_start_run" in names
     assert [name for name in names if f"`{name}`" not in texts["reference.md"]] == []
 
@@ -115,6 +115,13 @@ def test_python_in_the_pages_is_python_and_its_budgets_are_budgets(texts, docs_p
                 assert [name for name in keywords - names if not re.match("(max|min)_", str(name))] == [], block.text
                 seen += 1
     assert seen > 20
+
+
+def _row(option: Option) -> str:
+    """A line of the reference: `--fkeras-NAME=VALUE`, the ini key, the text."""
+    typed = f"{option.flag}={option.metavar}" if option.metavar else option.flag
+    cells = ["" if option.only == "ini" else f"`{typed}`", "" if option.only == "command line" else f"`{option.key}`"]
+    return " | ".join(["", *(cell.replace("|", "\\|") for cell in cells), option.text, ""]).strip()
 
 
 def _exists(name: str) -> bool:

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from pytest_fkeras.threads import VARIABLES, share_threads
+from pytest_fkeras.session import THREAD_VARIABLES as VARIABLES
+from pytest_fkeras.session import share_threads
 
 SHOW = f"""
 import os

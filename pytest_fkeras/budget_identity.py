@@ -1,4 +1,4 @@
-"""Where a test's model, data and metrics come from: what tells baselines of several models apart.
+"""What tells the baselines of budgets apart: what a budget asks, and where its model, data and metrics come from.
 
 Not what the model is called, because Keras numbers the names of models that are built in one process, and not what
 is in it, because retraining changes that.
@@ -9,12 +9,47 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from fkeras.campaigns.measured import BudgetIdentity
+    from pytest_fkeras.campaign import FaultCampaign
+
 PROJECT = "."
 """The fixture of the project's root, or the ini file."""
+
+
+def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentity:
+    """What a budget asks, apart from the weights."""
+    from fkeras.campaigns.measured import BudgetIdentity
+
+    budget = campaign.budget
+    layers = budget.layers if isinstance(budget.layers, str) else ",".join(budget.layers)
+    return BudgetIdentity(
+        model_origin(item),
+        campaign.faults_text,
+        _protected_text(campaign),
+        f"{layers} with biases" if budget.biases else layers,
+        budget.seed,
+    )
+
+
+def _protected_text(campaign: FaultCampaign) -> str:
+    """The protection as it is stated; of bits without a name, only their number, because retraining may move them."""
+    from pytest_fkeras.selection import Protected, Selection
+
+    stated: Any = campaign.budget.protected
+    bits = campaign.protection.bits
+    if stated is None:
+        return ""
+    if isinstance(stated, Selection | Protected):
+        method = campaign.budget.method
+        text = repr(stated)
+        return text if method is None else f"{text} by {getattr(method, '__name__', method)}"
+    kind = type(stated).__name__ if hasattr(stated, "residual") else "bits"
+    return f"{kind} {bits.label or f'{len(bits)} of them'}"
 
 
 def model_origin(item: pytest.Item) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 if TYPE_CHECKING:
     from fkeras.errors import ChangedError
-    from fkeras.recent import Recent
+    from pytest_fkeras.session import FkerasSession
 
 
-class Given:
+class FixtureValue:
     """A fixture's value with its digest at the moment it was given, None where it has none.
 
     It keeps the value alive, so no other object gets its identity meanwhile.
@@ -51,21 +51,14 @@ _REMEDIES = {
     "fkeras_model": "let the test change a copy, as in fkeras.load_model(path)",
     "fkeras_data": "let the test change a copy, as in x = x.copy()",
 }
-_given = pytest.StashKey["Recent[Given]"]()
 
 
-def given(session: pytest.Session, fixture: str, value: Any) -> Given:
+def fixture_value(session: FkerasSession, fixture: str, value: Any) -> FixtureValue:
     """The value with the digest that it had when its fixture gave it, or, of others, now."""
-    return _known(session).get((fixture, id(value)), lambda: Given(fixture, value, session.config.hook))
+    return session.fixture_values.get((fixture, id(value)), lambda: FixtureValue(fixture, value, session.config.hook))
 
 
-def _known(session: pytest.Session) -> Recent[Given]:
-    from fkeras.recent import Recent
-
-    return session.stash.setdefault(_given, Recent())
-
-
-def hand_out(fixturedef: pytest.FixtureDef[Any], session: pytest.Session, value: Any) -> Any:
+def hand_out(fixturedef: pytest.FixtureDef[Any], session: FkerasSession, value: Any) -> Any:
     """What the fixtures that take a fixture's value get: data read-only, and known by their digest from now on."""
     fixture = fixturedef.argname
     if fixture not in _WRITES:
@@ -76,8 +69,8 @@ def hand_out(fixturedef: pytest.FixtureDef[Any], session: pytest.Session, value:
         value = read_only(value)
         _, *cached = fixturedef.cached_result or (None, None, None)
         fixturedef.cached_result = (value, *cached)
-    _known(session).forget((fixture, id(value)))
-    given(session, fixture, value)
+    session.fixture_values.forget((fixture, id(value)))
+    fixture_value(session, fixture, value)
     return value
 
 
