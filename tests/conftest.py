@@ -42,7 +42,7 @@ def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-IMPORTS = "import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity"
+IMPORTS = "import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity, scipy.special"
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import pytest
+import scipy.special  # noqa: F401
 from execnet import gateway_io
 
 import fkeras.api
@@ -18,11 +19,6 @@ import fkeras.report.table
 import fkeras.scoring
 import fkeras.sensitivity.methods
 import fkeras.strategies  # noqa: F401
-import pytest_fkeras.campaign
-import pytest_fkeras.explain
-import pytest_fkeras.marks
-import pytest_fkeras.resilience
-import pytest_fkeras.selection  # noqa: F401
 
 PROJECT = '''
 from types import SimpleNamespace
