@@ -19,6 +19,11 @@ import fkeras.report.table
 import fkeras.scoring
 import fkeras.sensitivity.methods
 import fkeras.strategies  # noqa: F401
+import pytest_fkeras.campaign
+import pytest_fkeras.explain
+import pytest_fkeras.marks
+import pytest_fkeras.resilience
+import pytest_fkeras.selection  # noqa: F401
 
 PROJECT = '''
 from types import SimpleNamespace
