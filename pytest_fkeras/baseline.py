@@ -16,7 +16,7 @@ import pytest
 
 from pytest_fkeras.budget_identity import budget_identity
 from pytest_fkeras.rerun import rerun_command
-from pytest_fkeras.session import ANCHOR, session_of
+from pytest_fkeras.session import ANCHOR, SESSION
 
 if TYPE_CHECKING:
     from fkeras.campaigns.comparison import Comparison
@@ -44,7 +44,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     from fkeras.campaigns.verdict import Outcome
     from fkeras.errors import InputError
 
-    gate, identity, data = session_of(item.config).gate, budget_identity(item, campaign), campaign.data_summary
+    gate, identity, data = item.config.stash[SESSION].gate, budget_identity(item, campaign), campaign.data_summary
     measured = Measured.of(campaign.longer(), identity, data)
     if gate.folder is None:
         return Against(measured)
@@ -76,7 +76,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
 
 
 def _how_to_update(item: pytest.Item) -> str:
-    where = " on your machine and commit it" if session_of(item.config).gate.is_ci else ""
+    where = " on your machine and commit it" if item.config.stash[SESSION].gate.is_ci else ""
     return f"{where}: {rerun_command(item)} --fkeras-baseline-update"
 
 
@@ -206,6 +206,6 @@ def baseline_text(comparison: Comparison, item: pytest.Item, before: str = "") -
             "  more trials max_trials= (or trials=) in the budget, or --fkeras-max-trials=N; in the baseline too, by "
             "--fkeras-baseline-update"
         )
-    elif not session_of(item.config).gate.is_ci:
+    elif not item.config.stash[SESSION].gate.is_ci:
         lines.append(f"  accept it   {rerun_command(item)} --fkeras-baseline-update")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from pytest_fkeras.budget_identity import budget_identity, visible
 from pytest_fkeras.collection import budget_of
 from pytest_fkeras.names import NAME
 from pytest_fkeras.options import stated
-from pytest_fkeras.session import session_of, state_of
+from pytest_fkeras.session import SESSION, state_of
 
 if TYPE_CHECKING:
     from fkeras.backends.hls4ml.agreement import Agreement
@@ -82,7 +82,7 @@ def resilience(
     """The model under test with its data, a `fkeras.Study`: `.rank()`, `.oracle()`, `.campaign()` ... by hand."""
     from pytest_fkeras.resilience import resilience_of
 
-    return resilience_of(session_of(request.config), fkeras_model, fkeras_data, fkeras_metrics)
+    return resilience_of(request.config.stash[SESSION], fkeras_model, fkeras_data, fkeras_metrics)
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +160,7 @@ def fkeras_campaign(
             f"fkeras_campaign is the result of a fault budget, and {request.node.name} has none; "
             f"write @{NAME}(bits=..., ...) above it"
         )
-    session, state = session_of(request.config), state_of(request.node)
+    session, state = request.config.stash[SESSION], state_of(request.node)
     under_test = resilience_of(session, fkeras_model, fkeras_data, fkeras_metrics)
     try:
         campaign = FaultCampaign(under_test, budget, session.options)
@@ -184,7 +184,7 @@ def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agre
     """
     import fkeras.hls4ml
 
-    session = session_of(pytestconfig)
+    session = pytestconfig.stash[SESSION]
     found = fkeras.hls4ml.agreement(
         resilience.model,
         resilience.required_data[0],
@@ -200,7 +200,7 @@ def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agre
 @pytest.fixture
 def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampaign) -> Measured | None:
     """What the test's budget measured before, from the baseline; None without one."""
-    folder = session_of(request.config).gate.folder
+    folder = request.config.stash[SESSION].gate.folder
     if folder is None:
         return None
     from fkeras.errors import InputError
@@ -224,7 +224,7 @@ def forget_overridden(item: pytest.Item) -> None:
     derived = visible(item, "resilience")
     if derived is None or not hasattr(item, "_request"):
         return
-    session = session_of(item.config)
+    session = item.config.stash[SESSION]
     if session.sources is not None and session.sources != sources:
         derived.finish(item._request)
     session.sources = sources

@@ -16,7 +16,7 @@ from pytest_fkeras.damage import damage_curve
 from pytest_fkeras.names import NAME, BudgetError
 from pytest_fkeras.options import is_on
 from pytest_fkeras.outputs import add_junit_properties
-from pytest_fkeras.session import session_of, state_of
+from pytest_fkeras.session import SESSION, state_of
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
@@ -60,7 +60,7 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
     if campaign is None:
         _without_campaign(item, body)
         return
-    session = session_of(item.config)
+    session = item.config.stash[SESSION]
     judgement = _judgement(item, campaign, rerun, body)
     if judgement.record.verdict != "NOT_RUN":
         judgement = _with_baseline(judgement, item, campaign)
@@ -123,7 +123,7 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     text = failure_text(result, requirement, verdict, culprits, rerun, found)
     if verdict.outcome is Outcome.FAIL:
         return Judgement(record, BudgetExceeded(text), True)
-    if session_of(item.config).gate.inconclusive_passes:
+    if item.config.stash[SESSION].gate.inconclusive_passes:
         return Judgement(record, None, True)
     return Judgement(record, Undecided(text), False)
 
@@ -143,7 +143,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
         verdict=min(record.verdict, comparison.outcome, key=WORST_FIRST.index),
         text=f"{record.text}; against the baseline {comparison}",
     )
-    if comparison.outcome == "INCONCLUSIVE" and session_of(item.config).gate.inconclusive_passes:
+    if comparison.outcome == "INCONCLUSIVE" and item.config.stash[SESSION].gate.inconclusive_passes:
         return Judgement(record, problem, judgement.is_verdict)
     text = baseline_text(comparison, item, "" if problem is None else f"{problem}\n")
     is_worse = comparison.outcome == "FAIL"

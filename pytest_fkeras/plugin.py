@@ -19,7 +19,7 @@ from pytest_fkeras.fixture_values import hand_out
 from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.options import INI_KEYS, add_options
 from pytest_fkeras.rerun import rerun_command
-from pytest_fkeras.session import session_of, share_threads, start_session
+from pytest_fkeras.session import SESSION, FkerasSession, share_threads
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
 from pytest_fkeras.summary import Collected, Summary
 
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{NAME}(*, bits, protected, max_METRIC, ...): the share of fault draws that "
         "break a limit is the test's assertion; write it as pytest_fkeras.fault_budget",
     )
-    session = start_session(config)
+    session = config.stash[SESSION] = FkerasSession(config)
     if not session.is_worker:
         config.pluginmanager.register(Summary(session), "fkeras_summary")
         config.pluginmanager.register(BaselineFiles(session.gate), "fkeras_baseline_files")
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    session_of(node.config).tell(node)
+    node.config.stash[SESSION].tell(node)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -106,7 +106,7 @@ def pytest_markeval_namespace(config: pytest.Config) -> dict[str, bool]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    return hand_out(fixturedef, session_of(request.config), (yield))
+    return hand_out(fixturedef, request.config.stash[SESSION], (yield))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -162,18 +162,8 @@ class FkerasSession:
         }
 
 
-_SESSION = pytest.StashKey[FkerasSession]()
-
-
-def start_session(config: pytest.Config) -> FkerasSession:
-    """The state of a session that begins. UsageError for options that make no sense."""
-    config.stash[_SESSION] = FkerasSession(config)
-    return config.stash[_SESSION]
-
-
-def session_of(config: pytest.Config) -> FkerasSession:
-    """The state of a session."""
-    return config.stash[_SESSION]
+SESSION = pytest.StashKey[FkerasSession]()
+"""Where pytest's config has it."""
 
 
 @dataclass(slots=True)

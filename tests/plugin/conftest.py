@@ -30,6 +30,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.special  # noqa: F401
 
 import fkeras
 from fkeras.memory import BitSpace, FixedPoint, Uncovered, WordTensor
@@ -116,6 +117,7 @@ def fkeras_metrics():
 
 HEAD = """
 import pytest
+import scipy.special  # noqa: F401
 import fkeras
 from pytest_fkeras import fault_budget, ranking
 """
