@@ -42,9 +42,9 @@ def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
     from fkeras.backends.tf.chip import Around, chip_part
     from fkeras.backends.tf.tracing import flat_data
 
-    used = _space(model, space)
-    part = chip_part(model, used)
-    return default_config(part, used, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
+    words = _space(model, space)
+    part = chip_part(model, words)
+    return default_config(part, words, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
 
 
 def agreement(
@@ -106,10 +106,10 @@ def resources(
     """Words, bits, protected bits and what TMR adds, tensor by tensor, beside hls4ml's own numbers."""
     from fkeras.backends.hls4ml.table import resource_table
 
-    conversion, found = _converted(model, project, space)
-    given = _project(project)
+    conversion, order = _converted(model, project, space)
+    named_project = _project(project)
     covered = None if protected is None else BitSet.of(protected)
-    return resource_table(conversion, found, covered, {} if given is None else given.reports())
+    return resource_table(conversion, order, covered, {} if named_project is None else named_project.reports())
 
 
 def reordered(mask: Mask, model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Mask:
@@ -147,9 +147,9 @@ def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tupl
     from fkeras.backends.hls4ml.words import hls4ml_order
     from fkeras.backends.tf.chip import chip_part
 
-    used = _space(model, space)
-    part = chip_part(model, used)
+    words = _space(model, space)
+    part = chip_part(model, words)
     nothing = [np.zeros([1 if size is None else size for size in one.shape]) for one in part.model.inputs]
     # Nothing is written: words, order and storage are in hls4ml's graph.
-    conversion = convert(part, used, nothing, _project(project), "fkeras_hls4ml")
-    return conversion, hls4ml_order(conversion, used)
+    conversion = convert(part, words, nothing, _project(project), "fkeras_hls4ml")
+    return conversion, hls4ml_order(conversion, words)

@@ -137,9 +137,11 @@ def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict
             }
             for tensor, first in zip(space.tensors, space.offsets, strict=False)
         ],
-        "not_covered": [{"path": one.path, "n_values": one.n_values, "reason": one.reason} for one in space.uncovered],
+        "not_covered": [
+            {"path": item.path, "n_values": item.n_values, "reason": item.reason} for item in space.uncovered
+        ],
         "golden": {
-            name: {"value": one.value, "standard_error": one.standard_error, "undefined": one.undefined}
-            for name, one in golden.items()
+            name: {"value": item.value, "standard_error": item.standard_error, "undefined": item.undefined}
+            for name, item in golden.items()
         },
     }

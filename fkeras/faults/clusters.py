@@ -103,12 +103,12 @@ class ClusteredUpsets(Keyed):
         sizes: Mapping[int | Shape, float] | tuple[tuple[Shape, float], ...],
         cells: CellLayout = CellLayout(),
     ) -> None:
-        made = fault_model(events)
-        if not isinstance(made, FlipCount | Exposure):
+        strikes = fault_model(events)
+        if not isinstance(strikes, FlipCount | Exposure):
             raise InputError(f"events is {events!r}; allowed are a number of events, FlipCount or Exposure")
         if not isinstance(cells, CellLayout):
             raise InputError(f"cells is {cells!r}; allowed is a fkeras.CellLayout")
-        object.__setattr__(self, "events", made)
+        object.__setattr__(self, "events", strikes)
         object.__setattr__(self, "sizes", _checked_sizes(sizes.items() if isinstance(sizes, Mapping) else sizes))
         object.__setattr__(self, "cells", cells)
 
@@ -138,7 +138,7 @@ class ClusteredUpsets(Keyed):
         covered = np.isin(order, bits)
         widths = np.where(covered, 3, 1)
         starts = np.cumsum(widths) - widths
-        found = []
+        columns = []
         for copy in range(3):
             struck, shapes = self._strikes(n_bits, stream_of(copy))
             event = np.arange(struck.size)
@@ -148,8 +148,8 @@ class ClusteredUpsets(Keyed):
             site = np.repeat(np.arange(n_bits), widths)[cells]
             on = covered[site]
             site, cell = site[on], cells[on]
-            found.append(np.stack([order[site], cell - starts[site], event[nth[on]], np.full(site.size, copy)]))
-        return Hits(*np.concatenate(found, axis=1))
+            columns.append(np.stack([order[site], cell - starts[site], event[nth[on]], np.full(site.size, copy)]))
+        return Hits(*np.concatenate(columns, axis=1))
 
     def _strikes(self, n_bits: int, stream: RandomStream) -> tuple[Bits, NDArray[np.int64]]:
         """The cell that each event strikes, and the number of its shape."""
@@ -201,7 +201,7 @@ def _shape_text(shape: Shape) -> str:
 
 
 def _checked_sizes(sizes: Iterable[tuple[object, float]]) -> tuple[tuple[Shape, float], ...]:
-    found: dict[Shape, float] = {}
+    chances: dict[Shape, float] = {}
     for size, chance in sizes:
         shape = size if isinstance(size, tuple) else (1, size)
         if len(shape) != 2 or not all(
@@ -212,7 +212,7 @@ def _checked_sizes(sizes: Iterable[tuple[object, float]]) -> tuple[tuple[Shape, 
             )
         if isinstance(chance, bool) or not isinstance(chance, int | float | np.number) or not 0 <= chance <= 1:
             raise InputError(f"sizes: the probability of {size!r} is {chance!r}; allowed are numbers from 0 to 1")
-        found[int(shape[0]), int(shape[1])] = found.get((int(shape[0]), int(shape[1])), 0.0) + float(chance)
-    if not isclose(sum(found.values()), 1.0, abs_tol=1e-9):
-        raise InputError(f"sizes: the probabilities add up to {sum(found.values()):.6g}; they must add up to 1")
-    return tuple(sorted((shape, chance) for shape, chance in found.items() if chance))
+        chances[int(shape[0]), int(shape[1])] = chances.get((int(shape[0]), int(shape[1])), 0.0) + float(chance)
+    if not isclose(sum(chances.values()), 1.0, abs_tol=1e-9):
+        raise InputError(f"sizes: the probabilities add up to {sum(chances.values()):.6g}; they must add up to 1")
+    return tuple(sorted((shape, chance) for shape, chance in chances.items() if chance))

@@ -265,8 +265,8 @@ class Exposure(Keyed):
 
 def odd_ones(numbers: Bits) -> Bits:
     """Those of the numbers that occur an odd number of times, sorted."""
-    found, times = np.unique(numbers, return_counts=True)
-    odd: Bits = found[times % 2 == 1]
+    distinct, times = np.unique(numbers, return_counts=True)
+    odd: Bits = distinct[times % 2 == 1]
     return odd
 
 

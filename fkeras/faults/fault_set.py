@@ -35,10 +35,10 @@ class Patch:
 
 
 def _distinct(bits: ArrayLike, what: str) -> Bits:
-    given = np.atleast_1d(np.asarray(bits))
-    distinct = BitSet(given).bits
-    if distinct.size != given.size:
-        repeated = np.unique(given, return_counts=True)
+    indices = np.atleast_1d(np.asarray(bits))
+    distinct = BitSet(indices).bits
+    if distinct.size != indices.size:
+        repeated = np.unique(indices, return_counts=True)
         first = int(repeated[0][repeated[1] > 1][0])
         raise InputError(f"{what}: bit {first} is named twice; name each bit once (two flips of one bit cancel)")
     return distinct
@@ -170,9 +170,9 @@ class FaultSet:
             here = [place.tensor == number for place in places]
             elements = np.unique(np.concatenate([p.element[h] for p, h in zip(places, here, strict=True)]))
             masks = np.zeros((3, elements.size), np.uint32)
-            for mask, place, chosen in zip(masks, places, here, strict=True):
-                bits = np.uint32(1) << (tensor.codec.width - 1 - place.bit[chosen]).astype(np.uint32)
-                np.bitwise_or.at(mask, np.searchsorted(elements, place.element[chosen]), bits)
+            for mask, place, within in zip(masks, places, here, strict=True):
+                bits = np.uint32(1) << (tensor.codec.width - 1 - place.bit[within]).astype(np.uint32)
+                np.bitwise_or.at(mask, np.searchsorted(elements, place.element[within]), bits)
             stored = tensor.words[elements]
             words = ((stored ^ masks[0]) | masks[1]) & ~masks[2]
             changed = words != stored

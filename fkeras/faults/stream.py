@@ -41,14 +41,14 @@ class RandomStream:
     def integers(self, n: int, below: int) -> NDArray[np.int64]:
         """n independent whole numbers, uniform on 0 ... below - 1; unbiased by rejection."""
         limit = np.uint64((2**64 // below) * below - 1)
-        kept: list[NDArray[np.uint64]] = []
+        accepted: list[NDArray[np.uint64]] = []
         missing = n
         while missing > 0:
             words = self.raw(missing)
             words = words[words <= limit]
-            kept.append(words)
+            accepted.append(words)
             missing -= words.size
-        return (np.concatenate(kept) % np.uint64(below)).astype(np.int64) if kept else np.zeros(0, np.int64)
+        return (np.concatenate(accepted) % np.uint64(below)).astype(np.int64) if accepted else np.zeros(0, np.int64)
 
     def distinct(self, n: int, below: int) -> NDArray[np.int64]:
         """A uniform subset of n of the numbers 0 ... below - 1, sorted."""

@@ -71,12 +71,12 @@ class Upsets:
         if placed is not None:
             return placed
         planes = range(n_copies if self.further is not None else 1)
-        found = []
+        columns = []
         for plane in planes:
             hit, event = self.plane(plane).cells
             on = np.isin(hit, bits)
-            found.append(np.stack([hit[on], np.full(on.sum(), plane), event[on], np.full(on.sum(), plane)]))
-        bit, copy, event, plane_of = np.concatenate(found, axis=1)
+            columns.append(np.stack([hit[on], np.full(on.sum(), plane), event[on], np.full(on.sum(), plane)]))
+        bit, copy, event, plane_of = np.concatenate(columns, axis=1)
         return Hits(bit, copy, event, plane_of)
 
     def plane(self, number: int) -> Draw:

@@ -202,8 +202,8 @@ class CodedWords:
         patterns = self._patterns(upsets)
         _, detected = self._decoded(patterns)
         n_silent = sum(
-            int(((made.patterns != 0) & ~made.detected & _any_data(made.patterns, n_data)).sum())
-            for n_data, _, made in self._decode_all(patterns)
+            int(((decoded.patterns != 0) & ~decoded.detected & _any_data(decoded.patterns, n_data)).sum())
+            for n_data, _, decoded in self._decode_all(patterns)
         )
         return int(detected.size), n_silent
 
@@ -241,30 +241,32 @@ class CodedWords:
         for n_before in range(int((turns := _turns(word, interval)).max()) + 1):
             now = turns == n_before
             np.bitwise_xor.at(state, word[now], flips[now])
-            for _, rows, made in self._decode_all(state):
-                state[rows] = made.patterns
+            for _, rows, decoded in self._decode_all(state):
+                state[rows] = decoded.patterns
         return state
 
     def _decode_all(self, patterns: Patterns) -> list[tuple[int, Bits, Decoded]]:
         """The words with something wrong, by number of data bits: their numbers, and what is decoded."""
         _, _, n_data, _ = self._words
         wrong = np.flatnonzero(patterns)
-        found = []
+        groups = []
         for n in np.unique(n_data[wrong]).tolist():
             rows = wrong[n_data[wrong] == n]
-            found.append((n, rows, self._codes[n].decode(patterns[rows])))
-        return found
+            groups.append((n, rows, self._codes[n].decode(patterns[rows])))
+        return groups
 
     def _decoded(self, patterns: Patterns) -> tuple[Bits, Bits]:
         """The covered bits that are read wrongly, and the numbers of the words that are known to be wrong."""
         _, _, n_data, _ = self._words
         start = np.cumsum(n_data) - n_data
         bits, known = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for n, rows, made in self._decode_all(patterns):
-            known.append(rows[made.detected])
-            used = made.patterns if self.on_detected == "keep" else np.where(made.detected, 0, made.patterns)
+        for n, rows, decoded in self._decode_all(patterns):
+            known.append(rows[decoded.detected])
+            patterns_read = (
+                decoded.patterns if self.on_detected == "keep" else np.where(decoded.detected, 0, decoded.patterns)
+            )
             for cell in range(n):
-                bits.append(self.bits.bits[start[rows[(used >> np.uint64(cell) & np.uint64(1)) == 1]] + cell])
+                bits.append(self.bits.bits[start[rows[(patterns_read >> np.uint64(cell) & np.uint64(1)) == 1]] + cell])
         return np.sort(np.concatenate(bits)), np.concatenate(known)
 
     def expected_words(self, model: FaultModel, n_bits: int) -> WordCounts | None:
@@ -284,9 +286,9 @@ class CodedWords:
             patterns = np.arange(2**n_cells, dtype=np.uint64)
             weight = np.bitwise_count(patterns).astype(np.int64)
             chance = p**weight * (1 - p) ** (n_cells - weight)
-            made = code.decode(patterns)
-            detected += n_words * float(chance[made.detected].sum())
-            silent += n_words * float(chance[~made.detected & _any_data(made.patterns, int(n))].sum())
+            decoded = code.decode(patterns)
+            detected += n_words * float(chance[decoded.detected].sum())
+            silent += n_words * float(chance[~decoded.detected & _any_data(decoded.patterns, int(n))].sum())
         return WordCounts(detected, silent)
 
 

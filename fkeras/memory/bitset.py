@@ -36,14 +36,14 @@ class BitSet:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        given = np.atleast_1d(np.asarray(self.bits))
-        if given.size == 0:
-            given = given.astype(np.int64).reshape(0)
-        if given.dtype.kind not in "iu" or given.ndim != 1:
+        indices = np.atleast_1d(np.asarray(self.bits))
+        if indices.size == 0:
+            indices = indices.astype(np.int64).reshape(0)
+        if indices.dtype.kind not in "iu" or indices.ndim != 1:
             raise InputError(
-                f"bits are flat indices, whole numbers in one dimension; got {given.dtype} of shape {given.shape}"
+                f"bits are flat indices, whole numbers in one dimension; got {indices.dtype} of shape {indices.shape}"
             )
-        distinct = np.unique(given).astype(np.int64)
+        distinct = np.unique(indices).astype(np.int64)
         if distinct.size and distinct[0] < 0:
             raise InputError(f"bit {int(distinct[0])} does not exist; flat indices start at 0")
         distinct.flags.writeable = False

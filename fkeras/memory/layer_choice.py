@@ -12,12 +12,12 @@ class LayerChoice:
     """Layer globs: a pattern matches the whole path or its last part; `!` excludes; no match is an error."""
 
     def __init__(self, patterns: str | Sequence[str]) -> None:
-        given: list[str] = list(patterns) if isinstance(patterns, list | tuple) else [patterns]  # type: ignore[list-item]
-        if not given or not all(isinstance(pattern, str) and pattern.strip("!") for pattern in given):
+        globs: list[str] = list(patterns) if isinstance(patterns, list | tuple) else [patterns]  # type: ignore[list-item]
+        if not globs or not all(isinstance(pattern, str) and pattern.strip("!") for pattern in globs):
             allowed = ": allowed are a glob such as 'conv*', '!name' to exclude, or a list"
             raise InputError(Argument("layers", patterns), allowed)
-        self._include = [pattern for pattern in given if not pattern.startswith("!")] or ["*"]
-        self._exclude = [pattern[1:] for pattern in given if pattern.startswith("!")]
+        self._include = [pattern for pattern in globs if not pattern.startswith("!")] or ["*"]
+        self._exclude = [pattern[1:] for pattern in globs if pattern.startswith("!")]
         self._matched: set[str] = set()
 
     def __call__(self, path: str) -> bool:

@@ -113,11 +113,11 @@ def shape_of_samples(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> tuple[Any
 
 def require_rows(outputs: Any, n_rows: int, golden_shape: tuple[Any, ...]) -> None:
     """Raise InputError unless `outputs` hold `n_rows` samples of the golden outputs' shape."""
-    got, given = sample_count(outputs), shape_of_samples(outputs)
+    got, shape = sample_count(outputs), shape_of_samples(outputs)
     if got != n_rows:
         raise InputError(f"{got} outputs for {n_rows} rows; score() needs one output per selected row")
-    if given != golden_shape:
-        raise InputError(f"outputs have samples of shape {given}, the golden outputs had {golden_shape}")
+    if shape != golden_shape:
+        raise InputError(f"outputs have samples of shape {shape}, the golden outputs had {golden_shape}")
 
 
 def first_rows(mask: NDArray[np.bool_], limit: int = 5) -> str:

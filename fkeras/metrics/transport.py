@@ -130,9 +130,9 @@ class TransportScorer:
         selected = row_indices(rows, self._n_samples)
         if selected.size == 0:
             return SampleScores(locked(np.empty(0)), locked(np.empty(0, dtype=np.bool_)))
-        given = single_array(outputs, "outputs")
-        require_rows(given, selected.size, self._shape)
-        return self._solve(given, selected, golden=False)
+        outputs_of_cells = single_array(outputs, "outputs")
+        require_rows(outputs_of_cells, selected.size, self._shape)
+        return self._solve(outputs_of_cells, selected, golden=False)
 
     def potentials(self, rows: Rows) -> NDArray[np.float64]:
         """(k, n_cells) float64: the optimal dual potentials of the golden solution at each output cell.
@@ -198,32 +198,32 @@ def _geometry(coordinates: Any, cells: Any) -> CellGeometry:
             f"at least two cells at different places are needed"
         )
     digest = sha256(repr(points.shape).encode() + points.tobytes())
-    chosen = None
+    cell_of_output = None
     if cells is not None:
-        chosen = np.asarray(cells)
-        if chosen.shape != (len(points),) or chosen.dtype.kind not in "iu":
+        cell_of_output = np.asarray(cells)
+        if cell_of_output.shape != (len(points),) or cell_of_output.dtype.kind not in "iu":
             raise InputError(
-                f"emd cells are {chosen.dtype} of shape {chosen.shape}; needed is one output index per cell, "
-                f"integers of shape ({len(points)},)"
+                f"emd cells are {cell_of_output.dtype} of shape {cell_of_output.shape}; needed is one output index per "
+                f"cell, integers of shape ({len(points)},)"
             )
-        if chosen.min() < 0 or np.unique(chosen).size != chosen.size:
+        if cell_of_output.min() < 0 or np.unique(cell_of_output).size != cell_of_output.size:
             raise InputError("emd cells must be different output indices, 0 or more; some are negative or repeated")
-        chosen = locked(chosen.astype(np.intp))
-        digest.update(chosen.astype(np.int64).tobytes())
-    return CellGeometry(locked(distance), chosen, f"emd:{digest.hexdigest()}")
+        cell_of_output = locked(cell_of_output.astype(np.intp))
+        digest.update(cell_of_output.astype(np.int64).tobytes())
+    return CellGeometry(locked(distance), cell_of_output, f"emd:{digest.hexdigest()}")
 
 
 def _charges(targets: Any, outputs: NDArray[Any], cells: NDArray[np.intp]) -> NDArray[np.float64]:
-    given = single_array(targets, "targets")
-    require_same_count(given, outputs)
-    if given.shape != (len(outputs), cells.size):
-        if given.shape != outputs.shape:
+    target_charges = single_array(targets, "targets")
+    require_same_count(target_charges, outputs)
+    if target_charges.shape != (len(outputs), cells.size):
+        if target_charges.shape != outputs.shape:
             raise InputError(
-                f"targets have shape {given.shape}; the EMD needs ({len(outputs)}, {cells.size}) charges, "
+                f"targets have shape {target_charges.shape}; the EMD needs ({len(outputs)}, {cells.size}) charges, "
                 f"or the shape of the outputs, {outputs.shape}"
             )
-        given = given.reshape(len(outputs), -1)[:, cells]
-    charges = np.ascontiguousarray(given, dtype=np.float64)
+        target_charges = target_charges.reshape(len(outputs), -1)[:, cells]
+    charges = np.ascontiguousarray(target_charges, dtype=np.float64)
     mistakes: tuple[tuple[NDArray[np.bool_], str], ...] = (
         (~finite_rows(charges), "non-finite charges"),
         (np.any(charges < 0, axis=1), "a negative charge"),

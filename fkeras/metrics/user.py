@@ -64,14 +64,14 @@ def dataset_value(metric: DatasetMetric, targets: Any, outputs: Outputs) -> tupl
     Undefined: a non-finite result, or an exception while some output is non-finite. An exception or a wrong
     result for finite outputs is the function's own error and raises InputError.
     """
-    given = arrays(outputs, "outputs")
+    values = arrays(outputs, "outputs")
     try:
         with refusing_writes(metric.name):
-            result = metric.function(read_only(targets), read_only(given))
+            result = metric.function(read_only(targets), read_only(values))
     except WritingMetric:
         raise
     except Exception as error:
-        if not finite_rows(given).all():
+        if not finite_rows(values).all():
             return metric.worst, True
         raise InputError(
             f"metric '{metric.name}' failed on finite outputs: {type(error).__name__}: {error}; "

@@ -63,10 +63,10 @@ class Campaign:
             "note": "sizes and verdicts hold for this seed's faults and these weights; another seed is proof",
         }
 
-    def under(self, chosen: Protection) -> Campaigned:
+    def under(self, guard: Protection) -> Campaigned:
         """What it gives under a mask."""
-        result = run_campaign(self.run, replace(self.setting, protection=chosen), self.plan, self.progress)
-        return Campaigned(len(chosen.bits), result.judge(self.plan.requirement).record)
+        result = run_campaign(self.run, replace(self.setting, protection=guard), self.plan, self.progress)
+        return Campaigned(len(guard.bits), result.judge(self.plan.requirement).record)
 
     def smallest(self, name: str, level: Level, most: int, start: int = 0) -> int:
         """The fewest units, from `start` up to `most`, with which it passes. InputError where it does not."""
@@ -192,20 +192,20 @@ def choose(
     def level_of(order: Order) -> Level:
         return lambda n_units: protection(kind(order.first(n_units)), space)
 
-    def model_choice(one: Weights, chosen: Protection) -> ModelChoice:
-        own = order_by([one])
-        n_own = own.within(len(chosen.bits))
-        covered = np.isin(own.first(n_own).bits, chosen.bits.bits)
-        campaigned = None if one.campaign is None else one.campaign.under(chosen)
+    def model_choice(model: Weights, guard: Protection) -> ModelChoice:
+        own = order_by([model])
+        n_own = own.within(len(guard.bits))
+        covered = np.isin(own.first(n_own).bits, guard.bits.bits)
+        campaigned = None if model.campaign is None else model.campaign.under(guard)
         campaigned_own = campaigned
-        if one.campaign is not None and len(weights) > 1:
-            n_own = one.campaign.smallest(one.name, level_of(own), len(own)) if size is None else n_own
-            campaigned_own = one.campaign.under(level_of(own)(n_own))
+        if model.campaign is not None and len(weights) > 1:
+            n_own = model.campaign.smallest(model.name, level_of(own), len(own)) if size is None else n_own
+            campaigned_own = model.campaign.under(level_of(own)(n_own))
         return ModelChoice(
-            one.name,
-            one.space.content_digest,
-            one.ranking.method,
-            hashlib.sha256(one.ranking.order.astype("<i8").tobytes()).hexdigest(),
+            model.name,
+            model.space.content_digest,
+            model.ranking.method,
+            hashlib.sha256(model.ranking.order.astype("<i8").tobytes()).hexdigest(),
             float(covered.mean()) if covered.size else 1.0,
             campaigned,
             campaigned_own,
@@ -214,9 +214,9 @@ def choose(
     order = order_by(weights)
     size = _sized(order, level_of(order), len(space), bits, share, overhead)
     n_units = _smallest_for_all(weights, level_of(order), len(order)) if size is None else size
-    chosen = level_of(order)(n_units)
-    models = tuple(model_choice(one, chosen) for one in weights)
-    description = chosen.describe(len(space))
+    guard = level_of(order)(n_units)
+    models = tuple(model_choice(model, guard) for model in weights)
+    description = guard.describe(len(space))
     assumptions = {} if required is None else required.assumptions
     provenance = {
         "granularity": granularity,
@@ -225,7 +225,7 @@ def choose(
         "assumptions": {"protection": description, **assumptions, **(stated or {})},
         "models": plain(models),
     }
-    return Choice(Mask.of(chosen.bits, space, provenance), granularity, n_units, description, models)
+    return Choice(Mask.of(guard.bits, space, provenance), granularity, n_units, description, models)
 
 
 def require_one_layout(names: Sequence[str], spaces: Sequence[BitSpace]) -> None:
@@ -254,8 +254,8 @@ def _sized(
     overhead: float | None,
 ) -> int | None:
     """The number of units that fit; None where no size is stated."""
-    given = {"bits": bits, "share": share, "overhead": overhead}
-    stated = {name: value for name, value in given.items() if value is not None}
+    sizes = {"bits": bits, "share": share, "overhead": overhead}
+    stated = {name: value for name, value in sizes.items() if value is not None}
     if len(stated) > 1:
         raise InputError(f"{' and '.join(f'{name}=' for name in stated)} are two sizes; keep one")
     if bits is not None:
@@ -294,13 +294,13 @@ def _smallest_for_all(weights: Sequence[Weights], level: Level, most: int) -> in
     while settled < len(weights):
         # A larger mask than the others needed is judged by all of them again: damage need not fall with every bit.
         settled = 0
-        for one in weights:
-            if one.campaign is None:
+        for model in weights:
+            if model.campaign is None:
                 raise InputError(
                     "how many bits? give ", Argument("bits"), ", ", Argument("share"), " or ", Argument("overhead"),
                     ", or what must pass: ", Argument("faults"), " and ", Argument("limits"), ", with data"
                 )  # fmt: skip
-            smallest = one.campaign.smallest(one.name, level, most, n_units)
+            smallest = model.campaign.smallest(model.name, level, most, n_units)
             settled = settled + 1 if smallest == n_units else 0
             n_units = smallest
     return n_units

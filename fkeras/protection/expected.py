@@ -67,7 +67,7 @@ def wrong_bits(
     model, guard, start = fault_model(faults), protection(protected, space), whole_seed(seed)
     stored = _stored_ones(space)
     left = (guard.residual(trial_upsets(space, model, start, trial)) for trial in range(trials))
-    counts = np.array([_count(one, guard.bits, stored) for one in left], np.int64)
+    counts = np.array([_count(residual, guard.bits, stored) for residual in left], np.int64)
     n_covered = len(guard.bits)
     expected = expected_any = None
     if isinstance(guard, TMR):

@@ -122,11 +122,11 @@ def _identifier(text: str) -> str:
 
 def _unique(name: str, taken: set[str]) -> str:
     """`name`, with a number where it is taken; upper and lower case count as one, as file systems may have it."""
-    made, number = name, 2
-    while made.lower() in taken:
-        made, number = f"{name}_{number}", number + 1
-    taken.add(made.lower())
-    return made
+    candidate, number = name, 2
+    while candidate.lower() in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    taken.add(candidate.lower())
+    return candidate
 
 
 def _comment(text: str) -> str:

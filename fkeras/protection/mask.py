@@ -65,7 +65,7 @@ class Mask:
     def of(cls, bits: BitSet, space: BitSpace, provenance: Mapping[str, Any] | None = None) -> Mask:
         """The mask of `bits` of a space."""
         space.check(bits)
-        tensors = tuple(MaskTensor(one.path, one.shape, one.codec.width) for one in space.tensors)
+        tensors = tuple(MaskTensor(tensor.path, tensor.shape, tensor.codec.width) for tensor in space.tensors)
         versions = {"fkeras": import_module("fkeras").__version__, "numpy": np.__version__}
         return cls(
             BitSet(bits.bits, space.layout_digest, bits.label), tensors, {**(provenance or {}), "versions": versions}
@@ -82,7 +82,7 @@ class Mask:
     @property
     def layout_digest(self) -> str:
         """The digest of the layout, a space's own."""
-        return layout_digest((one.path, one.shape, one.width) for one in self.tensors)
+        return layout_digest((tensor.path, tensor.shape, tensor.width) for tensor in self.tensors)
 
     @property
     def digest(self) -> str:
@@ -94,18 +94,18 @@ class Mask:
         """Of each tensor, the mask of each word in storage order, (size,) uint64; a set bit is a protected one."""
         covered = np.zeros(self.n_bits, np.uint64)
         covered[self.bits.bits] = 1
-        made, start = [], 0
+        words, start = [], 0
         for tensor in self.tensors:
             part = covered[start : start + tensor.n_bits].reshape(tensor.size, tensor.width)
             places = np.arange(tensor.width - 1, -1, -1).astype(np.uint64)
-            made.append((part << places).sum(axis=1, dtype=np.uint64))
+            words.append((part << places).sum(axis=1, dtype=np.uint64))
             start += tensor.n_bits
-        return made
+        return words
 
     def on(self, space: BitSpace, label: str = "") -> BitSet:
         """The bits, for a model of the same layout. LayoutError names the first tensor that differs."""
         if space.layout_digest != self.layout_digest:
-            theirs = [MaskTensor(one.path, one.shape, one.codec.width) for one in space.tensors]
+            theirs = [MaskTensor(tensor.path, tensor.shape, tensor.codec.width) for tensor in space.tensors]
             pairs = zip(self.tensors, theirs, strict=False)
             different = next(((str(a), str(b)) for a, b in pairs if a != b), None)
             where = (
@@ -138,8 +138,8 @@ class Mask:
     def text(self) -> str:
         """The mask as JSON, which `parse` reads."""
         tensors = [
-            {"path": one.path, "shape": list(one.shape), "word_bits": one.width, "protected": digits}
-            for one, digits in zip(self.tensors, self._hex(), strict=True)
+            {"path": tensor.path, "shape": list(tensor.shape), "word_bits": tensor.width, "protected": digits}
+            for tensor, digits in zip(self.tensors, self._hex(), strict=True)
         ]
         return json.dumps(
             {
@@ -183,9 +183,9 @@ class Mask:
         if not isinstance(content["tensors"], list):
             refuse(f"'tensors' is a {type(content['tensors']).__name__}, expected a list")
         tensors, parts = [], []
-        for number, one in enumerate(content["tensors"]):
+        for number, entry in enumerate(content["tensors"]):
             try:
-                tensor, digits = _tensor(one)
+                tensor, digits = _tensor(entry)
             except (TypeError, ValueError, KeyError) as error:
                 refuse(f"tensor number {number} has no readable {error}")
             if len(digits) != 2 * -(-tensor.n_bits // 8):
@@ -213,11 +213,11 @@ class Mask:
         return cls(BitSet(bits, mask.layout_digest, mask.bits.label), mask.tensors, mask.provenance)
 
 
-def _tensor(one: Any) -> tuple[MaskTensor, str]:
-    if not isinstance(one, dict):
+def _tensor(entry: Any) -> tuple[MaskTensor, str]:
+    if not isinstance(entry, dict):
         raise TypeError("description")
-    path, shape, digits = one.get("path"), one.get("shape"), one.get("protected")
-    width: Any = one.get("word_bits")
+    path, shape, digits = entry.get("path"), entry.get("shape"), entry.get("protected")
+    width: Any = entry.get("word_bits")
     if not isinstance(path, str):
         raise TypeError("'path'")
     if not isinstance(shape, list) or not all(_is_count(n) for n in shape) or prod(shape) > 8 * _MOST_BYTES:

@@ -101,5 +101,5 @@ def _units(space: BitSpace, granularity: Granularity) -> Bits:
         return np.cumsum(space.bit_positions == 0) - 1
     layers = [tensor.path.rpartition("/")[0] or tensor.path for tensor in space.tensors]
     numbers = {layer: number for number, layer in enumerate(dict.fromkeys(layers))}
-    made = np.repeat([numbers[layer] for layer in layers], [tensor.n_bits for tensor in space.tensors])
-    return np.unique(made, return_inverse=True)[1].astype(np.int64)
+    units = np.repeat([numbers[layer] for layer in layers], [tensor.n_bits for tensor in space.tensors])
+    return np.unique(units, return_inverse=True)[1].astype(np.int64)

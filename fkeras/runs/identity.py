@@ -168,11 +168,11 @@ class Keeper:
         if self._store is None or self._subject is None:
             return UNKEPT
         try:
-            made = identity(self._subject)
+            key = identity(self._subject)
         except IdentityError as error:
             self._store.notice(f"not stored: {error}")
             return UNKEPT
-        return self._store.entry(made, Terms(_COLUMNS[made.kind], **measured, before_writing=self._require_unchanged))
+        return self._store.entry(key, Terms(_COLUMNS[key.kind], **measured, before_writing=self._require_unchanged))
 
 
 def metric_identity(metric: Metric) -> dict[str, Any]:

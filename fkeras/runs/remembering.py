@@ -41,24 +41,24 @@ class RememberingRun(RunAround):
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone, new ones in batches as the run takes them best."""
-        new = [one for one in dict.fromkeys(faults) if one not in self._rows]
+        new = [fault_set for fault_set in dict.fromkeys(faults) if fault_set not in self._rows]
         if self.left is not None and len(new) > self.left:
             raise OutOfEvaluations(f"{len(new)} more evaluations are needed, and {self.left} are left")
-        rows = {one: self._rows[one] for one in faults if one in self._rows}
+        rows = {fault_set: self._rows[fault_set] for fault_set in faults if fault_set in self._rows}
         for start in range(0, len(new), self.batch_size):
             batch = new[start : start + self.batch_size]
             scores = self._run.fault_sets(batch)
             self.evaluations += len(batch)
-            for i, one in enumerate(batch):
+            for i, fault_set in enumerate(batch):
                 parts = (scores[name] for name in self.metrics)
-                rows[one] = tuple((float(p.values[i]), int(p.undefined[i]), int(p.harmed[i])) for p in parts)
-        for one, row in rows.items():
-            self._rows[one] = row
+                rows[fault_set] = tuple((float(p.values[i]), int(p.undefined[i]), int(p.harmed[i])) for p in parts)
+        for fault_set, row in rows.items():
+            self._rows[fault_set] = row
         return {
             name: Scores(
-                np.array([rows[one][m][0] for one in faults], np.float64),
-                np.array([rows[one][m][1] for one in faults], np.int64),
-                np.array([rows[one][m][2] for one in faults], np.int64),
+                np.array([rows[fault_set][m][0] for fault_set in faults], np.float64),
+                np.array([rows[fault_set][m][1] for fault_set in faults], np.int64),
+                np.array([rows[fault_set][m][2] for fault_set in faults], np.int64),
             )
             for m, name in enumerate(self.metrics)
         }

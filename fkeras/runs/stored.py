@@ -121,14 +121,14 @@ def recalled(
     """The scores stored under the keys `wanted`, by metric, and which of them are stored for all metrics."""
     scores = {name: Scores.zeros(wanted.size) for name in names}
     stored = np.ones(wanted.size, np.bool_)
-    for name, one in scores.items():
+    for name, score in scores.items():
         table = tables.get(name, {})
-        rows, found = rows_with(table, key, wanted)
-        places = np.flatnonzero(found)
+        rows, present = rows_with(table, key, wanted)
+        places = np.flatnonzero(present)
         if places.size:
             rows = rows[places]
-            one.fill(places, Scores(table["value"][rows], table["undefined"][rows], table["harmed"][rows]))
-        stored &= found
+            score.fill(places, Scores(table["value"][rows], table["undefined"][rows], table["harmed"][rows]))
+        stored &= present
     return scores, stored
 
 

@@ -41,14 +41,14 @@ class StoredSets(RunAround):
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
-        digests = np.array([digest_of_faults(one) for one in faults])
+        digests = np.array([digest_of_faults(fault_set) for fault_set in faults])
         scores, stored = recalled(list(self.metrics), self._tables, "faults", digests)
         missing = np.flatnonzero(~stored)
         if missing.size:
             measured = self._run.fault_sets([faults[i] for i in missing.tolist()])
-            for name, one in scores.items():
+            for name, score in scores.items():
                 part = measured[name]
-                one.fill(missing, part)
+                score.fill(missing, part)
                 if name in self._writers:
                     self._writers[name].add(
                         faults=digests[missing], value=part.values, undefined=part.undefined, harmed=part.harmed

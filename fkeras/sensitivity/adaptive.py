@@ -95,8 +95,8 @@ class _Estimate:
     def expected_size(self) -> Values:
         """Root of the posterior mean of the squared damage."""
         prior, noise = np.square(self.prior_deviation), np.square(self.error)
-        kept = np.divide(prior, prior + noise, out=np.zeros_like(prior), where=prior + noise > 0)
-        size: Values = np.sqrt(np.square(kept * self.mean) + kept * noise)
+        reliability = np.divide(prior, prior + noise, out=np.zeros_like(prior), where=prior + noise > 0)
+        size: Values = np.sqrt(np.square(reliability * self.mean) + reliability * noise)
         return size
 
 
@@ -146,9 +146,10 @@ class _Study:
 
     def estimate(self) -> _Estimate:
         """The difference estimator of every bit, class by class."""
-        weight = np.stack([one.seen * float(one.weight) for one in self._observations], axis=1)
+        weight = np.stack([observation.seen * float(observation.weight) for observation in self._observations], axis=1)
         damage, predicted = (
-            np.stack([getattr(one, name) for one in self._observations], axis=1) for name in ("damage", "predicted")
+            np.stack([getattr(observation, name) for observation in self._observations], axis=1)
+            for name in ("damage", "predicted")
         )
         n_samples, groups = np.maximum(weight.sum(axis=1), 1.0), np.count_nonzero(weight, axis=1)
         mean, local = (weight * damage).sum(axis=1) / n_samples, (weight * predicted).sum(axis=1) / n_samples

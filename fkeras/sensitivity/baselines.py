@@ -99,7 +99,7 @@ def statfi(
     one-bit word has p = 0.5.
     """
     positions = space.bit_positions
-    chosen = [np.zeros(0, np.int64)]
+    samples = [np.zeros(0, np.int64)]
     for position in range(max((tensor.codec.width for tensor in space.tensors), default=0)):
         for number, tensor in enumerate(space.tensors):
             width = tensor.codec.width
@@ -112,8 +112,8 @@ def statfi(
             n = min(leveugle(candidates.size, margin, t=t, p=p), candidates.size) if p else 0
             stream = RandomStream("fkeras-statfi/1", seed, space.layout_digest, number, position)
             drawn = candidates[stream.distinct(n, candidates.size)]
-            chosen.append(drawn[np.argsort(stream.raw(n), kind="stable")])
-    return StatFI(np.concatenate(chosen), len(space))
+            samples.append(drawn[np.argsort(stream.raw(n), kind="stable")])
+    return StatFI(np.concatenate(samples), len(space))
 
 
 def _words(space: BitSpace) -> Iterator[tuple[int, int]]:

@@ -109,14 +109,14 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
             f"no ranking method is called {name!r}; there are\n{methods_text()}\nor a function "
             "(space) or (space, evidence) -> one score per bit"
         )
-    chosen = METHODS[name]
-    if "x" in chosen.needs and evidence.n_samples == 0:
-        metric = (" and ", Argument("metric")) if "metric" in chosen.needs else ()
+    scorer = METHODS[name]
+    if "x" in scorer.needs and evidence.n_samples == 0:
+        metric = (" and ", Argument("metric")) if "metric" in scorer.needs else ()
         raise InputError(
-            f"method '{name}' needs {', '.join(chosen.needs)}: pass ", Argument("data", Name("(x, y)")), *metric,
+            f"method '{name}' needs {', '.join(scorer.needs)}: pass ", Argument("data", Name("(x, y)")), *metric,
             "; without data there are 'msb' and 'random'"
         )  # fmt: skip
-    return Ranking.from_scores(chosen.scores(evidence), evidence.space, name)
+    return Ranking.from_scores(scorer.scores(evidence), evidence.space, name)
 
 
 def default_method(evidence: Evidence) -> str:
@@ -148,8 +148,9 @@ def _takes_two(method: UserMethod) -> bool:
         return False
     return (
         sum(
-            one.default is one.empty and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-            for one in parameters
+            parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            for parameter in parameters
         )
         >= 2
     )

@@ -103,8 +103,8 @@ class RankingQuality:
         return [
             ("rho", self.rho),
             ("area", self.area),
-            *((f"top {100 * one.share:g} %", one.flips) for one in self.top),
-            *((f"rho, bit {one.position}", one.rho) for one in self.by_position),
+            *((f"top {100 * quality.share:g} %", quality.flips) for quality in self.top),
+            *((f"rho, bit {quality.position}", quality.rho) for quality in self.by_position),
         ]
 
 

@@ -68,16 +68,16 @@ class Store:
 
     def entry(self, identity: Identity, terms: Terms | None = None) -> Entry:
         """The result with this identity, which may have no rows yet; terms: what stored rows must be to count."""
-        found = _Kept(self, identity, terms)
-        found.touch()
-        return found
+        entry = _Kept(self, identity, terms)
+        entry.touch()
+        return entry
 
     def entries(self) -> Iterator[Entry]:
         """All results, by kind and digest; one whose identity cannot be read is left out, and noticed."""
         for path in sorted(self.path.glob("*/*/identity.json")):
-            found = self._read(path)
-            if found is not None:
-                yield found
+            entry = self._read(path)
+            if entry is not None:
+                yield entry
 
     def _read(self, path: Path) -> Entry | None:
         try:

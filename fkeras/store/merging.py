@@ -32,16 +32,16 @@ def merge(sources: Sequence[str | os.PathLike[str] | Store], into: str | os.Path
     results. Merging again changes nothing.
     """
     target = into if isinstance(into, Store) else Store(into)
-    found = [_results(source, target) for source in sources]
-    if not found:
+    per_source = [_results(source, target) for source in sources]
+    if not per_source:
         raise InputError("nothing to merge: name one or more stores")
-    for kind in sorted({entry.identity.kind for results in found for entry in results}):
-        of_kind = [[entry for entry in results if entry.identity.kind == kind] for results in found]
+    for kind in sorted({entry.identity.kind for results in per_source for entry in results}):
+        of_kind = [[entry for entry in results if entry.identity.kind == kind] for results in per_source]
         if all(len(results) == 1 for results in of_kind):
             _require_one_identity([(str(source), results[0]) for source, results in zip(sources, of_kind, strict=True)])
     touched: dict[str, Entry] = {}
     before: dict[str, int] = {}
-    for results in found:
+    for results in per_source:
         for source in results:
             digest = source.identity.digest
             if digest not in touched:
@@ -62,14 +62,14 @@ def _results(source: str | os.PathLike[str] | Store, target: Store) -> list[Entr
     if not path.exists():
         raise InputError(f"{path} does not exist (looked in {Path.cwd()}); name a store, or one result in it")
     if (path / "identity.json").exists():
-        one = Store(path.parents[1])
-        entries = [entry for entry in one.entries() if entry.folder.resolve() == path.resolve()]
+        store = Store(path.parents[1])
+        entries = [entry for entry in store.entries() if entry.folder.resolve() == path.resolve()]
     else:
-        one = source if isinstance(source, Store) else Store(source)
-        entries = list(one.entries())
+        store = source if isinstance(source, Store) else Store(source)
+        entries = list(store.entries())
     for entry in entries:
         entry.known()
-    for notice in one.notices:
+    for notice in store.notices:
         target.notice(notice)
     if not entries:
         raise InputError(f"{path} holds no results; name a store, or the KIND/DIGEST folder of one result in it")

@@ -46,10 +46,10 @@ def encoded(table: Table, identity: str) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made = pa.table({name: pa.array(column) for name, column in table.items()})
+    arrow = pa.table({name: pa.array(column) for name, column in table.items()})
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, made.schema, compression="zstd", store_schema=False) as writer:
-        writer.write_table(made)
+    with pq.ParquetWriter(sink, arrow.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(arrow)
         writer.add_key_value_metadata({_IDENTITY: identity})
     content: bytes = sink.getvalue().to_pybytes()
     return content
@@ -78,11 +78,11 @@ def read_part(path: Path, identity: str) -> Table:
         raise DamagedPart("its content does not match its name: truncated or altered")
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
-        found = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode(errors="replace")
-        if found != identity:
-            raise ForeignPart(f"it belongs to another result ({found[:12] or 'unknown'})")
-        made = file.read()
-        return {name: _array(made.column(name)) for name in made.column_names}
+        identity_there = (file.metadata.metadata or {}).get(_IDENTITY.encode(), b"").decode(errors="replace")
+        if identity_there != identity:
+            raise ForeignPart(f"it belongs to another result ({identity_there[:12] or 'unknown'})")
+        arrow = file.read()
+        return {name: _array(arrow.column(name)) for name in arrow.column_names}
     except (pa.ArrowException, ArithmeticError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
         raise DamagedPart(f"it is no table of results ({type(error).__name__})") from error
 
@@ -163,8 +163,8 @@ def united(tables: Sequence[Table]) -> tuple[Table, int]:
     for name in rest:
         values = columns[name][order]
         disagree[1:] |= ~first[1:] & ~_equal(values[1:], values[:-1])
-    chosen = order[first]
-    return {name: column[chosen] for name, column in columns.items()}, int(np.unique(keys[disagree]).size)
+    rows = order[first]
+    return {name: column[rows] for name, column in columns.items()}, int(np.unique(keys[disagree]).size)
 
 
 def _equal(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:

@@ -91,9 +91,9 @@ def agreement(
     keras = _KerasSide(chip, space)
     golden = chip.emulation.run(chip.chip_inputs)
     differing, predictions, rows = _compared(keras.after_softmax, keras(golden_values(space)), golden)
-    chosen = fault_model(faults)
+    upsets = fault_model(faults)
     streams = (RandomStream("hls4ml agreement", seed, trial) for trial in range(trials))
-    sets = [drawn(chosen, len(space), stream).faults for stream in streams]
+    sets = [drawn(upsets, len(space), stream).faults for stream in streams]
     counts, faulty_predictions = _under_faults(chip, keras, space, sets)
     # What differs under faults only is traced under the first of those.
     shown = FaultSet.EMPTY if differing or not any(counts) else next(s for s, n in zip(sets, counts, strict=True) if n)
@@ -190,9 +190,9 @@ def _under_faults(chip: Chip, keras: _KerasSide, space: BitSpace, sets: Sequence
     golden = golden_values(space)
     for start in range(0, len(sets), chip.emulation.workers):
         some = sets[start : start + chip.emulation.workers]
-        held = chip.emulation.run_all(chip.chip_inputs, [chip.order.writes(one) for one in some])
-        for one, outputs in zip(some, held, strict=True):
-            ours = keras(patched_values(space, golden, one.patches(space)))
+        held = chip.emulation.run_all(chip.chip_inputs, [chip.order.writes(fault_set) for fault_set in some])
+        for fault_set, outputs in zip(some, held, strict=True):
+            ours = keras(patched_values(space, golden, fault_set.patches(space)))
             differing, wrong, _ = _compared(keras.after_softmax, ours, outputs)
             counts.append(differing)
             predictions += wrong
@@ -210,7 +210,7 @@ def _by_layer(
         held = fixed_type(variable.type.precision)
         theirs[variable.name] = x.astype(np.float64) if held is None else rounded(x, held)
     nodes = standing_for(chip.conversion, keras.part.model, theirs)
-    found, first, cause = [], "", ""
+    layers, first, cause = [], "", ""
     for name in keras.names:
         node = nodes.get(name)
         if node is None:
@@ -221,13 +221,13 @@ def _by_layer(
         wrong = exact.astype(np.float32) != chips.astype(np.float32)
         largest = float(np.abs(exact - chips).max(initial=0.0))
         precision = chip.conversion.graph.graph[node].get_output_variable().type.precision
-        found.append(LayerAgreement(name, type_text(precision), exact.size, int(wrong.sum()), largest))
+        layers.append(LayerAgreement(name, type_text(precision), exact.size, int(wrong.sum()), largest))
         if wrong.any() and not first:
             first = f"{keras.part.prefix}{name}"
             is_removed = node not in chip.conversion.names[name]
             bare = None if is_removed else keras.before_activation(name, values, rows)
             cause = cause_of(chip.conversion, name, node, exact, chips, inputs, is_removed, bare, rows)
-    return tuple(found), first, cause
+    return tuple(layers), first, cause
 
 
 def standing_for(conversion: Conversion, model: Any, traced: Mapping[str, Any]) -> dict[str, str]:
@@ -270,8 +270,9 @@ def _lines(found: Agreement) -> list[str]:
         under = " under the first of these faults" if not found.differing else ""
         lines.append(f"they part at layer '{found.first}'{under}: {found.cause}")
     lines += [
-        f"  {one.layer:<24} {one.type:<32} {one.n_differing:>8,} of {one.n_values:,} differ, by at most {one.largest:g}"
-        for one in found.layers
+        f"  {layer.layer:<24} {layer.type:<32} {layer.n_differing:>8,} of {layer.n_values:,} differ, "
+        f"by at most {layer.largest:g}"
+        for layer in found.layers
     ]
     if found.is_users:
         lines.append(missing(found.storage) or "every word is stored")

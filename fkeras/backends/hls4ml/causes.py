@@ -49,15 +49,15 @@ def cause_of(
         )
     wrong = ours != theirs
     largest = float(np.abs(ours - theirs)[wrong].max())
-    sums = [one for one in nodes if one.name != node] if bare is not None else nodes
-    for found in (
+    sums = [node_before for node_before in nodes if node_before.name != node] if bare is not None else nodes
+    for cause in (
         _input_change(conversion, nodes, inputs),
         _overflow(sums, (ours if bare is None else bare)[wrong]),
-        _overflow([one for one in nodes if one not in sums], ours[wrong]),
+        _overflow([node_before for node_before in nodes if node_before not in sums], ours[wrong]),
         _constants_change(nodes),
     ):
-        if found:
-            return found + place
+        if cause:
+            return cause + place
     result = _coarsest(nodes)
     scaled = f"{layer}_alpha" in graph
     if scaled and largest <= SMALL * max(1.0, float(np.abs(ours).max())):

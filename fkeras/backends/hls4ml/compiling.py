@@ -77,21 +77,21 @@ def compiled(folder: Path, io_type: str, input_sizes: Sequence[int], output_size
     with _alone(home, name) as held:
         if not held:
             home = _folder_of_this_process()
-        kept = home / name
-        if not _is_whole(kept):
-            shutil.rmtree(kept, ignore_errors=True)
+        library_folder = home / name
+        if not _is_whole(library_folder):
+            shutil.rmtree(library_folder, ignore_errors=True)
             _remove_unused(home)
-            kept.mkdir()
+            library_folder.mkdir()
             try:
-                shutil.copytree(folder / "firmware" / "weights", kept / WEIGHTS)
-                compile_library(folder, kept, io_type, input_sizes, output_sizes)
-                try_out(kept / LIBRARY, [*input_sizes, *output_sizes])
-                (kept / READY).write_text(_content_digest(kept))
+                shutil.copytree(folder / "firmware" / "weights", library_folder / WEIGHTS)
+                compile_library(folder, library_folder, io_type, input_sizes, output_sizes)
+                try_out(library_folder / LIBRARY, [*input_sizes, *output_sizes])
+                (library_folder / READY).write_text(_content_digest(library_folder))
             except BaseException:
-                shutil.rmtree(kept, ignore_errors=True)
+                shutil.rmtree(library_folder, ignore_errors=True)
                 raise
-        os.utime(kept / READY)
-    return kept
+        os.utime(library_folder / READY)
+    return library_folder
 
 
 @contextmanager
@@ -112,17 +112,17 @@ def _alone(home: Path, name: str, wait: bool = True) -> Iterator[bool]:
         lock.release()
 
 
-def _is_whole(kept: Path) -> bool:
+def _is_whole(library_folder: Path) -> bool:
     """Whether the library and its weights are what was compiled: a disk that was full, or somebody who cleans up, may
     have left a part, and faults would be measured on another network."""
     with suppress(OSError, UnicodeDecodeError):
-        return (kept / READY).read_text() == _content_digest(kept)
+        return (library_folder / READY).read_text() == _content_digest(library_folder)
     return False
 
 
-def _content_digest(kept: Path) -> str:
+def _content_digest(library_folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in [kept / LIBRARY, *sorted((kept / WEIGHTS).iterdir())]:
+    for file in [library_folder / LIBRARY, *sorted((library_folder / WEIGHTS).iterdir())]:
         content = file.read_bytes()
         digest.update(f"{file.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
@@ -178,9 +178,9 @@ def _compiler_version() -> str:
 
 
 def compile_library(
-    folder: Path, kept: Path, io_type: str, input_sizes: Sequence[int], output_sizes: Sequence[int]
+    folder: Path, library_folder: Path, io_type: str, input_sizes: Sequence[int], output_sizes: Sequence[int]
 ) -> None:
-    """Compile the sources in `folder` into the LIBRARY in `kept`, which reads its weights there."""
+    """Compile the sources in `folder` into the LIBRARY in `library_folder`, which reads its weights there."""
     names = [f"x{i}" for i in range(len(input_sizes))] + [f"y{i}" for i in range(len(output_sizes))]
     source = _BATCH.format(
         project=PROJECT,
@@ -190,8 +190,8 @@ def compile_library(
         ),
     )
     (folder / "batch.cpp").write_text(source)
-    weights = f'-DWEIGHTS_DIR="{kept / WEIGHTS}"'
-    library = str(kept / LIBRARY)
+    weights = f'-DWEIGHTS_DIR="{library_folder / WEIGHTS}"'
+    library = str(library_folder / LIBRARY)
     command = [compiler(), _OPTIMIZATION.get(io_type, "-O3"), *_FLAGS, weights, "batch.cpp", "-o", library]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -160,14 +160,14 @@ def _require_quantized(part: ChipPart, layers: Sequence[Mapping[str, Any]]) -> N
 
 def _input_types(layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[Any]]) -> list[FixedType]:
     types = []
-    for layer, x in zip([one for one in layers if one["class_name"] == "InputLayer"], inputs, strict=True):
+    for layer, x in zip([config for config in layers if config["class_name"] == "InputLayer"], inputs, strict=True):
         users = [
-            one
-            for number, one in enumerate(layers)
-            if one["class_name"] != "InputLayer"
-            and layer["name"] in (one.get("inputs") or ([layers[number - 1]["name"]] if number else []))
+            config
+            for number, config in enumerate(layers)
+            if config["class_name"] != "InputLayer"
+            and layer["name"] in (config.get("inputs") or ([layers[number - 1]["name"]] if number else []))
         ]
-        quantizers = [one.get("activation_quantizer") for one in users]
+        quantizers = [config.get("activation_quantizer") for config in users]
         if users and all(quantizer is not None for quantizer in quantizers):
             wanted = [type_before(quantizer_type(q, layer["name"])) for q in quantizers if q is not None]
             integer, fraction = max(t.integer for t in wanted), max(t.fraction for t in wanted)
@@ -178,12 +178,12 @@ def _input_types(layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[A
 
 
 def _scales(space: BitSpace) -> dict[str, tuple[float, float]]:
-    found = {}
+    scales = {}
     for tensor in space.tensors:
         scale = np.abs(tensor.scale[tensor.scale != 0])
         if (tensor.scale != 1).any() and scale.size:
-            found[tensor.path.split("/")[-2]] = float(scale.max()), float(scale.min())
-    return found
+            scales[tensor.path.split("/")[-2]] = float(scale.max()), float(scale.min())
+    return scales
 
 
 def _shapes(part: ChipPart) -> Iterator[tuple[int, ...]]:
@@ -194,7 +194,9 @@ def _shapes(part: ChipPart) -> Iterator[tuple[int, ...]]:
 
 def _is_softmax(layers: Sequence[Mapping[str, Any]], name: str) -> bool:
     return any(
-        one["class_name"] == "Softmax" for one in layers if one["name"] == name or one["name"] == f"{name}_softmax"
+        layer["class_name"] == "Softmax"
+        for layer in layers
+        if layer["name"] == name or layer["name"] == f"{name}_softmax"
     )
 
 

@@ -97,16 +97,16 @@ class _Library:
         class Traced(ctypes.Structure):
             _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p))
 
-        found = (Traced * (len(sizes) + 1))()
+        buffers = (Traced * (len(sizes) + 1))()
         results = {name: np.zeros((len(inputs[0]), size)) for name, size in sizes.items()}
         self._library.allocate_trace_storage(ctypes.c_size_t(8))
         try:
             for sample in range(len(inputs[0])):
                 self.run([np.ascontiguousarray(array[sample : sample + 1]) for array in inputs])
-                self._library.collect_trace_output(found)
-                for one in found[: len(sizes)]:
-                    name = one.name.decode()
-                    values = ctypes.cast(one.data, ctypes.POINTER(ctypes.c_double))
+                self._library.collect_trace_output(buffers)
+                for buffer in buffers[: len(sizes)]:
+                    name = buffer.name.decode()
+                    values = ctypes.cast(buffer.data, ctypes.POINTER(ctypes.c_double))
                     results[name][sample] = np.ctypeslib.as_array(values, (sizes[name],))
         finally:
             self._library.free_trace_storage()
@@ -226,13 +226,13 @@ def emulation_of(conversion: Conversion, folder: Path) -> Emulation:
         [int(variable.size()) for variable in variables]
         for variables in (graph.get_input_variables(), graph.get_output_variables())
     ]
-    kept = compiled(folder, str(graph.config.get_config_value("IOType")), *sizes)
-    if kept not in _kept:
-        _kept[kept] = Emulation(conversion, kept)
-    _kept.move_to_end(kept)
+    library_folder = compiled(folder, str(graph.config.get_config_value("IOType")), *sizes)
+    if library_folder not in _kept:
+        _kept[library_folder] = Emulation(conversion, library_folder)
+    _kept.move_to_end(library_folder)
     while len(_kept) > KEPT:
         _kept.popitem(last=False)
-    return _kept[kept]
+    return _kept[library_folder]
 
 
 def _trace_sizes(graph: Any) -> dict[str, int]:

@@ -104,7 +104,7 @@ class Hls4mlRun:
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
-        writes = [self.chip.order.writes(one) for one in faults]
+        writes = [self.chip.order.writes(fault_set) for fault_set in faults]
         results = []
         for start in range(0, len(writes), self.batch_size):
             for outputs in self._emulated(writes[start : start + self.batch_size]):
@@ -129,11 +129,11 @@ class Hls4mlRun:
             changed = np.zeros(self.n_samples, bool)
             for faulty, golden in zip(chip, self._golden_chip, strict=True):
                 changed |= (faulty != golden).reshape(self.n_samples, -1).any(axis=1)
-            outputs = [one.copy() for one in self._golden] if changed.any() else self._golden
+            outputs = [output.copy() for output in self._golden] if changed.any() else self._golden
             for start in range(0, self.n_samples, CHUNK):
                 rows = np.arange(start, min(start + CHUNK, self.n_samples))
                 if changed[rows].any():
-                    for whole, part in zip(outputs, self._after(rows, [one[rows] for one in chip]), strict=True):
+                    for whole, part in zip(outputs, self._after(rows, [output[rows] for output in chip]), strict=True):
                         whole[rows] = part
             yield outputs
 

@@ -148,13 +148,13 @@ class Precisions:
             return next(self._inputs)
         if layer.get("activation_quantizer") is not None:
             return quantizer_type(layer["activation_quantizer"], name)
-        one = inputs[0]
+        source = inputs[0]
         if kind in SAME or (kind == "Activation" and layer["activation"] in ("linear", "relu")) or kind == "ReLU":
-            return one
+            return source
         if "weight_data" in layer or "depthwise_data" in layer:
-            return self._product(layer, one)
+            return self._product(layer, source)
         if kind in AVERAGES:
-            return of_bits(one.integer + 1, one.fraction + 16)
+            return of_bits(source.integer + 1, source.fraction + 16)
         if kind in ("Merge", "Concatenate"):
             if layer["op"] == "multiply":
                 return of_bits(sum(t.integer for t in inputs) + 1, sum(t.fraction for t in inputs))
@@ -162,11 +162,11 @@ class Precisions:
             return of_bits(max(t.integer for t in inputs) + 2, max(t.fraction for t in inputs) + 1)
         return self.default
 
-    def _product(self, layer: Layer, one: FixedType) -> FixedType:
+    def _product(self, layer: Layer, source: FixedType) -> FixedType:
         """The type of a sum of products and a bias; accumulators get the same."""
         separable = "pointwise_quantizer" in layer
         channels, area = layer.get("n_chan", 1), layer.get("filt_height", 1) * layer.get("filt_width", 1)
-        result = one
+        result = source
         if separable or "depthwise_quantizer" in layer:
             result = _sum_type(result, layer["depthwise_quantizer"], area)
             channels, area = channels * layer.get("depth_multiplier", 1), 1
@@ -195,10 +195,11 @@ class Precisions:
         return result
 
 
-def _sum_type(one: FixedType, quantizer: Any, n_terms: int) -> FixedType:
+def _sum_type(source: FixedType, quantizer: Any, n_terms: int) -> FixedType:
     held = FixedType.parse(str(quantizer.hls_type).replace("uint<1>", "int<2>"))  # one stored bit stands for +-1
     return of_bits(
-        one.integer + (not one.signed) + held.integer + ceil(log2(max(1, n_terms))), one.fraction + held.fraction
+        source.integer + (not source.signed) + held.integer + ceil(log2(max(1, n_terms))),
+        source.fraction + held.fraction,
     )
 
 

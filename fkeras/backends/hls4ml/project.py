@@ -74,7 +74,7 @@ def _checked(project: Project) -> Project:
             f"{project.name}: HLSConfig/Model states no Precision; hls4ml needs one, such as 'fixed<16,6>'"
         )
     backend = str(config.setdefault("Backend", "Vivado"))
-    if backend.lower() not in [one.lower() for one in EMULATED]:
+    if backend.lower() not in [name.lower() for name in EMULATED]:
         raise InputError(
             f"{project.name}: backend {backend}; fkeras reads and writes the emulation of {', '.join(EMULATED)} only: "
             "set Backend to one of them for the check (the arithmetic of a configuration is the same)"

@@ -33,12 +33,12 @@ class Storage:
 
 def storage_of(conversion: Conversion, order: Hls4mlOrder) -> tuple[Storage, ...]:
     """The storage of every tensor of the space, as the strategy, reuse factor and BramFactor of its layer decide."""
-    found = []
+    storage = []
     for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
         node = conversion.graph.graph[held.node]
         stored, why = _where(node, tensor.path.rsplit("/", 1)[-1] == "bias")
-        found.append(Storage(tensor.path, tensor.size, tensor.n_bits, stored, why))
-    return tuple(found)
+        storage.append(Storage(tensor.path, tensor.size, tensor.n_bits, stored, why))
+    return tuple(storage)
 
 
 def _where(node: Any, is_bias: bool) -> tuple[bool, str]:
@@ -58,8 +58,8 @@ def _where(node: Any, is_bias: bool) -> tuple[bool, str]:
 
 def missing(storage: tuple[Storage, ...]) -> str:
     """One sentence on the words that are not stored, "" when all are."""
-    absent = [one for one in storage if not one.stored]
+    absent = [tensor for tensor in storage if not tensor.stored]
     if not absent:
         return ""
-    bits, every = sum(one.n_bits for one in absent), sum(one.n_bits for one in storage)
-    return f"NOT STORED: {bits:,} of {every:,} bits ({', '.join(f'{one.path}: {one.why}' for one in absent)})"
+    bits, every = sum(tensor.n_bits for tensor in absent), sum(tensor.n_bits for tensor in storage)
+    return f"NOT STORED: {bits:,} of {every:,} bits ({', '.join(f'{tensor.path}: {tensor.why}' for tensor in absent)})"

@@ -75,13 +75,14 @@ def resource_table(
         covered[space.check(protected)] = True
     storage = storage_of(conversion, order)
     rows = []
-    for number, (held, one) in enumerate(zip(order.tensors, storage, strict=True)):
+    for number, (held, stored) in enumerate(zip(order.tensors, storage, strict=True)):
         node = conversion.graph.graph[held.node]
         here = int(covered[space.offsets[number] : space.offsets[number + 1]].sum())
         is_bias = held.path.endswith("/bias")
         rows.append(
             ResourceRow(
-                held.path, held.variable, held.type, one.n_words, one.n_bits, here, 2 * here, one.stored, one.why,
+                held.path, held.variable, held.type, stored.n_words, stored.n_bits, here, 2 * here, stored.stored,
+                stored.why,
                 str(node.get_attr("strategy", "")), int(node.get_attr("reuse_factor", 1)),
                 0 if is_bias else _multipliers(conversion, node),
             )

@@ -75,17 +75,19 @@ class Hls4mlOrder:
         return BothAddresses(bit, self.space.address(bit), BitAddress(held.variable, (place,), int(where.bit[0])))
 
     def _bit(self, name: BitAddress | str) -> int:
-        one = name if isinstance(name, BitAddress) else BitAddress.parse(name)
-        if "/" in one.tensor:  # Keras' paths have one, hls4ml's arrays have none
-            return self.space.index(one)
+        address = name if isinstance(name, BitAddress) else BitAddress.parse(name)
+        if "/" in address.tensor:  # Keras' paths have one, hls4ml's arrays have none
+            return self.space.index(address)
         for number, (held, tensor) in enumerate(zip(self.tensors, self.space.tensors, strict=True)):
-            if held.variable == one.tensor:
+            if held.variable == address.tensor:
                 width = tensor.codec.width
-                if len(one.element) != 1 or one.element[0] >= tensor.size or one.bit >= width:
-                    raise InputError(f"{one}: array {held.variable} has {tensor.size} words of {width} bits")
-                element = int(held.elements[one.element[0]])
-                return int(self.space.offsets[number]) + element * width + one.bit
-        raise InputError(f"no array {one.tensor!r}; hls4ml holds {', '.join(held.variable for held in self.tensors)}")
+                if len(address.element) != 1 or address.element[0] >= tensor.size or address.bit >= width:
+                    raise InputError(f"{address}: array {held.variable} has {tensor.size} words of {width} bits")
+                element = int(held.elements[address.element[0]])
+                return int(self.space.offsets[number]) + element * width + address.bit
+        raise InputError(
+            f"no array {address.tensor!r}; hls4ml holds {', '.join(held.variable for held in self.tensors)}"
+        )
 
     @cached_property
     def bits(self) -> NDArray[np.int64]:
@@ -102,12 +104,12 @@ class Hls4mlOrder:
 
     def writes(self, faults: FaultSet) -> list[Write]:
         """What the emulation must hold to compute with `faults`."""
-        made = []
+        writes = []
         for patch in faults.patches(self.space):
             held, tensor = self.tensors[patch.tensor], self.space.tensors[patch.tensor]
             places = self._places[held.path][patch.elements]
-            made.append(Write(held.variable, places, codes_of(tensor.codec, patch.words)))
-        return made
+            writes.append(Write(held.variable, places, codes_of(tensor.codec, patch.words)))
+        return writes
 
 
 def codes_of(codec: Codec, words: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -124,9 +124,9 @@ def _before(part: ChipPart) -> Callable[..., tuple[Any, ...]]:
     def inputs_of_part(*inputs: Any) -> Any:
         original = part.model.call
 
-        def capture(given: Any, *more: Any, **keywords: Any) -> Any:
-            seen.append(tf.nest.flatten(given))
-            return original(given, *more, **keywords)
+        def capture(inputs: Any, *more: Any, **keywords: Any) -> Any:
+            seen.append(tf.nest.flatten(inputs))
+            return original(inputs, *more, **keywords)
 
         with _called_instead(part, capture):
             call_flat(part.whole, inputs)

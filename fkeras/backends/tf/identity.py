@@ -63,17 +63,17 @@ def _architecture_digest(model: Any) -> str:
 
 def _own_code(layer: Any) -> list[str]:
     """The identities of the user's own code in a layer: its class, and functions and quantizers that it holds."""
-    found = []
+    digests = []
     if not _is_known(type(layer)):
-        found.append(declared(type(layer), f"layer '{layer.name}' of class"))
+        digests.append(declared(type(layer), f"layer '{layer.name}' of class"))
     if type(layer).__name__ == "Lambda":
-        found.append(declared(layer, f"layer '{layer.name}',"))
+        digests.append(declared(layer, f"layer '{layer.name}',"))
     for name, value in vars(layer).items():
         if not name.startswith("_") and callable(value):
             code = value if hasattr(value, "__qualname__") else type(value)
             if not _is_known(code):
-                found.append(declared(code, f"layer '{layer.name}', {name}="))
-    return found
+                digests.append(declared(code, f"layer '{layer.name}', {name}="))
+    return digests
 
 
 def _is_known(code: Any) -> bool:

@@ -168,13 +168,13 @@ def _fault_set(faults: KernelFaults, layer: str) -> FaultSet:
             )
         flips, set_to_1, set_to_0 = (np.asarray(parts.get(name, ())) for name in ("flips", "set_to_1", "set_to_0"))
         return FaultSet(flips, set_to_1, set_to_0)
-    chosen = faults if isinstance(faults, FaultSet) else FaultSet(np.asarray(faults))
-    if chosen.layout_digest is not None:
+    fault_set = faults if isinstance(faults, FaultSet) else FaultSet(np.asarray(faults))
+    if fault_set.layout_digest is not None:
         raise InputError(
             f"layer '{layer}': these faults belong to the memory of a whole model; give the flat indices "
             "of the kernel's own bits, or use fkeras.injected"
         )
-    return chosen
+    return fault_set
 
 
 def _masks(bits: NDArray[np.int64], n_words: int, width: int, layer: str) -> NDArray[np.int32]:

@@ -130,9 +130,9 @@ def _of_cells(
 ) -> Loss:
     """The sum over cells of `term` of the output's share of mass and the cell's target."""
 
-    def shares(given: Any) -> Any:
+    def shares(values: Any) -> Any:
         tf = tensorflow()
-        mass = tf.gather(_flat(given), cells, axis=1)
+        mass = tf.gather(_flat(values), cells, axis=1)
         return tf.math.divide_no_nan(mass, tf.reduce_sum(mass, axis=1, keepdims=True))
 
     return Loss(
@@ -149,9 +149,9 @@ def _cross_entropy(model: Any, labels: NDArray[Any], outputs: NDArray[Any]) -> L
     # Other single scores within [0, 1] (a clipped line, say) are told apart at 0.5 as well: the logit's tangent there.
     around_threshold = binary and not of_an_activation and are_probabilities(outputs)
 
-    def logits(given: Any) -> Any:
+    def logits(values: Any) -> Any:
         tf = tensorflow()
-        scores = tf.reshape(given, [-1, 1]) if binary else given
+        scores = tf.reshape(values, [-1, 1]) if binary else values
         if around_threshold:
             return 4.0 * (scores - THRESHOLD)
         if not of_an_activation:
@@ -202,13 +202,13 @@ def _one_target(y: Any) -> NDArray[Any]:
 def _users_loss(loss: Any, targets: Targets) -> Loss:
     keras = tensorflow().keras
     try:
-        given = keras.losses.get(loss) if isinstance(loss, str) else loss
+        user_loss = keras.losses.get(loss) if isinstance(loss, str) else loss
     except ValueError as error:
         raise InputError(
             f"loss={loss!r} is no Keras loss; allowed are names such as 'mse', loss objects, and "
             "functions (y_true, y_pred) -> one number per sample"
         ) from error
-    function = given.call if isinstance(given, keras.losses.Loss) else given
+    function = user_loss.call if isinstance(user_loss, keras.losses.Loss) else user_loss
     if not callable(function):
         raise InputError(
             f"loss is {type(loss).__name__}; allowed are Keras loss names and objects, and functions "

@@ -71,8 +71,8 @@ class ReferenceRun:
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
         results = []
-        for one in faults:
-            values = patched_values(self.space, self._golden, one.patches(self.space))
+        for fault_set in faults:
+            values = patched_values(self.space, self._golden, fault_set.patches(self.space))
             tally = self.card.tally()
             for rows, outputs in outputs_by_chunk(self._forward, self.inputs, values):
                 tally.add(outputs, rows)

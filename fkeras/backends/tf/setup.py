@@ -59,14 +59,14 @@ def _without_greetings() -> Iterator[None]:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
+    with tempfile.TemporaryFile() as log:
         usual = os.dup(2)
-        os.dup2(kept.fileno(), 2)
+        os.dup2(log.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(usual, kept.read())
+            log.seek(0)
+            os.write(usual, log.read())
             raise
         finally:
             os.dup2(usual, 2)

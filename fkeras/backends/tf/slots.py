@@ -118,15 +118,15 @@ def _kind(layer: Any) -> str | None:
 
 def take_inventory(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> Inventory:
     """The slots of the chosen layers, everything with weights that they leave out, and the layers that are refused."""
-    chosen = LayerChoice(layers)
-    found = list(walk(model))
-    chosen.require_matches([path for path, _ in found])
+    choice = LayerChoice(layers)
+    walked = list(walk(model))
+    choice.require_matches([path for path, _ in walked])
     slots: list[Slot] = []
     uncovered: list[Uncovered] = []
     refusals: list[Refusal] = []
-    for path, layer in found:
+    for path, layer in walked:
         try:
-            here, why = _slots_of(path, layer, biases) if chosen(path) else ((), _NOT_CHOSEN)
+            here, why = _slots_of(path, layer, biases) if choice(path) else ((), _NOT_CHOSEN)
         except Refused as refused:
             refusals += refused.refusals
             continue
