@@ -200,12 +200,11 @@ def stated(config: pytest.Config, name: str) -> Stated | None:
     return found
 
 
-def is_on(config: pytest.Config, name: str) -> bool:
-    """Whether a switch is on, on the command line or in the ini file."""
+def is_on(config: pytest.Config, name: str, default: bool = False) -> bool:
+    """Whether a switch is on: on the command line, or as the ini file says."""
     option = OPTIONS[name]
-    return bool(
-        getattr(config.option, option.key, False) or (option.only != "command line" and config.getini(option.key))
-    )
+    says = None if option.only == "command line" else config.getini(option.key)
+    return bool(getattr(config.option, option.key, False) or (default if says is None else says))
 
 
 def ini_folder(config: pytest.Config) -> Path:

@@ -57,8 +57,7 @@ def outputs_of(config: pytest.Config) -> Outputs:
     """What the command line and the ini file ask for; UsageError for a file that could not be written."""
     if any(getattr(config.option, name, None) for name in _NO_RUN):
         return Outputs()
-    is_wanted = config.getini("fkeras_step_summary") is not False
-    summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_wanted else None
+    summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_on(config, "step_summary", default=True) else None
     outputs = Outputs(
         json=_target(config, "json"), html=_target(config, "html"), step_summary=Path(summary) if summary else None
     )

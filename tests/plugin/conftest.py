@@ -30,7 +30,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.special  # noqa: F401
 
 import fkeras
 from fkeras.memory import BitSpace, FixedPoint, Uncovered, WordTensor
@@ -117,7 +116,6 @@ def fkeras_metrics():
 
 HEAD = """
 import pytest
-import scipy.special  # noqa: F401
 import fkeras
 from pytest_fkeras import fault_budget, ranking
 """
