@@ -71,7 +71,7 @@ from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Store, StoreLike, digest_of, opened
 
 if TYPE_CHECKING:
-    from fkeras.report.findings import BitMap
+    from fkeras.campaigns.bit_map import BitMap
 
 BLIND = ("msb", "random")
 """Rankings that know nothing about the model: a map of them would only look like one."""
@@ -511,7 +511,7 @@ class Study:
     def bit_map(self, golden: Mapping[str, float]) -> BitMap | None:
         """How much each bit matters, as far as it is known: by an oracle of this study, or a stored one of a metric in
         `golden` (its fault-free values), or else by a ranking of this study."""
-        from fkeras.report.bit_map import map_of_flips, map_of_oracle, map_of_ranking
+        from fkeras.campaigns.bit_map import map_of_flips, map_of_oracle, map_of_ranking
 
         for oracle in self._oracles:
             if oracle.content_digest == self.space.content_digest:
@@ -523,7 +523,7 @@ class Study:
                 return map_of_flips(flips["bit"], flips["value"] - golden[name], self.space, name)
         for ranking in self._rankings:
             if ranking.layout_digest == self.space.layout_digest and ranking.method not in BLIND:
-                return map_of_ranking(ranking, self.space)
+                return map_of_ranking(ranking.order, ranking.method, self.space)
         return None
 
     def injected(self, faults: FaultSet) -> AbstractContextManager[Any]:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, UntilDecided, Verdict
+    from fkeras.campaigns.bit_map import BitMap
     from fkeras.engine import GoldenScore
     from fkeras.faults import FaultModel, Protection
     from fkeras.memory import BitSpace
     from fkeras.report.failure import Explanation
-    from fkeras.report.findings import BitMap
     from fkeras.statistics import Estimate
     from fkeras.study import Study
 
@@ -201,7 +201,7 @@ class FaultCampaign:
 
     def bit_map(self) -> BitMap | None:
         """How much each bit matters, from what is known already; None where nothing is."""
-        from fkeras.report.bit_map import map_of_exhaustive
+        from fkeras.campaigns.bit_map import map_of_exhaustive
 
         if self._result is not None and self.budget.is_exhaustive:
             return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))

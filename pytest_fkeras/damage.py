@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fkeras.report.findings import EnduranceRecord
+    from fkeras.campaigns.endurance import EnduranceRecord
     from pytest_fkeras.campaign import FaultCampaign
 
 DRAWS, LOOKS = 10, 6
@@ -16,8 +16,8 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
     """The metric under 1 fault, and more and more, up to the budget's number or time; None for other fault models."""
     import numpy as np
 
+    from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
     from fkeras.faults import Exposure, FlipCount
-    from fkeras.report.findings import EndurancePoint, EnduranceRecord
     from fkeras.report.record import protection_text
     from fkeras.statistics.proportions import clopper_pearson
 

@@ -97,15 +97,8 @@ def explain(
 
 def with_explanation(record: BudgetRecord, found: Explanation, space: BitSpace) -> BudgetRecord:
     """The record with what was found out."""
-    from fkeras.plain import restored
-    from fkeras.report.findings import MinimalFaultsRecord
-
-    minimal = found.minimal
-    return replace(
-        record,
-        minimal_faults=None if minimal is None else restored(MinimalFaultsRecord, minimal.to_dict(space)),
-        protection_curve=found.curve,
-    )
+    minimal = None if found.minimal is None else found.minimal.record(space)
+    return replace(record, minimal_faults=minimal, protection_curve=found.curve)
 
 
 def _curve(

@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.accumulation import Accumulation, Looks
+from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import GoldenScore
 from fkeras.errors import InputError
 from fkeras.faults import Protection
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction
+from fkeras.plain import plain
 from fkeras.statistics import Estimate
 from fkeras.statistics.means import asymptotic_mean, bounded_mean
 from fkeras.statistics.proportions import clopper_pearson, lower_bound, upper_bound
@@ -57,6 +59,50 @@ class Histories:
     def recovered(self) -> int:
         """Trials that broke a limit at some look and keep it at a later one."""
         return int((np.logical_or.accumulate(self.broken, axis=1) & ~self.broken).any(axis=1).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRecord:
+    """A best value with its interval."""
+
+    best: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndurancePoint:
+    """One look: the metric's mean with its 95 % interval, and the trials that broke a limit by then with theirs."""
+
+    look: float
+    trials: int
+    mean: float
+    mean_low: float
+    mean_high: float
+    failed: int
+    share_low: float
+    share_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnduranceRecord:
+    """The metric as faults accumulate; unit: what looks are counted in, "flips" or "seconds"."""
+
+    metric: str
+    unit: str
+    golden: float
+    text: str
+    curve: tuple[EndurancePoint, ...]
+    limits: tuple[Limit, ...] = ()
+    max_failure_rate: float | None = None
+    confidence: float | None = None
+    largest: float | None = None
+    exceeded_at: float | None = None
+    time_average: IntervalRecord | None = None
+    faults: str = ""
+    protection: str = ""
+    seed: int = 0
+    recovered: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +219,10 @@ class Endurance:
             return bounded_mean(np.clip(values, *self.bounds), self.bounds)
         return asymptotic_mean(values)
 
-    def curve(self) -> list[dict[str, float]]:
-        """A point per look, ascending, as plain numbers.
+    def curve(self) -> list[EndurancePoint]:
+        """A point per look, ascending: the proof's where it looked, else the survey's.
 
-        `look` (flips or seconds), `trials` (the proof's where it looked, else the survey's); `mean`, `mean_low` and
-        `mean_high` (95 %) of the metric; and `failed`, the trials that broke a limit by then, with `share_low` and
-        `share_high` (95 %, Clopper-Pearson, each look by itself).
+        Intervals are at 95 %, those of the share Clopper-Pearson, each look by itself.
         """
         points = []
         closer = [] if self.proof is None or self.proof is self.survey else self.proof.looks.tolist()
@@ -188,37 +232,35 @@ class Endurance:
                 if table is self.survey and look in closer:
                     continue
                 mean, share = self._mean(table.values[:, i]), clopper_pearson(failed, len(table))
-                points.append(
-                    {"look": look, "trials": len(table), "mean": mean.best, "mean_low": mean.low}
-                    | {"mean_high": mean.high, "failed": failed, "share_low": share.low, "share_high": share.high}
-                )
-        return sorted(points, key=lambda point: point["look"])
+                means = mean.best, mean.low, mean.high
+                points.append(EndurancePoint(look, len(table), *means, failed, share.low, share.high))
+        return sorted(points, key=lambda point: point.look)
+
+    @property
+    def record(self) -> EnduranceRecord:
+        """What reports say."""
+        required, average, covered = self.requirement, self.time_average, self.protection
+        return EnduranceRecord(
+            self.metric,
+            self.accumulation.unit,
+            float(self.golden.value),
+            str(self),
+            tuple(self.curve()),
+            () if required is None else required.limits,
+            None if required is None else required.max_failure_rate,
+            None if required is None else required.confidence,
+            self.largest,
+            self.exceeded_at,
+            IntervalRecord(average.best, average.low, average.high),
+            self.accumulation.describe(),
+            covered.describe(len(self.space)) if len(covered.bits) else "none",
+            self.seed,
+            (self.survey if self.proof is None else self.proof).recovered,
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for reports: `metric`, `better`, `unit`, `golden`, `limits` (texts), `max_failure_rate`,
-        `confidence`, `largest`, `exceeded_at` (None where not shown), `time_average` (`best`, `low`, `high`), `text`,
-        `faults`, `protection`, `seed`, `n_bits`, `recovered` and `curve`. Means may be infinite, never NaN.
-        """
-        required, average, n_bits = self.requirement, self.time_average, len(self.space)
-        return {
-            "metric": self.metric,
-            "better": self.better,
-            "unit": self.accumulation.unit,
-            "golden": float(self.golden.value),
-            "limits": [] if required is None else [str(limit) for limit in required.limits],
-            "max_failure_rate": None if required is None else required.max_failure_rate,
-            "confidence": None if required is None else required.confidence,
-            "largest": self.largest,
-            "exceeded_at": self.exceeded_at,
-            "time_average": {"best": average.best, "low": average.low, "high": average.high},
-            "text": str(self),
-            "faults": self.accumulation.describe(),
-            "protection": self.protection.describe(n_bits) if len(self.protection.bits) else "none",
-            "seed": self.seed,
-            "n_bits": n_bits,
-            "recovered": self.survey.recovered if self.proof is None else self.proof.recovered,
-            "curve": self.curve(),
-        }
+        """Plain values: those of the record, `better` and `n_bits`."""
+        return {"better": self.better, "n_bits": len(self.space), **plain(self.record)}
 
 
 def look_text(look: float) -> str:

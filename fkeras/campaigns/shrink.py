@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,18 @@ MOST_EVALUATIONS = 300
 
 Breaks = Callable[[Sequence[FaultSet]], NDArray[np.bool_]]
 Parts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class MinimalFaultsRecord:
+    """Faults of one failing trial that break a limit together; leaving one out keeps it, where is_minimal."""
+
+    faults: tuple[str, ...]
+    is_minimal: bool
+    trial: int
+    n_faults: int
+    values: dict[str, float]
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +66,11 @@ class MinimalFaults:
         pairs = [after.get(where) for where in zip(place.tensor.tolist(), place.element.tolist(), strict=True)]
         return ["unchanged" if pair is None else f"{pair[0]:.6g} -> {pair[1]:.6g}" for pair in pairs]
 
-    def to_dict(self, space: BitSpace) -> dict[str, Any]:
-        """Plain values: `faults` as addresses (`=0`, `=1`: stuck), `changes` of their words, the rest as named here."""
-        return {
-            "faults": self.faults.text(space).split(),
-            "changes": self.changes(space),
-            "is_minimal": self.is_minimal,
-            "evaluations": self.evaluations,
-            "trial": self.trial,
-            "n_faults": self.n_faults,
-            "values": self.values,
-        }
+    def record(self, space: BitSpace) -> MinimalFaultsRecord:
+        """What reports say: faults as addresses (`=0`, `=1`: stuck), and what they make of their words."""
+        faults = tuple(self.faults.text(space).split())
+        changes = tuple(self.changes(space))
+        return MinimalFaultsRecord(faults, self.is_minimal, self.trial, self.n_faults, self.values, changes)
 
 
 def minimal_faults(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from fkeras.cli import arguments, output, session, studies
 
@@ -60,7 +59,9 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
         )
     if options.json:
-        content = {"schema": "fkeras-hls4ml-check/1", "model": options.model, "agrees": found.agrees, **asdict(found)}
+        from fkeras.plain import plain
+
+        content = {"schema": "fkeras-hls4ml-check/1", "model": options.model, "agrees": found.agrees, **plain(found)}
         output.write_json(options.json, content)
     session.show(str(found))
     return session.FINE if found.agrees else session.FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from fkeras.cli import arguments, output, session, studies
@@ -52,9 +51,9 @@ def run(options: argparse.Namespace) -> int:
     )
     session.show(str(table))
     if options.json:
-        output.write_json(
-            options.json, {"schema": "fkeras-hls4ml-resources/1", "model": options.model, **asdict(table)}
-        )
+        from fkeras.plain import plain
+
+        output.write_json(options.json, {"schema": "fkeras-hls4ml-resources/1", "model": options.model, **plain(table)})
     if mask is not None and options.masks_to:
         moved = fkeras.hls4ml.reordered(mask, model, project=options.project, space=space)
         for path in fkeras.hls4ml.write_masks(moved, options.masks_to):

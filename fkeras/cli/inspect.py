@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, output, session, studies
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         content = _content(options.model, study.space, golden)
         if options.traces:
-            content |= {"loss": loss, "traces": [asdict(trace) for trace in traces]}
+            content |= {"loss": loss, "traces": list(traces)}
         output.write_json(options.json, content)
     return 0
 

@@ -18,11 +18,10 @@ def endurance_text(result: Endurance) -> str:
     unit, required = result.accumulation.unit, result.requirement
     rows = []
     for point in result.curve():
-        row = [look_text(point["look"]), f"{point['trials']}"]
-        row += [f"{point['mean']:.4g} [{point['mean_low']:.4g}, {point['mean_high']:.4g}]"]
+        row = [look_text(point.look), f"{point.trials}"]
+        row += [f"{point.mean:.4g} [{point.mean_low:.4g}, {point.mean_high:.4g}]"]
         if required is not None:
-            low, high = 100 * point["share_low"], 100 * point["share_high"]
-            row.append(f"{point['failed']} [{low:.3g}, {high:.3g} %]")
+            row.append(f"{point.failed} [{100 * point.share_low:.3g}, {100 * point.share_high:.3g} %]")
         rows.append(row)
     headers = [unit, "trials", f"{result.metric} mean [95 %]", "failed by then [95 %]"][: len(rows[0])]
     table = tabulate(

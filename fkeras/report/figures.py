@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fkeras.campaigns import ProtectionCurve
-    from fkeras.report.findings import BitMap, EnduranceRecord
+    from fkeras.campaigns.bit_map import BitMap
+    from fkeras.campaigns.endurance import EnduranceRecord
     from fkeras.sensitivity import RankingQuality
 
 WIDTH, HEIGHT = 6.4, 2.6

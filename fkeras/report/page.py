@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from fkeras.campaigns.bit_map import BitMap
     from fkeras.campaigns.limits import Limit
-    from fkeras.report.findings import BitMap
 
 MOST_FIGURES = 24
 MOST_SECTIONS = 50

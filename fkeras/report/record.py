@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from fkeras.campaigns.bit_map import BitMap
 from fkeras.campaigns.comparison import Comparison
+from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
+from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
 from fkeras.plain import plain, restored
-from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict

@@ -231,7 +231,7 @@ def test_series():
 
 def test_a_look_of_both_parts_is_drawn_once_with_the_trials_that_count(function_run):
     curve = endurance(function_run(lambda bits: float((bits < 3).any()), n_words=250), trials=120).curve()
-    looks = [point["look"] for point in curve]
+    looks = [point.look for point in curve]
     assert looks == sorted(set(looks))
-    assert next(point for point in curve if point["look"] == 200)["trials"] == 120
-    assert next(point for point in curve if point["look"] == 500)["trials"] == 30
+    assert next(point for point in curve if point.look == 200).trials == 120
+    assert next(point for point in curve if point.look == 500).trials == 30

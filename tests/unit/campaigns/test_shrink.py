@@ -109,7 +109,7 @@ def test_the_worst_trial_of_a_campaign_is_shrunk_in_batches(function_run):
     assert max(run.batches_asked) <= run.batch_size
     assert found.evaluations == sum(run.batches_asked) <= 300
     assert minimal_faults(result, run, (Limit("mse", "max", 1.5),)) == found
-    assert found.to_dict(run.space)["faults"] == ["d/kernel[2]:0", "d/kernel[3]:0"]
+    assert found.record(run.space).faults == ("d/kernel[2]:0", "d/kernel[3]:0")
 
 
 def test_only_faults_that_got_through_are_named(function_run):

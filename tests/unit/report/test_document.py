@@ -10,12 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from fkeras.campaigns import Limit
+from fkeras.campaigns.bit_map import BitMap, TensorMap
 from fkeras.campaigns.comparison import Comparison, MetricComparison
+from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.protection_curve import ProtectionCurve
+from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.errors import InputError
 from fkeras.plain import restored
 from fkeras.report.document import SCHEMA, Report, new_report, read_report, schema
-from fkeras.report.findings import BitMap, EnduranceRecord, MinimalFaultsRecord, TensorMap
 from fkeras.report.record import Assumptions, BudgetRecord, CoveredTensor, MetricRecord, UncoveredTensor, with_limits
 
 ENDURANCE = {

@@ -1,0 +1,98 @@
+"""Maps of a memory, the paper's Fig. 4 in small, from what was measured or predicted about its bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.campaigns.budget import CampaignResult
+from fkeras.campaigns.oracle import Oracle
+from fkeras.memory import BitSpace
+
+COLUMNS = 240
+"""Columns of a map's picture: with more words, a column is the mean over neighbouring ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorMap:
+    """One tensor of a map: for each bit position (0 = MSB) the mean over its words; NaN where nothing is known."""
+
+    path: str
+    n_words: int
+    mean: tuple[float, ...]
+    largest: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BitMap:
+    """The paper's Fig. 4 in small: how much each bit position of each tensor matters.
+
+    source: where the numbers come from; quantity: what they are; picture: a row per bit position, a column per word
+    (or per `words_per_column` words, then means), NaN where a word lacks the position.
+    """
+
+    source: str
+    quantity: str
+    tensors: tuple[TensorMap, ...]
+    picture: tuple[tuple[float, ...], ...]
+    words_per_column: int
+
+
+def map_of_oracle(oracle: Oracle, space: BitSpace) -> BitMap:
+    """|change of the metric| under each single flip that the oracle measured."""
+    how = f"measured on {oracle.n_samples:,} samples"
+    return _of_flips(oracle.bits, oracle.delta, space, oracle.metric, f"{len(oracle):,}", how)
+
+
+def map_of_flips(bits: NDArray[np.int64], delta: NDArray[np.float64], space: BitSpace, metric: str) -> BitMap:
+    """|change of the metric| under single flips that were stored: `delta` of each of `bits`."""
+    part = f"{np.unique(bits).size:,} of {len(space):,}"
+    return _of_flips(bits, delta, space, metric, part, "measured, read from the cache")
+
+
+def _of_flips(
+    bits: NDArray[np.int64], delta: NDArray[np.float64], space: BitSpace, metric: str, part: str, how: str
+) -> BitMap:
+    values = np.full(len(space), np.nan)
+    values[bits] = np.abs(delta)
+    share = f"{part} single flips" if np.isnan(values).any() else "every single flip"
+    return map_of(values, space, f"{share} {how}", f"|change of {metric}|")
+
+
+def map_of_exhaustive(result: CampaignResult, metric: str) -> BitMap:
+    """|change of the metric| under each single flip of an exhaustive campaign; protected bits are unknown."""
+    trials = result.by_metric[metric]
+    values = np.where(result.residual == 0, np.nan, np.abs(trials.values - trials.golden.value))
+    source = f"every unprotected single flip measured on {result.setting.n_samples:,} samples"
+    return map_of(values, result.setting.space, source, f"|change of {metric}|")
+
+
+def map_of_ranking(order: NDArray[np.int64], method: str, space: BitSpace) -> BitMap:
+    """Each bit's place in the order of a ranking, 1 for the first, 0 for the last: a prediction, no measurement."""
+    place = np.empty(len(space))
+    place[order] = np.linspace(1, 0, len(space)) if len(space) > 1 else 1.0
+    return map_of(place, space, f"predicted by the ranking {method}", "place in the ranking, 1 = first")
+
+
+def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: str) -> BitMap:
+    """The map of (n_bits,) values, NaN where unknown."""
+    ends = np.cumsum([0, *(tensor.size for tensor in space.tensors)])
+    n_words, place = int(ends[-1]), space.locate(np.arange(len(space)))
+    grid = np.full((max(tensor.codec.width for tensor in space.tensors), n_words), np.nan)
+    grid[place.bit, ends[place.tensor] + place.element] = values
+    tensors = []
+    for tensor, part in zip(space.tensors, np.split(grid, ends[1:-1], axis=1), strict=True):
+        rows = part[: tensor.codec.width]
+        tensors.append(TensorMap(tensor.path, int(tensor.size), _over_words(rows, np.mean), _over_words(rows, np.max)))
+    per_column = -(-n_words // COLUMNS)
+    columns = [_over_words(grid[:, i : i + per_column], np.mean) for i in range(0, n_words, per_column)]
+    return BitMap(source, quantity, tuple(tensors), tuple(zip(*columns, strict=True)), per_column)
+
+
+def _over_words(part: NDArray[np.float64], combined: Callable[[NDArray[np.float64]], float]) -> tuple[float, ...]:
+    """Mean or maximum of each row over what is known, to four digits: they are to be looked at."""
+    known = (row[~np.isnan(row)] for row in part)
+    return tuple(float(f"{combined(row) if row.size else np.nan:.4g}") for row in known)
