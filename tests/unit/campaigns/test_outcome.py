@@ -8,10 +8,11 @@ from itertools import permutations
 import pytest
 
 from fkeras.campaigns import Comparison, Limit, Outcome, Requirement, judge
+from fkeras.campaigns.suites import SuiteComparison
 from fkeras.campaigns.verdict import worst
 from fkeras.cli.what_goes_wrong import exit_code
 from fkeras.report import BudgetRecord, html_page, markdown_summary
-from fkeras.report.compare import ReportComparison, comparison_lines
+from fkeras.report.compare import comparison_lines
 from fkeras.report.document import new_report
 
 ORDER = ["FAIL", "NOT_RUN", "INCONCLUSIVE", "ASSERTED", "PASS"]
@@ -32,7 +33,7 @@ def test_every_list_of_verdicts_has_that_order():
         places = [text.index(f"budget{place}") for place in range(len(ORDER))]
         assert places == sorted(places)
     compared = ["INCONCLUSIVE", "PASS", "NOT_RUN", "FAIL"]
-    found = ReportComparison(tuple((name, Comparison(Outcome(name), "", 0.95)) for name in compared), (), ())
+    found = SuiteComparison(tuple((name, Comparison(Outcome(name), "", 0.95)) for name in compared), (), ())
     assert [line.split()[0] for line in comparison_lines(found)] == [name for name in ORDER if name in compared]
     assert (found.outcome, replace(found, tests=found.tests[:3]).outcome) == ("FAIL", "NOT_RUN")
 

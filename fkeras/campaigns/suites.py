@@ -1,0 +1,72 @@
+"""The budgets of a test suite against those of an earlier run, on identical fault sets where they drew the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fkeras.campaigns.comparison import Comparison, compare
+from fkeras.campaigns.measured import Measured
+from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
+from fkeras.statistics.tolerance import Tolerance
+
+Suite = Mapping[str, Measured | None]
+"""What each test measured; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteComparison:
+    """A run against an earlier one.
+
+    tests: name and comparison of each test of both; missing: tests of the old report that are not in the new one;
+    added: the other way round; problems: what else keeps it from passing.
+    """
+
+    tests: tuple[tuple[str, Comparison], ...]
+    missing: tuple[str, ...]
+    added: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> AnyOutcome:
+        """The worst; "" where nothing was asked for. A missing test is NOT_RUN."""
+        return worst([*(comparison.outcome for _, comparison in self.tests), *(Outcome.NOT_RUN for _ in self.problems)])
+
+
+def compare_suites(
+    old: Suite, new: Suite, tolerances: Sequence[Tolerance] = (), confidence: float = 0.95
+) -> SuiteComparison:
+    """Whether the tests of `new` got worse than those of `old` by more than is tolerated; see `compare_reports`."""
+    names = _matched(old, new)
+    tests = []
+    for name, other in names.items():
+        before, now = old[other], new[name]
+        if before is None or now is None:
+            reason = f"the {'old' if before is None else 'new'} report has no trials of it"
+            tests.append((name, Comparison(Outcome.NOT_RUN if tolerances else "", "", confidence, (), reason)))
+        else:
+            tests.append((name, compare(now, before, tolerances, confidence)))
+    missing = tuple(name for name in old if name not in names.values())
+    problems = [f"{name} is missing in the new report" for name in missing if tolerances]
+    judged = {metric.metric for _, comparison in tests for metric in comparison.metrics if metric.outcome}
+    problems += [
+        f"{tolerance.metric}:{tolerance} judged nothing: no test of both measures '{tolerance.metric}'"
+        for tolerance in tolerances
+        if tolerance.metric not in judged
+    ]
+    return SuiteComparison(tuple(tests), missing, tuple(name for name in new if name not in names), tuple(problems))
+
+
+def _matched(old: Suite, new: Suite) -> dict[str, str]:
+    """New name -> old name."""
+    names = {name: name for name in new if name in old}
+    for name, measured in new.items():
+        if name not in names and measured is not None:
+            equal = [
+                other
+                for other, before in old.items()
+                if before is not None and before.file_name == measured.file_name and other not in new
+            ]
+            if len(equal) == 1 and equal[0] not in names.values():
+                names[name] = equal[0]
+    return names
