@@ -9,7 +9,7 @@ import math
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from types import MappingProxyType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 FLAT = MappingProxyType({"flat": True})
 """Metadata of a dataclass's field whose own fields stand among those of the dataclass."""
@@ -39,28 +39,30 @@ def plain(value: Any) -> Any:
 def restored(kind: Any, value: Any) -> Any:
     """The value of type `kind` that `plain` made `value` from; what the type does not know is left out.
 
-    kind: a dataclass, a StrEnum, float, str, int, bool, Any, or tuples, dicts and unions of them with None or "". A
-    value that is of its type already stays.
+    kind: a dataclass, a StrEnum, a Literal, float, str, int, bool, Any, or tuples, dicts and unions of them with None
+    or "". A value that is of its type already stays. TypeError or ValueError for one of another kind.
     """
-    if value is None or kind is Any:
+    if kind is Any or value is None:
         return value
-    arguments = get_args(kind)
-    if get_origin(kind) in (UnionType, Union):
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (UnionType, Union):
         return restored(next(part for part in arguments if part is not type(None)), value)
-    if get_origin(kind) is tuple:
-        if arguments[-1] is Ellipsis:
-            return tuple(restored(arguments[0], part) for part in value)
-        return tuple(restored(part_kind, part) for part_kind, part in zip(arguments, value, strict=True))
-    if get_origin(kind) is dict:
+    if origin is tuple:
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(restored(part_kind, part) for part_kind, part in zip(kinds, value, strict=True))
+    if origin is dict:
         return {name: restored(arguments[1], part) for name, part in value.items()}
-    if kind is float:
-        return float(value)
+    if origin is Literal and value not in arguments:
+        raise ValueError(f"{value!r} is none of {arguments}")
+    if origin is not None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        content = {**value, **{field.name: value for field in fields(kind) if field.metadata == FLAT}}
+        make: Any = kind
+        return make(**{name: restored(hints[name], part) for name, part in content.items() if name in hints})
     if issubclass(kind, StrEnum):
         return kind(value) if value else value
-    if isinstance(value, kind) or not is_dataclass(kind):
-        return value
-    hints = get_type_hints(kind)
-    content = {**value, **{field.name: value for field in fields(kind) if field.metadata == FLAT}}
-    make: Any = kind
-    parts = {name: restored(hints[name], part) for name, part in content.items() if name in hints}
-    return make(**parts)
+    if isinstance(value, bool) == (kind is bool) and (kind in (float, bool) or value == kind(value)):
+        return kind(value)
+    raise TypeError(f"{value!r} is no {kind.__name__}")

@@ -14,7 +14,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fkeras.campaigns.budget import CampaignResult
 from fkeras.errors import InputError
 from fkeras.metrics.metric import Direction
+from fkeras.plain import plain, restored
 from fkeras.statistics.means import asymptotic_mean
 
 SCHEMA = "fkeras-measured/1"
@@ -144,24 +145,8 @@ class Measured:
 
     def first(self, n: int) -> Measured:
         """The same with at most the first n trials kept one by one; means are those of all trials."""
-        metrics = {
-            name: MeasuredMetric(
-                one.better, one.bounds, one.golden, one.mean, one.undefined, _read_only(one.values[:n])
-            )
-            for name, one in self.metrics.items()
-        }
-        return Measured(
-            self.identity,
-            self.seed,
-            self.layout_digest,
-            self.content_digest,
-            self.n_samples,
-            self.data,
-            self.trials,
-            self.is_exact,
-            _read_only(self.faults[:n]),
-            metrics,
-        )
+        metrics = {name: replace(metric, values=_read_only(metric.values[:n])) for name, metric in self.metrics.items()}
+        return replace(self, faults=_read_only(self.faults[:n]), metrics=metrics)
 
     def to_plain(self, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         """What JSON can hold, at most `most_bytes` of it as `to_json` writes it; `from_plain` reads it.
@@ -169,13 +154,13 @@ class Measured:
         Values are kept exactly (float64). Where all trials do not fit, those at the end are dropped, and `dropped`
         says how many; the means are those of all trials. InputError where not even a file without trials fits.
         """
-        n, plain = self.kept, _plain(self)
-        while (size := len(_text(plain))) > most_bytes:
+        n, content = self.kept, _plain(self)
+        while (size := len(_text(content))) > most_bytes:
             if n == 0:
                 raise InputError(f"a budget of {len(self.metrics)} metrics does not fit into {most_bytes:,} bytes")
             n = min(n - 1, int(0.98 * n * most_bytes / size)) if n > 50 else n - 1
-            plain = _plain(self.first(n))
-        return plain
+            content = _plain(self.first(n))
+        return content
 
     def to_json(self, most_bytes: int = MOST_BYTES) -> str:
         """The text of the file; see `to_plain`."""
@@ -185,23 +170,23 @@ class Measured:
     def from_json(cls, text: str, name: str = "the baseline") -> Measured:
         """What `to_json` wrote. InputError, naming `name`, for a text that is damaged, edited or something else."""
         try:
-            plain = json.loads(text, parse_constant=_no_constant)
+            content = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             conflict = "; a merge left conflict markers" if "<<<<<<<" in text else ""
             raise InputError(f"{name} is no JSON ({error}){conflict}; {_REMEDY}") from None
-        return cls.from_plain(plain, name)
+        return cls.from_plain(content, name)
 
     @classmethod
-    def from_plain(cls, plain: Any, name: str = "the baseline") -> Measured:
+    def from_plain(cls, content: Any, name: str = "the baseline") -> Measured:
         """What `to_plain` gave; InputError as `from_json`."""
-        found = plain.get("schema") if isinstance(plain, dict) else None
+        found = content.get("schema") if isinstance(content, dict) else None
         if found != SCHEMA:
             what = f"has schema {found!r}" if isinstance(found, str) else "states no schema"
             raise InputError(f"{name} {what}; this version reads {SCHEMA!r}; {_REMEDY}")
-        if plain.get("checksum") != _checksum(plain):
+        if content.get("checksum") != _checksum(content):
             raise InputError(f"{name} is damaged, or was edited by hand: its checksum is wrong; {_REMEDY}")
         try:
-            return _restored(plain)
+            return _restored(content)
         except (KeyError, TypeError, ValueError, AttributeError, zlib.error, binascii.Error) as error:
             raise InputError(f"{name} is no {SCHEMA} ({type(error).__name__}: {error}); {_REMEDY}") from None
 
@@ -258,26 +243,10 @@ def _same_part(one: DataPart, other: DataPart) -> bool:
 
 
 def _plain(measured: Measured) -> dict[str, Any]:
-    identity = measured.identity
-    plain: dict[str, Any] = {
+    content: dict[str, Any] = {
         "schema": SCHEMA,
-        "budget": {
-            "model": identity.model,
-            "faults": identity.faults,
-            "protected": identity.protected,
-            "memory": identity.memory,
-            "seed": identity.seed,
-        },
-        "metrics": {
-            name: {
-                "better": one.better,
-                "bounds": None if one.bounds is None else [_number(bound) for bound in one.bounds],
-                "golden": _number(one.golden),
-                "mean": _number(one.mean),
-                "undefined": one.undefined,
-            }
-            for name, one in measured.metrics.items()
-        },
+        "budget": measured.identity,
+        "metrics": {name: _without_values(metric) for name, metric in measured.metrics.items()},
         "trials": measured.trials,
         "is_exact": measured.is_exact,
         "kept": measured.kept,
@@ -286,11 +255,15 @@ def _plain(measured: Measured) -> dict[str, Any]:
         "layout": measured.layout_digest,
         "content": measured.content_digest,
         "n_samples": measured.n_samples,
-        "data": [list(part) for part in measured.data],
+        "data": measured.data,
         "values": _packed(measured),
     }
-    plain["checksum"] = _checksum(plain)
-    return plain
+    content = plain(content)
+    return {**content, "checksum": _checksum(content)}
+
+
+def _without_values(metric: MeasuredMetric) -> dict[str, Any]:
+    return {name: value for name, value in plain(metric).items() if name != "values"}
 
 
 def _packed(measured: Measured) -> str:
@@ -301,75 +274,48 @@ def _packed(measured: Measured) -> str:
     return base64.b64encode(zlib.compress(b"".join(columns), 9)).decode()
 
 
-def _restored(plain: dict[str, Any]) -> Measured:
-    budget, kept, trials = plain["budget"], _whole(plain["kept"]), _whole(plain["trials"])
-    if not (kept <= trials <= _MOST_TRIALS and plain["metrics"]):
-        raise ValueError(f"{kept} of {trials} trials of {len(plain['metrics'])} metrics")
-    size = kept * (1 + 8 * len(plain["metrics"]))
+def _restored(content: dict[str, Any]) -> Measured:
+    counts = [restored(int, content[name]) for name in ("kept", "trials", "n_samples")]
+    counts += [restored(int, metric["undefined"]) for metric in content["metrics"].values()]
+    if min(counts) < 0:
+        raise ValueError(f"{min(counts)} is no count")
+    kept, trials, n_samples = counts[:3]
+    if not (kept <= trials <= _MOST_TRIALS and content["metrics"]):
+        raise ValueError(f"{kept} of {trials} trials of {len(content['metrics'])} metrics")
+    size = kept * (1 + 8 * len(content["metrics"]))
     unpacked = zlib.decompressobj()
-    content = unpacked.decompress(base64.b64decode(plain["values"], validate=True), size + 1)
-    if len(content) != size or not unpacked.eof:
-        raise ValueError(f"{len(content):,} bytes of values where {size:,} belong")
+    packed = unpacked.decompress(base64.b64decode(content["values"], validate=True), size + 1)
+    if len(packed) != size or not unpacked.eof:
+        raise ValueError(f"{len(packed):,} bytes of values where {size:,} belong")
     metrics = {}
-    for number, (name, one) in enumerate(plain["metrics"].items()):
+    for number, (name, metric) in enumerate(content["metrics"].items()):
         start = kept * (1 + 8 * number)
-        columns = np.frombuffer(content[start : start + 8 * kept], np.uint8).reshape(8, kept).T
+        columns = np.frombuffer(packed[start : start + 8 * kept], np.uint8).reshape(8, kept).T
         values = np.ascontiguousarray(columns).view("<f8").reshape(kept).astype(np.float64)
-        if np.isnan(values).any() or one["better"] not in ("lower", "higher"):
-            raise ValueError(f"{name}: NaN among the values, or no direction")
-        bounds = None if one["bounds"] is None else (float(one["bounds"][0]), float(one["bounds"][1]))
-        metrics[str(name)] = MeasuredMetric(
-            one["better"],
-            bounds,
-            float(one["golden"]),
-            float(one["mean"]),
-            _whole(one["undefined"]),
-            _read_only(values),
-        )
-    model, faults, protected, memory = (_string(budget[key]) for key in ("model", "faults", "protected", "memory"))
-    seed = None if budget["seed"] is None else int(budget["seed"])
+        if np.isnan(values).any():
+            raise ValueError(f"{name}: NaN among the values")
+        metrics[name] = restored(MeasuredMetric, {**metric, "values": _read_only(values)})
     return Measured(
-        BudgetIdentity(model, faults, protected, memory, seed),
-        int(plain["seed"]),
-        _string(plain["layout"]),
-        _string(plain["content"]),
-        _whole(plain["n_samples"]),
-        tuple(_data_part(*part) for part in plain["data"]),
+        restored(BudgetIdentity, content["budget"]),
+        restored(int, content["seed"]),
+        restored(str, content["layout"]),
+        restored(str, content["content"]),
+        n_samples,
+        restored(tuple[DataPart, ...], content["data"]),
         trials,
-        bool(plain["is_exact"]),
-        _read_only(np.frombuffer(content[:kept], np.uint8)),
+        restored(bool, content["is_exact"]),
+        _read_only(np.frombuffer(packed[:kept], np.uint8)),
         metrics,
     )
 
 
-def _data_part(text: Any, mean: Any, deviation: Any, projection: Any) -> DataPart:
-    return _string(text), float(mean), float(deviation), float(projection)
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _text(plain: Mapping[str, Any]) -> str:
-    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
-
-
-def _checksum(plain: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in plain.items() if key != "checksum"}
+def _checksum(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _number(value: float) -> float | str:
-    """JSON has no infinity; float() reads the text."""
-    return value if math.isfinite(value) else str(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
-    return value
 
 
 def _no_constant(name: str) -> NoReturn:
