@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
 
 from fkeras.campaigns import Outcome
 from fkeras.campaigns.verdict import AnyOutcome, VerdictRecord
@@ -43,3 +46,34 @@ def test_a_flat_part_stands_among_the_fields_of_its_owner():
     assert list(whole) == ["n", "outcome", "failures", "trials", "share_low", "share_high", "outcomes", "parts", "mean"]
     # Other ways between processes than JSON know no subclasses of str.
     assert type(whole["outcome"]) is str
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (int, 1.5),
+        (int, True),
+        (int, "1"),
+        (float, True),
+        (float, "much"),
+        (str, 1),
+        (bool, 1),
+        (bool, "yes"),
+        (Literal["lower", "higher"], "sideways"),
+        (tuple[float, float], [1.0]),
+        (Outcome, "MAYBE"),
+        (Part, {"name": "a"}),
+        (dict[str, int], {"a": "b"}),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(kind, value):
+    with pytest.raises((TypeError, ValueError)):
+        restored(kind, value)
+
+
+def test_json_knows_one_kind_of_number():
+    assert [type(restored(kind, value)) for kind, value in [(int, 2.0), (float, 2), (float, "inf")]] == [
+        int,
+        float,
+        float,
+    ]
