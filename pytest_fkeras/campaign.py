@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.marks import Budget
+from fkeras.campaigns import FixedTrials, Limit, UntilDecided, parse_limit
+from fkeras.campaigns.oracle import CHANGE_TOLERANCE
+from fkeras.faults import FlipCount
+from fkeras.faults.fault_model import key_of
+from fkeras.statistics import leveugle
+from pytest_fkeras.marks import THE_ONLY_METRIC, Budget
 from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Source
 from pytest_fkeras.selection import Protected, Selection
@@ -17,7 +22,7 @@ from pytest_fkeras.selection import Protected, Selection
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, UntilDecided, Verdict
+    from fkeras.campaigns import CampaignResult, Requirement, Verdict
     from fkeras.campaigns.bit_map import BitMap
     from fkeras.engine import GoldenScore
     from fkeras.faults import FaultModel, Protection
@@ -45,13 +50,10 @@ class FaultCampaign:
         self._ranked = resilience.but(layers=budget.layers, biases=budget.biases)
         engine, seed = options.engine(budget.engine), options.seed(budget.seed)
         self._study = self._ranked.but(engine=engine, seed=seed)
-        self._limits = tuple(self._limit(keyword, value) for keyword, value in budget.limits)
-        if budget.min_change is not None:
-            self._limits = (self._worse_by(budget.min_change),)
         self._result: CampaignResult | None = None
         self._longer: CampaignResult | None = None
         self.space: BitSpace = self._study.space
-        self.requirement = self._requirement()
+        self.requirement = None if budget.requirement is None else self._bound(budget.requirement)
         names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
         source = self._source()
@@ -61,7 +63,8 @@ class FaultCampaign:
     @property
     def _limited(self) -> list[str]:
         """The metrics that limits name."""
-        return list(dict.fromkeys(limit.metric for limit in self._limits))
+        limits = () if self.requirement is None else self.requirement.limits
+        return list(dict.fromkeys(limit.metric for limit in limits))
 
     def _source(self) -> Source:
         """What a selection such as `ranking[:k]` is resolved against."""
@@ -141,7 +144,7 @@ class FaultCampaign:
         """
         if limit is not None:
             return self[self._sole()].failure_rate(limit, confidence=confidence, **limits)
-        self._measure([self._limit(keyword, value).metric for keyword, value in limits.items()])
+        self._measure([parse_limit(keyword, value, self.metric_names).metric for keyword, value in limits.items()])
         return self.result.failure_rate(confidence=confidence, **limits)
 
     @property
@@ -157,10 +160,7 @@ class FaultCampaign:
     @property
     def faults_text(self) -> str:
         """The fault model as it enters the trials' seeds, and how long it takes where only scrubbing needs to know."""
-        from fkeras.campaigns.exhaustive import EachBitAlone
-        from fkeras.faults.fault_model import key_of
-
-        model = EachBitAlone() if self.budget.is_exhaustive else self._fault_model()
+        model = self.budget.faults
         seconds = getattr(model, "exposure_seconds", None)
         timed = seconds is not None and "exposure_seconds" not in key_of(model)
         return key_of(model) + (f" over {seconds:g} s" if timed else "")
@@ -176,8 +176,6 @@ class FaultCampaign:
     @property
     def most_trials(self) -> int:
         """Where this campaign would have ended at the latest."""
-        from fkeras.campaigns import UntilDecided
-
         if self.budget.is_exhaustive:
             return len(self.space)
         plan = self._plan()
@@ -188,8 +186,6 @@ class FaultCampaign:
 
         The campaign's own trials are the first of them, and its verdict does not see the others.
         """
-        from fkeras.campaigns import FixedTrials
-
         assert self._result is not None
         names = self._limited or list(self._result.by_metric)
         own = replace(self._result, by_metric={name: self._result.by_metric[name] for name in names})
@@ -218,7 +214,6 @@ class FaultCampaign:
 
     def under(self, fault_model: FaultModel, trials: int) -> CampaignResult:
         """The same under another fault model."""
-        from fkeras.campaigns import FixedTrials
         from fkeras.progress import silent
 
         return self._study.but(progress=silent).campaign(
@@ -227,7 +222,6 @@ class FaultCampaign:
 
     def explanation(self) -> Explanation:
         """Why the limits are missed; costs further evaluations."""
-        from fkeras.campaigns import FixedTrials
         from fkeras.report.failure import Explanation
         from pytest_fkeras.explain import explain
 
@@ -252,24 +246,18 @@ class FaultCampaign:
         own = (name for name in names if name in NAMED and self._study.metric(name).identity != NAMED[name]().identity)
         return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
 
-    def _requirement(self) -> Requirement | None:
-        from fkeras.campaigns import Requirement
-        from fkeras.campaigns.critical import most_critical, most_sensitive
-
-        budget = self.budget
-        if not self._limits:
-            return None
-        if budget.max_critical_bits is not None:
-            return most_critical(self._limits, int(budget.max_critical_bits), len(self.space))
-        if budget.max_sensitive_fraction is not None:
-            return most_sensitive(self._limits, float(budget.max_sensitive_fraction))
-        return Requirement(self._limits, budget.max_failure_rate, budget.confidence)
+    def _bound(self, requirement: Requirement) -> Requirement:
+        """The requirement on the metrics and the memory under test."""
+        limits = tuple(
+            self._worse_by(limit.value)
+            if limit.metric == THE_ONLY_METRIC
+            else parse_limit(limit.keyword, limit.value, self.metric_names)
+            for limit in requirement.limits
+        )
+        return requirement.on(limits, len(self.space))
 
     def _worse_by(self, least: float) -> Limit:
         """The only metric must not get worse by more than `least`; roundings are no change."""
-        from fkeras.campaigns import Limit
-        from fkeras.campaigns.oracle import CHANGE_TOLERANCE
-
         name = self._study.sole_metric
         if name is None:
             raise pytest.UsageError(
@@ -277,16 +265,9 @@ class FaultCampaign:
                 "a limit instead, as in max_sensitive_fraction=0.3, max_accuracy_drop=0.01"
             )
         kind: Any = "increase" if self._study.metric(name).better == "lower" else "drop"
-        return Limit(name, kind, max(float(least), CHANGE_TOLERANCE))
-
-    def _limit(self, keyword: str, value: float) -> Limit:
-        from fkeras.campaigns import parse_limit
-
-        return parse_limit(keyword, value, self.metric_names)
+        return Limit(name, kind, max(least, CHANGE_TOLERANCE))
 
     def _measure(self, names: Sequence[str]) -> None:
-        from fkeras.campaigns import FixedTrials
-
         missing = [name for name in dict.fromkeys(names) if self._result is None or name not in self._result.by_metric]
         if not missing:
             return
@@ -301,27 +282,11 @@ class FaultCampaign:
         if self.budget.is_exhaustive:
             return self._study.campaign(names, faults=1, trials="all", protected=self.protection)
         return self._study.campaign(
-            names, faults=self._fault_model(), trials=plan or self._plan(), protected=self.protection
+            names, faults=self.budget.faults, trials=plan or self._plan(), protected=self.protection
         )
 
-    def _fault_model(self) -> Any:
-        from fkeras.faults import BitErrorRate, Exposure, FlipCount, fault_model
-
-        budget = self.budget
-        if budget.ber is not None:
-            return BitErrorRate(budget.ber, budget.exposure_seconds)
-        if budget.bits is not None:
-            return FlipCount(budget.bits, budget.exposure_seconds)
-        if budget.exposure_seconds is not None:
-            return Exposure(budget.exposure_seconds, budget.upsets_per_bit_second, budget.upsets_per_second)
-        return fault_model(budget.faults)
-
     def _plan(self) -> FixedTrials | UntilDecided:
-        from fkeras.campaigns import FixedTrials, UntilDecided
-        from fkeras.statistics import leveugle
-
         budget = self.budget
-        assert budget.trials != "all"
         kind, value = self._options.trials(
             trials=budget.trials,
             margin=budget.margin,
@@ -332,6 +297,7 @@ class FaultCampaign:
             assert self.requirement is not None
             return UntilDecided(self.requirement, int(value))
         if kind == "margin":
-            single = budget.bits == 1
-            return FixedTrials(max(1, leveugle(len(self.space) if single else None, value, budget.confidence)))
+            is_single = isinstance(budget.faults, FlipCount) and budget.faults.n_faults == 1
+            population = len(self.space) if is_single else None
+            return FixedTrials(max(1, leveugle(population, value, budget.confidence)))
         return FixedTrials(int(value))

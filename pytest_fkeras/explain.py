@@ -77,9 +77,7 @@ def explain(
         minimal = minimal_faults(result, run, requirement.limits, order)
         if minimal is None:
             return Explanation()
-        # Flips that are spread over a time meet scrubs, and "one after another" has no times.
-        counts = budget.min_flips_survived is not None and budget.exposure_seconds is None
-        survived = _survived(result, requirement, run) if counts else None
+        survived = _survived(result, requirement, run) if budget.counts_flips else None
         if levels is None or (budget.is_exhaustive and result.residual[result.setting.protection.bits.bits].any()):
             # A single flip of a covered bit that shows all the same (parity): more such bits need not help.
             return Explanation(minimal, survived=survived)

@@ -1,16 +1,26 @@
-"""The fault_budget mark: its keywords, their checks, and the budget that they state."""
+"""The fault_budget mark: its keywords, and the budget that they state, in values of the library."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import isfinite
-from numbers import Integral, Real
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, Literal, NoReturn, TypeVar
 
 import pytest
 
+from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
+from fkeras.campaigns.critical import most_critical, most_sensitive
+from fkeras.campaigns.exhaustive import EachBitAlone
+from fkeras.errors import Argument, InputError
+from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
+from fkeras.faults.fault_model import non_negative
+from fkeras.faults.protection import covering
+from fkeras.memory import LayerChoice
+from fkeras.statistics import leveugle
 from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 
@@ -20,52 +30,39 @@ _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
 
 _OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
 """Words for requirements that are stated as a share of trials instead."""
+THE_ONLY_METRIC = ""
+"""The metric of a limit where a budget does not name it."""
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one fault_budget states; None is "not stated".
+    """What one fault_budget states, as far as that is known without a model.
 
-    limits: (keyword, value) pairs such as ("max_emd", 1.25); everything else as in `fault_budget`.
+    faults: the fault model, EachBitAlone() where every bit is flipped alone; requirement: what must hold, None where
+    the test's body says so; trials, margin, max_trials: what is said about their number (None: nothing); counts_flips:
+    whether a report says how many flips are survived; everything else as in `fault_budget`.
     """
 
-    bits: int | None = None
-    ber: float | None = None
-    upsets_per_second: float | None = None
-    upsets_per_bit_second: float | None = None
-    exposure_seconds: float | None = None
-    faults: Any = None
-    min_flips_survived: int | None = None
-    max_critical_bits: int | None = None
-    max_sensitive_fraction: float | None = None
-    min_change: float | None = None
-    protected: Any = None
-    method: Method = None
-    trials: int | Literal["all"] | None = None
-    margin: float | None = None
-    max_trials: int | None = None
-    max_failure_rate: float = 0.05
-    confidence: float = 0.95
-    seed: int | None = None
-    layers: str | Sequence[str] = "*"
-    biases: bool = False
-    engine: str | None = None
-    limits: tuple[tuple[str, float], ...] = ()
+    faults: FaultModel
+    requirement: Requirement | None
+    protected: Any
+    method: Method
+    trials: int | None
+    margin: float | None
+    max_trials: int | None
+    confidence: float
+    seed: int | None
+    layers: str | Sequence[str]
+    biases: bool
+    engine: str | None
+    counts_flips: bool
 
     @property
     def is_exhaustive(self) -> bool:
         """Whether every bit is flipped alone, once."""
-        return self.trials == "all"
-
-    @property
-    def judges(self) -> bool:
-        """Whether it states by itself what must hold, without the test's own assertions."""
-        return bool(self.limits) or self.min_change is not None
-
-
-_KEYWORDS = tuple(field.name for field in fields(Budget) if field.name != "limits")
+        return isinstance(self.faults, EachBitAlone)
 
 
 def fault_budget(
@@ -124,34 +121,11 @@ def fault_budget(
     Raises:
         BudgetError: at import, for anything else.
     """
-    stated = {
-        "bits": bits,
-        "ber": ber,
-        "upsets_per_second": upsets_per_second,
-        "upsets_per_bit_second": upsets_per_bit_second,
-        "exposure_seconds": exposure_seconds,
-        "faults": faults,
-        "min_flips_survived": min_flips_survived,
-        "max_critical_bits": max_critical_bits,
-        "max_sensitive_fraction": max_sensitive_fraction,
-        "min_change": min_change,
-        "protected": protected,
-        "method": method,
-        "trials": trials,
-        "margin": margin,
-        "max_trials": max_trials,
-        "max_failure_rate": max_failure_rate,
-        "confidence": confidence,
-        "seed": seed,
-        "layers": layers,
-        "biases": biases,
-        "engine": engine,
-    }
-    parse_budget((), {**stated, **limits})
-
-    given = {key: value for key, value in stated.items() if value is not None}
+    stated = {name: value for name, value in locals().items() if value is not None}
+    stated.update(stated.pop("limits"))
+    parse_budget((), stated)
     skipif: Any = pytest.mark.skipif
-    return BudgetMark(skipif(GUARD, **given, **limits).mark, _ispytest=True)
+    return BudgetMark(skipif(GUARD, **stated).mark, _ispytest=True)
 
 
 class BudgetMark(pytest.MarkDecorator):
@@ -167,34 +141,73 @@ class BudgetMark(pytest.MarkDecorator):
         return pytest.mark.usefixtures(FIXTURE)(decorated)
 
 
-def parse_budget(arguments: Sequence[object], keywords: Mapping[str, Any]) -> Budget:
+@cache
+def _signature() -> inspect.Signature:
+    return inspect.signature(fault_budget)
+
+
+def keywords() -> list[str]:
+    """What a fault_budget may state besides limits."""
+    return [name for name, keyword in _signature().parameters.items() if keyword.kind is keyword.KEYWORD_ONLY]
+
+
+def parse_budget(arguments: Sequence[object], words: Mapping[str, Any]) -> Budget:
     """The budget that a mark states, or a BudgetError with what to write instead."""
     if arguments:
         _refuse(f"positional arguments {tuple(arguments)!r} are not allowed; write keywords, as in {_EXAMPLE}")
-    limits = {key: value for key, value in keywords.items() if key not in _KEYWORDS}
-    for keyword, value in limits.items():
-        _check_limit(keyword, value)
-    budget = Budget(**{key: keywords[key] for key in _KEYWORDS if key in keywords}, limits=tuple(limits.items()))
-    budget = _single_flips(_survival(budget))
-    _check_faults(budget)
-    _check_trials(budget)
-    _check_rest(budget)
-    return budget
+    bound = _signature().bind(**words)
+    bound.apply_defaults()
+    stated = SimpleNamespace(**bound.arguments)
+    counted = "bits" if stated.min_flips_survived is None else "min_flips_survived"
+
+    def spelled(argument: Argument) -> str:
+        return str(replace(argument, name=counted) if argument.name == "n_faults" else argument)
+
+    try:
+        return _budget(stated)
+    except InputError as error:
+        raise BudgetError(f"{NAME}: {error.said(spelled)}") from None
+
+
+def _budget(stated: SimpleNamespace) -> Budget:
+    limits = tuple(_limit(keyword, value) for keyword, value in stated.limits.items())
+    # In place of limits that nobody states, so that whatever is said about trials is checked all the same.
+    required = Requirement(limits or (Limit(THE_ONLY_METRIC, "max", 0.0),), stated.max_failure_rate, stated.confidence)
+    judges = bool(limits)
+    _require_one_count_of_flips(stated, limits)
+    single_flips = _stated(stated, *SINGLE_FLIP_KEYWORDS)
+    if single_flips or stated.min_change is not None:
+        required, judges = _of_single_flips(stated, single_flips, limits), True
+    faults = _faults(stated)
+    zero = [name for name in (*FAULT_KEYWORDS[:-1], "exposure_seconds") if getattr(stated, name) == 0] or ["faults"]
+    if judges and never_faults(faults):
+        _refuse(f"this budget could not fail: with {zero[0]}={getattr(stated, zero[0])!r} nothing is ever hit")
+    _require_trials(stated, required)
+    _require_protection(stated.protected)
+    if stated.max_failure_rate == 0 and judges and stated.trials != "all" and stated.protected is None:
+        _refuse(
+            "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold; write a small share such "
+            'as max_failure_rate=0.01, or bits=1, trials="all", which flips every bit'
+        )
+    _require_words(stated)
+    stated.requirement = required if judges else None
+    # Flips that are spread over a time meet scrubs, and "one after another" has no times.
+    stated.counts_flips = stated.min_flips_survived is not None and stated.exposure_seconds is None
+    if stated.trials == "all":
+        faults, stated.trials = EachBitAlone(), None
+    stated.faults = faults
+    return Budget(**{field.name: getattr(stated, field.name) for field in fields(Budget)})
 
 
 def _refuse(message: str) -> NoReturn:
     raise BudgetError(f"{NAME}: {message}")
 
 
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+def _stated(stated: SimpleNamespace, *names: str) -> list[str]:
+    return [name for name in names if getattr(stated, name) is not None]
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
-
-
-def _check_limit(keyword: str, value: object) -> None:
+def _limit(keyword: str, value: object) -> Limit:
     side, _, rest = keyword.partition("_")
     if set(keyword.lower().split("_")) & _OF_ALL_TRIALS or keyword in ("max", "min"):
         _refuse(
@@ -203,163 +216,125 @@ def _check_limit(keyword: str, value: object) -> None:
             "1.25"
         )
     if side not in ("max", "min") or not rest:
-        close = difflib.get_close_matches(keyword, _KEYWORDS, 1)
-        hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(_KEYWORDS)}"
+        close = difflib.get_close_matches(keyword, keywords(), 1)
+        hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(keywords())}"
         _refuse(
             f"unknown keyword {keyword}=; {hint} Limits are max_NAME=, min_NAME=, max_NAME_increase= and "
             "max_NAME_drop=, where NAME is a metric"
         )
-    if not _is_number(value):
-        _refuse(f"{keyword}={value!r}: a limit is a finite number")
+    return parse_limit(keyword, value)
 
 
-def _survival(budget: Budget) -> Budget:
-    """A budget of `bits` flips for one that states how many must be survived."""
-    least = budget.min_flips_survived
-    if least is None:
-        return budget
-    other = [name for name in (*FAULT_KEYWORDS, *SINGLE_FLIP_KEYWORDS) if getattr(budget, name) is not None]
-    if other or budget.trials == "all":
-        _refuse(f"min_flips_survived= says how many bits flip; leave out {other[0] if other else 'trials'}=")
-    if not _is_whole(least, 1):
-        _refuse(f"min_flips_survived={least!r} is no count of flipped bits; allowed are whole numbers from 1 up")
-    if not budget.limits:
+def _require_one_count_of_flips(stated: SimpleNamespace, limits: tuple[Limit, ...]) -> None:
+    """A budget that states how many flips must be survived is one of that many bits."""
+    if stated.min_flips_survived is not None:
+        others = _stated(stated, *FAULT_KEYWORDS, *SINGLE_FLIP_KEYWORDS) + ["trials"] * (stated.trials == "all")
+        if others:
+            _refuse(f"min_flips_survived= says how many bits flip; leave out {others[0]}=")
+        stated.bits = stated.min_flips_survived
+    if stated.bits == 0:
+        name = "bits" if stated.min_flips_survived is None else "min_flips_survived"
+        _refuse(f"{name}=0 is no count of flipped bits; allowed are whole numbers from 1 up")
+    if stated.min_flips_survived is not None and not limits:
         _refuse("min_flips_survived= needs a limit that is kept, as in min_flips_survived=500, max_emd=1.25")
-    return replace(budget, bits=least)
 
 
-def _single_flips(budget: Budget) -> Budget:
-    """An exhaustive single-bit budget for one that counts critical or sensitive bits."""
-    given = [name for name in SINGLE_FLIP_KEYWORDS if getattr(budget, name) is not None]
-    if budget.min_change is not None and "max_sensitive_fraction" not in given:
+def _of_single_flips(stated: SimpleNamespace, single_flips: list[str], limits: tuple[Limit, ...]) -> Requirement:
+    """What an exhaustive single-bit budget that counts critical or sensitive bits requires."""
+    if stated.max_sensitive_fraction is None and stated.min_change is not None:
         _refuse("min_change= says from which change on a bit is sensitive; write max_sensitive_fraction= with it")
-    if not given:
-        return budget
-    name, value = given[0], getattr(budget, given[0])
-    if len(given) > 1:
-        _refuse(f"{' and '.join(f'{one}=' for one in given)} ask two questions; write two tests")
-    for one, usual in (("bits", 1), ("trials", "all"), ("max_failure_rate", 0.05)):
-        if getattr(budget, one) not in (None, usual):
-            _refuse(f"{name}= flips every bit alone and counts; leave out {one}={getattr(budget, one)!r}")
+    if len(single_flips) > 1:
+        _refuse(f"{' and '.join(f'{name}=' for name in single_flips)} ask two questions; write two tests")
+    (name,) = single_flips
+    for other, usual in (("bits", 1), ("trials", "all"), ("max_failure_rate", 0.05)):
+        if getattr(stated, other) not in (None, usual):
+            _refuse(f"{name}= flips every bit alone and counts; leave out {other}={getattr(stated, other)!r}")
+    stated.bits, stated.trials = 1, "all"
     if name == "max_critical_bits":
-        if not _is_whole(value, 0):
-            _refuse(f"{name}={value!r} is no count of bits; allowed are whole numbers from 0 up")
-        if not budget.limits:
+        if not limits:
             _refuse(f"{name}= needs the limit that one flip must not break, as in {name}=12, max_emd=1.25")
-        return replace(budget, bits=1, trials="all")
-    if not (_is_number(value) and 0 <= value < 1):
-        _refuse(f"{name}={value!r} is no share of bits that could be exceeded; allowed are 0 up to, not including, 1")
-    if (budget.min_change is None) == (not budget.limits):
+        return most_critical(limits, stated.max_critical_bits)
+    if stated.min_change is not None:
+        limits += (Limit(THE_ONLY_METRIC, "drop", non_negative("min_change", stated.min_change)),)
+    required = most_sensitive(limits or (Limit(THE_ONLY_METRIC, "drop", 0.0),), stated.max_sensitive_fraction)
+    if (stated.min_change is None) == (not stated.limits):
         _refuse(
             f"{name}= needs either min_change=, how much worse the only metric must get for a bit to count, or limits "
             "such as max_emd_increase=0.01: every change that the data can show would grow with the data"
         )
-    if budget.min_change is not None and not (_is_number(budget.min_change) and budget.min_change >= 0):
-        _refuse(f"min_change={budget.min_change!r}; allowed are finite numbers from 0 up")
-    return replace(budget, bits=1, trials="all", max_failure_rate=float(value))
+    return required
 
 
-def _check_faults(budget: Budget) -> None:
-    given = [name for name in FAULT_KEYWORDS if getattr(budget, name) is not None]
-    if len(given) != 1:
-        what = "states no faults" if not given else f"states {' and '.join(f'{name}=' for name in given)}"
+def _faults(stated: SimpleNamespace) -> FaultModel:
+    names = _stated(stated, *FAULT_KEYWORDS)
+    if len(names) != 1:
+        what = "states no faults" if not names else f"states {' and '.join(f'{name}=' for name in names)}"
         _refuse(f"{what}; write exactly one of {', '.join(f'{name}=' for name in FAULT_KEYWORDS)}, as in {_EXAMPLE}")
-    if budget.bits is not None and not _is_whole(budget.bits, 1):
-        _refuse(
-            f"bits={budget.bits!r} is no count of flipped bits; allowed are whole numbers from 1 up "
-            "(ber= is a probability per bit)"
-        )
-    if budget.ber is not None and not (_is_number(budget.ber) and 0 <= budget.ber <= 1):
-        _refuse(f"ber={budget.ber!r} is no probability per bit; allowed are numbers from 0 to 1 (bits= is a count)")
-    rate = next((name for name in ("upsets_per_second", "upsets_per_bit_second") if name in given), None)
-    scrub_interval = getattr(budget.protected, "scrub_interval_seconds", None)
-    is_timed = scrub_interval is not None and not budget.is_exhaustive
-    if rate is None and budget.exposure_seconds is not None and (budget.faults is not None or not is_timed):
+    seconds, rate = stated.exposure_seconds, names[0] if names[0].startswith("upsets") else None
+    if rate is not None and seconds is None:
+        _refuse(f"{rate}= needs exposure_seconds=, as in {rate}={getattr(stated, rate)!r}, exposure_seconds=14400")
+    interval = getattr(stated.protected, "scrub_interval_seconds", None)
+    is_timed = interval is not None and stated.trials != "all"
+    if rate is None and seconds is not None and (stated.faults is not None or not is_timed):
         _refuse(
             "exposure_seconds= needs a rate: write upsets_per_second= (for the whole memory) or "
             "upsets_per_bit_second= with it (bits= and ber= take it only with a protection that is scrubbed)"
         )
-    exposure = budget.exposure_seconds if budget.faults is None else getattr(budget.faults, "exposure_seconds", None)
-    if is_timed and rate is None and exposure is None:
-        how = "faults=fkeras.FlipCount(960, exposure_seconds=14400)" if budget.faults else "exposure_seconds=14400"
+    if is_timed and seconds is None and getattr(stated.faults, "exposure_seconds", None) is None:
+        how = "faults=fkeras.FlipCount(960, exposure_seconds=14400)" if stated.faults else "exposure_seconds=14400"
         _refuse(
-            f"scrub_interval_seconds={scrub_interval!r} needs to know how long the faults take: write "
+            f"scrub_interval_seconds={interval!r} needs to know how long the faults take: write "
             f"{how}, or leave scrub_interval_seconds out (never scrubbed)"
         )
-    if rate is not None or budget.exposure_seconds is not None:
-        if rate is not None and budget.exposure_seconds is None:
-            _refuse(f"{rate}= needs exposure_seconds=, as in {rate}={getattr(budget, rate)!r}, exposure_seconds=14400")
-        for name in (rate, "exposure_seconds") if rate else ("exposure_seconds",):
-            value = getattr(budget, name)
-            if not (_is_number(value) and value >= 0):
-                _refuse(f"{name}={value!r}; allowed are finite numbers from 0 up")
-    hit_by = [] if rate is None else [rate, "exposure_seconds"]
-    for name in ["ber", *hit_by]:
-        if getattr(budget, name) == 0 and budget.limits:
-            _refuse(f"this budget could not fail: with {name}=0 nothing is ever hit")
-    if budget.faults is not None and not (
-        callable(getattr(budget.faults, "draw", None)) and callable(getattr(budget.faults, "describe", None))
-    ):
-        _refuse(
-            f"faults={budget.faults!r} is no fault model; allowed are fkeras.FlipCount, BitErrorRate, Exposure or "
-            "an object with draw and describe (bits= takes a count)"
-        )
+    if stated.bits is not None:
+        return FlipCount(stated.bits, seconds)
+    if stated.ber is not None:
+        return BitErrorRate(stated.ber, seconds)
+    if rate is not None:
+        return Exposure(seconds, stated.upsets_per_bit_second, stated.upsets_per_second)
+    if isinstance(stated.faults, int):
+        _refuse(f"faults={stated.faults!r} is no fault model; write bits={stated.faults!r}, a count of flipped bits")
+    return fault_model(stated.faults)
 
 
-def _check_trials(budget: Budget) -> None:
-    given = [name for name in ("trials", "margin", "max_trials") if getattr(budget, name) is not None]
-    if len(given) > 1:
+def _require_trials(stated: SimpleNamespace, required: Requirement) -> None:
+    names = _stated(stated, "trials", "margin", "max_trials")
+    if len(names) > 1:
         _refuse(
-            f"{' and '.join(f'{name}=' for name in given)} contradict one another: trials= is a fixed number, "
+            f"{' and '.join(f'{name}=' for name in names)} contradict one another: trials= is a fixed number, "
             "margin= a sample size, max_trials= the end of a campaign that stops once it is decided; keep one"
         )
-    if budget.is_exhaustive and budget.bits != 1:
-        _refuse('trials="all" flips every bit alone; write bits=1, trials="all"')
-    if budget.trials is not None and not budget.is_exhaustive and not _is_whole(budget.trials, 1):
-        _refuse(f'trials={budget.trials!r}; allowed are whole numbers from 1 up, or "all" with bits=1')
-    if budget.max_trials is not None and not _is_whole(budget.max_trials, 1):
-        _refuse(f"max_trials={budget.max_trials!r}; allowed are whole numbers from 1 up")
-    if budget.margin is not None and not (_is_number(budget.margin) and 0 < budget.margin < 1):
-        _refuse(
-            f"margin={budget.margin!r} is no margin of a proportion; allowed are numbers between 0 and 1, such as 0.01"
-        )
+    if stated.trials == "all":
+        if stated.bits != 1:
+            _refuse('trials="all" flips every bit alone; write bits=1, trials="all"')
+    elif stated.trials is not None:
+        FixedTrials(stated.trials)
+    if stated.max_trials is not None:
+        UntilDecided(required, stated.max_trials)
+    if stated.margin is not None:
+        leveugle(None, stated.margin, stated.confidence)
 
 
-def _check_rest(budget: Budget) -> None:
-    protected = budget.protected
+def _require_protection(protected: Any) -> None:
     if isinstance(protected, LazyRanking) and not protected.globs:
         _refuse(
             f"protected={protected!r} is a whole ranking; write {protected!r}[:k] for its first k bits, or "
             f"{protected!r}.fraction(0.32)"
         )
-    is_recorded = isinstance(protected, Selection | Protected)
-    is_bits = hasattr(protected, "__iter__") and not isinstance(protected, str | Mapping)
-    is_protection = hasattr(protected, "residual") or hasattr(protected, "on")
-    if not (protected is None or is_recorded or is_bits or is_protection):
-        _refuse(
-            f"protected={protected!r}; write ranking[:k], TMR(ranking[:k]), mask('protection.json'), flat bit indices, "
-            "or a protection"
-        )
-    if budget.method is not None and not isinstance(budget.method, str) and not callable(budget.method):
-        _refuse(f"method={budget.method!r}; write the name of a ranking method, such as 'hessian', or a function")
-    if not (_is_number(budget.max_failure_rate) and 0 <= budget.max_failure_rate < 1):
-        _refuse(
-            f"max_failure_rate={budget.max_failure_rate!r} is no share of trials; allowed are 0 up to, not including, 1"
-        )
-    is_sampled = not budget.is_exhaustive and budget.protected is None
-    if budget.max_failure_rate == 0 and budget.judges and is_sampled:
-        _refuse(
-            "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold; write a small share such "
-            'as max_failure_rate=0.01, or bits=1, trials="all", which flips every bit'
-        )
-    if not (_is_number(budget.confidence) and 0.5 <= budget.confidence < 1):
-        _refuse(f"confidence={budget.confidence!r}; allowed are numbers from 0.5 up to, not including, 1, such as 0.95")
-    if budget.seed is not None and not _is_whole(budget.seed, 0):
-        _refuse(f"seed={budget.seed!r}; allowed are whole numbers from 0 up")
-    layers = budget.layers
-    if not isinstance(layers, str) and not (isinstance(layers, Sequence) and all(isinstance(g, str) for g in layers)):
-        _refuse(f"layers={layers!r}; write a glob such as 'conv*', '!name' to exclude, or a list of them")
-    if not isinstance(budget.biases, bool):
-        _refuse(f"biases={budget.biases!r}; write True or False")
-    if budget.engine is not None and not isinstance(budget.engine, str):
-        _refuse(f"engine={budget.engine!r}; write the name of an engine, such as 'auto' or 'reference'")
+    if not isinstance(protected, Selection | Protected):
+        covering(protected)
+
+
+def _require_words(stated: SimpleNamespace) -> None:
+    """Which words are measured, how bits are ranked, and who measures."""
+    if stated.method is not None and not isinstance(stated.method, str) and not callable(stated.method):
+        _refuse(f"method={stated.method!r}; write the name of a ranking method, such as 'hessian', or a function")
+    if stated.seed is not None and whole_seed(stated.seed) < 0:
+        _refuse(f"seed={stated.seed!r}; allowed are whole numbers from 0 up")
+    LayerChoice(stated.layers)
+    if not isinstance(stated.biases, bool):
+        _refuse(f"biases={stated.biases!r}; write True or False")
+    if stated.engine is not None:
+        from fkeras.engines import engine_parts
+
+        engine_parts(stated.engine)

@@ -21,6 +21,7 @@ def loaded_by(statement: str) -> set[str]:
     [
         "import fkeras",
         "import fkeras; fkeras.Store('none')",
+        "from pytest_fkeras import fault_budget, ranking; fault_budget(bits=3, protected=ranking[:3], max_emd=1)",
         "import fkeras; fkeras.FaultSet([1]) ^ fkeras.FaultSet([2]); fkeras.TMR([1]); fkeras.BitErrorRate(0.1)",
     ],
 )

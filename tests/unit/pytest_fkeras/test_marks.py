@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import numpy as np
 import pytest
 
-from fkeras.faults import SECDED, TMR, Exposure, FlipCount
+from fkeras.campaigns import Limit, Requirement
+from fkeras.campaigns.critical import most_critical, most_sensitive
+from fkeras.campaigns.exhaustive import EachBitAlone
+from fkeras.faults import SECDED, TMR, BitErrorRate, Exposure, FlipCount
 from pytest_fkeras import TMR as plugin_tmr
 from pytest_fkeras import fault_budget, mask, ranking
-from pytest_fkeras.marks import Budget, BudgetError, parse_budget
+from pytest_fkeras.marks import THE_ONLY_METRIC, BudgetError, parse_budget
 
 GOOD = {"bits": 3, "max_mse": 1.0}
+MAX_EMD = Limit("emd", "max", 1.25)
 
 
 @pytest.mark.parametrize(
@@ -21,15 +26,15 @@ GOOD = {"bits": 3, "max_mse": 1.0}
         ({}, "states no faults; write exactly one of bits=, ber="),
         ({"bits": 3, "ber": 0.1}, "states bits= and ber="),
         ({"bits": 0}, "bits=0 is no count of flipped bits; allowed are whole numbers from 1 up"),
-        ({"bits": 0.01}, "bits=0.01 is no count of flipped bits"),
-        ({"bits": True}, "bits=True is no count"),
-        ({"ber": 2}, "ber=2 is no probability per bit"),
+        ({"bits": 0.01}, "fault_budget: bits is 0.01; allowed are whole numbers from 0 up"),
+        ({"bits": True}, "bits is True; allowed are whole numbers"),
+        ({"ber": 2}, "ber is 2, a probability per bit; allowed are 0 to 1"),
         ({"upsets_per_second": 1}, "upsets_per_second= needs exposure_seconds="),
         (
             {"upsets_per_second": -1, "exposure_seconds": 3},
-            "upsets_per_second=-1; allowed are finite numbers from 0 up",
+            "upsets_per_second is -1; allowed are finite numbers from 0 up",
         ),
-        ({"upsets_per_bit_second": 1, "exposure_seconds": float("inf")}, "exposure_seconds=inf"),
+        ({"upsets_per_bit_second": 1, "exposure_seconds": float("inf")}, "exposure_seconds is inf"),
         ({"bits": 3, "exposure_seconds": 3}, "exposure_seconds= needs a rate"),
         (
             {**GOOD, "protected": TMR([1], 60)},
@@ -41,30 +46,41 @@ GOOD = {"bits": 3, "max_mse": 1.0}
             "write faults=fkeras.FlipCount(960, exposure_seconds=14400)",
         ),
         ({**GOOD, "protected": TMR([1]), "exposure_seconds": 3}, "bits= and ber= take it only with a protection that"),
-        ({**GOOD, "protected": TMR([1], 60), "exposure_seconds": -3}, "exposure_seconds=-3; allowed are finite"),
+        ({**GOOD, "protected": TMR([1], 60), "exposure_seconds": -3}, "exposure_seconds is -3; allowed are finite"),
         ({"faults": 960}, "faults=960 is no fault model"),
-        ({**GOOD, "trials": 0}, 'trials=0; allowed are whole numbers from 1 up, or "all" with bits=1'),
+        ({**GOOD, "trials": 0}, "trials is 0; allowed are whole numbers from 1 to"),
         (
             {**GOOD, "max_failure_rate": 0},
             "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold",
         ),
         ({**GOOD, "trials": "all"}, 'write bits=1, trials="all"'),
-        ({**GOOD, "trials": "many"}, "trials='many'"),
+        ({**GOOD, "trials": "many"}, "trials is 'many'"),
         ({**GOOD, "trials": 3, "margin": 0.1}, "trials= and margin= contradict one another"),
         ({**GOOD, "trials": 3, "max_trials": 5}, "trials= and max_trials= contradict one another"),
-        ({**GOOD, "margin": 5}, "margin=5 is no margin of a proportion"),
-        ({**GOOD, "max_trials": 0}, "max_trials=0"),
-        ({**GOOD, "max_failure_rate": 1}, "max_failure_rate=1 is no share of trials"),
-        ({**GOOD, "confidence": 95}, "confidence=95; allowed are numbers from 0.5 up to, not including, 1"),
+        ({**GOOD, "margin": 5}, "margin 5 is not in (0, 1): write 0.01 for +- 1 %"),
+        ({**GOOD, "max_trials": 0}, "max_trials is 0; allowed are whole numbers from 1 to"),
+        (
+            {**GOOD, "max_failure_rate": 1},
+            "max_failure_rate is 1, a share of trials; allowed are 0 up to, not including, 1",
+        ),
+        ({**GOOD, "confidence": 95}, "confidence is 95; allowed are numbers from 0.5 up to, not including, 1"),
         ({**GOOD, "seed": -1}, "seed=-1"),
         ({**GOOD, "protected": ranking}, "protected=ranking is a whole ranking; write ranking[:k]"),
         ({**GOOD, "protected": ranking("msb")}, "write ranking('msb')[:k]"),
-        ({**GOOD, "protected": 4040}, "protected=4040; write ranking[:k]"),
-        ({**GOOD, "protected": "msb"}, "protected='msb'; write ranking[:k]"),
+        ({**GOOD, "protected": 4040}, "protected=4040: allowed are bits (ranking[:k], flat indices) or a protection"),
+        ({**GOOD, "protected": "msb"}, "protected='msb': allowed are bits (ranking[:k]"),
+        ({**GOOD, "protected": [0.5]}, "bits are flat indices, whole numbers in one dimension; got float64"),
         ({**GOOD, "method": 3}, "method=3; write the name of a ranking method"),
-        ({**GOOD, "layers": 3}, "layers=3; write a glob"),
+        ({**GOOD, "layers": 3}, "layers=3: allowed are a glob such as 'conv*'"),
         ({**GOOD, "biases": "yes"}, "biases='yes'; write True or False"),
-        ({**GOOD, "engine": 3}, "engine=3"),
+        ({**GOOD, "engine": 3}, "engine=3; allowed are auto, fast, reference"),
+        ({**GOOD, "engine": "slow"}, "engine='slow'; allowed are auto, fast, reference"),
+        ({**GOOD, "seed": 0.5}, "seed is 0.5; allowed are whole numbers"),
+        ({"bits": 3, "max_failure_rate": "5 %"}, "max_failure_rate is '5 %', a share of trials"),
+        ({"bits": 3, "confidence": 0.4}, "confidence is 0.4; allowed are numbers from 0.5 up"),
+        ({"min_flips_survived": 2.5, "max_mse": 1}, "min_flips_survived is 2.5; allowed are whole numbers"),
+        ({"faults": FlipCount(0), "max_mse": 1}, "this budget could not fail: with faults=FlipCount(n_faults=0)"),
+        ({"faults": object(), "max_mse": 1}, "allowed are a number of flips or a fault model"),
         ({**GOOD, "bit": 3}, "unknown keyword bit=; did you mean bits=?"),
         ({**GOOD, "emd": 3}, "unknown keyword emd=; "),
         ({"bits": 3, "max_emd": "1"}, "max_emd='1': a limit is a finite number"),
@@ -99,7 +115,7 @@ GOOD = {"bits": 3, "max_mse": 1.0}
         ),
         ({"max_sensitive_fraction": 0.3}, "max_sensitive_fraction= needs either min_change=, how much worse"),
         ({"max_sensitive_fraction": 0.3, "min_change": 0.1, "max_mse": 1}, "needs either min_change="),
-        ({"max_sensitive_fraction": 0.3, "min_change": -1}, "min_change=-1; allowed are finite numbers from 0 up"),
+        ({"max_sensitive_fraction": 0.3, "min_change": -1}, "min_change is -1; allowed are finite numbers from 0 up"),
         ({"bits": 3, "min_change": 0.1}, "min_change= says from which change on a bit is sensitive; write max_sens"),
     ],
 )
@@ -157,25 +173,60 @@ def test_the_decorator_s_mark_states_the_same_budget(keywords):
 
 
 def test_numpy_numbers_are_numbers():
-    budget = parse_budget((), {"bits": np.int64(3), "max_emd": np.float32(1.5), "seed": np.int32(2)})
-    assert (budget.bits, budget.limits, budget.seed) == (3, (("max_emd", 1.5),), 2)
+    budget = parse_budget((), {"bits": np.int64(3), "max_emd": np.float32(1.25), "seed": np.int32(2)})
+    assert (budget.faults, budget.requirement, budget.seed) == (FlipCount(3), Requirement((MAX_EMD,)), 2)
 
 
 def test_limits_are_separate_from_the_other_keywords():
     budget = parse_budget((), {"bits": 960, "max_emd": 1.25, "max_trials": 80, "max_failure_rate": 0.1})
-    assert budget == Budget(bits=960, max_trials=80, max_failure_rate=0.1, limits=(("max_emd", 1.25),))
+    assert (budget.faults, budget.max_trials) == (FlipCount(960), 80)
+    assert budget.requirement == Requirement((MAX_EMD,), 0.1)
     assert not budget.is_exhaustive
 
 
+def test_a_budget_without_limits_requires_nothing():
+    assert parse_budget((), {"bits": 3, "confidence": 0.9}).requirement is None
+
+
+FAULTS = {
+    "bits": ({"bits": 3}, FlipCount(3)),
+    "ber": ({"ber": 1e-4}, BitErrorRate(1e-4)),
+    "rate": ({"upsets_per_second": 2, "exposure_seconds": 3}, Exposure(3, upsets_per_second=2)),
+    "rate per bit": ({"upsets_per_bit_second": 2, "exposure_seconds": 3}, Exposure(3, 2)),
+    "scrubbed bits": ({"bits": 3, "exposure_seconds": 9, "protected": TMR([1], 6)}, FlipCount(3, 9)),
+    "scrubbed rate": ({"ber": 0.1, "exposure_seconds": 9, "protected": TMR([1], 6)}, BitErrorRate(0.1, 9)),
+    "model": ({"faults": Exposure(3, 2)}, Exposure(3, 2)),
+    "survived": ({"min_flips_survived": 500}, FlipCount(500)),
+    "each bit": ({"bits": 1, "trials": "all"}, EachBitAlone()),
+    "critical": ({"max_critical_bits": 3}, EachBitAlone()),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_mark_builds_the_fault_model_of_the_library(name):
+    keywords, model = FAULTS[name]
+    assert parse_budget((), {**keywords, "max_emd": 1.25}).faults == model
+
+
+def test_every_keyword_of_the_mark_is_told_of():
+    parameters = inspect.signature(fault_budget).parameters
+    assert [
+        name for name in parameters if not re.search(rf"\b{name}\b", fault_budget.__doc__ or "") and name != "limits"
+    ] == []
+
+
 def test_counts_of_bits_are_exhaustive_budgets():
-    for keywords in ({"max_critical_bits": 3, "max_emd": 1}, {"max_sensitive_fraction": 0.3, "min_change": 0.1}):
-        budget = parse_budget((), keywords)
-        assert (budget.bits, budget.trials, budget.is_exhaustive, budget.judges) == (1, "all", True, True)
+    critical = parse_budget((), {"max_critical_bits": 3, "max_emd": 1.25})
+    sensitive = parse_budget((), {"max_sensitive_fraction": 0.3, "min_change": 0.1})
+    assert critical.is_exhaustive
+    assert critical.requirement == most_critical((MAX_EMD,), 3)
+    assert sensitive.is_exhaustive
+    assert sensitive.requirement == most_sensitive((Limit(THE_ONLY_METRIC, "drop", 0.1),), 0.3)
 
 
 def test_survival_is_a_budget_of_that_many_flips():
     budget = parse_budget((), {"min_flips_survived": 500, "max_emd": 1})
-    assert (budget.bits, budget.is_exhaustive) == (500, False)
+    assert (budget.faults, budget.is_exhaustive, budget.counts_flips) == (FlipCount(500), False, True)
 
 
 @pytest.mark.parametrize("keyword", ["max", "min", "worst", "max_worst_emd", "quantile_emd", "Percentile"])
