@@ -103,7 +103,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         test["bit_map"] = maps.get(test.get("bit_map"))
     try:
         tests = tuple(BudgetRecord.from_plain(test) for test in values["tests"])
-    except InputError as error:
+    except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{source}: {error}; write it again with --fkeras-json") from None
     return Report(tests, values["summary"]["exit_code"], values["created"], values["seed"], values["versions"])
 

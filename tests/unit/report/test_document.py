@@ -239,3 +239,31 @@ def test_a_limit_that_is_none_is_refused(tmp_path, make_record):
 def test_verdicts_are_counted_in_the_order_of_the_schema(make_record):
     verdicts = json.loads(report_of(full(make_record)).to_json())["summary"]["verdicts"]
     assert list(verdicts) == ["FAIL", "INCONCLUSIVE", "NOT_RUN", "PASS", "ASSERTED"]
+
+
+def places(values, path=()):
+    """The path to every property."""
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(values, dict):
+            yield (*path, key)
+        if isinstance(value, dict | list) and key != "measured":
+            yield from places(value, (*path, key))
+
+
+def test_a_report_that_lacks_anything_is_read_or_refused(tmp_path, make_record):
+    text = report_of(full(make_record)).to_json()
+    refused = []
+    for *path, key in places(json.loads(text)):
+        values = json.loads(text)
+        part = values
+        for step in path:
+            part = part[step]
+        del part[key]
+        (tmp_path / "a.json").write_text(json.dumps(values))
+        try:
+            read_report(tmp_path / "a.json")
+        except InputError as error:
+            assert "write it again with --fkeras-json" in str(error) or key == "schema"
+            refused.append(key)
+    assert {"schema", "nodeid", "metrics", "method", "k"} <= set(refused)
+    assert not {"rerun", "notices", "bit_map", "time_average"} & set(refused)
