@@ -25,8 +25,8 @@ from benchmarks.paper.cases import ECON_T, Sizes, cifar10, econ_t
 from benchmarks.paper.design import design
 from benchmarks.paper.draw import draw_all
 from benchmarks.paper.measure import SEED, Measured, Store, measured, protection_campaigns
+from benchmarks.paper.provenance import provenance
 from benchmarks.paper.results import results_text
-from fkeras.report.provenance import provenance
 
 
 def main() -> None:

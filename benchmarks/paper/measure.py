@@ -22,8 +22,8 @@ from benchmarks.paper.discovery import (
     discovered_by_implication,
     discovered_by_ranking,
 )
+from benchmarks.paper.provenance import provenance
 from fkeras.campaigns import Oracle
-from fkeras.report.provenance import provenance
 from fkeras.sensitivity.baselines import BinFI, StatFI, binfi, statfi
 
 SEED = 0

@@ -13,7 +13,7 @@ from benchmarks.paper import published
 from benchmarks.paper.cases import Sizes
 from benchmarks.paper.design import Design
 from benchmarks.paper.measure import Measured
-from fkeras.report.provenance import provenance
+from benchmarks.paper.provenance import provenance
 from fkeras.report.quality import quality_table
 
 NONE = "-"

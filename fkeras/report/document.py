@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +16,6 @@ from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError
 from fkeras.files import require_regular_file, write_text
 from fkeras.plain import plain
-from fkeras.report.provenance import package_version
 from fkeras.report.record import BudgetRecord
 
 SCHEMA = "fkeras-report/1"
@@ -77,6 +77,14 @@ def new_report(tests: Sequence[BudgetRecord], exit_code: int, seed: int) -> Repo
 
     versions = {"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}}
     return Report(tuple(tests), int(exit_code), datetime.now(UTC).isoformat(timespec="seconds"), seed, versions)
+
+
+def package_version(name: str) -> str:
+    """The installed version, without importing the package."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:

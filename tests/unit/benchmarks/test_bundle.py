@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.paper.bundle import Bundle, oracle_bundle, oracle_of
+from benchmarks.paper.provenance import provenance
 from fkeras.campaigns import Oracle
 from fkeras.errors import InputError
-from fkeras.report.provenance import provenance
 
 FACTS = {"seed": 3, "sizes": [1, 2], "nested": {"digest": "ab"}, "golden": 0.1}
 ARRAYS = {"values": np.array([0.1, np.inf, -0.0]), "bits": np.arange(3), "model/names": np.array(["a", "bc"])}

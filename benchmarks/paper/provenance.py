@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from fkeras.report.document import package_version
 
 _PACKAGES = ("numpy", "scipy", "tensorflow", "tf-keras", "qkeras", "pytest-fkeras")
 
@@ -19,11 +20,3 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: package_version(name) for name in _PACKAGES},
     }
-
-
-def package_version(name: str) -> str:
-    """The installed version, without importing the package."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
