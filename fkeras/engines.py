@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fkeras.engine import Evidence, Run
-from fkeras.errors import IdentityError, InputError, NotStored
+from fkeras.errors import Argument, IdentityError, InputError, NotStored
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import refuse_masked
 from fkeras.metrics.metric import Metric
@@ -189,8 +189,9 @@ def engine_parts(engine: str) -> tuple[str, str | None]:
     name, colon, project = str(engine).partition(":")
     if name not in ENGINES or (colon and name != "hls4ml"):
         raise InputError(
-            f"engine={engine!r}; allowed are {', '.join(ENGINES)}, and hls4ml:PATH with the configuration (YAML) or "
-            "directory of an hls4ml project"
+            Argument("engine", engine),
+            f"; allowed are {', '.join(ENGINES)}, and hls4ml:PATH with the configuration (YAML) or directory of an "
+            "hls4ml project",
         )
     return name, project if colon else None
 

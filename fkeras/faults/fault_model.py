@@ -302,14 +302,15 @@ def fault_model(faults: int | FaultModel) -> FaultModel:
         return FlipCount(faults)
     if not callable(getattr(faults, "draw", None)) or not callable(getattr(faults, "describe", None)):
         raise InputError(
-            f"faults={faults!r}: allowed are a number of flips or a fault model "
-            "(FlipCount, BitErrorRate, Exposure, ClusteredUpsets, or an object with draw and describe)"
+            Argument("faults", faults),
+            ": allowed are a number of flips or a fault model (FlipCount, BitErrorRate, Exposure, ClusteredUpsets, or "
+            "an object with draw and describe)",
         )
     if _OBJECT_ADDRESS.search(key_of(faults)):
         raise InputError(
-            f"faults={faults!r}: the repr of a fault model is part of every trial's seed, and this one "
-            "holds a memory address that differs from run to run; give the class a __repr__ that names "
-            "its parameters (a dataclass has one)"
+            Argument("faults", faults),
+            ": the repr of a fault model is part of every trial's seed, and this one holds a memory address that "
+            "differs from run to run; give the class a __repr__ that names its parameters (a dataclass has one)",
         )
     return faults
 
@@ -331,6 +332,7 @@ def drawn(model: FaultModel, n_bits: int, stream: RandomStream) -> Draw:
         return draw
     what = f"Draw({draw.faults!r}, {draw.n_hits!r})" if isinstance(draw, Draw) else f"a {type(draw).__name__}"
     raise InputError(
-        f"faults={model!r}: its draw(n_bits, stream) returned {what}; it returns the faults and how many hits made "
-        "them, as in fkeras.faults.Draw(fkeras.FaultSet(bits), len(bits))"
+        Argument("faults", model),
+        f": its draw(n_bits, stream) returned {what}; it returns the faults and how many hits made them, as in "
+        "fkeras.faults.Draw(fkeras.FaultSet(bits), len(bits))",
     )

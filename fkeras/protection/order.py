@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.memory import BitSet, BitSpace
 from fkeras.sensitivity import Ranking
 
@@ -62,9 +62,9 @@ def common_order(
     layers that all score alike, as those of "msb" do.
     """
     if granularity not in get_args(Granularity):
-        raise InputError(f"granularity={granularity!r}; allowed are 'bit', 'word' and 'layer'")
+        raise InputError(Argument("granularity", granularity), "; allowed are 'bit', 'word' and 'layer'")
     if aggregate not in get_args(Aggregate):
-        raise InputError(f"aggregate={aggregate!r}; allowed are 'mean' and 'max'")
+        raise InputError(Argument("aggregate", aggregate), "; allowed are 'mean' and 'max'")
     if not rankings:
         raise InputError("no ranking to choose bits by; give at least one")
     for ranking in rankings:

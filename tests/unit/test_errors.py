@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
+import fkeras
+from fkeras import cli
 from fkeras.cli.session import spelled
 from fkeras.errors import Argument, InputError, ModelError, Name
 
@@ -48,3 +53,36 @@ def test_arguments_survive_more_words_in_front_and_another_process():
 
 def test_no_part_of_a_message_has_control_characters():
     assert "\x1b" not in InputError("a\x1b[1m", Argument("layers", "\x1b")).said(spelled)
+
+
+OWN = {
+    "adaptive.py": {"share"},
+    "randomness.py": {"ber"},
+    "sample_size.py": {"confidence"},
+    "study.py": {"faults", "shard", "trials"},
+}
+"""Arguments, by module, of functions and layers that the command line does not have."""
+
+
+def test_no_message_speaks_of_an_option_in_one_front_s_words():
+    package = Path(fkeras.__file__).parent
+    options = {action.dest for command in _commands() for action in command._actions}
+    options |= {"limits", "trusted", "n_faults"}
+    mention = re.compile(rf"(?<![\w.(-])({'|'.join(options)})=")
+    said = [
+        f"{path.name}:{text.lineno}: {text.value}"
+        for path in sorted(package.rglob("*.py"))
+        if path.parent.name != "cli"
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("Error", "Refusal"))
+        for text in ast.walk(call)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+        for found in mention.finditer(text.value)
+        if found[1] not in OWN.get(path.name, ()) and "fkeras.FlipCount" not in text.value
+    ]
+    assert said == []
+
+
+def _commands():
+    (commands,) = [action.choices.values() for action in cli.parser()._actions if isinstance(action.choices, dict)]
+    return commands

@@ -59,7 +59,8 @@ class ModelEvidence:
         if isinstance(self.metric, DatasetMetric):
             raise InputError(
                 f"metric '{self.metric.name}' is one number for the whole data set; this ranking looks at "
-                "samples: give a metric per sample, or use method='displacement'"
+                "samples: give a metric per sample, or use ",
+                Argument("method", "displacement"),
             )
         return implied_metric(self._y, self._golden_outputs) if self.metric is None else self.metric
 

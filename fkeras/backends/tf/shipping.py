@@ -11,7 +11,7 @@ from typing import Any
 
 from fkeras.backends.tf.loading import load_model
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.errors import ModelError
+from fkeras.errors import Argument, ModelError
 
 _OURS = ("fkeras", "keras", "qkeras", "tf_keras", "tensorflow_model_optimization")
 
@@ -42,7 +42,8 @@ def packed(model: Any) -> PackedModel:
         except Exception as error:
             raise ModelError(
                 f"model '{model.name}' cannot be sent to workers: saving it fails with {type(error).__name__}: "
-                f"{error}; give its own layers a get_config, or leave executor= out"
+                f"{error}; give its own layers a get_config, or leave out ",
+                Argument("executor"),
             ) from error
         finally:
             log.setLevel(level)
