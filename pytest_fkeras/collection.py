@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.session import state_of
 
 if TYPE_CHECKING:
     from pytest_fkeras.marks import Budget
+
+NAME = "fault_budget"
+FIXTURE = "fkeras_campaign"
+GUARD = "fault_budget_needs_the_plugin_fkeras"
+"""The condition of a skipif mark that never skips: a name that the plugin gives pytest, and an error without it."""
+
+
+class BudgetError(ValueError):
+    """A fault_budget that states nothing sensible."""
 
 
 def request_campaign(collector: pytest.Collector, test: object) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from pytest_fkeras.baseline import against_baseline, find, find_any
 from pytest_fkeras.budget_identity import budget_identity, visible
-from pytest_fkeras.collection import budget_of
-from pytest_fkeras.names import NAME
+from pytest_fkeras.collection import NAME, budget_of
 from pytest_fkeras.options import stated
 from pytest_fkeras.session import SESSION, state_of
 

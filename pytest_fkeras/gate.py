@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_fkeras.baseline import against_baseline, baseline_text
+from pytest_fkeras.collection import NAME, BudgetError
 from pytest_fkeras.damage import damage_curve
-from pytest_fkeras.names import NAME, BudgetError
 from pytest_fkeras.options import is_on
 from pytest_fkeras.outputs import add_junit_properties
 from pytest_fkeras.session import SESSION, state_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn
 
 import pytest
 
@@ -21,7 +21,7 @@ from fkeras.faults.fault_model import non_negative
 from fkeras.faults.protection import covering
 from fkeras.memory import LayerChoice
 from fkeras.statistics import leveugle
-from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
+from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
 
 FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "faults")
@@ -32,8 +32,6 @@ _OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
 """Words for requirements that are stated as a share of trials instead."""
 THE_ONLY_METRIC = ""
 """The metric of a limit where a budget does not name it."""
-
-Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)

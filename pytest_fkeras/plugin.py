@@ -14,9 +14,8 @@ import pytest
 
 from pytest_fkeras import fixtures, gate, hooks
 from pytest_fkeras.baseline_files import BaselineFiles
-from pytest_fkeras.collection import budget_of, request_campaign
+from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError, budget_of, request_campaign
 from pytest_fkeras.fixture_values import hand_out
-from pytest_fkeras.names import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.options import INI_KEYS, add_options
 from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.session import SESSION, FkerasSession, share_threads

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_fkeras.collection import NAME
 from pytest_fkeras.gate import ATTRIBUTE
-from pytest_fkeras.names import NAME
 from pytest_fkeras.outputs import write_at_the_end
 from pytest_fkeras.rerun import without_group
 from pytest_fkeras.session import FkerasSession
