@@ -153,11 +153,6 @@ class FaultCampaign:
         return None if self.requirement is None else self.result.verdict(self.requirement)
 
     @property
-    def is_measured(self) -> bool:
-        """Whether any metric was measured yet."""
-        return self._result is not None
-
-    @property
     def faults_text(self) -> str:
         """The fault model as it enters the trials' seeds, and how long it takes where only scrubbing needs to know."""
         model = self.budget.faults

@@ -17,6 +17,7 @@ from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.errors import InputError
 from fkeras.plain import restored
+from fkeras.report import html_page, markdown_summary, report_text
 from fkeras.report.document import SCHEMA, Report, new_report, read_report, schema
 from fkeras.report.record import Assumptions, BudgetRecord, CoveredTensor, MetricRecord, UncoveredTensor, with_limits
 
@@ -234,6 +235,13 @@ def test_a_limit_that_is_none_is_refused(tmp_path, make_record):
     (tmp_path / "a.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"a\.json: 'about 2' is no limit on 'emd', .*; write it again with --fkeras-"):
         read_report(tmp_path / "a.json")
+
+
+def test_a_report_looks_alike_in_memory_and_from_its_file(tmp_path, make_record):
+    report = report_of(full(make_record), make_record("t.py::test_inf", [math.inf] * 3))
+    report.write(tmp_path / "a.json")
+    for form in (html_page, markdown_summary, report_text):
+        assert form(read_report(tmp_path / "a.json")) == form(report)
 
 
 def test_verdicts_are_counted_in_the_order_of_the_schema(make_record):
