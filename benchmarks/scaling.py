@@ -267,7 +267,7 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
     import numpy as np
 
     from fkeras.backends.tf.shipping import packed
-    from fkeras.campaigns.shares import Share
+    from fkeras.campaigns.shard import Shard
     from fkeras.engines import start_packed, start_run
     from fkeras.executors import Job
     from fkeras.metrics import resolve
@@ -301,7 +301,7 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
         merge_peak = peak_bytes(
             lambda: merge([Path(folder) / f"part{number}" for number in range(n_parts)], Path(folder) / "again")
         )
-    shared = peak_bytes(lambda: Share(1, 8).of_bits(run.space, np.arange(len(run.space))))
+    shared = peak_bytes(lambda: Shard(1, 8).of_bits(run.space, np.arange(len(run.space))))
     return {
         "case": name,
         "bits": len(run.space),

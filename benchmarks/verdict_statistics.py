@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.comparison import compare
-from fkeras.campaigns.measured import BudgetIdentity, Measured, MeasuredMetric
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.statistics.sequential import log_evidence_above, log_evidence_below, share_decision
 from fkeras.statistics.tolerance import Tolerance
 
@@ -79,11 +79,11 @@ def ended(values: NDArray[np.float64], limit: float = 0.5, max_failure_rate: flo
     return next(decided, values.size)
 
 
-def measured(values: NDArray[np.float64], seed: int) -> Measured:
+def measured(values: NDArray[np.float64], seed: int) -> MeasuredCampaign:
     """A campaign that gave these values, between 0 and 1."""
     metric = MeasuredMetric("lower", (0.0, 1.0), 0.1, float(values.mean()), 0, values)
     faults = (np.arange(values.size) % 256).astype(np.uint8)
-    return Measured(
+    return MeasuredCampaign(
         BudgetIdentity("model", "faults"), seed, "layout", "content", 1, (), values.size, False, faults, {"err": metric}
     )
 

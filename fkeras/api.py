@@ -16,12 +16,12 @@ from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.engines import KERAS
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
-from fkeras.faults.protection import Protectable
+from fkeras.faults.protections import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
-from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
+from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.sensitivity import Ranking
 from fkeras.store import Merged, Store, StoreLike

@@ -30,11 +30,11 @@ from fkeras.campaigns import (
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
 from fkeras.campaigns.budget import MAX_TRIALS, shared_out
+from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.histories import measure_endurance
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
 from fkeras.campaigns.sensitive import find_sensitive
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shard import Shard
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
@@ -49,7 +49,7 @@ from fkeras.faults import (
     protection,
     whole_seed,
 )
-from fkeras.faults.protection import Protectable
+from fkeras.faults.protections import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.metrics.classification import margins
@@ -58,8 +58,8 @@ from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose
-from fkeras.protection.choose import MOST_EVALUATIONS as MOST_OF_A_CHOICE
-from fkeras.protection.choose import Campaign, Weights, require_golden_keeps, require_one_layout
+from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
+from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
 from fkeras.runs.identity import Keeper, Subject, metric_identity
@@ -581,8 +581,8 @@ class Study:
     def _bits(self, bits: ArrayLike | None) -> NDArray[np.int64]:
         return np.arange(len(self.space)) if bits is None else self.space.check(bits)
 
-    def _share(self, shard: str | None) -> Share | None:
-        share = None if shard is None else Share.parse(shard)
+    def _share(self, shard: str | None) -> Shard | None:
+        share = None if shard is None else Shard.parse(shard)
         if share is not None and self.store is None:
             where = " is where the shares are put together"
             raise InputError(Argument("shard", str(share)), " needs ", Argument("store"), ": that" + where)
@@ -621,5 +621,5 @@ class Study:
             self.hooks.notice(notice)
 
 
-def _writer(share: Share | None) -> str:
+def _writer(share: Shard | None) -> str:
     return "" if share is None else f"-{share.number}of{share.of}"

@@ -20,7 +20,7 @@ from pytest_fkeras.session import ANCHOR, SESSION
 
 if TYPE_CHECKING:
     from fkeras.campaigns.comparison import Comparison
-    from fkeras.campaigns.measured import BudgetIdentity, Measured
+    from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
     from fkeras.campaigns.verdict import AnyOutcome
     from fkeras.statistics.tolerance import Tolerance
     from pytest_fkeras.campaign import FaultCampaign
@@ -32,7 +32,7 @@ GROWTH = 2
 class Against(NamedTuple):
     """What a budget measured, and how that compares with the baseline and with its anchor (None: not compared)."""
 
-    measured: Measured
+    measured: MeasuredCampaign
     comparison: Comparison | None = None
     drift: Comparison | None = None
 
@@ -40,12 +40,12 @@ class Against(NamedTuple):
 def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     """Compare a campaign with its baseline; it goes on where that decides, up to its own largest number of trials."""
     from fkeras.campaigns.comparison import Comparison
-    from fkeras.campaigns.measured import Measured
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.campaigns.verdict import Outcome
     from fkeras.errors import InputError
 
     gate, identity, data = item.config.stash[SESSION].gate, budget_identity(item, campaign), campaign.data_summary
-    measured = Measured.of(campaign.longer(), identity, data)
+    measured = MeasuredCampaign.of(campaign.longer(), identity, data)
     if gate.folder is None:
         return Against(measured)
     judged = [one for one in gate.tolerances if one.metric in measured.metrics]
@@ -59,7 +59,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         problem = f"{gate.folder} has no baseline for this budget; make one{_how_to_update(item)}"
     if gate.update == "all" or (gate.update == "new" and old is None):
         # However few trials the verdict needed: what is compared later can be no longer than this.
-        measured = Measured.of(campaign.longer(campaign.most_trials), identity, data)
+        measured = MeasuredCampaign.of(campaign.longer(campaign.most_trials), identity, data)
         return Against(measured, None if old is None else _quietly(measured, old, confidence))
     if old is None:
         # Without one nothing is compared, now or ever: that must not go unseen in CI.
@@ -81,11 +81,11 @@ def _how_to_update(item: pytest.Item) -> str:
 
 
 def _decided(
-    campaign: FaultCampaign, measured: Measured, old: Measured, judged: list[Tolerance]
-) -> tuple[Measured, Comparison]:
+    campaign: FaultCampaign, measured: MeasuredCampaign, old: MeasuredCampaign, judged: list[Tolerance]
+) -> tuple[MeasuredCampaign, Comparison]:
     """Look, draw more trials, look again: the bounds hold at every look."""
     from fkeras.campaigns.comparison import PAIRED, compare
-    from fkeras.campaigns.measured import Measured
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
 
     while True:
         comparison = compare(measured, old, judged, campaign.budget.confidence)
@@ -95,10 +95,10 @@ def _decided(
         if comparison.outcome != "INCONCLUSIVE" or measured.trials >= most:
             return measured, comparison
         longer = campaign.longer(min(most, GROWTH * measured.trials))
-        measured = Measured.of(longer, measured.identity, measured.data)
+        measured = MeasuredCampaign.of(longer, measured.identity, measured.data)
 
 
-def _drift(folder: Path, measured: Measured, confidence: float) -> Comparison | None:
+def _drift(folder: Path, measured: MeasuredCampaign, confidence: float) -> Comparison | None:
     """Against the anchor, for information."""
     from fkeras.campaigns.comparison import Comparison
     from fkeras.errors import InputError
@@ -112,13 +112,13 @@ def _drift(folder: Path, measured: Measured, confidence: float) -> Comparison | 
     return None if anchor is None else _quietly(measured, anchor, confidence)
 
 
-def _quietly(measured: Measured, old: Measured, confidence: float) -> Comparison:
+def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, confidence: float) -> Comparison:
     from fkeras.campaigns.comparison import compare
 
     return compare(measured, old, (), confidence)
 
 
-def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> Measured | None:
+def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> MeasuredCampaign | None:
     """The baseline of a budget, from its file or a report; None if there is none, InputError for a damaged one."""
     name = identity.file_name(metrics)
     if os.path.lexists(folder / name):
@@ -126,7 +126,7 @@ def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> Measured
     return max((one for one in _in_reports(folder) if one.file_name == name), key=lambda one: one.kept, default=None)
 
 
-def find_any(folder: Path, identity: BudgetIdentity) -> Measured | None:
+def find_any(folder: Path, identity: BudgetIdentity) -> MeasuredCampaign | None:
     """The baseline of a budget whatever it measured; UsageError where there are several."""
     paths = sorted(folder.glob(f"*-{identity.digest}.*.json")) if folder.is_dir() else []
     if len(paths) > 1:
@@ -139,8 +139,8 @@ def find_any(folder: Path, identity: BudgetIdentity) -> Measured | None:
     return max((one for one in _in_reports(folder) if one.identity == identity), key=lambda one: one.kept, default=None)
 
 
-def _read(path: Path) -> Measured:
-    from fkeras.campaigns.measured import Measured
+def _read(path: Path) -> MeasuredCampaign:
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.errors import InputError
     from fkeras.files import require_regular_file
 
@@ -149,16 +149,16 @@ def _read(path: Path) -> Measured:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}; remove it, and write a new one") from None
-    return Measured.from_json(text, str(path))
+    return MeasuredCampaign.from_json(text, str(path))
 
 
-def _in_reports(folder: Path) -> list[Measured]:
-    from fkeras.campaigns.measured import Measured
+def _in_reports(folder: Path) -> list[MeasuredCampaign]:
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.report.document import SCHEMA, read_report
 
     reports = [folder] if folder.is_file() else files_of(folder, SCHEMA)
     return [
-        Measured.from_plain(record.measured, f"{record.nodeid} in {path}")
+        MeasuredCampaign.from_plain(record.measured, f"{record.nodeid} in {path}")
         for path in reports
         for record in read_report(path).tests
         if record.measured is not None
@@ -167,7 +167,7 @@ def _in_reports(folder: Path) -> list[Measured]:
 
 def metrics_in(folder: Path) -> set[str]:
     """The metrics that any baseline here measured; files that cannot be read have none."""
-    from fkeras.campaigns.measured import SCHEMA
+    from fkeras.campaigns.measured_campaign import SCHEMA
     from fkeras.errors import InputError
 
     found: set[str] = set()

@@ -15,7 +15,7 @@ from pytest_fkeras.options import OPTIONS, is_on
 from pytest_fkeras.session import Gate
 
 if TYPE_CHECKING:
-    from fkeras.campaigns.measured import Measured
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.report.record import BudgetRecord
 
 _SELECTIONS = ("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob")
@@ -74,16 +74,16 @@ class BaselineFiles:
         for line in self._lines:
             terminalreporter.write_line(printable(line))
 
-    def _measured(self, records: list[BudgetRecord], session: pytest.Session) -> dict[str, Measured]:
+    def _measured(self, records: list[BudgetRecord], session: pytest.Session) -> dict[str, MeasuredCampaign]:
         """By file name, the longest of equal budgets."""
-        from fkeras.campaigns.measured import Measured
+        from fkeras.campaigns.measured_campaign import MeasuredCampaign
 
-        found: dict[str, Measured] = {}
+        found: dict[str, MeasuredCampaign] = {}
         ambiguous = set()
         for record in records:
             if record.measured is None:
                 continue
-            one = Measured.from_plain(record.measured, record.nodeid)
+            one = MeasuredCampaign.from_plain(record.measured, record.nodeid)
             other = found.setdefault(one.file_name, one)
             differs = _difference(one, other)
             if differs:
@@ -99,7 +99,7 @@ class BaselineFiles:
                 found[one.file_name] = one
         return {name: one for name, one in found.items() if name not in ambiguous}
 
-    def _write(self, measured: dict[str, Measured], session: pytest.Session) -> None:
+    def _write(self, measured: dict[str, MeasuredCampaign], session: pytest.Session) -> None:
         from fkeras.errors import InputError
         from fkeras.files import require_own, write_text
 
@@ -124,7 +124,7 @@ class BaselineFiles:
         folder = self.gate.folder
         if folder is None or not folder.is_dir():
             return
-        from fkeras.campaigns.measured import SCHEMA
+        from fkeras.campaigns.measured_campaign import SCHEMA
 
         for path in files_of(folder, SCHEMA):
             if path.name not in used:
@@ -168,9 +168,9 @@ class BaselineFiles:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _difference(one: Measured, other: Measured) -> Literal["model", "data", ""]:
+def _difference(one: MeasuredCampaign, other: MeasuredCampaign) -> Literal["model", "data", ""]:
     """Which source of two equal budgets is not the same."""
-    from fkeras.campaigns.measured import same_data
+    from fkeras.campaigns.measured_campaign import same_data
 
     if one.content_digest != other.content_digest:
         return "model"

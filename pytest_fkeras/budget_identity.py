@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from fkeras.campaigns.measured import BudgetIdentity
+    from fkeras.campaigns.measured_campaign import BudgetIdentity
     from pytest_fkeras.campaign import FaultCampaign
 
 PROJECT = "."
@@ -23,7 +23,7 @@ PROJECT = "."
 
 def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentity:
     """What a budget asks, apart from the weights."""
-    from fkeras.campaigns.measured import BudgetIdentity
+    from fkeras.campaigns.measured_campaign import BudgetIdentity
 
     budget = campaign.budget
     layers = budget.layers if isinstance(budget.layers, str) else ",".join(budget.layers)

@@ -12,7 +12,7 @@ import pytest
 from fkeras.campaigns import FixedTrials, Limit, UntilDecided, parse_limit
 from fkeras.campaigns.oracle import CHANGE_TOLERANCE
 from fkeras.faults import FlipCount
-from fkeras.faults.fault_model import key_of
+from fkeras.faults.fault_models import key_of
 from fkeras.statistics import leveugle
 from pytest_fkeras.marks import THE_ONLY_METRIC, Budget
 from pytest_fkeras.options import Options
@@ -163,7 +163,7 @@ class FaultCampaign:
     @cached_property
     def data_summary(self) -> Any:
         """What tells the data from other ones, for baselines."""
-        from fkeras.campaigns.measured import summary_of
+        from fkeras.campaigns.measured_campaign import summary_of
 
         self._study.require_unchanged()
         return summary_of(self._study.required_data)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_fkeras.marks import Budget
-from pytest_fkeras.selection import LazyRanking, Protected, Share, Slice, Source
+from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Source
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided
@@ -47,7 +47,7 @@ def levels_of(protected: Any, source: Source) -> Levels | None:
     if isinstance(protected, Protected):
         whole = protected
         make = lambda part: replace(whole, selection=part)  # noqa: E731
-    if isinstance(selection, Share):
+    if isinstance(selection, Fraction):
         most = len(selection.ranking.order(source))
         return Levels(selection.ranking, round(selection.share * most), most, make)
     if isinstance(selection, Slice) and not selection.start and selection.stop is not None:
@@ -130,13 +130,13 @@ def _curve(
 def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tuple[int, int, int]:
     from fkeras.campaigns.accumulation import OneByOne
     from fkeras.campaigns.endurance import least_trials
-    from fkeras.campaigns.histories import Faults, one_two_five
+    from fkeras.campaigns.endurance_campaign import EnduranceCampaign, one_two_five
     from fkeras.faults import FlipCount
 
     setting = result.setting
     assert isinstance(setting.fault_model, FlipCount)
     n_faults = setting.fault_model.n_faults
     looks = one_two_five(max(1, n_faults // 100), n_faults)[:-1]
-    faults = Faults(run, OneByOne(), setting.protection, setting.seed)
+    faults = EnduranceCampaign(run, OneByOne(), setting.protection, setting.seed)
     survived = faults.survived(requirement, looks) if looks.size else None
     return int(survived or 0), n_faults, least_trials(requirement.max_failure_rate, requirement.confidence)

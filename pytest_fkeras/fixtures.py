@@ -18,7 +18,7 @@ from pytest_fkeras.session import SESSION, state_of
 
 if TYPE_CHECKING:
     from fkeras.backends.hls4ml.agreement import Agreement
-    from fkeras.campaigns.measured import Measured
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.runs.remembering import RememberingRun
@@ -197,7 +197,7 @@ def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agre
 
 
 @pytest.fixture
-def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampaign) -> Measured | None:
+def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampaign) -> MeasuredCampaign | None:
     """What the test's budget measured before, from the baseline; None without one."""
     folder = request.config.stash[SESSION].gate.folder
     if folder is None:

@@ -13,12 +13,12 @@ from typing import Any, Literal, NoReturn
 import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
-from fkeras.campaigns.critical import most_critical, most_sensitive
 from fkeras.campaigns.exhaustive import EachBitAlone
+from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
 from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
-from fkeras.faults.fault_model import non_negative
-from fkeras.faults.protection import covering
+from fkeras.faults.fault_models import non_negative
+from fkeras.faults.protections import covering
 from fkeras.memory import LayerChoice
 from fkeras.statistics import leveugle
 from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError

@@ -114,11 +114,11 @@ class LazyRanking(Selection):
                 )
         return Slice(self, part.start, part.stop)
 
-    def fraction(self, share: float) -> Share:
+    def fraction(self, share: float) -> Fraction:
         """The first `share` (0 to 1) of the bits."""
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise TypeError(f"{self!r}.fraction({share!r}): allowed are shares from 0 to 1")
-        return Share(self, share)
+        return Fraction(self, share)
 
     def __repr__(self) -> str:
         name = getattr(self.method, "__name__", None) or repr(self.method)
@@ -168,7 +168,7 @@ class Slice(Selection):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Share(Selection):
+class Fraction(Selection):
     """`ranking.fraction(share)`, rounded to the nearest whole number of bits."""
 
     ranking: LazyRanking
@@ -206,7 +206,7 @@ class Combination(Selection):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Mask(Selection):
+class MaskFile(Selection):
     """`mask("protection.json")`: bits frozen in a file, whatever the weights."""
 
     path: str
@@ -220,11 +220,11 @@ class Mask(Selection):
         return f"mask({self.path!r})"
 
 
-def mask(path: str | os.PathLike[str]) -> Mask:
+def mask(path: str | os.PathLike[str]) -> MaskFile:
     """The bits in a file that `fkeras protect` or `fkeras.protect` wrote, relative to the ini file (or the rootdir)."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"mask({path!r}): write the name of a file, as in mask('protection.json')")
-    return Mask(os.fspath(path))
+    return MaskFile(os.fspath(path))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -1,6 +1,5 @@
 """How much faults matter: oracles, budget campaigns, requirements and verdicts."""
 
-from fkeras.campaigns.blame import Culprit, most_damaging
 from fkeras.campaigns.budget import (
     MAX_TRIALS,
     CampaignResult,
@@ -12,9 +11,10 @@ from fkeras.campaigns.budget import (
     run_campaign,
 )
 from fkeras.campaigns.comparison import Comparison, WorseThanBaseline, compare
+from fkeras.campaigns.culprits import Culprit, most_damaging
 from fkeras.campaigns.endurance import Endurance
 from fkeras.campaigns.limits import Limit, parse_limit
-from fkeras.campaigns.measured import BudgetIdentity, Measured
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
 from fkeras.campaigns.oracle import Oracle, combined, measure_oracle
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaults, minimal_faults
@@ -30,7 +30,7 @@ __all__ = [
     "Endurance",
     "FixedTrials",
     "Limit",
-    "Measured",
+    "MeasuredCampaign",
     "MetricTrials",
     "MinimalFaults",
     "Oracle",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults import Draw, Exposure, FaultSet, RandomStream
-from fkeras.faults.fault_model import MOST_UPSETS, Keyed, draw_of
+from fkeras.faults.fault_models import MOST_UPSETS, Keyed, draw_of
 
 Looks = NDArray[np.float64]
 

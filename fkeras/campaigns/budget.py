@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.limits import Limit, parse_limit
-from fkeras.campaigns.shares import WHOLE, Share
+from fkeras.campaigns.shard import WHOLE, Shard
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import Argument, InputError, is_whole
@@ -97,7 +97,7 @@ class Setting:
     engine: str
     n_samples: int
     space: BitSpace
-    share: Share = WHOLE
+    share: Shard = WHOLE
 
     @property
     def is_covered(self) -> bool:
@@ -301,7 +301,7 @@ def require_bite(limits: tuple[Limit, ...], by_metric: Mapping[str, MetricTrials
             limit.require_bite(trials.better, trials.bounds, trials.golden.value)
 
 
-def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Share) -> tuple[Setting, FixedTrials]:
+def shared_out(setting: Setting, plan: FixedTrials | UntilDecided, share: Shard) -> tuple[Setting, FixedTrials]:
     """One share of a campaign. InputError unless the number of trials is fixed, and enough for each share."""
     if not isinstance(plan, FixedTrials):
         raise InputError(

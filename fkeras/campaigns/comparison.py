@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fkeras.campaigns.measured import Measured, MeasuredMetric, Values, same_data
+from fkeras.campaigns.measured_campaign import MeasuredCampaign, MeasuredMetric, Values, same_data
 from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
 from fkeras.errors import FkerasError
 from fkeras.statistics import Estimate
@@ -100,7 +100,9 @@ class Comparison:
         return f"{self.pairing}, " + " and ".join(f"{new:,} trials against {old:,}" for new, old in sizes)
 
 
-def compare(new: Measured, old: Measured, tolerances: Sequence[Tolerance] = (), confidence: float = 0.95) -> Comparison:
+def compare(
+    new: MeasuredCampaign, old: MeasuredCampaign, tolerances: Sequence[Tolerance] = (), confidence: float = 0.95
+) -> Comparison:
     """Whether the metrics of a campaign got worse than those of an earlier one by more than is tolerated.
 
     The worsening of a metric is the difference of the true means over all faults that could be drawn, given the data
@@ -209,7 +211,7 @@ class _Judge:
         return difference if self.new.better == "lower" else -difference
 
 
-def _incomparable(new: Measured, old: Measured, judged: Sequence[str]) -> str:
+def _incomparable(new: MeasuredCampaign, old: MeasuredCampaign, judged: Sequence[str]) -> str:
     """Why the two say nothing about one another; "" where they do."""
     if new.identity != old.identity:
         return f"the baseline is of another budget: {old.identity}, not {new.identity}"
@@ -227,7 +229,7 @@ def _incomparable(new: Measured, old: Measured, judged: Sequence[str]) -> str:
     return ""
 
 
-def _data(measured: Measured) -> str:
+def _data(measured: MeasuredCampaign) -> str:
     names = ("mean", "deviation", "order")
     parts = "; ".join(
         ", ".join([text, *(f"{name} {number:.6g}" for name, number in zip(names, numbers, strict=False))])
@@ -249,7 +251,7 @@ def _same_bounds(a: tuple[float, float] | None, b: tuple[float, float] | None) -
     return all(math.isclose(one, other, rel_tol=1e-9) for one, other in zip(a, b, strict=True))
 
 
-def _pairing(new: Measured, old: Measured) -> str:
+def _pairing(new: MeasuredCampaign, old: MeasuredCampaign) -> str:
     if new.is_exact:
         return EXACT
     if new.layout_digest != old.layout_digest:

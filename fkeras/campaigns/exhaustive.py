@@ -12,7 +12,7 @@ from fkeras.campaigns.budget import CampaignResult, FixedTrials, MetricTrials, S
 from fkeras.engine import Run
 from fkeras.errors import InputError
 from fkeras.faults import Draw, FaultSet, Protection, RandomStream, Upsets
-from fkeras.faults.fault_model import Keyed
+from fkeras.faults.fault_models import Keyed
 from fkeras.memory import BitSpace
 from fkeras.progress import Progress
 from fkeras.runs.stored import Entries, single_flips

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fkeras.campaigns.comparison import Comparison, compare
-from fkeras.campaigns.measured import Measured
+from fkeras.campaigns.measured_campaign import MeasuredCampaign
 from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
 from fkeras.statistics.tolerance import Tolerance
 
-Suite = Mapping[str, Measured | None]
+Suite = Mapping[str, MeasuredCampaign | None]
 """What each test measured; None: nothing."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
+from fkeras.cli import arguments, faults_and_limits, memory_protection, output, session, studies
 from fkeras.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     arguments.add_model(parser)
     arguments.add_data(parser)
-    what_goes_wrong.add_faults(parser, required=True)
+    faults_and_limits.add_faults(parser, required=True)
     memory_protection.add_arguments(parser)
-    group = what_goes_wrong.add_limits(parser)
+    group = faults_and_limits.add_limits(parser)
     group.add_argument(
         "--trials",
         type=arguments.whole(1),
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.campaigns import MAX_TRIALS
 
     output.check_targets(options)
-    faults, limits = what_goes_wrong.faults(options), what_goes_wrong.limits(options)
+    faults, limits = faults_and_limits.faults(options), faults_and_limits.limits(options)
     assert faults is not None
     if options.max_trials and (options.trials or not limits):
         raise InputError("--max-trials ends a campaign that stops once it is decided: it needs --limit and no --trials")
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             "merge the shares, and judge them by the same line without --shard"
         )
     with studies.studied(options) as study:
-        requirement = what_goes_wrong.requirement(options, study)
+        requirement = faults_and_limits.requirement(options, study)
         session.show(f"seed {options.seed}")
         result = study.campaign(
             faults=faults,
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             f"this is share {options.shard}: the verdict comes from the same line without --shard, after the merge"
         )
         return session.FINE
-    return session.FINE if verdict is None else what_goes_wrong.exit_code(verdict.outcome)
+    return session.FINE if verdict is None else faults_and_limits.exit_code(verdict.outcome)
 
 
 def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:

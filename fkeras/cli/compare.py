@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fkeras.cli import arguments, session, what_goes_wrong
+from fkeras.cli import arguments, faults_and_limits, session
 
 SUMMARY = "compare a report with an earlier one, on identical fault sets where they drew the same"
 EXAMPLES = """\
@@ -45,4 +45,4 @@ def run(options: argparse.Namespace) -> int:
     width = shutil.get_terminal_size((100, 24)).columns
     lines = comparison_lines(found, width, painted) if wants_colour() else comparison_lines(found, width)
     session.show_painted("\n".join(lines))
-    return what_goes_wrong.exit_code(found.outcome)
+    return faults_and_limits.exit_code(found.outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
+from fkeras.cli import arguments, faults_and_limits, memory_protection, output, session, studies
 from fkeras.errors import InputError
 
 SUMMARY = "let flips accumulate: how many, or how many seconds, does the model survive"
@@ -30,12 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
     arguments.add_data(parser)
     time = parser.add_argument_group("flips, or time")
-    what_goes_wrong.add_rates(time.add_mutually_exclusive_group())
+    faults_and_limits.add_rates(time.add_mutually_exclusive_group())
     time.add_argument("--looks", type=looks, metavar="A,B,C", help="where to measure (default: found by itself)")
     time.add_argument("--max-flips", type=arguments.whole(1), metavar="N", help="the last look")
     time.add_argument("--exposure-seconds", type=arguments.real(0), metavar="S", help="the last look, with a rate")
     memory_protection.add_arguments(parser)
-    group = what_goes_wrong.add_limits(parser)
+    group = faults_and_limits.add_limits(parser)
     group.add_argument("--trials", type=arguments.whole(1), default=100, metavar="N", help="histories to draw (100)")
     group.add_argument(
         "--min-survived", type=arguments.real(0), metavar="X", help="flips (seconds) that must be shown to be survived"
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--min-survived needs --limit: what is to be survived")
     with studies.studied(options) as study:
         result = study.endurance(
-            limits=what_goes_wrong.requirement(options, study),
+            limits=faults_and_limits.requirement(options, study),
             upsets_per_bit_second=options.upsets_per_bit_second,
             upsets_per_second=options.upsets_per_second,
             looks=options.looks,
@@ -74,4 +74,4 @@ def run(options: argparse.Namespace) -> int:
     seen = "" if failed is None else f", by then {failed:,} of {options.trials:,} trials failed"
     more = "; raise --trials" if outcome == "INCONCLUSIVE" else ""
     session.show(f"\n{outcome}: {result.text_of(options.min_survived)} must be survived{seen}{more}")
-    return what_goes_wrong.exit_code(outcome)
+    return faults_and_limits.exit_code(outcome)

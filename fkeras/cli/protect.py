@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fkeras.cli import arguments, memory_protection, output, session, studies, what_goes_wrong
+from fkeras.cli import arguments, faults_and_limits, memory_protection, output, session, studies
 from fkeras.cli.hls4ml_check import add_project
 from fkeras.errors import InputError
 
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--method", metavar="NAME", help="how bits are ranked, see `fkeras rank --help`")
     memory_protection.add_kind(how)
-    what_goes_wrong.add_faults(parser, required=False)
-    group = what_goes_wrong.add_limits(parser)
+    faults_and_limits.add_faults(parser, required=False)
+    group = faults_and_limits.add_limits(parser)
     group.add_argument("--max-trials", type=arguments.whole(1), metavar="N", help="end of an undecided campaign (1000)")
     arguments.add_machine(parser)
     arguments.add_search(parser)
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
     output.check_targets(options)
     _check_folder(options)
-    faults = what_goes_wrong.faults(options)
+    faults = faults_and_limits.faults(options)
     if (options.metric or options.limit) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     with studies.studied_together(options, options.model) as (study, *others):
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             share=options.share,
             overhead=options.overhead,
             faults=faults,
-            limits=what_goes_wrong.requirement(options, study),
+            limits=faults_and_limits.requirement(options, study),
             under=memory_protection.kind(options),
             granularity=options.granularity,
             aggregate=options.aggregate,
@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
             session.show(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
-    return what_goes_wrong.exit_code(choice.outcome)
+    return faults_and_limits.exit_code(choice.outcome)
 
 
 def _require_same_layout(folder: str, space: BitSpace) -> None:

@@ -27,14 +27,14 @@ def studied(options: argparse.Namespace) -> Iterator[Study]:
 @contextmanager
 def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator[list[Study]]:
     """The studies of several models, alike but for the model; what is cheap to refuse is refused first."""
-    from fkeras.campaigns.shares import Share
+    from fkeras.campaigns.shard import Shard
     from fkeras.executors import opened_executor
 
     stated = vars(options)
     use_threads(stated.get("threads"))
     shard, store = stated.get("shard"), stated.get("store")
     if shard is not None:
-        Share.parse(shard)
+        Shard.parse(shard)
         if store is None:
             raise InputError(f"--shard {shard} needs --store DIR: that is where the shares are put together")
     with opened_executor(stated.get("executor")) as workers:

@@ -1,7 +1,7 @@
 """What goes wrong: fault sets, the models that draw them, and what protection absorbs."""
 
 from fkeras.faults.clusters import CellLayout, ClusteredUpsets
-from fkeras.faults.fault_model import (
+from fkeras.faults.fault_models import (
     BitErrorRate,
     Draw,
     Exposure,
@@ -13,7 +13,7 @@ from fkeras.faults.fault_model import (
     never_faults,
 )
 from fkeras.faults.fault_set import FaultSet, Patch
-from fkeras.faults.protection import AssumedImmune, Protection, protection
+from fkeras.faults.protections import AssumedImmune, Protection, protection
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.faults.tmr import TMR
 from fkeras.faults.upsets import Upsets, trial_upsets

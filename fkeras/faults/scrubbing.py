@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults.fault_model import Bits, non_negative
+from fkeras.faults.fault_models import Bits, non_negative
 
 ScrubFrom = Literal["good copy", "itself"]
 

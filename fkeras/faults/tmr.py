@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkeras.faults.fault_model import BitErrorRate, Bits, Exposure, FaultModel, FlipCount, odd_ones
+from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel, FlipCount, odd_ones
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
 from fkeras.faults.upsets import Hits, Upsets

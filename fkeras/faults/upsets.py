@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults.fault_model import Bits, Draw, FaultModel, drawn, trial_key
+from fkeras.faults.fault_models import Bits, Draw, FaultModel, drawn, trial_key
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.stream import RandomStream

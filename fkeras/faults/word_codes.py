@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults.codes import Decoded, Hsiao, ParityBit, Patterns
-from fkeras.faults.fault_model import BitErrorRate, Bits, Exposure, FaultModel
+from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
 from fkeras.faults.upsets import Upsets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fkeras.campaigns.measured import Measured
+from fkeras.campaigns.measured_campaign import MeasuredCampaign
 from fkeras.campaigns.suites import Suite, SuiteComparison, compare_suites
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.errors import InputError
@@ -26,11 +26,11 @@ def compare_reports(
 
 
 def _suite(report: Report, name: str) -> Suite:
-    suite: dict[str, Measured | None] = dict.fromkeys(record.nodeid for record in report.tests)
+    suite: dict[str, MeasuredCampaign | None] = dict.fromkeys(record.nodeid for record in report.tests)
     try:
         for record in report.tests:
             if record.measured is not None:
-                suite[record.nodeid] = Measured.from_plain(record.measured, f"{record.nodeid} in {name}")
+                suite[record.nodeid] = MeasuredCampaign.from_plain(record.measured, f"{record.nodeid} in {name}")
         return suite
     except InputError as error:
         raise InputError(f"{error}, or make the report again") from None

@@ -48,7 +48,7 @@ def failure_text(
 ) -> str:
     """Requirement, share of trials over it with its bound, seed, what explains it, and how to see it again."""
 
-    from fkeras.campaigns.blame import LEAST_FAILING
+    from fkeras.campaigns.culprits import LEAST_FAILING
 
     setting, n_bits = result.setting, len(result.setting.space)
     limits = ", ".join(str(limit) for limit in requirement.limits)

@@ -190,11 +190,11 @@ class _Test:
     def _trials(self, record: BudgetRecord) -> Markup | str:
         if record.measured is None:
             return ""
-        from fkeras.campaigns.measured import Measured
+        from fkeras.campaigns.measured_campaign import MeasuredCampaign
         from fkeras.report import figures
 
         drawn = ""
-        measured = Measured.from_plain(record.measured, f"the trials of {record.nodeid}")
+        measured = MeasuredCampaign.from_plain(record.measured, f"the trials of {record.nodeid}")
         for name, metric in measured.metrics.items():
             if metric.values.size >= LEAST_SHOWN:
                 limits = [limit.bound(metric.golden) for limit in _limits(record, name)]

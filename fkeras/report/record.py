@@ -92,7 +92,7 @@ class BudgetRecord:
     verdict: ASSERTED where the test judges the result itself; outcome: what pytest made of the test (passed, failed,
     error, skipped, xfailed, xpassed), "" while nobody knows; share_low, share_high: one-sided bounds on the share of
     trials over a limit, each at `confidence`; metrics: by name; measured: the trials one by one, as
-    `fkeras.campaigns.measured.Measured.to_plain` gives them; comparison: against the baseline, and drift: against its
+    `MeasuredCampaign.to_plain` gives them; comparison: against the baseline, and drift: against its
     anchor; where the baseline is missed, or was not compared with although it should have been, the verdict says so;
     cached: what was not computed now but read from a store; notices: what a reader must know of the trials, the metrics
     and the store; lines: what the project's own hook adds.

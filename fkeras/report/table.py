@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from fkeras.campaigns.blame import LEAST_FAILING
+from fkeras.campaigns.culprits import LEAST_FAILING
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.printable import in_one_line

@@ -15,7 +15,7 @@ import numpy as np
 from fkeras.engine import Run
 from fkeras.errors import IdentityError
 from fkeras.faults import FaultSet
-from fkeras.faults.fault_model import key_of
+from fkeras.faults.fault_models import key_of
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
 from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of

@@ -13,7 +13,7 @@ import pytest
 
 import fkeras as library
 from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Requirement, Setting, parse_limit
-from fkeras.campaigns.measured import BudgetIdentity, Measured
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
 from fkeras.cli import session
 from fkeras.engine import GoldenScore
 from fkeras.engines import KERAS
@@ -429,7 +429,7 @@ def report_of(values):
     result = CampaignResult({"loss": trials}, setting, FixedTrials(n), hits, np.zeros(n, np.int64), hits)
     requirement = Requirement((parse_limit("max_loss", 0.9),))
     record = record_of("t.py::test_budget", "small", result, requirement, result.verdict(requirement))
-    measured = Measured.of(result, BudgetIdentity("small", "FlipCount(n_faults=2)")).to_plain()
+    measured = MeasuredCampaign.of(result, BudgetIdentity("small", "FlipCount(n_faults=2)")).to_plain()
     return new_report([replace(record, measured=measured, outcome="passed")], 0, 7)
 
 

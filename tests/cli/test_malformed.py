@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fkeras.backends.tf.setup import tensorflow
-from fkeras.cli import Parser, what_goes_wrong
+from fkeras.cli import Parser, faults_and_limits
 from fkeras.errors import InputError
 
 X = np.linspace(-1, 1, 24 * 4, dtype=np.float32).reshape(24, 4)
@@ -452,6 +452,6 @@ def test_there_are_enough_of_them():
 )
 def test_faults_that_never_come_are_refused(option, said):
     parser = Parser()
-    what_goes_wrong.add_faults(parser, required=True)
+    faults_and_limits.add_faults(parser, required=True)
     with pytest.raises(InputError, match=said):
-        what_goes_wrong.faults(parser.parse_args(option))
+        faults_and_limits.faults(parser.parse_args(option))

@@ -11,8 +11,8 @@ import scipy.special  # noqa: F401
 from execnet import gateway_io
 
 import fkeras.api
-import fkeras.campaigns.critical
 import fkeras.campaigns.exhaustive
+import fkeras.campaigns.single_flip_requirement
 import fkeras.report.document
 import fkeras.report.record
 import fkeras.report.table

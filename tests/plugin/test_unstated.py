@@ -72,7 +72,7 @@ def test_what_changes_nothing_is_inconclusive_and_said(said, case):
     faults, line, expected = CHANGES_NOTHING[case]
     helpers = """
 from dataclasses import dataclass
-from fkeras.faults.fault_model import Draw
+from fkeras.faults.fault_models import Draw
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns.comparison import compare
-from fkeras.campaigns.measured import BudgetIdentity, Measured, MeasuredMetric
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.errors import InputError
 from fkeras.statistics.paired import paired_difference, unpaired_difference
 from fkeras.statistics.tolerance import Tolerance, parse_tolerances
@@ -27,7 +27,7 @@ def measured(*, seed=1, layout="L", exact=False, n_samples=500, data=(), identit
         made[name] = MeasuredMetric(better, bounds, 0.1, float(np.mean(values)), 0, values[: 0 if exact else None])
     n = len(values)
     faults = ((np.arange(0 if exact else n) * 7 + draws) % 256).astype(np.uint8)
-    return Measured(identity, seed, layout, "C", n_samples, tuple(data), n, exact, faults, made)
+    return MeasuredCampaign(identity, seed, layout, "C", n_samples, tuple(data), n, exact, faults, made)
 
 
 def walk(n, mean=0.3, spread=0.05, key=0):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns.comparison import compare
-from fkeras.campaigns.measured import BudgetIdentity, Measured, MeasuredMetric
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.statistics.sequential import share_decision
 from fkeras.statistics.tolerance import Tolerance
 
@@ -25,11 +25,11 @@ def most(alpha: float, repeats: int = REPEATS) -> float:
     return alpha + 4 * math.sqrt(alpha * (1 - alpha) / repeats)
 
 
-def campaign(values, n, seed=1, bounds=(0.0, 1.0)) -> Measured:
+def campaign(values, n, seed=1, bounds=(0.0, 1.0)) -> MeasuredCampaign:
     metrics = {
         name: MeasuredMetric("lower", bounds, 0.1, float(one[:n].mean()), 0, one[:n]) for name, one in values.items()
     }
-    return Measured(IDENTITY, seed, "L", "C", 5, (), n, False, (np.arange(n) % 256).astype(np.uint8), metrics)
+    return MeasuredCampaign(IDENTITY, seed, "L", "C", 5, (), n, False, (np.arange(n) % 256).astype(np.uint8), metrics)
 
 
 def stopped(values, limit, max_failure_rate=0.2) -> int:

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.accumulation import InTime, OneByOne
 from fkeras.campaigns.endurance import least_trials
-from fkeras.campaigns.histories import Faults, measure_endurance, one_two_five
+from fkeras.campaigns.endurance_campaign import EnduranceCampaign, measure_endurance, one_two_five
 from fkeras.errors import InputError
 from fkeras.faults import Exposure, RandomStream, protection
 from fkeras.progress import silent
@@ -75,7 +75,7 @@ def test_upsets_arrive_at_the_rate_and_hits_on_one_bit_cancel():
 
 
 def test_histories_are_the_same_whatever_the_looks_and_the_order(function_run):
-    faults = Faults(function_run(len), OneByOne(), protection(None, function_run(len).space), 1)
+    faults = EnduranceCampaign(function_run(len), OneByOne(), protection(None, function_run(len).space), 1)
     few, many = faults.history(7, np.array([10.0])), faults.history(7, np.array([1.0, 2, 10, 50]))
     assert few[0] == many[2]
     assert faults.history(8, np.array([10.0]))[0] != few[0]
@@ -96,7 +96,7 @@ def test_known_histories(function_run, accumulation, key, flips):
     """Pinned, as the draws of the fault models are."""
     assert accumulation.key == key
     run = function_run(len)
-    history = Faults(run, accumulation, protection(None, run.space), 7).history(3, np.array([1.0, 2, 5]))
+    history = EnduranceCampaign(run, accumulation, protection(None, run.space), 7).history(3, np.array([1.0, 2, 5]))
     assert [faults.flips.tolist() for faults in history] == flips
 
 
@@ -133,7 +133,7 @@ def test_the_looks_are_found_by_other_trials_than_the_ones_that_count(function_r
     assert result.survey.looks[-1] == 500
     # Three dangerous bits of 1,000: the share that has failed by n flips is 1 - (1 - n / 1000)^3, 5 % at 17 flips.
     assert result.largest < 17 < result.exceeded_at
-    faults = Faults(run, OneByOne(), result.protection, 5)
+    faults = EnduranceCampaign(run, OneByOne(), result.protection, 5)
     looks = result.proof.looks
     assert result.proof.residual[0].tolist() == [len(one) for one in faults.history(30, looks)] == looks.tolist()
     values = [float((one.flips < 3).any()) for one in faults.history(31, looks)]
@@ -189,12 +189,12 @@ def test_survived_agrees_with_the_full_table_and_costs_less(function_run):
 
     looks = np.array([1.0, 2, 5, 10, 20, 50])
     run = function_run(damage, n_words=250)
-    whole = Faults(run, OneByOne(), protection(None, run.space), 9).measure(
+    whole = EnduranceCampaign(run, OneByOne(), protection(None, run.space), 9).measure(
         "mse", REQUIREMENT.limits, looks, range(59), silent
     )
     shown = [look for look, failed in zip(looks, whole.failed_by, strict=True) if failed == 0]
     cheap = function_run(damage, n_words=250)
-    found = Faults(cheap, OneByOne(), protection(None, run.space), 9).survived(REQUIREMENT, looks)
+    found = EnduranceCampaign(cheap, OneByOne(), protection(None, run.space), 9).survived(REQUIREMENT, looks)
     assert found == (shown[-1] if shown else None)
     assert cheap.evaluations < run.evaluations
 

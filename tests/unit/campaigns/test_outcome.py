@@ -10,7 +10,7 @@ import pytest
 from fkeras.campaigns import Comparison, Limit, Outcome, Requirement, judge
 from fkeras.campaigns.suites import SuiteComparison
 from fkeras.campaigns.verdict import worst
-from fkeras.cli.what_goes_wrong import exit_code
+from fkeras.cli.faults_and_limits import exit_code
 from fkeras.report import BudgetRecord, html_page, markdown_summary
 from fkeras.report.compare import comparison_lines
 from fkeras.report.document import new_report

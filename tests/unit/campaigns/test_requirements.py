@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided
-from fkeras.campaigns.critical import most_critical, most_sensitive
+from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
 from fkeras.errors import Argument, InputError
-from fkeras.faults.protection import covering
+from fkeras.faults.protections import covering
 from fkeras.statistics import leveugle
 
 LIMITS = (Limit("mse", "max", 1.0),)

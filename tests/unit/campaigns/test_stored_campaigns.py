@@ -7,10 +7,10 @@ import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, UntilDecided, run_campaign
 from fkeras.campaigns.budget import shared_out
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shard import Shard
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet, FlipCount, protection
-from fkeras.faults.fault_model import Draw
+from fkeras.faults.fault_models import Draw
 from fkeras.progress import silent
 from fkeras.runs.identity import Keeper, Subject, described
 from fkeras.store import Identity, Store, merge
@@ -112,7 +112,7 @@ def test_shares_are_the_whole(run, store, tmp_path):
     plan = FixedTrials(25)
     fresh = campaign(run, plan)
     for number in (2, 1):
-        setting, part = shared_out(setting_of(run), plan, Share(number, 2))
+        setting, part = shared_out(setting_of(run), plan, Shard(number, 2))
         one = campaign(run, part, Store(tmp_path / str(number)), setting)
         assert one.values.tolist() == fresh.values[number - 1 :: 2].tolist()
         assert setting.residual(3) == setting_of(run).residual(6 + number - 1)
@@ -124,7 +124,7 @@ def test_shares_are_the_whole(run, store, tmp_path):
 
 
 def test_a_lost_share_is_all_that_is_measured_again(run, store):
-    setting, part = shared_out(setting_of(run), FixedTrials(24), Share(2, 3))
+    setting, part = shared_out(setting_of(run), FixedTrials(24), Shard(2, 3))
     campaign(run, part, store, setting)
     assert run.evaluations == 8
     found = campaign(run, FixedTrials(24), store)
@@ -134,9 +134,9 @@ def test_a_lost_share_is_all_that_is_measured_again(run, store):
 
 def test_shares_need_a_number_of_trials(run):
     with pytest.raises(InputError, match="ends when it is decided cannot be shared out; give trials="):
-        shared_out(setting_of(run), until(1.0), Share(1, 2))
+        shared_out(setting_of(run), until(1.0), Shard(1, 2))
     with pytest.raises(InputError, match="'3/3' of 2 trials is empty; there are 2 shares at most"):
-        shared_out(setting_of(run), FixedTrials(2), Share(3, 3))
+        shared_out(setting_of(run), FixedTrials(2), Shard(3, 3))
 
 
 class Drifting:

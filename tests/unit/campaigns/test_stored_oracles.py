@@ -7,7 +7,7 @@ import pytest
 
 from fkeras.campaigns import measure_oracle
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shard import Shard
 from fkeras.faults import protection
 from fkeras.progress import silent
 from fkeras.store import Identity, Store, merge
@@ -99,7 +99,7 @@ def test_shares_in_one_store_or_merged_are_the_whole_to_the_byte(run, store, tmp
     expected = measured(run, whole)
     bits = np.arange(100)
     for number in (3, 1, 2):
-        share = Share(number, 3)
+        share = Shard(number, 3)
         part = share.of_bits(run.space, bits)
         assert measured(run, store, part, who=f"-{share.number}").bits.tolist() == part.tolist()
         measured(run, Store(tmp_path / str(number)), part)
@@ -114,7 +114,7 @@ def test_shares_in_one_store_or_merged_are_the_whole_to_the_byte(run, store, tmp
 
 def test_a_lost_share_is_all_that_is_measured_again(run, store):
     for number in (1, 3):
-        measured(run, store, Share(number, 3).of_bits(run.space, np.arange(100)))
+        measured(run, store, Shard(number, 3).of_bits(run.space, np.arange(100)))
     before = run.evaluations
     measured(run, store)
     assert run.evaluations == 100 > before

@@ -19,7 +19,7 @@ import pytest
 import fkeras
 from fkeras.campaigns import FixedTrials, Requirement, Setting, UntilDecided, measure_oracle, parse_limit, run_campaign
 from fkeras.campaigns.budget import shared_out
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shard import Shard
 from fkeras.engine import GoldenScore
 from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
 from fkeras.executors import Job, RemoteRun, WorkerFailed, WorkersLost, opened_executor, workers_of
@@ -185,7 +185,7 @@ def test_executors_shards_and_one_process_store_the_same_bytes(executor, tmp_pat
     expected = tables(stored(LOCAL, tmp_path / "one"))
     assert expected.keys() == {"oracle", "campaign"}
     assert tables(stored(remote(executor), tmp_path / "far")) == expected
-    shares = [Share(number, 3) for number in (1, 2, 3)]
+    shares = [Shard(number, 3) for number in (1, 2, 3)]
     parts = [stored(remote(executor), tmp_path / f"part{one.number}", one) for one in shares]
     fkeras.merge(parts, tmp_path / "merged")
     assert tables(tmp_path / "merged") == expected

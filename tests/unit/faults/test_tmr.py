@@ -19,7 +19,7 @@ from fkeras.faults import (
     draw_trial,
     trial_upsets,
 )
-from fkeras.faults.fault_model import draw_of
+from fkeras.faults.fault_models import draw_of
 from fkeras.memory import BitSet
 
 FOUR_HOURS = 4 * 3600

@@ -18,7 +18,7 @@ from fkeras.faults import (
     protection,
     trial_upsets,
 )
-from fkeras.faults.fault_model import draw_of
+from fkeras.faults.fault_models import draw_of
 from fkeras.memory import BitSet, BitSpace, PowerOfTwo, WordTensor
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import CampaignResult, FixedTrials, Limit, MetricTrials, Requirement, Setting
-from fkeras.campaigns.measured import BudgetIdentity, Measured
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
 from fkeras.engine import GoldenScore
 from fkeras.faults import AssumedImmune, FlipCount
 from fkeras.memory import BitSet, BitSpace, FixedPoint, Uncovered, WordTensor
@@ -43,7 +43,7 @@ def make_record() -> MakeRecord:
         result = CampaignResult({"emd": trials}, setting, FixedTrials(n), hits, np.zeros(n, np.int64), hits)
         verdict = result.verdict(REQUIREMENT)
         made = record_of(nodeid, model, result, REQUIREMENT, verdict)
-        measured = Measured.of(result, BudgetIdentity(model, "FlipCount(n_faults=2)")).to_plain()
+        measured = MeasuredCampaign.of(result, BudgetIdentity(model, "FlipCount(n_faults=2)")).to_plain()
         usual = {"PASS": "passed"}.get(made.verdict, "failed")
         return replace(made, measured=measured, outcome=outcome or usual, rerun=f"python -m pytest {nodeid}")
 

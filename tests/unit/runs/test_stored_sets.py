@@ -9,7 +9,7 @@ import pytest
 
 from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.accumulation import OneByOne
-from fkeras.campaigns.histories import measure_endurance
+from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.faults import FaultSet, protection
 from fkeras.progress import silent
 from fkeras.runs.stored_sets import StoredSets

@@ -9,10 +9,10 @@ import pytest
 
 from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Setting
 from fkeras.campaigns.exhaustive import EachBitAlone, ExhaustiveResult, ExhaustiveSetting
-from fkeras.campaigns.measured import (
+from fkeras.campaigns.measured_campaign import (
     MOST_BYTES,
     BudgetIdentity,
-    Measured,
+    MeasuredCampaign,
     MeasuredMetric,
     same_data,
     summary_of,
@@ -43,18 +43,18 @@ def result_of(space=None, seed=5, **metrics) -> CampaignResult:
     return CampaignResult(trials, setting, FixedTrials(n), np.full(n, 3), np.zeros(n, int), np.full(n, 3))
 
 
-def measured_of(values, bounds=(0.0, 13.8), better="lower", **changes) -> Measured:
-    return Measured.of(result_of(emd=(values, bounds, better), **changes), IDENTITY)
+def measured_of(values, bounds=(0.0, 13.8), better="lower", **changes) -> MeasuredCampaign:
+    return MeasuredCampaign.of(result_of(emd=(values, bounds, better), **changes), IDENTITY)
 
 
-def again(measured: Measured, most_bytes=MOST_BYTES) -> Measured:
-    return Measured.from_json(measured.to_json(most_bytes))
+def again(measured: MeasuredCampaign, most_bytes=MOST_BYTES) -> MeasuredCampaign:
+    return MeasuredCampaign.from_json(measured.to_json(most_bytes))
 
 
 def test_every_number_comes_back_exactly():
     values = np.array([1.1, np.nextafter(1.1, 2), np.inf, -0.0, 5e-324, 1.7e308])
     result = result_of(emd=(values, None, "lower"), accuracy=(np.full(6, 0.5), (0, 1), "higher"))
-    before = Measured.of(result, IDENTITY, summary_of((np.arange(6.0).reshape(2, 3), np.array([0, 1]))))
+    before = MeasuredCampaign.of(result, IDENTITY, summary_of((np.arange(6.0).reshape(2, 3), np.array([0, 1]))))
     after = again(before)
     assert after.metrics["emd"].values.tobytes() == values.tobytes()
     assert after.metrics["accuracy"].values.tolist() == [0.5] * 6
@@ -72,7 +72,7 @@ def test_every_number_comes_back_exactly():
 def test_faults_are_named_by_the_first_byte_of_their_digest():
     result = result_of(emd=(np.ones(40), None, "lower"))
     expected = [int(result.setting.draw(trial).faults.digest[:2], 16) for trial in range(40)]
-    assert Measured.of(result, IDENTITY).faults.tolist() == expected
+    assert MeasuredCampaign.of(result, IDENTITY).faults.tolist() == expected
     assert len(set(expected)) > 30
 
 
@@ -80,12 +80,12 @@ def test_10_000_incompressible_trials_fit_and_the_file_says_what_is_dropped():
     generator = np.random.default_rng(0)
     values = 1 + 10 * generator.random(10_000)
     faults = generator.integers(0, 256, 10_000, np.uint8)
-    whole = Measured(
+    whole = MeasuredCampaign(
         IDENTITY, 5, "a" * 64, "b" * 64, 500, (), 10_000, False, faults,
         {"emd": MeasuredMetric("lower", (0.0, 13.8), 1.1, float(values.mean()), 0, values)},
     )  # fmt: skip
     text = whole.to_json()
-    plain, read = json.loads(text), Measured.from_json(text)
+    plain, read = json.loads(text), MeasuredCampaign.from_json(text)
     assert 0.95 * MOST_BYTES < len(text) <= MOST_BYTES
     assert read.kept == plain["kept"] > 2500
     assert (plain["trials"], plain["dropped"]) == (10_000, 10_000 - read.kept)
@@ -97,7 +97,7 @@ def test_1_000_trials_of_two_metrics_are_kept_whole():
     generator = np.random.default_rng(1)
     emd, accuracy = 1 + generator.random(1000), generator.integers(400, 500, 1000) / 500
     result = result_of(emd=(emd, (0, 13.8), "lower"), accuracy=(accuracy, (0, 1), "higher"))
-    assert again(Measured.of(result, IDENTITY)).kept == 1000
+    assert again(MeasuredCampaign.of(result, IDENTITY)).kept == 1000
 
 
 def test_an_exact_result_keeps_its_mean_and_no_trials():
@@ -107,7 +107,7 @@ def test_an_exact_result_keeps_its_mean_and_no_trials():
     trials = MetricTrials("emd", "lower", None, values, np.zeros(64, int), GoldenScore(0, 0, 0, None))
     ones = np.ones(64, np.int64)
     result = ExhaustiveResult({"emd": trials}, setting, FixedTrials(64), ones, 0 * ones, ones)
-    read = again(Measured.of(result, IDENTITY))
+    read = again(MeasuredCampaign.of(result, IDENTITY))
     assert (read.is_exact, read.trials, read.kept, read.metrics["emd"].mean) == (True, 64, 0, 31.5)
 
 
@@ -122,7 +122,7 @@ def test_no_changed_character_passes():
         other = "7" if text[place] != "7" else "8"
         damaged = text[:place] + other + text[place + 1 :]
         try:
-            read = Measured.from_json(damaged, "x.json")
+            read = MeasuredCampaign.from_json(damaged, "x.json")
         except InputError as error:
             assert "x.json" in str(error)  # noqa: PT017
         else:
@@ -146,11 +146,11 @@ def test_no_changed_character_passes():
 )
 def test_a_foreign_file_is_refused_with_the_reason(text, message):
     with pytest.raises(InputError, match=message):
-        Measured.from_json(text, "x.json")
+        MeasuredCampaign.from_json(text, "x.json")
 
 
 def with_checksum(plain):
-    from fkeras.campaigns.measured import _checksum
+    from fkeras.campaigns.measured_campaign import _checksum
 
     return {**plain, "checksum": _checksum(plain)}
 
@@ -174,7 +174,7 @@ def with_checksum(plain):
 def test_a_forged_file_is_refused(change, message):
     plain = with_checksum({**measured_of([1.0, 2.0, 4.0]).to_plain(), **change})
     with pytest.raises(InputError, match=message):
-        Measured.from_plain(plain, "x.json")
+        MeasuredCampaign.from_plain(plain, "x.json")
 
 
 def test_a_file_that_unpacks_without_end_is_refused_early():
@@ -184,7 +184,7 @@ def test_a_file_that_unpacks_without_end_is_refused_early():
     bomb = base64.b64encode(zlib.compress(bytes(50_000_000), 9)).decode()
     plain = with_checksum({**measured_of([1.0, 2.0, 4.0]).to_plain(), "values": bomb})
     with pytest.raises(InputError, match="28 bytes of values where 27 belong"):
-        Measured.from_plain(plain)
+        MeasuredCampaign.from_plain(plain)
 
 
 def test_file_names_are_readable_and_tell_budgets_apart():

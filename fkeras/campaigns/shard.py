@@ -18,18 +18,18 @@ AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Share `number` of `of`, from 1 up; written "2/4"."""
+class Shard:
+    """Shard `number` of `of`, from 1 up; written "2/4"."""
 
     number: int
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> Share:
+    def parse(cls, text: str) -> Shard:
         """The share that a text such as "2/4" means. InputError for anything else.
 
-        >>> Share.parse("2/4")
-        Share(number=2, of=4)
+        >>> Shard.parse("2/4")
+        Shard(number=2, of=4)
         """
         match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", text) if isinstance(text, str) else None
         share = None if match is None else cls(int(match[1]), int(match[2]))
@@ -65,7 +65,7 @@ class Share:
         return np.arange(self.number - 1, n_trials, self.of)
 
 
-WHOLE = Share(1, 1)
+WHOLE = Shard(1, 1)
 
 
 def _parts(bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -81,7 +81,7 @@ class MeasuredMetric:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class MeasuredCampaign:
     """A campaign's results, trial by trial, with all that decides what they may be compared with.
 
     trials: how many were measured; `kept` of them, the first ones, are here one by one. faults: (kept,) uint8, the
@@ -113,10 +113,10 @@ class Measured:
 
     def __repr__(self) -> str:
         means = ", ".join(f"{name} mean {one.mean:.6g}" for name, one in self.metrics.items())
-        return f"<Measured of {self.trials:,} trials: {means}>"
+        return f"<MeasuredCampaign of {self.trials:,} trials: {means}>"
 
     @classmethod
-    def of(cls, result: CampaignResult, identity: BudgetIdentity, data: Sequence[DataPart] = ()) -> Measured:
+    def of(cls, result: CampaignResult, identity: BudgetIdentity, data: Sequence[DataPart] = ()) -> MeasuredCampaign:
         """What a campaign measured. data: `summary_of` the inputs and targets; () where they are not known."""
         setting, kept = result.setting, 0 if result.is_exact else len(result)
         drawn = (setting.draw(trial).faults.digest for trial in range(kept))
@@ -143,7 +143,7 @@ class Measured:
             },
         )
 
-    def first(self, n: int) -> Measured:
+    def first(self, n: int) -> MeasuredCampaign:
         """The same with at most the first n trials kept one by one; means are those of all trials."""
         metrics = {name: replace(metric, values=_read_only(metric.values[:n])) for name, metric in self.metrics.items()}
         return replace(self, faults=_read_only(self.faults[:n]), metrics=metrics)
@@ -167,7 +167,7 @@ class Measured:
         return _text(self.to_plain(most_bytes))
 
     @classmethod
-    def from_json(cls, text: str, name: str = "the baseline") -> Measured:
+    def from_json(cls, text: str, name: str = "the baseline") -> MeasuredCampaign:
         """What `to_json` wrote. InputError, naming `name`, for a text that is damaged, edited or something else."""
         try:
             content = json.loads(text, parse_constant=_no_constant)
@@ -177,7 +177,7 @@ class Measured:
         return cls.from_plain(content, name)
 
     @classmethod
-    def from_plain(cls, content: Any, name: str = "the baseline") -> Measured:
+    def from_plain(cls, content: Any, name: str = "the baseline") -> MeasuredCampaign:
         """What `to_plain` gave; InputError as `from_json`."""
         found = content.get("schema") if isinstance(content, dict) else None
         if found != SCHEMA:
@@ -242,7 +242,7 @@ def _same_part(one: DataPart, other: DataPart) -> bool:
     return one[0] == other[0] and all(abs(x - y) <= most for x, y in zip(numbers, others, strict=True))
 
 
-def _plain(measured: Measured) -> dict[str, Any]:
+def _plain(measured: MeasuredCampaign) -> dict[str, Any]:
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "budget": measured.identity,
@@ -266,7 +266,7 @@ def _without_values(metric: MeasuredMetric) -> dict[str, Any]:
     return {name: value for name, value in plain(metric).items() if name != "values"}
 
 
-def _packed(measured: Measured) -> str:
+def _packed(measured: MeasuredCampaign) -> str:
     """The first bytes of the fault digests, then each metric's values, byte by byte: equal exponents lie together."""
     columns = [measured.faults.tobytes()]
     for one in measured.metrics.values():
@@ -274,7 +274,7 @@ def _packed(measured: Measured) -> str:
     return base64.b64encode(zlib.compress(b"".join(columns), 9)).decode()
 
 
-def _restored(content: dict[str, Any]) -> Measured:
+def _restored(content: dict[str, Any]) -> MeasuredCampaign:
     counts = [restored(int, content[name]) for name in ("kept", "trials", "n_samples")]
     counts += [restored(int, metric["undefined"]) for metric in content["metrics"].values()]
     if min(counts) < 0:
@@ -295,7 +295,7 @@ def _restored(content: dict[str, Any]) -> Measured:
         if np.isnan(values).any():
             raise ValueError(f"{name}: NaN among the values")
         metrics[name] = restored(MeasuredMetric, {**metric, "values": _read_only(values)})
-    return Measured(
+    return MeasuredCampaign(
         restored(BudgetIdentity, content["budget"]),
         restored(int, content["seed"]),
         restored(str, content["layout"]),

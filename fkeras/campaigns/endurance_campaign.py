@@ -28,7 +28,7 @@ TRIALS = 100
 PROOF_LOOKS = 14
 
 
-class Faults:
+class EnduranceCampaign:
     """The histories of a memory under a seed, measured look by look."""
 
     def __init__(self, run: Run, accumulation: Accumulation, protection: Protection, seed: int) -> None:
@@ -143,7 +143,7 @@ def measure_endurance(
                 f" cannot show a share below {requirement.max_failure_rate:g} at "
                 f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more",
             )
-    kind, faults = run.metrics[metric], Faults(run, accumulation, protection, seed)
+    kind, faults = run.metrics[metric], EnduranceCampaign(run, accumulation, protection, seed)
     if least is not None:
         if not limits:
             raise InputError(Argument("min_survived"), " needs ", Argument("limits"), ": what is to be survived")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.campaigns.shares import Share
+from fkeras.campaigns.shard import Shard
 from fkeras.errors import InputError
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 
@@ -22,19 +22,19 @@ SPACE = BitSpace((tensor("conv/kernel", 3, 3, 2, 8), tensor("dense/kernel", 10, 
 
 @pytest.mark.parametrize("text", ["1/1", "2/4", " 4 / 4 "])
 def test_texts(text):
-    assert str(Share.parse(text)) == text.replace(" ", "")
+    assert str(Shard.parse(text)) == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["", "0/4", "5/4", "1", "1/0", "-1/4", "1/4/2", "a/b", "1.0/2", None, 2])
 def test_other_texts_are_refused(text):
     with pytest.raises(InputError, match=r"shard=.*; allowed are '1/4', '2/4', '3/4' and '4/4'"):
-        Share.parse(text)
+        Shard.parse(text)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 7, 100])
 def test_the_shares_are_all_bits_once_and_about_equal(n):
     bits = np.arange(len(SPACE))
-    shares = [Share(i, n).of_bits(SPACE, bits) for i in range(1, n + 1)]
+    shares = [Shard(i, n).of_bits(SPACE, bits) for i in range(1, n + 1)]
     assert np.array_equal(np.sort(np.concatenate(shares)), bits)
     assert all((np.diff(share) > 0).all() for share in shares)
     sizes = [share.size for share in shares]
@@ -42,7 +42,7 @@ def test_the_shares_are_all_bits_once_and_about_equal(n):
 
 
 def test_a_channel_is_not_torn_apart():
-    for share in (Share(1, 2), Share(2, 2)):
+    for share in (Shard(1, 2), Shard(2, 2)):
         place = SPACE.locate(share.of_bits(SPACE, np.arange(len(SPACE))))
         channel = place.element % np.array([8, 16])[place.tensor]
         assert np.unique(np.stack([place.tensor, channel]), axis=1).shape[1] == 12
@@ -50,10 +50,10 @@ def test_a_channel_is_not_torn_apart():
 
 def test_some_bits_are_shared_out_too():
     bits = np.array([5, 700, 3, 1000, 9])
-    shares = [Share(i, 2).of_bits(SPACE, bits) for i in (1, 2)]
+    shares = [Shard(i, 2).of_bits(SPACE, bits) for i in (1, 2)]
     assert sorted([*shares[0], *shares[1]]) == sorted(bits)
-    assert Share(1, 1).of_bits(SPACE, bits).tolist() == bits.tolist()
+    assert Shard(1, 1).of_bits(SPACE, bits).tolist() == bits.tolist()
 
 
 def test_trials_are_dealt_out():
-    assert [Share(i, 3).of_trials(8).tolist() for i in (1, 2, 3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]
+    assert [Shard(i, 3).of_trials(8).tolist() for i in (1, 2, 3)] == [[0, 3, 6], [1, 4, 7], [2, 5]]

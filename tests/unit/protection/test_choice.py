@@ -11,7 +11,7 @@ from fkeras.errors import InputError, LayoutError
 from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount, protection
 from fkeras.metrics import mean_squared_error
 from fkeras.protection import Campaign, Mask, Weights, choose
-from fkeras.protection.choose import MOST_EVALUATIONS
+from fkeras.protection.choice import MOST_EVALUATIONS
 from fkeras.sensitivity import Ranking
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
