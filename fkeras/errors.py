@@ -47,7 +47,10 @@ def said(parts: Iterable[object], spell: Callable[[Argument], str] = str) -> str
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite real number; True and False are none."""
-    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+    try:
+        return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+    except OverflowError:  # a whole number beyond all others
+        return False
 
 
 def is_whole(value: Any, least: int, most: float = inf) -> TypeGuard[int]:

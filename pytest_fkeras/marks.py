@@ -111,7 +111,7 @@ def fault_budget(
         margin: in place of `trials`: as many as a proportion needs for this margin (Leveugle's sample size).
         max_trials: where an undecided campaign ends; default: 1000.
         max_failure_rate: the share of trials that may break a limit, 0 up to, not including, 1.
-        confidence: of the verdict, between 0 and 1.
+        confidence: of the verdict, from 0.5 up to, not including, 1.
         seed, engine: as in `fkeras.campaign`; default: the session's.
         layers, biases: which words count as memory, as in `fkeras.bit_space`.
         limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop.
@@ -172,6 +172,8 @@ def _budget(stated: SimpleNamespace) -> Budget:
     # In place of limits that nobody states, so that whatever is said about trials is checked all the same.
     required = Requirement(limits or (Limit(THE_ONLY_METRIC, "max", 0.0),), stated.max_failure_rate, stated.confidence)
     judges = bool(limits)
+    if stated.trials is not None and not isinstance(stated.trials, str):
+        FixedTrials(stated.trials)
     _require_one_count_of_flips(stated, limits)
     single_flips = _stated(stated, *SINGLE_FLIP_KEYWORDS)
     if single_flips or stated.min_change is not None:
@@ -230,7 +232,7 @@ def _require_one_count_of_flips(stated: SimpleNamespace, limits: tuple[Limit, ..
         if others:
             _refuse(f"min_flips_survived= says how many bits flip; leave out {others[0]}=")
         stated.bits = stated.min_flips_survived
-    if stated.bits == 0:
+    if stated.bits is not None and FlipCount(stated.bits).n_faults == 0:
         name = "bits" if stated.min_flips_survived is None else "min_flips_survived"
         _refuse(f"{name}=0 is no count of flipped bits; allowed are whole numbers from 1 up")
     if stated.min_flips_survived is not None and not limits:
@@ -305,8 +307,8 @@ def _require_trials(stated: SimpleNamespace, required: Requirement) -> None:
     if stated.trials == "all":
         if stated.bits != 1:
             _refuse('trials="all" flips every bit alone; write bits=1, trials="all"')
-    elif stated.trials is not None:
-        FixedTrials(stated.trials)
+    elif isinstance(stated.trials, str):
+        _refuse(f'trials={stated.trials!r}; allowed are whole numbers from 1 up, or "all" with bits=1')
     if stated.max_trials is not None:
         UntilDecided(required, stated.max_trials)
     if stated.margin is not None:

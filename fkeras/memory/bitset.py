@@ -36,7 +36,12 @@ class BitSet:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        indices = np.atleast_1d(np.asarray(self.bits))
+        try:
+            indices = np.atleast_1d(np.asarray(self.bits))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"bits are flat indices, whole numbers in one dimension; got {self.bits!r}: {error}"
+            ) from None
         if indices.size == 0:
             indices = indices.astype(np.int64).reshape(0)
         if indices.dtype.kind not in "iu" or indices.ndim != 1:
@@ -52,7 +57,7 @@ class BitSet:
     @classmethod
     def of(cls, bits: BitSet | ArrayLike) -> BitSet:
         """`bits` as a BitSet, unchanged if it is one."""
-        return bits if isinstance(bits, BitSet) else cls(np.asarray(bits))
+        return bits if isinstance(bits, BitSet) else cls(bits)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return int(self.bits.size)

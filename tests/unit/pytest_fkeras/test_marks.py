@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import suppress
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from fkeras.campaigns.single_flip_requirement import most_critical, most_sensiti
 from fkeras.faults import SECDED, TMR, BitErrorRate, Exposure, FlipCount
 from pytest_fkeras import TMR as plugin_tmr
 from pytest_fkeras import fault_budget, mask, ranking
-from pytest_fkeras.marks import THE_ONLY_METRIC, BudgetError, parse_budget
+from pytest_fkeras.marks import THE_ONLY_METRIC, BudgetError, keywords, parse_budget
 
 GOOD = {"bits": 3, "max_mse": 1.0}
 MAX_EMD = Limit("emd", "max", 1.25)
@@ -54,7 +56,7 @@ MAX_EMD = Limit("emd", "max", 1.25)
             "max_failure_rate=0 cannot be shown by drawing faults, however many trials hold",
         ),
         ({**GOOD, "trials": "all"}, 'write bits=1, trials="all"'),
-        ({**GOOD, "trials": "many"}, "trials is 'many'"),
+        ({**GOOD, "trials": "many"}, "trials='many'; allowed are whole numbers from 1 up, or \"all\" with bits=1"),
         ({**GOOD, "trials": 3, "margin": 0.1}, "trials= and margin= contradict one another"),
         ({**GOOD, "trials": 3, "max_trials": 5}, "trials= and max_trials= contradict one another"),
         ({**GOOD, "margin": 5}, "margin 5 is not in (0, 1): write 0.01 for +- 1 %"),
@@ -123,6 +125,28 @@ def test_wrong_budgets_say_what_to_write(keywords, message):
     for check in (lambda: parse_budget((), keywords), lambda: fault_budget(**keywords)):
         with pytest.raises(BudgetError, match=re.escape(message)):
             check()
+
+
+ODD = (
+    object(), "x", "", b"", "\x1b", -1, 0, 2.5, float("nan"), float("inf"), 10**400, 3 + 4j, True, [], {}, set(), len,
+    int, [ranking], [[1], [2, 3]], range(3), np.array([1, 2]), np.array(1), np.float64(0.5), np.bool_(True),
+    Fraction(1, 2),
+)  # fmt: skip
+BASES = (
+    {},
+    {"bits": 3, "max_mse": 1},
+    {"max_critical_bits": 3, "max_mse": 1},
+    {"max_sensitive_fraction": 0.3, "min_change": 0.1},
+    {"upsets_per_second": 1, "exposure_seconds": 3, "max_mse": 1},
+)
+
+
+@pytest.mark.parametrize("name", [*keywords(), "max_mse", "min_mse", "max_mse_drop"])
+@pytest.mark.parametrize("base", BASES, ids=lambda base: next(iter(base), "alone"))
+def test_whatever_is_stated_is_a_budget_or_a_budget_error(base, name):
+    for value in ODD:
+        with suppress(BudgetError):
+            assert parse_budget((), {**base, name: value}).faults is not None
 
 
 def test_positional_arguments_are_refused():
