@@ -1,4 +1,5 @@
-"""Why a budget was missed: which faults were enough, how many protected bits would do, how many flips are survived.
+"""Why a budget was missed: which faults were enough, how many protected bits would do, how many flips are survived;
+and for the pages, the damage that fewer faults do.
 
 All of it costs further evaluations, a bounded number of them, and none of it touches the verdict.
 """
@@ -14,16 +15,20 @@ from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Sou
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided
+    from fkeras.campaigns.endurance import EnduranceRecord
     from fkeras.engine import Run
     from fkeras.faults import Protection
     from fkeras.memory import BitSpace
     from fkeras.report.failure import Explanation
     from fkeras.report.record import BudgetRecord
+    from pytest_fkeras.campaign import FaultCampaign
 
 MOST_EVALUATIONS = 600
 """What the search for the smallest number of protected bits may cost, in evaluations of the data set."""
 MOST_TRIALS = 200
 """A level that is not decided after so many trials is not followed further: it is close to the limit."""
+DRAWS, LOOKS = 10, 6
+"""Their product is what a damage curve costs in evaluations of the data set: less than a campaign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +145,40 @@ def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tup
     faults = EnduranceCampaign(run, OneByOne(), setting.protection, setting.seed)
     survived = faults.survived(requirement, looks) if looks.size else None
     return int(survived or 0), n_faults, least_trials(requirement.max_failure_rate, requirement.confidence)
+
+
+def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
+    """The metric under 1 fault, and more and more, up to the budget's number or time; None for other fault models."""
+    import numpy as np
+
+    from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
+    from fkeras.faults import Exposure, FlipCount
+    from fkeras.report.record import protection_text
+    from fkeras.statistics.proportions import clopper_pearson
+
+    setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
+    model, n_bits = setting.fault_model, len(setting.space)
+    if isinstance(model, FlipCount) and model.n_faults:
+        unit, shares = "flips", np.rint(np.geomspace(1, model.n_faults, LOOKS)) / model.n_faults
+    elif isinstance(model, Exposure) and model.mean_upsets(n_bits) >= 1:
+        unit, shares = "seconds", np.geomspace(1 / model.mean_upsets(n_bits), 1, LOOKS)
+    else:
+        return None
+    name, curve = next(iter(campaign.result.by_metric)), []
+    for share in np.unique(shares).tolist():
+        fewer = model.scaled(share)
+        look = float(fewer.n_faults if isinstance(fewer, FlipCount) else fewer.exposure_seconds)
+        result = campaign.under(fewer, DRAWS)
+        failed = int(result.broken(limits).sum())
+        mean, failing = result[name].estimate, clopper_pearson(failed, DRAWS)
+        curve.append(EndurancePoint(look, DRAWS, mean.best, mean.low, mean.high, failed, failing.low, failing.high))
+    return EnduranceRecord(
+        name,
+        unit,
+        float(campaign.result.by_metric[name].golden.value),
+        f"the mean of {DRAWS} draws at each of {len(curve)} numbers of {unit}",
+        tuple(curve),
+        faults=model.describe(n_bits),
+        protection=protection_text(setting),
+        seed=int(setting.seed),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,11 +103,7 @@ def fault_injector(resilience: Study) -> Callable[[Any], AbstractContextManager[
 
     faults: a FaultSet, its text, or flat indices to flip. The model's weights are compared when the block ends.
     """
-
-    def inject(faults: FaultSet | str | Any) -> AbstractContextManager[Any]:
-        return _injected(resilience, faults)
-
-    return inject
+    return partial(_injected, resilience)
 
 
 class MetricUnderFaults:

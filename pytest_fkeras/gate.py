@@ -13,9 +13,9 @@ import pytest
 
 from pytest_fkeras.baseline import against_baseline, baseline_text
 from pytest_fkeras.collection import NAME, BudgetError
-from pytest_fkeras.damage import damage_curve
 from pytest_fkeras.options import is_on
 from pytest_fkeras.outputs import add_junit_properties
+from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.session import SESSION, state_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Judgement:
         self.is_verdict = is_verdict
 
 
-def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> None:
+def judge(item: pytest.Item, body: BaseException | None = None) -> None:
     """Judge the item's campaign after its body, which raised `body` or returned.
 
     Raises BudgetExceeded for FAIL, WorseThanBaseline where the baseline was better, and Undecided for INCONCLUSIVE,
@@ -60,7 +60,9 @@ def judge(item: pytest.Item, rerun: str, body: BaseException | None = None) -> N
     if campaign is None:
         _without_campaign(item, body)
         return
-    session = item.config.stash[SESSION]
+    from pytest_fkeras.explain import damage_curve
+
+    session, rerun = item.config.stash[SESSION], rerun_command(item)
     judgement = _judgement(item, campaign, rerun, body)
     if judgement.record.verdict != "NOT_RUN":
         judgement = _with_baseline(judgement, item, campaign)

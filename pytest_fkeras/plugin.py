@@ -17,7 +17,6 @@ from pytest_fkeras.baseline_files import BaselineFiles
 from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError, budget_of, request_campaign
 from pytest_fkeras.fixture_values import hand_out
 from pytest_fkeras.options import INI_KEYS, add_options
-from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.session import SESSION, FkerasSession, share_threads
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
 from pytest_fkeras.summary import Collected, Summary
@@ -91,9 +90,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         try:
             result = yield
         except BaseException as error:
-            gate.judge(item, rerun_command(item), error)
+            gate.judge(item, error)
             raise
-    gate.judge(item, rerun_command(item))
+    gate.judge(item)
     return result
 
 

@@ -88,7 +88,7 @@ def test_files_show_damage_against_faults(project, write_test):
 
 def test_without_files_nothing_is_measured_beyond_the_verdict(project, write_test, monkeypatch):
     write_test(BY_FAULTS)
-    monkeypatch.setattr("pytest_fkeras.gate.damage_curve", lambda campaign: pytest.fail("measured for nobody"))
+    monkeypatch.setattr("pytest_fkeras.explain.damage_curve", lambda campaign: pytest.fail("measured for nobody"))
     project.runpytest_inprocess().assert_outcomes(passed=3)
     project.runpytest_inprocess("--fkeras-json=run.json").assert_outcomes(failed=3)
 
