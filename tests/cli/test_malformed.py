@@ -287,7 +287,7 @@ CASES = {
     "confidence of certainty": (
         nothing,
         campaign_of("--faults", "1", "--limit", "max_mispredictions=0.4", "--confidence", "1"),
-        "allowed are numbers between 0 and 1",
+        "--confidence is 1.0; allowed are numbers from 0.5 up to, not including, 1",
     ),
     "more protected than stored": (
         nothing,
