@@ -15,7 +15,7 @@ import numpy as np
 from fkeras.engine import Run
 from fkeras.errors import IdentityError
 from fkeras.faults import FaultSet
-from fkeras.faults.fault_models import key_of
+from fkeras.faults.fault_models import Keyed
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
 from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of
@@ -68,7 +68,7 @@ class Subject:
             {
                 **self.measured,
                 "metric": metric_identity(metric),
-                "fault_model": described(drawing.fault_model),
+                "fault_model": _fault_model(drawing.fault_model),
                 "protection": described(drawing.protection),
                 "seed": int(drawing.seed),
                 # Tells users' fault models and protections apart whose descriptions are the same.
@@ -199,6 +199,12 @@ def declared(thing: Any, what: str) -> str:
     return f"{name}: {text}"
 
 
+def _fault_model(model: Any) -> Any:
+    """The key that a user gave a model; of all others, plain values."""
+    has_key = isinstance(getattr(model, "key", None), str) and not isinstance(model, Keyed)
+    return model.key if has_key else described(model)
+
+
 def described(value: Any) -> Any:
     """Plain values that tell a protection (a dataclass with bits) from others."""
     value = getattr(value, "stated", value)
@@ -219,7 +225,7 @@ def described(value: Any) -> Any:
 
 
 def _plain_repr(value: Any) -> str:
-    text = key_of(value)
+    text = repr(value)
     if " at 0x" in text:
         raise IdentityError(
             f"{text}: its repr holds a memory address, which differs from run to run; give the class a __repr__ that "

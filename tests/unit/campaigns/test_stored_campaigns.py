@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -192,6 +194,25 @@ def test_a_metric_without_an_identity_is_measured_and_not_stored(run, store):
     assert notice.startswith("not stored: metric 'mse' is a function without an identity; pass identity='1'")
     run.metrics["mse"] = sample_metric(lambda y, z: z, "mse", "lower", identity="1")
     assert list(keeper.campaign(run, setting_of(run))) == ["mse"]
+
+
+def test_a_users_fault_model_is_known_by_its_key(function_run):
+    class Two:
+        key = "two flips"
+
+        def draw(self, n_bits, stream):
+            return Draw(FaultSet(stream.distinct(2, n_bits)), 2)
+
+        def describe(self, n_bits):
+            return "two flips"
+
+    run = function_run(len)
+    subject = Subject({"weights": "aa"}, run.space, "bb", "fast")
+    stored = [
+        subject.campaign(run.metrics["mse"], replace(setting_of(run), fault_model=model)).digest
+        for model in (Two(), Two(), FlipCount(2))
+    ]
+    assert stored[0] == stored[1] != stored[2]
 
 
 def test_a_repr_with_an_address_is_no_description():
