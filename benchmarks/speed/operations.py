@@ -26,6 +26,7 @@ def forward_operations(model: Any) -> float:
 def additions(case: Case, tensor: int, n_samples: int = 64, n_faults: int = 64) -> dict[str, float]:
     """Operations per second that the layer behind a tensor does on real changes, counted exactly."""
     from fkeras.backends.tf.fast.chain import _packed
+    from fkeras.backends.tf.fast.flow import Golden
     from fkeras.backends.tf.fast.states import states_of
 
     some = case.part(n_samples)
@@ -37,11 +38,11 @@ def additions(case: Case, tensor: int, n_samples: int = 64, n_faults: int = 64) 
     chunk = worker._activations(worker._activations.chunks[0])
     channel = chunk.channel(int(faults.channel[0]), faults)
     link = _packed(worker.chain.links[:1])
-    layer, end = link.layers[0], link.end_floats
+    layer, end = link.program.layers[0], link.end_floats
     golden = tuple(np.ascontiguousarray(whole[:, :end]) for whole in chunk.chain)
     seconds = operations = 0.0
     for states in states_of(worker._pointwise, channel, chunk.inputs):
-        given = states.values, channel.golden, states.sample, states.changed, channel.number, *golden
+        given = states.values, states.sample, states.changed, channel.number, Golden(channel.golden, *golden)
         seconds += best(lambda: link.flow(*given), 3).wall  # noqa: B023
         changed = states.values != channel.golden[states.sample]
         reached = _outputs_of(layer, states.values.shape[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.fast.flow import LAYER, flow
+from fkeras.backends.tf.fast.flow import LAYER, Golden, Program, flow
 
 
 class Network:
@@ -80,21 +80,14 @@ def test_flow_equals_computing_everything_again(seed: int) -> None:
     values = np.ascontiguousarray(states[..., channel].reshape(k, -1))
     was = np.ascontiguousarray(images[..., channel].reshape(n, -1))
     changed = (values != was[samples]).any(axis=1)
-    flow(
-        values,
-        was,
-        samples,
-        changed,
-        channel,
+    program = Program(
         network.layers,
         np.concatenate([kernel.reshape(-1) for kernel in network.kernels]),
         np.concatenate(network.offset_rows),
-        np.stack([sums for sums, _ in golden]),
-        np.stack([levels for _, levels in golden]),
         np.float32(0.5),
-        ends,
-        3,
     )
+    without = Golden(was, np.stack([sums for sums, _ in golden]), np.stack([levels for _, levels in golden]))
+    flow(values, samples, changed, channel, without, program, ends, 3)
     for state, sample in enumerate(samples):
         end, before = truth[state][begin:], golden[sample][1][begin:]
         assert changed[state] == (end != before).any()

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.fast.vectors import add_products, add_windows, list_changes
+from fkeras.backends.tf.fast.vectors import Window, add_products, add_windows, list_changes
 
 
 @numba.njit
@@ -30,10 +30,8 @@ def test_products_are_added_to_their_sums_only(length: int, n_terms: int) -> Non
 
 
 @numba.njit
-def call_add_windows(
-    golden, sums, outputs, length, weights, place, across, down, factors, at, step, pitch, rows, columns
-):
-    add_windows(golden, sums, outputs, length, weights, place, across, down, factors, at, step, pitch, rows, columns)
+def call_add_windows(golden, sums, outputs, length, weights, place, factors, at, window):
+    add_windows(golden, sums, outputs, length, weights, place, factors, at, window)
 
 
 @pytest.mark.parametrize("length", [1, 3, 4, 8, 11, 32, 43, 75])
@@ -46,13 +44,12 @@ def test_windows_are_convolved(length: int, outputs: int, step: int) -> None:
     golden = rng.integers(-1000, 1000, outputs * length + 20).astype(np.float32)
     expected = golden.copy()
     for p in range(outputs):
-        window = image[1 : 1 + rows, p * step : p * step + columns]
-        expected[p * length : (p + 1) * length] += np.tensordot(window, kernel[:, :, channel], 2)
+        part = image[1 : 1 + rows, p * step : p * step + columns]
+        expected[p * length : (p + 1) * length] += np.tensordot(part, kernel[:, :, channel], 2)
     sums, across = golden.copy(), n_channels * length
-    call_add_windows(
-        golden, sums, outputs, length, kernel.reshape(-1), channel * length, across, columns * across,
-        image.reshape(-1), image.shape[1], step, image.shape[1], rows, columns,
-    )  # fmt: skip
+    window = Window(step, image.shape[1], across, columns * across, rows, columns)
+    at, place = image.shape[1], channel * length
+    call_add_windows(golden, sums, outputs, length, kernel.reshape(-1), place, image.reshape(-1), at, window)
     np.testing.assert_array_equal(sums, expected)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.channels import Floats, Ints, as_integers
 from fkeras.backends.tf.fast.exactness import EXACT_STEPS
-from fkeras.backends.tf.fast.flow import LAYER, flow
+from fkeras.backends.tf.fast.flow import LAYER, Golden, Program, flow
 from fkeras.backends.tf.fast.graph import Graph, Key
 from fkeras.backends.tf.fast.pointwise import Pointwise
 from fkeras.backends.tf.fast.sites import Site, as_image
@@ -31,16 +31,10 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Exact layers in a row, at least one, packed for `flow`.
-
-    layers (links,) of dtype LAYER; weights: all kernels (rows, columns, input channels, output channels), flat, in
-    units of their grids; offsets: one row of each layer's output, flat.
-    """
+    """Exact layers in a row, at least one, and packed for `flow`."""
 
     links: tuple[Link, ...]
-    layers: NDArray[Any]
-    weights: Floats
-    offsets: Floats
+    program: Program
 
     @property
     def end(self) -> Key:
@@ -64,24 +58,12 @@ class Chain:
         return _side_by_side(sums), _side_by_side(levels)
 
     def flow(
-        self,
-        values: Floats,
-        golden: Floats,
-        samples: Ints,
-        changed: NDArray[np.bool_],
-        channel: int,
-        sums: Floats,
-        levels: Floats,
+        self, values: Floats, samples: Ints, changed: NDArray[np.bool_], channel: int, golden: Golden
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """The end tensor (k, ...) of k states of one channel, and which of them differ from golden; see `flow`."""
-        ends = np.empty((samples.size, *self.end_shape), np.float32)
-        alive = changed.copy()
-        step = np.float32(self.links[-1].pointwise.step)
-        program = self.layers, self.weights, self.offsets
+        ends, alive = np.empty((samples.size, *self.end_shape), np.float32), changed.copy()
         n_blocks = BLOCKS_PER_THREAD * numba.get_num_threads()
-        flow(
-            values, golden, samples, alive, channel, *program, sums, levels, step, ends.reshape(len(ends), -1), n_blocks
-        )
+        flow(values, samples, alive, channel, golden, self.program, ends.reshape(len(ends), -1), n_blocks)
         return ends, alive
 
 
@@ -150,8 +132,12 @@ def _packed(links: Sequence[Link]) -> Chain:
         offsets.append(np.tile(pointwise.offset, width))
     sizes = layers["height"] * layers["width"] * layers["channels"]
     layers["values"] = np.cumsum(sizes) - sizes
-    flat = (np.concatenate([part.reshape(-1) for part in parts]) for parts in (weights, offsets))
-    return Chain(tuple(links), layers, *flat)
+    program = Program(layers, _flat(weights), _flat(offsets), np.float32(links[-1].pointwise.step))
+    return Chain(tuple(links), program)
+
+
+def _flat(parts: Sequence[Floats]) -> Floats:
+    return np.concatenate([part.reshape(-1) for part in parts])
 
 
 def image_shapes(site: Site) -> tuple[tuple[int, ...], tuple[int, ...]] | None:

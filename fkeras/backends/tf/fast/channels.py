@@ -6,6 +6,8 @@ exactly: whole numbers below 2**24 in float32. What follows within the channel i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +16,23 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
 
+class Arithmetic(NamedTuple):
+    """`Pointwise` in one channel."""
+
+    scale: np.float32
+    offset: np.float32
+    low: np.float32
+    high: np.float32
+    rounds: bool
+
+
 @numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def level_of(
-    total: np.float32, scale: np.float32, offset: np.float32, low: np.float32, high: np.float32, rounds: bool
-) -> np.float32:  # pragma: no cover - compiled
+def level_of(total: np.float32, pointwise: Arithmetic) -> np.float32:  # pragma: no cover - compiled
     """`Pointwise.levels` of one sum."""
-    value = total * scale + offset
-    if rounds:
+    value = total * pointwise.scale + pointwise.offset
+    if pointwise.rounds:
         value = np.rint(value)
-    return min(max(value, low), high)
+    return min(max(value, pointwise.low), pointwise.high)
 
 
 @numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -31,14 +41,11 @@ def mark_states(
     inputs: Floats,
     places: Ints,
     deltas: Floats,
-    scale: np.float32,
-    offset: np.float32,
-    low: np.float32,
-    high: np.float32,
+    pointwise: Arithmetic,
     golden: Floats,
     needed: Ints,
 ) -> None:  # pragma: no cover - compiled
-    """Mark the levels that some fault moves a sample to; one position per channel.
+    """Mark the levels that some fault moves a sample to; one position per channel, rounded values.
 
     sums and golden (n,); inputs (n, floats); places and deltas (faults,): which input a fault's weight reads, and by
     how much the weight is off; needed (n, n_levels) zeros, set to 1 where level low, low + 1, ... is needed.
@@ -46,9 +53,9 @@ def mark_states(
     for sample in numba.prange(sums.size):
         for fault in range(places.size):
             total = sums[sample] + deltas[fault] * inputs[sample, places[fault]]
-            level = level_of(total, scale, offset, low, high, True)
+            level = level_of(total, pointwise)
             if level != golden[sample]:
-                needed[sample, int(level - low)] = 1
+                needed[sample, int(level - pointwise.low)] = 1
 
 
 @numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -57,10 +64,7 @@ def look_up_states(
     inputs: Floats,
     places: Ints,
     deltas: Floats,
-    scale: np.float32,
-    offset: np.float32,
-    low: np.float32,
-    high: np.float32,
+    pointwise: Arithmetic,
     golden: Floats,
     state_of_level: Ints,
     state_of: Ints,
@@ -69,8 +73,10 @@ def look_up_states(
     for fault in numba.prange(places.size):
         for sample in range(sums.size):
             total = sums[sample] + deltas[fault] * inputs[sample, places[fault]]
-            level = level_of(total, scale, offset, low, high, True)
-            state_of[fault, sample] = -1 if level == golden[sample] else state_of_level[sample, int(level - low)]
+            level = level_of(total, pointwise)
+            state_of[fault, sample] = (
+                -1 if level == golden[sample] else state_of_level[sample, int(level - pointwise.low)]
+            )
 
 
 @numba.njit(parallel=True, fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -80,11 +86,7 @@ def shift_channel(
     pitch: int,
     places: Ints,
     deltas: Floats,
-    scale: np.float32,
-    offset: np.float32,
-    low: np.float32,
-    high: np.float32,
-    rounds: bool,
+    pointwise: Arithmetic,
     golden: Floats,
     values: Floats,
     changed: NDArray[np.bool_],
@@ -104,7 +106,7 @@ def shift_channel(
             row, was = sums[sample, y], golden[sample, y * width : (y + 1) * width]
             levels = values[pair, y * width : (y + 1) * width]
             for x in range(width):
-                level = level_of(row[x] + delta * read[x], scale, offset, low, high, rounds)
+                level = level_of(row[x] + delta * read[x], pointwise)
                 levels[x] = level
                 different |= level != was[x]
         changed[pair] = different

@@ -17,8 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.backends.tf.fast.channels import Floats, Ints, level_of
-from fkeras.backends.tf.fast.vectors import add_products, add_windows, list_changes
+from fkeras.backends.tf.fast.channels import Arithmetic, Floats, Ints, level_of
+from fkeras.backends.tf.fast.vectors import Window, add_products, add_windows, list_changes
 
 LAYER = np.dtype(
     [
@@ -34,6 +34,26 @@ LAYER = np.dtype(
 )
 """One layer: the shapes of its input and output; its window, and the zeros above and to the left; where its weights,
 its values within a sample and its offsets begin; its pointwise arithmetic."""
+
+
+class Program(NamedTuple):
+    """Exact layers in a row: layers (layers,) of dtype LAYER; weights: all kernels (rows, columns, input channels,
+    output channels), flat, in units of their grids; offsets: one row of each layer's output, flat; step: what the last
+    layer's output is counted in."""
+
+    layers: NDArray[Any]
+    weights: Floats
+    offsets: Floats
+    step: np.float32
+
+
+class Golden(NamedTuple):
+    """Without a fault: channel (n, positions), what the first layer reads of the channel that changes, in steps; sums
+    and levels (n, values) of all layers."""
+
+    channel: Floats
+    sums: Floats
+    levels: Floats
 
 
 class Changes(NamedTuple):
@@ -53,6 +73,13 @@ class Changes(NamedTuple):
     channel: int
 
 
+class Row(NamedTuple):
+    """One row of a layer's output, (width x channels) and more each: scratch."""
+
+    sums: Floats
+    levels: Floats
+
+
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def push_row(
     layer: Any, row: int, weights: Floats, changes: Changes, golden: Floats, sums: Floats
@@ -63,22 +90,9 @@ def push_row(
         if not changes.touched[top : top + layer.rows].any():
             return False
         across = layer.channels_in * layer.channels
-        add_windows(
-            golden,
-            sums,
-            layer.width,
-            layer.channels,
-            weights,
-            layer.weights + changes.channel * layer.channels,
-            across,
-            layer.columns * across,
-            changes.map,
-            top * changes.pitch,
-            layer.stride_x,
-            changes.pitch,
-            layer.rows,
-            layer.columns,
-        )
+        window = Window(layer.stride_x, changes.pitch, across, layer.columns * across, layer.rows, layer.columns)
+        place, at = layer.weights + changes.channel * layer.channels, top * changes.pitch
+        add_windows(golden, sums, layer.width, layer.channels, weights, place, changes.map, at, window)
         return True
     above = row * layer.stride_y - layer.before_y
     above_in, below_in = max(above, 0), min(above + layer.rows, layer.height_in)
@@ -103,24 +117,22 @@ def push_row(
 
 
 @numba.njit(fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def round_row(layer: Any, sums: Floats, offsets: Floats, levels: Floats) -> None:  # pragma: no cover - compiled
+def round_row(layer: Any, offsets: Floats, row: Row) -> None:  # pragma: no cover - compiled
     """The levels of one row of sums."""
     width = layer.width * layer.channels
     offset = offsets[layer.offsets : layer.offsets + width]
     scale, low, high, rounds = layer.scale, layer.low, layer.high, layer.rounds
     for k in range(width):
-        levels[k] = level_of(sums[k], scale, offset[k], low, high, rounds)
+        row.levels[k] = level_of(row.sums[k], Arithmetic(scale, offset[k], low, high, rounds))
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def list_channel(
-    values: Floats, golden: Floats, channel: int, n_channels: int, changes: Changes
-) -> None:  # pragma: no cover - compiled
-    """List the changes of one channel of a map (positions, channels) that is read flattened."""
-    count = 0
+def list_channel(values: Floats, golden: Floats, layer: Any, changes: Changes) -> None:  # pragma: no cover - compiled
+    """List the changes of one channel of a map (positions, channels) that `layer` reads flattened."""
+    count, n_channels = 0, layer.channels_in // values.size
     for p in range(values.size):
         if values[p] != golden[p]:
-            changes.terms[count] = p * n_channels + channel
+            changes.terms[count] = p * n_channels + changes.channel
             changes.values[count] = values[p] - golden[p]
             count += 1
     changes.starts[1] = count
@@ -142,140 +154,90 @@ def map_channel(values: Floats, golden: Floats, layer: Any, changes: Changes) ->
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def flow_through(
-    layer: Any,
-    after: Any,
-    weights: Floats,
-    offsets: Floats,
-    sums: Floats,
-    levels: Floats,
-    changes: Changes,
-    found: Changes,
-    row_sums: Floats,
-    row_levels: Floats,
+    layer: Any, after: Any, program: Program, sums: Floats, levels: Floats, changes: Changes, found: Changes, row: Row
 ) -> int:  # pragma: no cover - compiled
     """From the changes of a layer's input to those of its output, listed as `after` reads them; their number."""
     width, count = layer.width * layer.channels, 0
     flattened = after.height_in * after.width_in != layer.height * layer.width
-    for row in range(layer.height):
-        begin, position = layer.values + row * width, row * layer.width
-        if push_row(layer, row, weights, changes, sums[begin : begin + width], row_sums):
-            round_row(layer, row_sums, offsets, row_levels)
-            golden = levels[begin : begin + width]
-            if flattened:
-                count = list_changes(row_levels, golden, 0, width, row * width, count, found.terms, found.values)
-                continue
-            for x in range(layer.width):
+    for y in range(layer.height):
+        begin = layer.values + y * width
+        golden = levels[begin : begin + width]
+        touched = push_row(layer, y, program.weights, changes, sums[begin : begin + width], row.sums)
+        if touched:
+            round_row(layer, program.offsets, row)
+        for x in range(layer.width):
+            if touched:
                 low, high = x * layer.channels, (x + 1) * layer.channels
-                count = list_changes(row_levels, golden, low, high, low, count, found.terms, found.values)
-                found.starts[position + x + 1] = count
-        elif not flattened:
-            found.starts[position + 1 : position + layer.width + 1] = count
-    if flattened:
-        found.starts[1] = count
+                first = low + y * width if flattened else low
+                count = list_changes(row.levels, golden, low, high, first, count, found.terms, found.values)
+            found.starts[1 if flattened else y * layer.width + x + 1] = count
     return count
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def flow_to_end(
-    layer: Any,
-    weights: Floats,
-    offsets: Floats,
-    sums: Floats,
-    levels: Floats,
-    changes: Changes,
-    step: np.float32,
-    end: Floats,
-    row_sums: Floats,
-    row_levels: Floats,
+    layer: Any, program: Program, sums: Floats, levels: Floats, changes: Changes, end: Floats, row: Row
 ) -> bool:  # pragma: no cover - compiled
     """From the changes of the last layer's input to its output; whether it differs from golden."""
     width, different = layer.width * layer.channels, False
-    for row in range(layer.height):
-        begin = layer.values + row * width
+    for y in range(layer.height):
+        begin = layer.values + y * width
         golden = levels[begin : begin + width]
-        if push_row(layer, row, weights, changes, sums[begin : begin + width], row_sums):
-            round_row(layer, row_sums, offsets, row_levels)
+        if push_row(layer, y, program.weights, changes, sums[begin : begin + width], row.sums):
+            round_row(layer, program.offsets, row)
         else:
-            row_levels[:width] = golden
+            row.levels[:width] = golden
         for k in range(width):
-            different |= row_levels[k] != golden[k]
-            end[row * width + k] = row_levels[k] * step + np.float32(0)  # plus zero: the network has 0.0 for -0.0
+            different |= row.levels[k] != golden[k]
+            end[y * width + k] = row.levels[k] * program.step + np.float32(0)  # plus zero: the network has 0.0 for -0.0
     return different
 
 
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def flow(
     values: Floats,
-    golden: Floats,
     samples: Ints,
     changed: NDArray[np.bool_],
     channel: int,
-    layers: NDArray[Any],
-    weights: Floats,
-    offsets: Floats,
-    sums: Floats,
-    levels: Floats,
-    step: np.float32,
+    golden: Golden,
+    program: Program,
     ends: Floats,
     n_blocks: int,
 ) -> None:  # pragma: no cover - compiled
-    """Push k states of one input channel through all `layers`.
+    """Push k states of one input channel through all layers of a program.
 
-    values (k, positions) and golden (n, positions): the channel in steps, in each state and in each sample; samples
-    (k,); changed (k,): states that differ, overwritten with those whose end differs; sums and levels (n, values): all
-    layers' golden ones; ends (k, size of the last layer's output): filled in for the changed ones, steps of `step`.
+    values (k, positions): the channel in each state, in steps; samples (k,): whose golden ones it differs from; changed
+    (k,): states that differ, overwritten with those whose end differs; ends (k, size of the last layer's output):
+    filled in for the changed ones.
     """
-    n, most, places = samples.size, 1, 1
+    layers, n, most, places = program.layers, samples.size, 1, 1
     for layer in layers:
         most = max(most, layer.height_in * layer.width_in * layer.channels_in, layer.width * layer.channels)
         places = max(places, layer.height_in * layer.width_in)
     first = layers[0]
     flattened = first.height_in * first.width_in != values.shape[1]
-    n_channels = first.channels_in // values.shape[1] if flattened else first.channels_in
     pitch = 0 if flattened else max(first.before_x + first.width_in, (first.width - 1) * first.stride_x + first.columns)
     rows = max(first.before_y + first.height_in, (first.height - 1) * first.stride_y + first.rows)
     for block in numba.prange(n_blocks):
-        row_sums, row_levels = np.empty(most, np.float32), np.empty(most, np.float32)
+        row = Row(np.empty(most, np.float32), np.empty(most, np.float32))
         starts = np.zeros((2, places + 1), np.int32)
         terms, listed = np.empty((2, most), np.int32), np.empty((2, most), np.float32)
         margins, touched = np.zeros(rows * pitch, np.float32), np.zeros(rows, np.bool_)
         for state in range(block * n // n_blocks, (block + 1) * n // n_blocks):
             if not changed[state]:
                 continue
-            sample = samples[state]
+            sums, levels = golden.sums[samples[state]], golden.levels[samples[state]]
             changes = Changes(starts[0], terms[0], listed[0], margins, touched, pitch, channel)
             if flattened:
-                list_channel(values[state], golden[sample], channel, n_channels, changes)
+                list_channel(values[state], golden.channel[samples[state]], layers[0], changes)
             else:
-                map_channel(values[state], golden[sample], layers[0], changes)
+                map_channel(values[state], golden.channel[samples[state]], layers[0], changes)
             count, now = 1, 0
             for number in range(layers.size - 1):
                 now = 1 - now
                 found = Changes(starts[now], terms[now], listed[now], margins, touched, 0, 0)
-                count = flow_through(
-                    layers[number],
-                    layers[number + 1],
-                    weights,
-                    offsets,
-                    sums[sample],
-                    levels[sample],
-                    changes,
-                    found,
-                    row_sums,
-                    row_levels,
-                )
+                count = flow_through(layers[number], layers[number + 1], program, sums, levels, changes, found, row)
                 changes = found
                 if count == 0:
                     break
-            changed[state] = count > 0 and flow_to_end(
-                layers[-1],
-                weights,
-                offsets,
-                sums[sample],
-                levels[sample],
-                changes,
-                step,
-                ends[state],
-                row_sums,
-                row_levels,
-            )
+            changed[state] = count > 0 and flow_to_end(layers[-1], program, sums, levels, changes, ends[state], row)

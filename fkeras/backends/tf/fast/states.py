@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast import channels
-from fkeras.backends.tf.fast.channels import Floats, Ints
+from fkeras.backends.tf.fast.channels import Arithmetic, Floats, Ints
 from fkeras.backends.tf.fast.pointwise import Pointwise
 from fkeras.backends.tf.fast.sites import Inputs
 
@@ -62,9 +62,9 @@ def states_of(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterato
         yield from _pairs(pointwise, channel, inputs)
 
 
-def _scalars(pointwise: Pointwise, channel: int) -> tuple[np.float32, ...]:
-    limits = np.float32(pointwise.low), np.float32(pointwise.high)
-    return np.float32(pointwise.scale), pointwise.offset[channel], *limits
+def _arithmetic(pointwise: Pointwise, channel: int) -> Arithmetic:
+    scale, low, high = (np.float32(value) for value in (pointwise.scale, pointwise.low, pointwise.high))
+    return Arithmetic(scale, pointwise.offset[channel], low, high, pointwise.rounds)
 
 
 def _blocks(n: int, size: int) -> Iterator[slice]:
@@ -73,19 +73,19 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
 
 
 def _collapsed(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[States]:
-    sums, golden, scalars = channel.sums.reshape(-1), channel.golden.reshape(-1), _scalars(pointwise, channel.number)
+    sums, golden, arithmetic = channel.sums.ravel(), channel.golden.ravel(), _arithmetic(pointwise, channel.number)
     n_levels = int(pointwise.span) + 1
     for rows in _blocks(sums.size, MOST_CELLS // n_levels):
         needed = np.zeros((rows.stop - rows.start, n_levels), np.int32)
         given = sums[rows], inputs.flat[rows]
-        channels.mark_states(*given, channel.places, channel.deltas, *scalars, golden[rows], needed)
+        channels.mark_states(*given, channel.places, channel.deltas, arithmetic, golden[rows], needed)
         sample, level = np.nonzero(needed)
         needed[sample, level] = np.arange(sample.size)
         values = (level[:, None] + pointwise.low).astype(np.float32)
         for part in _blocks(channel.places.size, MOST_CELLS // needed.shape[0]):
             of = np.empty((part.stop - part.start, needed.shape[0]), np.int32)
             faults = channel.places[part], channel.deltas[part]
-            channels.look_up_states(*given, *faults, *scalars, golden[rows], needed, of)
+            channels.look_up_states(*given, *faults, arithmetic, golden[rows], needed, of)
             yield States(rows, part, of, (sample + rows.start).astype(np.int32), values, np.ones(sample.size, np.bool_))
 
 
@@ -100,8 +100,7 @@ def _pairs(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[S
             inputs.pitch,
             channel.places[part],
             channel.deltas[part],
-            *_scalars(pointwise, channel.number),
-            pointwise.rounds,
+            _arithmetic(pointwise, channel.number),
             channel.golden,
             values,
             changed,

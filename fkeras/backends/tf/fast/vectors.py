@@ -1,11 +1,12 @@
 """Three inner loops that a compiler does not find by itself: two keep sums in registers, one lists what differs.
 
-Both are written as LLVM vectors, which any processor runs in pieces of its own width.
+Both are written as LLVM vectors, which any processor runs in pieces of its own width. What each saves:
+`python -m benchmarks.ablation`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,12 +20,38 @@ Ints = NDArray[np.int32]
 INDEX, FLAGS = ir.IntType(64), ("contract",)
 
 
+class Window(NamedTuple):
+    """Where the windows of one channel lie: `step` from one output's window to the next and `pitch` from row to row in
+    the map, `across` from column to column and `down` from row to row in the weights; rows and columns of a window."""
+
+    step: int
+    pitch: int
+    across: int
+    down: int
+    rows: int
+    columns: int
+
+
+def _splat(builder: Any, factor: Any, width: int) -> Any:
+    """A vector of `width` times the same number."""
+    lanes = ir.VectorType(ir.IntType(32), width)
+    undefined = ir.Constant(ir.VectorType(ir.FloatType(), width), ir.Undefined)
+    lane = builder.insert_element(undefined, factor, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(lane, undefined, ir.Constant(lanes, None))
+
+
+def _add_product(builder: Any, total: Any, factor: Any, weight: Any) -> None:
+    """total += factor x weight, of a number and a vector; total: where it is kept."""
+    product = builder.fmul(_splat(builder, factor, weight.type.count), weight, flags=FLAGS)
+    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+
+
 def _adder(width: int) -> Any:
     """As `add_products`, for k < width and a stride between the rows of weights.
 
     The sums stay in registers meanwhile; even and odd m have their own, so that one need not wait for the other.
     """
-    vector, lanes = ir.VectorType(ir.FloatType(), width), ir.VectorType(ir.IntType(32), width)
+    vector = ir.VectorType(ir.FloatType(), width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, begin, _, place, stride, _, _, first, stop = arguments
@@ -35,13 +62,9 @@ def _adder(width: int) -> Any:
             return address if piece is None else builder.bitcast(address, piece.as_pointer())
 
         def add(total: Any, m: Any, factor: Any) -> None:
-            undefined = ir.Constant(vector, ir.Undefined)
-            lane = builder.insert_element(undefined, factor, ir.Constant(ir.IntType(32), 0))
-            splat = builder.shuffle_vector(lane, undefined, ir.Constant(lanes, None))
             term = builder.sext(builder.load(entry(5, m)), INDEX)
             weight = builder.load(entry(2, builder.add(place, builder.mul(term, stride)), vector), align=4)
-            product = builder.fmul(splat, weight, flags=FLAGS)
-            builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+            _add_product(builder, total, factor, weight)
 
         target = entry(0, begin, vector)
         even = cgutils.alloca_once_value(builder, builder.load(target, align=4))
@@ -105,10 +128,11 @@ def _window_adder(width: int, outputs: int) -> Any:
 
     A row of weights is read once for all of them.
     """
-    vector, lanes = ir.VectorType(ir.FloatType(), width), ir.VectorType(ir.IntType(32), width)
+    vector = ir.VectorType(ir.FloatType(), width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, begin, apart, _, place, across, down, _, at, step, pitch, rows, columns = arguments
+        _, _, begin, apart, _, place, _, at, window = arguments
+        step, pitch, across, down, rows, columns = cgutils.unpack_tuple(builder, window, len(Window._fields))
 
         def entry(argument: int, index: Any) -> Any:
             data = context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
@@ -117,37 +141,27 @@ def _window_adder(width: int, outputs: int) -> Any:
         def piece(argument: int, index: Any) -> Any:
             return builder.bitcast(entry(argument, index), vector.as_pointer())
 
-        def after(index: Any, number: int, stride: Any) -> Any:
-            return builder.add(index, builder.mul(ir.Constant(INDEX, number), stride))
+        def after(index: Any, number: Any, stride: Any) -> Any:
+            return builder.add(index, builder.mul(number, stride))
 
-        places = [after(begin, output, apart) for output in range(outputs)]
+        numbers = [ir.Constant(INDEX, output) for output in range(outputs)]
+        places = [after(begin, number, apart) for number in numbers]
         totals = [cgutils.alloca_once_value(builder, builder.load(piece(0, one), align=4)) for one in places]
         with cgutils.for_range(builder, rows) as row:
-            weights_of_row = builder.add(place, builder.mul(row.index, down))
-            factors_of_row = builder.add(at, builder.mul(row.index, pitch))
+            weights_of_row, factors_of_row = after(place, row.index, down), after(at, row.index, pitch)
             with cgutils.for_range(builder, columns) as column:
-                weight_at = builder.add(weights_of_row, builder.mul(column.index, across))
+                weight = builder.load(piece(4, after(weights_of_row, column.index, across)), align=4)
                 factor_at = builder.add(factors_of_row, column.index)
-                weight = builder.load(piece(4, weight_at), align=4)
-                for output, total in enumerate(totals):
-                    factor = builder.load(entry(8, after(factor_at, output, step)))
-                    undefined = ir.Constant(vector, ir.Undefined)
-                    lane = builder.insert_element(undefined, factor, ir.Constant(ir.IntType(32), 0))
-                    splat = builder.shuffle_vector(lane, undefined, ir.Constant(lanes, None))
-                    product = builder.fmul(splat, weight, flags=FLAGS)
-                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+                for number, total in zip(numbers, totals, strict=True):
+                    _add_product(builder, total, builder.load(entry(6, after(factor_at, number, step))), weight)
         for one, total in zip(places, totals, strict=True):
             builder.store(builder.load(total), piece(1, one), align=4)
         return context.get_dummy_value()
 
     @intrinsic
-    def adder(  # type: ignore[no-untyped-def]
-        typingctx, golden, sums, begin, apart, weights, place, across, down, factors, at, step, pitch, rows, columns
-    ):
+    def adder(typingctx, golden, sums, begin, apart, weights, place, factors, at, window):  # type: ignore[no-untyped-def]
         whole = types.int64
-        return types.void(
-            golden, sums, whole, whole, weights, whole, whole, whole, factors, whole, whole, whole, whole, whole
-        ), generate
+        return types.void(golden, sums, whole, whole, weights, whole, factors, whole, window), generate
 
     return adder
 
@@ -157,21 +171,16 @@ def _for_any_length(outputs: int) -> Any:
     add_32, add_4, add_1 = (_window_adder(width, outputs) for width in (32, 4, 1))
 
     @numba.njit(inline="always", nogil=True)
-    def add(  # type: ignore[no-untyped-def]
-        golden, sums, begin, length, weights, place, across, down, factors, at, step, pitch, rows, columns
-    ):  # pragma: no cover - compiled
+    def add(golden, sums, begin, length, weights, place, factors, at, window):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
         k = 0
         while k + 32 <= length:
-            target, weight = begin + k, place + k
-            add_32(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            add_32(golden, sums, begin + k, length, weights, place + k, factors, at, window)
             k += 32
         while k + 4 <= length:
-            target, weight = begin + k, place + k
-            add_4(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            add_4(golden, sums, begin + k, length, weights, place + k, factors, at, window)
             k += 4
         while k < length:
-            target, weight = begin + k, place + k
-            add_1(golden, sums, target, length, weights, weight, across, down, factors, at, step, pitch, rows, columns)
+            add_1(golden, sums, begin + k, length, weights, place + k, factors, at, window)
             k += 1
 
     return add
@@ -188,14 +197,9 @@ def add_windows(
     length: int,
     weights: Floats,
     place: int,
-    across: int,
-    down: int,
     factors: Floats,
     at: int,
-    step: int,
-    pitch: int,
-    rows: int,
-    columns: int,
+    window: Window,
 ) -> None:  # pragma: no cover - compiled
     """sums[p x length + k] = golden[p x length + k] + sum over y and x of factors[at + p x step + y x pitch + x] x
     weights[place + y x down + x x across + k].
@@ -204,16 +208,10 @@ def add_windows(
     """
     p = 0
     while p + 4 <= outputs:
-        begin, first = p * length, at + p * step
-        _add_four_windows(
-            golden, sums, begin, length, weights, place, across, down, factors, first, step, pitch, rows, columns
-        )
+        _add_four_windows(golden, sums, p * length, length, weights, place, factors, at + p * window.step, window)
         p += 4
     while p < outputs:
-        begin, first = p * length, at + p * step
-        _add_window(
-            golden, sums, begin, length, weights, place, across, down, factors, first, step, pitch, rows, columns
-        )
+        _add_window(golden, sums, p * length, length, weights, place, factors, at + p * window.step, window)
         p += 1
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.activations import Activations, Chunk
 from fkeras.backends.tf.fast.channels import Floats
+from fkeras.backends.tf.fast.flow import Golden
 from fkeras.backends.tf.fast.outcome import Outcomes, Places, StateScores
 from fkeras.backends.tf.fast.plan import Plan
 from fkeras.backends.tf.fast.pointwise import Pointwise
@@ -116,7 +117,8 @@ class SiteWorker:
         """Which of the states in `part` differ at the end, and what it holds in them."""
         samples, values, changed = states.sample[part], states.values[part], states.changed[part]
         if self.chain is not None and chunk.chain is not None:
-            ends, changed = self.chain.flow(values, channel.golden, samples, changed, channel.number, *chunk.chain)
+            golden = Golden(channel.golden, *chunk.chain)
+            ends, changed = self.chain.flow(values, samples, changed, channel.number, golden)
             alive = np.flatnonzero(changed)
             return alive, ends[alive]
         alive = np.flatnonzero(changed)
