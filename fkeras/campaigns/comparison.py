@@ -94,7 +94,7 @@ class Comparison:
         """Which trials were compared."""
         if self.pairing == EXACT:
             return "exact"
-        sizes = dict.fromkeys((one.n_new, one.n_old) for one in self.metrics)
+        sizes = dict.fromkeys((metric.n_new, metric.n_old) for metric in self.metrics)
         if self.pairing == PAIRED:
             return " and ".join(f"paired on {n:,} identical fault sets" for n, _ in sizes)
         return f"{self.pairing}, " + " and ".join(f"{new:,} trials against {old:,}" for new, old in sizes)
@@ -113,18 +113,18 @@ def compare(
     where budget, data or metric are not the same; InputError for a tolerance relative to 0.
     """
     check_confidence(confidence)
-    stated = {one.metric: one for one in tolerances if one.metric in new.metrics}
+    stated = {tolerance.metric: tolerance for tolerance in tolerances if tolerance.metric in new.metrics}
     reason = _incomparable(new, old, list(stated))
     if reason:
         return Comparison(Outcome.NOT_RUN if stated else "", "", confidence, (), reason)
     pairing = _pairing(new, old)
-    made = []
-    for name, one in new.metrics.items():
-        if name not in old.metrics or _other_metric(one, old.metrics[name]):
+    comparisons = []
+    for name, metric in new.metrics.items():
+        if name not in old.metrics or _other_metric(metric, old.metrics[name]):
             continue
-        judge = _Judge(one, old.metrics[name], pairing, confidence, len(stated))
-        made.append(judge.compared(name, stated.get(name)))
-    return Comparison(worst(one.outcome for one in made), pairing, confidence, tuple(made))
+        judge = _Judge(metric, old.metrics[name], pairing, confidence, len(stated))
+        comparisons.append(judge.compared(name, stated.get(name)))
+    return Comparison(worst(metric.outcome for metric in comparisons), pairing, confidence, tuple(comparisons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _Judge:
             means, sizes = (self.old.mean, self.new.mean), (0, 0)
         else:
             means, sizes = (asymptotic_mean(old).best, asymptotic_mean(new).best), (old.size, new.size)
-        made = MetricComparison(
+        comparison = MetricComparison(
             name,
             self.new.better,
             *means,
@@ -156,11 +156,11 @@ class _Judge:
             *sizes,
         )
         if tolerance is None:
-            return made
+            return comparison
         limit = tolerance.absolute(self.old.mean)
         outcome = self._outcome(plain, limit)
         more = self._more_trials(new, old, plain, limit) if outcome is Outcome.INCONCLUSIVE else None
-        return replace(made, tolerance=limit, tolerance_text=str(tolerance), outcome=outcome, more_trials=more)
+        return replace(comparison, tolerance=limit, tolerance_text=str(tolerance), outcome=outcome, more_trials=more)
 
     def _more_trials(self, new: Values, old: Values, now: tuple[Estimate, Estimate], limit: float) -> int | None:
         """About how many more trials would decide, if both campaigns went on like this: bounds draw near to the mean

@@ -218,11 +218,11 @@ def _closer(survey: Histories, accumulation: Accumulation) -> Looks:
 
 
 def _checked(looks: ArrayLike, accumulation: Accumulation, n_bits: int) -> Looks:
-    chosen = np.atleast_1d(np.asarray(looks, np.float64))
-    fits = chosen.ndim == 1 and chosen.size and (np.diff(chosen) > 0).all()
-    if not fits or not _are_looks(chosen, accumulation, n_bits):
+    ascending = np.atleast_1d(np.asarray(looks, np.float64))
+    fits = ascending.ndim == 1 and ascending.size and (np.diff(ascending) > 0).all()
+    if not fits or not _are_looks(ascending, accumulation, n_bits):
         raise InputError(f"looks are {looks!r}; allowed are {_allowed(accumulation, n_bits)}, ascending")
-    return chosen
+    return ascending
 
 
 def _one_look(name: str, look: float, accumulation: Accumulation, n_bits: int) -> float:

@@ -96,9 +96,9 @@ def run_exhaustive(
 
 def _unmended(space: BitSpace, protection: Protection) -> dict[FaultSet, list[int]]:
     """The covered bits whose flip the protection does not mend, by what the network computes with instead."""
-    found: dict[FaultSet, list[int]] = {}
+    bits_by_faults: dict[FaultSet, list[int]] = {}
     for bit in [] if protection.is_perfect else protection.bits:
         left = protection.residual(Upsets.alone(space, FaultSet(np.array([bit]))))
         if len(left):
-            found.setdefault(left, []).append(bit)
-    return found
+            bits_by_faults.setdefault(left, []).append(bit)
+    return bits_by_faults

@@ -112,7 +112,7 @@ class MeasuredCampaign:
         return self.identity.file_name(list(self.metrics))
 
     def __repr__(self) -> str:
-        means = ", ".join(f"{name} mean {one.mean:.6g}" for name, one in self.metrics.items())
+        means = ", ".join(f"{name} mean {metric.mean:.6g}" for name, metric in self.metrics.items())
         return f"<MeasuredCampaign of {self.trials:,} trials: {means}>"
 
     @classmethod
@@ -179,9 +179,9 @@ class MeasuredCampaign:
     @classmethod
     def from_plain(cls, content: Any, name: str = "the baseline") -> MeasuredCampaign:
         """What `to_plain` gave; InputError as `from_json`."""
-        found = content.get("schema") if isinstance(content, dict) else None
-        if found != SCHEMA:
-            what = f"has schema {found!r}" if isinstance(found, str) else "states no schema"
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            what = f"has schema {schema!r}" if isinstance(schema, str) else "states no schema"
             raise InputError(f"{name} {what}; this version reads {SCHEMA!r}; {_REMEDY}")
         if content.get("checksum") != _checksum(content):
             raise InputError(f"{name} is damaged, or was edited by hand: its checksum is wrong; {_REMEDY}")

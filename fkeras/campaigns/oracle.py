@@ -110,9 +110,9 @@ class Oracle:
         if not limits:
             raise InputError(f"critical() needs a limit, as in critical(max_{self.metric}=...)")
         GoldenScore(self.golden, self.golden_standard_error, 0, None).require_finite(self.metric)
-        chosen = [parse_limit(keyword, value, {self.metric: None}) for keyword, value in limits.items()]
-        broken = np.logical_or.reduce([limit.broken_by(self.values, self.golden) for limit in chosen])
-        return BitSet(self.bits[broken], self.layout_digest, f"critical({', '.join(map(str, chosen))})")
+        parsed = [parse_limit(keyword, value, {self.metric: None}) for keyword, value in limits.items()]
+        broken = np.logical_or.reduce([limit.broken_by(self.values, self.golden) for limit in parsed])
+        return BitSet(self.bits[broken], self.layout_digest, f"critical({', '.join(map(str, parsed))})")
 
 
 def measure_oracle(

@@ -26,19 +26,19 @@ def find_sensitive(
     wins by, NaN for samples that are wrong anyway. A bit is done at its first broken sample, so samples with small
     margins are tried first and most sensitive bits cost a few samples each.
     """
-    found = np.zeros(bits.size, np.bool_)
+    sensitive = np.zeros(bits.size, np.bool_)
     right = np.flatnonzero(~np.isnan(margins))
     by_margin = right[np.argsort(margins[right], kind="stable")]
     with progress(bits.size * right.size, "pair", "sensitive bits") as advance:
         for samples in _doubling(by_margin):
-            open_bits = np.flatnonzero(~found)
+            open_bits = np.flatnonzero(~sensitive)
             if open_bits.size:
                 run = start(np.sort(samples))
                 for part in run.batches(bits[open_bits]):
                     (scores,) = run.flips(bits[open_bits[part]]).values()
-                    found[open_bits[part]] = scores.harmed > 0
+                    sensitive[open_bits[part]] = scores.harmed > 0
             advance(bits.size * samples.size)
-    return found
+    return sensitive
 
 
 def _doubling(samples: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

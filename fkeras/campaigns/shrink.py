@@ -126,20 +126,20 @@ def shrink(
     search = _Search(faults, breaks, max_evaluations)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    kept = search.shortest_prefix(search.parts[np.argsort(place[search.parts[:, 1]], kind="stable")])
-    size = -(-len(kept) // 2)
-    while len(kept) and not search.is_over:
-        chunks = [np.arange(max(end - size, 0), end) for end in range(len(kept), 0, -size)]
-        found = search.first_answers([np.delete(kept, chunk, axis=0) for chunk in chunks])
-        removable = [chunk for chunk, breaks_without in zip(chunks, found, strict=False) if breaks_without]
+    parts = search.shortest_prefix(search.parts[np.argsort(place[search.parts[:, 1]], kind="stable")])
+    size = -(-len(parts) // 2)
+    while len(parts) and not search.is_over:
+        chunks = [np.arange(max(end - size, 0), end) for end in range(len(parts), 0, -size)]
+        answers = search.first_answers([np.delete(parts, chunk, axis=0) for chunk in chunks])
+        removable = [chunk for chunk, breaks_without in zip(chunks, answers, strict=False) if breaks_without]
         if removable:
-            kept = search.without_many(kept, removable)
-            size = min(size, max(len(kept), 1))
+            parts = search.without_many(parts, removable)
+            size = min(size, max(len(parts), 1))
         elif size == 1:
-            return search.set_of(kept), len(found) == len(chunks)
+            return search.set_of(parts), len(answers) == len(chunks)
         else:
             size = -(-size // 2)
-    return search.set_of(kept), not len(kept)
+    return search.set_of(parts), not len(parts)
 
 
 class _Search:
@@ -178,13 +178,13 @@ class _Search:
             low, high = (low, middle) if self.first_answers([ranked[:middle]])[0] else (middle, high)
         return ranked[:high]
 
-    def without_many(self, kept: Parts, removable: list[NDArray[np.int64]]) -> Parts:
+    def without_many(self, parts: Parts, removable: list[NDArray[np.int64]]) -> Parts:
         """`kept` without as many of the chunks at once as still breaks; each alone is known to."""
         while len(removable) > 1:
-            fewer = np.delete(kept, np.concatenate(removable), axis=0)
+            fewer = np.delete(parts, np.concatenate(removable), axis=0)
             if self.is_over:
                 break
             if self.first_answers([fewer])[0]:
                 return fewer
             removable = removable[: len(removable) // 2]
-        return np.delete(kept, removable[0], axis=0)
+        return np.delete(parts, removable[0], axis=0)

@@ -36,19 +36,19 @@ def _suite(report: Report, name: str) -> Suite:
         raise InputError(f"{error}, or make the report again") from None
 
 
-def comparison_lines(found: SuiteComparison, width: int = 80, paint: Paint = unpainted) -> list[str]:
+def comparison_lines(suites: SuiteComparison, width: int = 80, paint: Paint = unpainted) -> list[str]:
     """The comparison as text, the worst first, no line longer than `width` (but for words that are)."""
     lines = []
-    for name, one in sorted(found.tests, key=lambda pair: WORST_FIRST.index(pair[1].outcome)):
-        label = one.outcome or "compared"
-        first, *rest = wrapped(f"{label} {name}: {one.reason or one}", width)
-        lines += [paint(one.outcome, label) + first.removeprefix(label), *rest]
-    for problem in found.problems:
+    for name, comparison in sorted(suites.tests, key=lambda pair: WORST_FIRST.index(pair[1].outcome)):
+        label = comparison.outcome or "compared"
+        first, *rest = wrapped(f"{label} {name}: {comparison.reason or comparison}", width)
+        lines += [paint(comparison.outcome, label) + first.removeprefix(label), *rest]
+    for problem in suites.problems:
         first, *rest = wrapped(f"NOT_RUN {problem}", width)
         lines += [paint(Outcome.NOT_RUN, "NOT_RUN") + first.removeprefix("NOT_RUN"), *rest]
-    for what, names in (("missing in the new report", found.missing), ("only in the new report", found.added)):
-        if names and not (what.startswith("missing") and found.problems):
+    for what, names in (("missing in the new report", suites.missing), ("only in the new report", suites.added)):
+        if names and not (what.startswith("missing") and suites.problems):
             lines += wrapped(f"{what}: {', '.join(names)}", width)
-    if not found.tests:
+    if not suites.tests:
         lines.append("the reports have no test in common")
     return lines

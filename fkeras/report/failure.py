@@ -44,7 +44,7 @@ def failure_text(
     verdict: Verdict,
     culprits: Sequence[Culprit],
     rerun: str,
-    found: Explanation | None = None,
+    explanation: Explanation | None = None,
 ) -> str:
     """Requirement, share of trials over it with its bound, seed, what explains it, and how to see it again."""
 
@@ -59,19 +59,19 @@ def failure_text(
         f"  protection  {protection_text(setting)}",
     ]
     for limit in requirement.limits:
-        one = result[limit.metric]
-        broken = limit.is_broken_without_faults(one.golden.value)
+        trials = result[limit.metric]
+        broken = limit.is_broken_without_faults(trials.golden.value)
         lines.append(
-            f"  {limit.metric:<11} mean {one.estimate.best:.6g} over {len(result)} trials, golden "
-            f"{golden_text(one.golden.value, one.golden.standard_error)}"
+            f"  {limit.metric:<11} mean {trials.estimate.best:.6g} over {len(result)} trials, golden "
+            f"{golden_text(trials.golden.value, trials.golden.standard_error)}"
             + ("; the golden model breaks the limit already" if broken else "")
         )
     if verdict.outcome == "INCONCLUSIVE":
         fixed = "trials= in the budget, or --fkeras-trials=N"
         until = "max_trials= in the budget, or --fkeras-max-trials=N"
         lines.append(f"  more trials {fixed if verdict.max_trials is None else until}")
-    if found is not None:
-        lines += _explained(found, setting.space)
+    if explanation is not None:
+        lines += _explained(explanation, setting.space)
     if culprits:
         lines.append("  most damaging bits (an association over the trials, unless alone)")
         lines += [f"    {culprit}: {change_text(setting.space, culprit.bit)}" for culprit in culprits]
@@ -82,8 +82,8 @@ def failure_text(
     return "\n".join([*lines, f"  again       {rerun}"])
 
 
-def _explained(found: Explanation, space: BitSpace) -> Iterator[str]:
-    minimal = found.minimal
+def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
+    minimal = explanation.minimal
     if minimal is not None:
         n, values = len(minimal.faults), ", ".join(f"{name} {value:.6g}" for name, value in minimal.values.items())
         single = "it cannot be left out" if n == 1 else "none of them can be left out"
@@ -96,18 +96,19 @@ def _explained(found: Explanation, space: BitSpace) -> Iterator[str]:
             yield f"    and {n - MOST_SHOWN} more"
         if n <= MOST_PASTED:
             yield f"  example     {example_line(minimal)}"
-    if found.would_pass is not None:
-        less = "" if found.does_not_pass is None else f"; {found.does_not_pass}"
-        yield f"  would pass  protected={found.would_pass}, on the same faults; you have {found.protected}{less}"
-    elif found.curve is not None and found.curve.points:
-        most = found.curve.points[-1].k
-        yield f"  would pass  no protected= that was tried, up to {most:,} bits; you have {found.protected}"
-    if found.survived is not None:
-        flips, required, trials = found.survived
+    if explanation.would_pass is not None:
+        less = "" if explanation.does_not_pass is None else f"; {explanation.does_not_pass}"
+        passing = f"protected={explanation.would_pass}, on the same faults"
+        yield f"  would pass  {passing}; you have {explanation.protected}{less}"
+    elif explanation.curve is not None and explanation.curve.points:
+        most = explanation.curve.points[-1].k
+        yield f"  would pass  no protected= that was tried, up to {most:,} bits; you have {explanation.protected}"
+    if explanation.survived is not None:
+        flips, required, trials = explanation.survived
         how = f"none of {trials} trials over a limit by then" if flips else "not even the fewest that were tried"
         yield f"  survived    {flips:,} flips of {required:,}: {how}"
-    if found.problem is not None:
-        yield f"  not found   the minimal fault set: {found.problem}"
+    if explanation.problem is not None:
+        yield f"  not found   the minimal fault set: {explanation.problem}"
 
 
 def example_line(minimal: MinimalFaults) -> str:

@@ -34,7 +34,7 @@ def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[f
     figure = _figure(1)
     axes = figure.axes[0]
     finite = values[np.isfinite(values)]
-    marks = [one for one in (golden, *limits) if np.isfinite(one)]
+    marks = [value for value in (golden, *limits) if np.isfinite(value)]
     low, high = min([*finite, *marks], default=0.0), max([*finite, *marks], default=1.0)
     bins = np.linspace(low, high if high > low else low + 1, 41)
     axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size} trials")
@@ -128,8 +128,8 @@ def map_figure(record: BitMap) -> Figure:
     axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]))
     bar = figure.colorbar(picture, ax=axes)
     bar.set_label(_literal(record.quantity), fontsize=8)
-    for one in (axes, bar.ax):
-        _themed(one)
+    for axis in (axes, bar.ax):
+        _themed(axis)
     return figure
 
 
@@ -149,10 +149,10 @@ def quality_figure(qualities: Sequence[RankingQuality]) -> Figure:
             label=f"{quality.method}, area {quality.area.best:.3f}",
         )
         offset = (number - (len(qualities) - 1) / 2) * width
-        rhos = [one.rho for one in quality.by_position]
+        rhos = [position.rho for position in quality.by_position]
         best = np.array([rho.best for rho in rhos])
         bars.bar(
-            [one.position + offset for one in quality.by_position],
+            [position.position + offset for position in quality.by_position],
             best,
             width,
             yerr=(best - [rho.low for rho in rhos], [rho.high for rho in rhos] - best),

@@ -47,17 +47,17 @@ def _row(record: BudgetRecord) -> list[str]:
     assumed = record.assumptions
     if assumed is None:
         return [_SIGNS[record.verdict], _cell(record.nodeid), "", "", "", _cell(record.text), "", record.label]
-    limited = {name: one for name, one in record.metrics.items() if one.limits} or record.metrics
-    means = [f"{name} {one.mean:.4g}" for name, one in limited.items()]
-    limits = [limit_text(limit) for one in limited.values() for limit in one.limits]
+    limited = {name: metric for name, metric in record.metrics.items() if metric.limits} or record.metrics
+    means = [f"{name} {metric.mean:.4g}" for name, metric in limited.items()]
+    limits = [limit_text(limit) for metric in limited.values() for limit in metric.limits]
     texts = (record.nodeid, assumed.flips, assumed.protected, ", ".join(means), ", ".join(limits), share_text(record))
     return [_SIGNS[record.verdict], *map(_cell, texts), record.label]
 
 
 def _baseline(record: BudgetRecord) -> str:
     """What the comparison says; how often limits were broken says nothing about it."""
-    one = record.comparison
-    return "" if one is None else _cell(one.reason or "; ".join(map(str, one.metrics)))
+    comparison = record.comparison
+    return "" if comparison is None else _cell(comparison.reason or "; ".join(map(str, comparison.metrics)))
 
 
 def _cell(text: str) -> str:

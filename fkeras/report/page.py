@@ -55,7 +55,7 @@ def html_page(report: Report) -> str:
     drawing = _Drawing(MOST_FIGURES)
     tests = [
         _Test(record, f"test-{number}", drawing)
-        for number, record in enumerate(sorted(report.tests, key=lambda one: WORST_FIRST.index(one.verdict)), start=1)
+        for number, record in enumerate(sorted(report.tests, key=lambda test: WORST_FIRST.index(test.verdict)), start=1)
     ]
     maps = [_Map(record, model, f"map-{number}", drawing) for number, (model, record) in enumerate(_maps(report))]
     for map_ in maps:
@@ -208,23 +208,23 @@ class _Test:
         return drawn
 
     def _endurance(self, record: BudgetRecord) -> Markup | str:
-        found = record.endurance
-        if found is None or not found.curve:
+        endurance = record.endurance
+        if endurance is None or not endurance.curve:
             return ""
         from fkeras.report import figures
 
-        limits = [limit.bound(found.golden) for limit in found.limits or _limits(record, found.metric)]
+        limits = [limit.bound(endurance.golden) for limit in endurance.limits or _limits(record, endurance.metric)]
         return self.drawing.svg(
             f"{self.key}-endurance",
-            f"{found.metric} against {found.unit}, {self.name}",
-            f"The mean of {found.metric} with its 95 % interval"
-            + (", and the trials that broke a limit by then with the allowed share." if found.limits else "."),
-            partial(figures.endurance_figure, found, limits),
+            f"{endurance.metric} against {endurance.unit}, {self.name}",
+            f"The mean of {endurance.metric} with its 95 % interval"
+            + (", and the trials that broke a limit by then with the allowed share." if endurance.limits else "."),
+            partial(figures.endurance_figure, endurance, limits),
         )
 
     def _curve(self, record: BudgetRecord) -> Markup | str:
-        found = record.protection_curve
-        if found is None or not found.points:
+        curve = record.protection_curve
+        if curve is None or not curve.points:
             return ""
         from fkeras.report import figures
 
@@ -232,7 +232,7 @@ class _Test:
             f"{self.key}-curve",
             f"Trials over the limit against protected bits, {self.name}",
             "Share of trials over the limit with the verdict's bounds, against the number of protected bits.",
-            partial(figures.protection_figure, found, record.max_failure_rate),
+            partial(figures.protection_figure, curve, record.max_failure_rate),
         )
 
 
@@ -252,10 +252,10 @@ class _Map:
 
     @property
     def width(self) -> int:
-        return max(len(one.mean) for one in self.record.tensors)
+        return max(len(tensor.mean) for tensor in self.record.tensors)
 
     def level(self, value: float) -> str:
-        known = [one for tensor in self.record.tensors for one in tensor.mean if isfinite(one)]
+        known = [value for tensor in self.record.tensors for value in tensor.mean if isfinite(value)]
         most = max(known, default=0.0)
         return f"{value / most if most and isfinite(value) else float(value == float('inf')):.2f}"
 
@@ -283,10 +283,10 @@ class _Model:
 def _models(tests: list[_Test]) -> list[_Model]:
     groups: dict[tuple[object, ...], _Model] = {}
     for test in tests:
-        one = test.record.assumptions
-        if one is not None:
-            key = (one.model, one.content_digest, one.n_samples)
-            group = groups.setdefault(key, _Model(one, [], {}))
+        assumed = test.record.assumptions
+        if assumed is not None:
+            key = (assumed.model, assumed.content_digest, assumed.n_samples)
+            group = groups.setdefault(key, _Model(assumed, [], {}))
             group.tests.append(test)
             group.golden.update(test.record.metrics)
     return list(groups.values())

@@ -219,7 +219,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         space.layout_digest,
         space.content_digest,
         _covered(space, protected),
-        tuple(UncoveredTensor(one.path, int(one.n_values), one.reason) for one in space.uncovered),
+        tuple(UncoveredTensor(tensor.path, int(tensor.n_values), tensor.reason) for tensor in space.uncovered),
         str(setting.fault_model.describe(n_bits)),
         _short(setting.fault_model, n_bits),
         protection_text(setting),
@@ -235,8 +235,8 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
     within = np.bincount(space.locate(protected.bits).tensor, minlength=len(space.tensors))
     return tuple(
-        CoveredTensor(one.path, int(one.size), int(one.codec.width), int(n))
-        for one, n in zip(space.tensors, within, strict=True)
+        CoveredTensor(tensor.path, int(tensor.size), int(tensor.codec.width), int(n))
+        for tensor, n in zip(space.tensors, within, strict=True)
     )
 
 

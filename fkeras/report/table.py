@@ -129,8 +129,8 @@ def _fitted(lengths: dict[str, int], width: int) -> dict[str, int] | None:
 def _laid_out(rows: Sequence[Row], cells: Sequence[Sequence[str]], paint: Paint) -> list[str]:
     align = ["right" if name == "flips" else "left" for name in cells[0]]
     # The headers as a row, because tabulate pads a header.
-    made = tabulate(cells, tablefmt="plain", disable_numparse=True, colalign=align)
-    header, *lines = (line.rstrip() for line in made.splitlines())
+    text = tabulate(cells, tablefmt="plain", disable_numparse=True, colalign=align)
+    header, *lines = (line.rstrip() for line in text.splitlines())
     return [header, *(_painted(line, record, paint) for line, (record, _) in zip(lines, rows, strict=True))]
 
 
@@ -240,8 +240,8 @@ def _most_damaging(record: BudgetRecord, where: str) -> str:
 def _not_covered(assumed: Assumptions, brief: bool) -> str:
     """The tensors outside the memory, summed up by reason, brief: without a name; records have them all."""
     by_reason: dict[str, list[tuple[str, int]]] = {}
-    for one in assumed.not_covered:
-        by_reason.setdefault(one.reason, []).append((one.path, one.n_values))
+    for tensor in assumed.not_covered:
+        by_reason.setdefault(tensor.reason, []).append((tensor.path, tensor.n_values))
     parts = []
     for reason, tensors in by_reason.items():
         more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
