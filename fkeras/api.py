@@ -233,7 +233,7 @@ def campaign(
         seed: of the draws, a whole number.
         limits: what a trial must not break, as in {"max_emd": 1.25}.
         max_failure_rate: the share of trials that may break one, 0 up to, not including, 1.
-        confidence: of the decision, between 0 and 1.
+        confidence: of the decision, from 0.5 up to, not including, 1.
         max_trials: where a campaign ends that stays undecided.
         space, engine, executor, progress: as in `oracle`.
         store: as in `oracle`; stored trials count whatever limits or number of trials they were drawn for.

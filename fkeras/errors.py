@@ -111,3 +111,11 @@ class ChangedError(InputError):
 
 class NotStored(UserWarning):
     """Something was measured but not stored, or stored results were not used; the message says why."""
+
+
+def whole(name: str, value: object, least: int, most: float = inf) -> int:
+    """`value` as an int. InputError with the argument's name unless it is a whole number from `least` to `most`."""
+    if not is_whole(value, least, most):
+        upper = "up" if most == inf else f"to {most:,}"
+        raise InputError(Argument(name, value, " is "), f"; allowed are whole numbers from {least} {upper}")
+    return int(value)

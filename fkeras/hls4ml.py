@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fkeras.errors import InputError
+from fkeras.errors import whole
 from fkeras.memory import BitSet, BitSpace
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def agreement(
     from fkeras.backends.hls4ml.agreement import agreement as compare
     from fkeras.backends.tf.tracing import flat_data
 
-    if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1):
-        raise InputError(f"samples is {samples!r}; allowed are whole numbers from 1 up")
-    some = x if samples is None else [array[:samples] for array in flat_data(model, x)]
+    some = x if samples is None else [array[: whole("samples", samples, 1)] for array in flat_data(model, x)]
     return compare(model, some, _space(model, space), _project(project), faults, trials, seed)
 
 

@@ -15,7 +15,7 @@ from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.campaigns.shard import WHOLE, Shard
 from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
-from fkeras.errors import Argument, InputError, is_whole
+from fkeras.errors import Argument, InputError, whole
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -40,7 +40,7 @@ class FixedTrials:
     trials: int
 
     def __post_init__(self) -> None:
-        _check_trials("trials", self.trials)
+        whole("trials", self.trials, 1, MOST_TRIALS)
 
     @property
     def most(self) -> int:
@@ -56,18 +56,12 @@ class UntilDecided:
     max_trials: int = MAX_TRIALS
 
     def __post_init__(self) -> None:
-        _check_trials("max_trials", self.max_trials)
+        whole("max_trials", self.max_trials, 1, MOST_TRIALS)
 
     @property
     def most(self) -> int:
         """The most trials that are drawn."""
         return self.max_trials
-
-
-def _check_trials(what: str, trials: object) -> None:
-    if not is_whole(trials, 1, MOST_TRIALS):
-        allowed = f"; allowed are whole numbers from 1 to {MOST_TRIALS:,}"
-        raise InputError(Argument(what, trials, " is "), allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from fkeras.campaigns.endurance import Endurance, Histories, least_trials
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Requirement
 from fkeras.engine import Run, Scores
-from fkeras.errors import Argument, InputError
+from fkeras.errors import Argument, InputError, whole
 from fkeras.faults import FaultSet, Protection, RandomStream
 from fkeras.faults.upsets import Upsets
 from fkeras.progress import Progress
@@ -132,8 +132,7 @@ def measure_endurance(
     and no end, up to where every trial has failed). Without limits that is for all `trials`; with limits it is a
     survey of 30, followed by `trials` others at 14 looks around the first failures, and at `least`.
     """
-    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-        raise InputError(Argument("trials", trials, " is "), "; allowed are whole numbers from 1 up")
+    whole("trials", trials, 1)
     limits = () if requirement is None else requirement.limits
     if requirement is not None:
         fewest = least_trials(requirement.max_failure_rate, requirement.confidence)

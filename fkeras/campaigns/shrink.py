@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fkeras.campaigns.budget import CampaignResult
 from fkeras.campaigns.limits import Limit
 from fkeras.engine import Run
-from fkeras.errors import InputError
+from fkeras.errors import whole
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.runs.remembering import RememberingRun
@@ -121,8 +121,7 @@ def shrink(
 
     breaks: fault sets -> (n,) bool, in batches; `faults` are known to break. order: flat bits, the ones to keep first.
     """
-    if max_evaluations < 1:
-        raise InputError(f"max_evaluations is {max_evaluations!r}; allowed are whole numbers from 1 up")
+    whole("max_evaluations", max_evaluations, 1)
     search = _Search(faults, breaks, max_evaluations)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import InputError, is_number, whole
 from fkeras.faults.fault_models import Bits, Draw, Exposure, FlipCount, Keyed, draw_of, fault_model
 from fkeras.faults.stream import RandomStream
 from fkeras.faults.upsets import Hits
@@ -46,9 +46,7 @@ class CellLayout(Keyed):
             value = getattr(self, name)
             if value is None and name != "interleaving":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise InputError(f"{name} is {value!r}; allowed are whole numbers from 1 up")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, whole(name, value, 1))
         if self.interleaving > 1 and self.word_bits is None:
             raise InputError(
                 f"interleaving={self.interleaving} needs to know how long a stored word is; give word_bits, as in "
@@ -210,7 +208,7 @@ def _checked_sizes(sizes: Iterable[tuple[object, float]]) -> tuple[tuple[Shape, 
             raise InputError(
                 f"sizes: {size!r} is no cluster; allowed are numbers of cells from 1 up, or (rows, columns)"
             )
-        if isinstance(chance, bool) or not isinstance(chance, int | float | np.number) or not 0 <= chance <= 1:
+        if not (is_number(chance) and 0 <= chance <= 1):
             raise InputError(f"sizes: the probability of {size!r} is {chance!r}; allowed are numbers from 0 to 1")
         chances[int(shape[0]), int(shape[1])] = chances.get((int(shape[0]), int(shape[1])), 0.0) + float(chance)
     if not isclose(sum(chances.values()), 1.0, abs_tol=1e-9):

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import Argument, InputError, is_number, is_whole
+from fkeras.errors import Argument, InputError, is_number, whole
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.memory import BitSpace
@@ -102,9 +102,7 @@ class FlipCount(Keyed):
     _unkeyed: ClassVar[tuple[str, ...]] = ("exposure_seconds",)
 
     def __post_init__(self) -> None:
-        if not is_whole(self.n_faults, 0):
-            raise InputError(Argument("n_faults", self.n_faults, " is "), "; allowed are whole numbers from 0 up")
-        object.__setattr__(self, "n_faults", int(self.n_faults))
+        object.__setattr__(self, "n_faults", whole("n_faults", self.n_faults, 0))
         _set_exposure(self)
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:

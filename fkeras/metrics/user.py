@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import InputError, is_whole
 from fkeras.metrics.inputs import WritingMetric, arrays, finite_rows, read_only, refuse_masked, refusing_writes
 from fkeras.metrics.metric import UNNAMED, DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer, worst_value
 from fkeras.metrics.rowwise import RowwiseScorer, within_bounds
@@ -107,7 +107,7 @@ def on_output(index: int, metric: Metric) -> Metric:
     since a surrogate speaks of the whole model's output: rankings that need one take `loss=`.
     Raises InputError when the outputs are no tuple or have no such entry.
     """
-    if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
+    if not is_whole(index, 0):
         raise InputError(f"on_output needs an output number, 0 or more, got {index!r}")
     index = int(index)
     identity = f"output {index}: {metric.identity}"

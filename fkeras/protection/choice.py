@@ -13,7 +13,7 @@ from fkeras.campaigns import Outcome, Requirement, Setting, UntilDecided, run_ca
 from fkeras.campaigns.protection_curve import protection_curve
 from fkeras.campaigns.verdict import AnyOutcome, VerdictRecord, worst
 from fkeras.engine import Run
-from fkeras.errors import Argument, InputError, Name
+from fkeras.errors import Argument, InputError, Name, is_number, is_whole
 from fkeras.faults import Protection, protection
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import FLAT, plain
@@ -259,17 +259,17 @@ def _sized(
     if len(stated) > 1:
         raise InputError(f"{' and '.join(f'{name}=' for name in stated)} are two sizes; keep one")
     if bits is not None:
-        if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or not 0 <= bits <= n_bits:
+        if not is_whole(bits, 0, n_bits):
             most = f"{n_bits:,}, the bits of the memory"
             raise InputError(Argument("bits", bits), f"; allowed are whole numbers from 0 to {most}")
         return order.within(int(bits))
     if share is not None:
-        if not _is_number(share) or not 0 <= share <= 1:
+        if not (is_number(share) and 0 <= share <= 1):
             raise InputError(Argument("share", share), "; allowed are shares of the bits from 0 to 1")
         return order.within(round(share * n_bits))
     if overhead is None:
         return None
-    if not _is_number(overhead) or not overhead >= 0:
+    if not (is_number(overhead) and overhead >= 0):
         allowed = "; allowed are extra bits as a share of the memory, from 0 up"
         raise InputError(Argument("overhead", overhead), allowed)
     if level(len(order)).extra_bits == 0:
@@ -282,10 +282,6 @@ def _sized(
         middle = (low + high + 1) // 2
         low, high = (middle, high) if level(middle).extra_bits <= overhead * n_bits else (low, middle - 1)
     return low
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _smallest_for_all(weights: Sequence[Weights], level: Level, most: int) -> int:

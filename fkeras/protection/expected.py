@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import whole
 from fkeras.faults import TMR, FaultModel, FaultSet, fault_model, protection, trial_upsets, whole_seed
 from fkeras.faults.protections import Protectable
 from fkeras.memory import BitSet, BitSpace
@@ -62,8 +62,7 @@ def wrong_bits(
     from fkeras.statistics.means import bounded_mean
     from fkeras.statistics.proportions import clopper_pearson
 
-    if isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1:
-        raise InputError(f"trials is {trials!r}; allowed are whole numbers from 1 up")
+    whole("trials", trials, 1)
     model, guard, start = fault_model(faults), protection(protected, space), whole_seed(seed)
     stored = _stored_ones(space)
     left = (guard.residual(trial_upsets(space, model, start, trial)) for trial in range(trials))

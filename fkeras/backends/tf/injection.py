@@ -12,7 +12,7 @@ from fkeras.backends.tf.forward import forward_of, golden_values, patched_values
 from fkeras.backends.tf.reading import bit_space, require_model
 from fkeras.backends.tf.setup import tensorflow
 from fkeras.backends.tf.tracing import flat_data, packed_outputs
-from fkeras.errors import FkerasError, InputError
+from fkeras.errors import FkerasError, InputError, whole
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 
@@ -120,11 +120,7 @@ class FaultyModel:
 
 
 def _batch_rows(batch_size: int | None) -> int:
-    if batch_size is None:
-        return 32
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}; allowed are whole numbers from 1 up")
-    return int(batch_size)
+    return 32 if batch_size is None else whole("batch_size", batch_size, 1)
 
 
 def _compiled_view(faulty: FaultyModel, model: Any) -> Any:
