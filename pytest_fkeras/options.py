@@ -161,8 +161,9 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 class Stated(NamedTuple):
-    """What a session says of an option: its text, and for messages and paths where it stands."""
+    """What one place says of an option: its text, how messages call the place, and where paths in it start."""
 
+    option: Option
     text: str
     spelling: str
     folder: Path
@@ -179,25 +180,45 @@ class Stated(NamedTuple):
             raise pytest.UsageError(f"{self.spelling} names {self.path}, which does not exist")
         return self.path
 
+    @property
+    def number(self) -> int:
+        """The text as a whole number. UsageError where it is none, or too small."""
+        least = self.option.least
+        try:
+            number = int(self.text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise pytest.UsageError(f"{self.spelling} is {self.text!r}; allowed are whole numbers from {least} up")
+        return number
 
-def stated(config: pytest.Config, name: str) -> Stated | None:
-    """What the command line says of an option, or else the ini file; None where neither does.
 
-    UsageError for what the option does not allow.
-    """
+def said(config: pytest.Config, name: str) -> tuple[Stated | None, Stated | None]:
+    """What the command line and the ini file say of an option, None for nothing. UsageError for a file with no name."""
     option = OPTIONS[name]
-    text = getattr(config.option, option.key, None)
-    found = Stated(text or "", option.flag, config.invocation_params.dir)
-    if text == "" and option.example:
+    typed, written = getattr(config.option, option.key, None), config.getini(option.key)
+    if typed == "" and option.example:
         what = "folder" if option.metavar == "DIR" else "file"
         raise pytest.UsageError(f"{option.flag} names no {what}; write {option.flag}={option.example}")
-    if not text:
-        found = Stated(config.getini(option.key) or "", f"the ini option {option.key}", ini_folder(config))
-    if not found.text:
-        return None
-    if option.allowed and found.text not in option.allowed:
-        raise pytest.UsageError(f"{found.spelling} is {found.text!r}; allowed are {' and '.join(option.allowed)}")
-    return found
+    return (
+        _said(option, typed, option.flag, config.invocation_params.dir),
+        _said(option, written, f"the ini option {option.key}", ini_folder(config)),
+    )
+
+
+def _said(option: Option, text: str | None, spelling: str, folder: Path) -> Stated | None:
+    # An empty text says nothing, but it is no number.
+    return Stated(option, text or "", spelling, folder) if text or (text == "" and option.metavar == "N") else None
+
+
+def stated(config: pytest.Config, name: str) -> Stated | None:
+    """What the command line says of an option, or else the ini file. UsageError for a word that is not allowed."""
+    typed, written = said(config, name)
+    winner = typed or written
+    if winner is not None and winner.option.allowed and winner.text not in winner.option.allowed:
+        allowed = " and ".join(winner.option.allowed)
+        raise pytest.UsageError(f"{winner.spelling} is {winner.text!r}; allowed are {allowed}")
+    return winner
 
 
 def is_on(config: pytest.Config, name: str, default: bool = False) -> bool:
@@ -221,31 +242,14 @@ class Choices(NamedTuple):
     engine: str | None = None
 
     @classmethod
-    def read(cls, texts: Mapping[str, str | None], spelling: str) -> Choices:
-        """The choices that texts by name state. ValueError names an option by `spelling`, as in "--fkeras-{}"."""
-        numbers: dict[str, int] = {}
-        for name in ("seed", "trials", "max_trials"):
-            text = texts.get(name)
-            if text is not None:
-                label = spelling.format(name if "_{}" in spelling else name.replace("_", "-"))
-                numbers[name] = whole_number(text, OPTIONS[name].least, label)
-        if "trials" in numbers and "max_trials" in numbers:
-            raise ValueError(
-                f"{spelling.format('trials')} is a fixed number of trials and contradicts the option for "
-                "max_trials; keep one of them"
-            )
-        return cls(**numbers, engine=texts.get("engine"))
-
-
-def whole_number(text: str, least: int, label: str) -> int:
-    """`text` as an integer, or a ValueError that says what is allowed."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{label} is {text!r}; allowed are whole numbers from {least} up")
-    return number
+    def read(cls, said: Mapping[str, Stated | None]) -> Choices:
+        """The choices that a place states, by name. UsageError for those that are none."""
+        numbers = {name: at.number for name in ("seed", "trials", "max_trials") if (at := said.get(name)) is not None}
+        trials, engine = said.get("trials"), said.get("engine")
+        if trials is not None and said.get("max_trials") is not None:
+            contradiction = "is a fixed number of trials and contradicts the option for max_trials; keep one of them"
+            raise pytest.UsageError(f"{trials.spelling} {contradiction}")
+        return cls(**numbers, engine=None if engine is None else engine.text)
 
 
 class Options(NamedTuple):

@@ -19,7 +19,7 @@ from pytest_fkeras.fixture_values import hand_out
 from pytest_fkeras.options import INI_KEYS, add_options
 from pytest_fkeras.session import SESSION, FkerasSession, share_threads
 from pytest_fkeras.strategies import call_with_fixtures_made, lift_deadline, offer_ranking, register_profile
-from pytest_fkeras.summary import Collected, Summary
+from pytest_fkeras.summary import Summary, tell_names
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -52,8 +52,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if not session.is_worker:
         config.pluginmanager.register(Summary(session), "fkeras_summary")
         config.pluginmanager.register(BaselineFiles(session.gate), "fkeras_baseline_files")
-    elif session.names_file is not None:
-        config.pluginmanager.register(Collected(session.names_file), "fkeras_collected")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -72,6 +70,10 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: obje
     except BudgetError as error:
         raise collector.CollectError(str(error)) from None
     return made
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    tell_names(session)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
-from pytest_fkeras.options import OPTIONS, Choices, Options, Stated, ini_folder, is_on, stated, whole_number
+from pytest_fkeras.options import OPTIONS, Choices, Options, ini_folder, is_on, said, stated
 from pytest_fkeras.outputs import Outputs, outputs_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ANCHOR = "anchor"
 """The folder in a baseline folder with the files of a release, which updates leave alone."""
 NO_CACHE = "off"
 DEFAULT_CACHE = ".fkeras_cache"
-DEFAULT_SAMPLES = "500"
+DEFAULT_SAMPLES = 500
 _CI_VARIABLES = ("CI", "BUILD_NUMBER")
 """Those by which pytest itself tells that it runs in CI."""
 
@@ -75,12 +76,9 @@ class FkerasSession:
         self.is_worker = hasattr(config, "workerinput")
         self.names_file = Path(told["names"]) if told else None
         """Where a worker writes which budgets it collected."""
-        try:
-            self.options = _options(config)
-            samples = stated(config, "hls4ml_samples") or Stated(DEFAULT_SAMPLES, "", Path())
-            self.hls4ml_samples = whole_number(samples.text, OPTIONS["hls4ml_samples"].least, samples.spelling)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
+        self.options = _options(config)
+        samples = stated(config, "hls4ml_samples")
+        self.hls4ml_samples = DEFAULT_SAMPLES if samples is None else samples.number
         self.executor_name = _executor_name(config)
         self.cache = Cache(Path(told["cache"]), told["is_kept"], told["notice"]) if told else _cache(config)
         self.gate = _gate(config)
@@ -148,9 +146,10 @@ class FkerasSession:
         """Whether this run's report goes into a file."""
         return stated(self.config, "json") is not None or stated(self.config, "html") is not None
 
-    def names_files(self) -> list[Path]:
-        """Where the workers wrote which budgets they collected."""
-        return sorted(self.folder.glob("*.json")) if "folder" in self.__dict__ else []
+    def names_of_workers(self) -> list[str]:
+        """The budgets that the workers collected, as far as they wrote it."""
+        files = sorted(self.folder.glob("*.json")) if "folder" in self.__dict__ else []
+        return [name for file in files for name in json.loads(file.read_text())]
 
     def tell(self, node: Any) -> None:
         """Tell a worker of pytest-xdist what it shares with the others: without a cache one that lives as long."""
@@ -188,11 +187,11 @@ def state_of(item: pytest.Item) -> TestState:
 
 
 def _options(config: pytest.Config) -> Options:
-    names = Choices._fields
+    typed, written = zip(*(said(config, name) for name in Choices._fields), strict=True)
     project = stated(config, "hls4ml")
     return Options(
-        Choices.read({name: getattr(config.option, OPTIONS[name].key) for name in names}, "--fkeras-{}"),
-        Choices.read({name: config.getini(OPTIONS[name].key) for name in names}, "the ini option fkeras_{}"),
+        Choices.read(dict(zip(Choices._fields, typed, strict=True))),
+        Choices.read(dict(zip(Choices._fields, written, strict=True))),
         None if project is None else str(project.existing_path),
     )
 
@@ -212,13 +211,14 @@ def _executor_name(config: pytest.Config) -> str | None:
 
 
 def _cache(config: pytest.Config) -> Cache:
-    folder = stated(config, "cache") or Stated(DEFAULT_CACHE, "", ini_folder(config))
-    if folder.text == NO_CACHE:
+    folder = stated(config, "cache")
+    if folder is not None and folder.text == NO_CACHE:
         return Cache(None)
-    nearest = next(one for one in (folder.path, *folder.path.parents) if one.exists())
+    path = ini_folder(config) / DEFAULT_CACHE if folder is None else folder.path
+    nearest = next(one for one in (path, *path.parents) if one.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
-        return Cache(None, notice=f"{folder.path} cannot be written, so results are not kept for the next run")
-    return Cache(folder.path)
+        return Cache(None, notice=f"{path} cannot be written, so results are not kept for the next run")
+    return Cache(path)
 
 
 def _gate(config: pytest.Config) -> Gate:

@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +19,7 @@ from pytest_fkeras.collection import NAME
 from pytest_fkeras.gate import ATTRIBUTE
 from pytest_fkeras.outputs import write_at_the_end
 from pytest_fkeras.rerun import without_group
-from pytest_fkeras.session import FkerasSession
+from pytest_fkeras.session import SESSION, FkerasSession
 
 if TYPE_CHECKING:
     from fkeras.report.record import BudgetRecord
@@ -34,18 +33,6 @@ _COLOURS = {
     "INCONCLUSIVE": {"yellow": True, "bold": True},
     "NOT_RUN": {"yellow": True, "bold": True},
 }
-
-
-class Collected:
-    """On a worker: writes the names of the budgets that it collected."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        # On another machine there is no such folder; then the tests that report are all that is known.
-        if self._path.parent.is_dir():
-            self._path.write_text(json.dumps(budget_names(session)), encoding="utf-8")
 
 
 class Summary:
@@ -62,7 +49,7 @@ class Summary:
 
     def records(self) -> list[BudgetRecord]:
         """The record of every budget, in the order of collection."""
-        names = dict.fromkeys([*self._names, *self._names_of_workers(), *self._texts])
+        names = dict.fromkeys([*self._names, *self._state.names_of_workers(), *self._texts])
         return [self._with_lines(self._record(name)) for name in names]
 
     def _with_lines(self, record: BudgetRecord) -> BudgetRecord:
@@ -108,9 +95,6 @@ class Summary:
         )
         return BudgetRecord(name, Outcome.NOT_RUN, text, outcome=outcome)
 
-    def _names_of_workers(self) -> list[str]:
-        return [name for path in self._state.names_files() for name in json.loads(path.read_text())]
-
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         self._write_unfinished()
@@ -128,7 +112,7 @@ class Summary:
         if self._outputs.files:
             from fkeras.report.document import new_report
 
-            names = dict.fromkeys([*self._names, *self._names_of_workers()])
+            names = dict.fromkeys([*self._names, *self._state.names_of_workers()])
             records = [replace(self._record(name), text=_UNFINISHED) for name in names]
             self._outputs.write_files(new_report(records, pytest.ExitCode.INTERRUPTED, self._seed))
 
@@ -166,6 +150,14 @@ class Summary:
 
             report = new_report(self.records(), int(session.exitstatus), self._seed)
             write_at_the_end(self._outputs, report, session)
+
+
+def tell_names(session: pytest.Session) -> None:
+    """On a worker: write the names of the budgets that it collected."""
+    path = session.config.stash[SESSION].names_file
+    # On another machine there is no such folder; then the tests that report are all that is known.
+    if path is not None and path.parent.is_dir():
+        path.write_text(json.dumps(budget_names(session)), encoding="utf-8")
 
 
 def budget_names(session: pytest.Session) -> list[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from pytest_fkeras.options import MAX_TRIALS, TRIALS_WITHOUT_LIMIT, Choices, Options
+from pytest_fkeras.options import MAX_TRIALS, OPTIONS, TRIALS_WITHOUT_LIMIT, Choices, Options, is_on, said, stated
 
 STATES_NOTHING = {"trials": None, "margin": None, "max_trials": None}
 
@@ -40,11 +44,14 @@ def test_trials(options, stated, has_limits, expected):
     assert options.trials(**{**STATES_NOTHING, **stated}, has_limits=has_limits) == expected
 
 
+def typed(texts: dict[str, str]) -> dict[str, Any]:
+    return {name: said(config({name: text}, {}), name)[0] for name, text in texts.items()}
+
+
 def test_choices_are_read_from_text():
-    assert Choices.read({"seed": "5", "max_trials": "80", "engine": "reference"}, "--fkeras-{}") == Choices(
-        5, None, 80, "reference"
-    )
-    assert Choices.read({}, "--fkeras-{}") == Choices()
+    texts = {"seed": "5", "max_trials": "80", "engine": "reference"}
+    assert Choices.read(typed(texts)) == Choices(5, None, 80, "reference")
+    assert Choices.read({}) == Choices()
 
 
 @pytest.mark.parametrize(
@@ -52,11 +59,56 @@ def test_choices_are_read_from_text():
     [
         ({"seed": "x"}, "--fkeras-seed is 'x'; allowed are whole numbers from 0 up"),
         ({"seed": "-1"}, "--fkeras-seed is '-1'"),
+        ({"seed": ""}, "--fkeras-seed is ''; allowed are whole numbers from 0 up"),
         ({"trials": "0"}, "--fkeras-trials is '0'; allowed are whole numbers from 1 up"),
         ({"max_trials": "1.5"}, "--fkeras-max-trials is '1.5'"),
         ({"trials": "5", "max_trials": "5"}, "keep one of them"),
     ],
 )
 def test_wrong_texts_are_named(texts, message):
-    with pytest.raises(ValueError, match=message):
-        Choices.read(texts, "--fkeras-{}")
+    with pytest.raises(pytest.UsageError, match=message):
+        Choices.read(typed(texts))
+
+
+def config(command_line: dict[str, Any], ini: dict[str, Any]) -> Any:
+    """What pytest would know: the ini file lies in /project, and pytest was started in /start."""
+    return SimpleNamespace(
+        option=SimpleNamespace(**{OPTIONS[name].key: value for name, value in command_line.items()}),
+        getini=lambda key: ini.get(key.removeprefix("fkeras_")),
+        invocation_params=SimpleNamespace(dir=Path("/start")),
+        inipath=Path("/project/pytest.ini"),
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, option in OPTIONS.items() if option.metavar in ("PATH", "DIR", "DIR|off")]
+)
+def test_paths_start_where_they_are_stated(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert stated(config({}, {}), name) is None
+    assert stated(config({}, {name: "a"}), name).path == Path("/project/a")
+    assert stated(config({}, {name: "~/a"}), name).path == Path("/home/me/a")
+    if OPTIONS[name].only != "ini":
+        assert stated(config({name: "b"}, {name: "a"}), name).path == Path("/start/b")
+
+
+@pytest.mark.parametrize("name", ["json", "html", "baseline"])
+def test_an_option_that_names_nothing_says_what_to_write(name):
+    what = "folder" if name == "baseline" else "file"
+    example = "baselines" if name == "baseline" else f"report.{name}"
+    with pytest.raises(pytest.UsageError, match=f"^--fkeras-{name} names no {what}; write --fkeras-{name}={example}$"):
+        stated(config({name: ""}, {name: "a"}), name)
+
+
+@pytest.mark.parametrize(
+    ("command_line", "ini", "default", "expected"),
+    [
+        ({}, {}, False, False),
+        ({}, {}, True, True),
+        ({}, {"junit": False}, True, False),
+        ({}, {"junit": True}, False, True),
+        ({"junit": True}, {"junit": False}, False, True),
+    ],
+)
+def test_a_switch(command_line, ini, default, expected):
+    assert is_on(config(command_line, ini), "junit", default) is expected
