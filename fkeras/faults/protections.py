@@ -111,7 +111,10 @@ def covering(protected: Any) -> Any:
     if protected is None:
         return AssumedImmune(BitSet(np.zeros(0, np.int64), label="nothing"))
     if isinstance(protected, BitSet | Sequence | np.ndarray) and not isinstance(protected, str):
-        return AssumedImmune(BitSet.of(protected))
+        try:
+            return AssumedImmune(BitSet.of(protected))
+        except TypeError as error:  # what numpy makes no number of
+            raise InputError(Argument("protected", protected), f": {error}") from None
     covers = callable(getattr(protected, "residual", None)) or callable(getattr(protected, "on", None))
     if covers and isinstance(getattr(protected, "bits", None), BitSet):
         return protected

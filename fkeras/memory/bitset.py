@@ -38,7 +38,7 @@ class BitSet:
     def __post_init__(self) -> None:
         try:
             indices = np.atleast_1d(np.asarray(self.bits))
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise InputError(
                 f"bits are flat indices, whole numbers in one dimension; got {self.bits!r}: {error}"
             ) from None
