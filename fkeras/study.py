@@ -126,7 +126,7 @@ class Study:
     ) -> None:
         engine_parts(engine)
         if isinstance(metric, Mapping):
-            metrics = {name: resolve(one) for name, one in metric.items()}
+            metrics = {name: resolve(named) for name, named in metric.items()}
         else:
             metrics = {} if metric is None else named_metrics(resolve(metric))
         bound = {
@@ -249,17 +249,17 @@ class Study:
         name = metric or self.sole_metric
         damage = None if name is None else self.metric(name)
 
-        def made() -> Ranking:
+        def ranked() -> Ranking:
             return self.hooks.rank(self.model, self.data, method, damage, loss, self.seed, self.space)
 
         self.require_unchanged()
 
-        def kept() -> Ranking:
+        def stored() -> Ranking:
             with self._noticing():
                 entry = self._keeper_of("auto").ranking(method, damage, loss, self.seed)
-                return stored_ranking(entry, self.space, made)
+                return stored_ranking(entry, self.space, ranked)
 
-        return self._rankings.get((method, name, loss, self.seed, self.space.content_digest), kept)
+        return self._rankings.get((method, name, loss, self.seed, self.space.content_digest), stored)
 
     def oracle(
         self,
