@@ -112,9 +112,7 @@ def resources(
 
 def reordered(mask: Mask, model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Mask:
     """A mask of protected bits with hls4ml's arrays as its tensors; it writes files as every mask does."""
-    from fkeras.backends.hls4ml.masks import in_hls4ml_order
-
-    return in_hls4ml_order(mask, order(model, project=project, space=space))
+    return order(model, project=project, space=space).reordered(mask)
 
 
 def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:

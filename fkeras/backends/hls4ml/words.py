@@ -16,7 +16,9 @@ from fkeras.backends.hls4ml.convert import Conversion
 from fkeras.backends.hls4ml.emulation import Write
 from fkeras.errors import Argument, InputError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import Binary, BitAddress, BitSpace, Codec, FixedPoint, Ternary, WordTensor
+from fkeras.memory import Binary, BitAddress, BitSet, BitSpace, Codec, FixedPoint, Ternary, WordTensor
+from fkeras.protection import Mask
+from fkeras.protection.mask import MaskTensor
 
 TRANSPOSED = {2: (1, 0), 3: (2, 0, 1), 4: (3, 0, 1, 2)}
 """How the resource strategy reorders a kernel, by its number of dimensions."""
@@ -110,6 +112,30 @@ class Hls4mlOrder:
             places = self._places[held.path][patch.elements]
             writes.append(Write(held.variable, places, codes_of(tensor.codec, patch.words)))
         return writes
+
+    def reordered(self, mask: Mask) -> Mask:
+        """The same bits as a mask of hls4ml's arrays: tensor `conv/w3` has one word per entry of weights/w3.txt.
+
+        LayoutError for a mask of another memory.
+        """
+        bits = mask.on(self.space)
+        covered = np.zeros(len(self.space), bool)
+        covered[bits.bits] = True
+        tensors = tuple(
+            MaskTensor(f"{held.node}/{held.variable}", (tensor.size,), tensor.codec.width)
+            for held, tensor in zip(self.tensors, self.space.tensors, strict=True)
+        )
+        label = f"{bits.label} in hls4ml's order" if bits.label else "in hls4ml's order"
+        moved = Mask(BitSet(np.flatnonzero(covered[self.bits])), tensors)
+        return Mask(
+            BitSet(moved.bits.bits, moved.layout_digest, label),
+            tensors,
+            {
+                **mask.provenance,
+                "keras_mask": mask.digest,
+                "order": {held.variable: held.path for held in self.tensors},
+            },
+        )
 
 
 def codes_of(codec: Codec, words: NDArray[np.uint32]) -> NDArray[np.int64]:
