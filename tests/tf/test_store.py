@@ -217,7 +217,7 @@ def test_a_shard_needs_a_store(model, data):
 def test_a_study_measures_what_it_began_with(model, data, tmp_path, what, ask):
     study = Study(model, data, "accuracy", store=tmp_path)
     asks = {
-        "campaign": lambda: study.campaign(5, trials=3),
+        "campaign": lambda: study.campaign(faults=5, trials=3),
         "oracle": lambda: study.oracle(bits=[1, 2]),
         "rank": lambda: study.rank("displacement"),
         "sensitive_bits": lambda: study.sensitive_bits([1]),

@@ -118,6 +118,7 @@ class _Reader:
         inside = _inside(entry)
         if not isinstance(name, str):
             raise ModelError(f"is damaged: the class at {_at(place)} is {name!r}, not a name")
+        name = name.removeprefix("fkeras>")  # our own layers are registered so, and .h5 files name them so
         if name in _PLAIN:
             return
         if name in _ARRAYS:
