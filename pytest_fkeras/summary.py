@@ -157,7 +157,9 @@ def tell_names(session: pytest.Session) -> None:
     path = session.config.stash[SESSION].names_file
     # On another machine there is no such folder; then the tests that report are all that is known.
     if path is not None and path.parent.is_dir():
-        path.write_text(json.dumps(budget_names(session)), encoding="utf-8")
+        unfinished = path.with_suffix(".part")  # the controller may be reading
+        unfinished.write_text(json.dumps(budget_names(session)), encoding="utf-8")
+        unfinished.replace(path)
 
 
 def budget_names(session: pytest.Session) -> list[str]:
