@@ -59,6 +59,25 @@ def calls(project, write_test):
     return since
 
 
+def test_a_budget_that_failed_is_explained_again_without_a_measurement(project, calls, write_test):
+    conftest = project.path / "conftest.py"
+    inject = "    def outputs(self, faults):\n"
+    conftest.write_text(conftest.read_text().replace(inject, f"{inject}        len(faults) and note('injected')\n", 1))
+    write_test("""
+        @fault_budget(bits=6, protected=ranking("msb")[:4], max_mse=0.05)
+        def test_fails():
+            pass
+    """)
+    cold = project.runpytest("-n0", "--fkeras-json=r.json")
+    cold.assert_outcomes(failed=1)
+    assert calls().count("injected") > 50
+    warm = project.runpytest("-n0", "--fkeras-json=r.json")
+    warm.assert_outcomes(failed=1)
+    assert calls() == ["['mse']"]
+    cold.stdout.fnmatch_lines(["*would pass*ranking('msb')*"])
+    warm.stdout.fnmatch_lines(["*would pass*ranking('msb')*"])
+
+
 def test_the_second_run_computes_the_golden_values_only_and_says_so(project, calls):
     project.runpytest("-n0", "--fkeras-json=r.json").assert_outcomes(passed=4)
     assert calls() == ["['mse']", "rank msb"]
