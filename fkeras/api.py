@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, Requirement, parse_limit
+from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, required
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.engines import KERAS
@@ -245,9 +245,9 @@ def campaign(
     study = Study(
         model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
     )
-    required = _requirement(study, limits, max_failure_rate, confidence)
+    requirement = required(limits, study.metrics, max_failure_rate, confidence)
     return study.campaign(
-        faults=faults, trials=trials, protected=protected, limits=required, max_trials=max_trials, shard=shard
+        faults=faults, trials=trials, protected=protected, limits=requirement, max_trials=max_trials, shard=shard
     )
 
 
@@ -319,7 +319,7 @@ def endurance(
         model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
     )
     return study.endurance(
-        limits=_requirement(study, limits, max_failure_rate, confidence),
+        limits=required(limits, study.metrics, max_failure_rate, confidence),
         upsets_per_bit_second=upsets_per_bit_second,
         upsets_per_second=upsets_per_second,
         looks=looks,
@@ -369,7 +369,7 @@ def protection_curve(
     return study.protection_curve(
         faults,
         ranking,
-        _requirement(study, limits, max_failure_rate, confidence) or {},
+        required(limits, study.metrics, max_failure_rate, confidence) or {},
         max_trials=max_trials,
         max_evaluations=max_evaluations,
     )
@@ -446,7 +446,7 @@ def protect(
         share=share,
         overhead=overhead,
         faults=faults,
-        limits=_requirement(first, limits, max_failure_rate, confidence),
+        limits=required(limits, first.metrics, max_failure_rate, confidence),
         under=under,
         granularity=granularity,
         aggregate=aggregate,
@@ -472,12 +472,3 @@ def merge(sources: Sequence[str | os.PathLike[str] | Store], into: str | os.Path
     for notice in target.notices[n_said:]:
         KERAS.notice(notice)
     return merged
-
-
-def _requirement(
-    study: Study, limits: Mapping[str, float] | None, max_failure_rate: float, confidence: float
-) -> Requirement | None:
-    if not limits:
-        return None
-    parsed = tuple(parse_limit(keyword, value, study.metrics) for keyword, value in limits.items())
-    return Requirement(parsed, max_failure_rate, confidence)

@@ -25,7 +25,7 @@ from fkeras.campaigns import (
     combined,
     measure_oracle,
     named_metrics,
-    parse_limit,
+    required,
     run_campaign,
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
@@ -327,9 +327,8 @@ class Study:
         """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
         return protection(self.hooks.resolved(protected, self), self.space)
 
-    def setting(self, faults: int | FaultModel, protected: Protectable = None, names: Sequence[str] = ()) -> Setting:
-        """What a campaign here assumes."""
-        run = self.run(names or None)
+    def setting(self, run: Run, faults: int | FaultModel, protected: Protectable = None) -> Setting:
+        """What a campaign measured by `run` assumes."""
         drawn, absorbed = fault_model(faults), self.protection(protected)
         return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space)
 
@@ -364,7 +363,7 @@ class Study:
             plan = UntilDecided(requirement, max_trials)
         else:
             plan = FixedTrials(100 if trials is None else trials)
-        setting = self.setting(faults, protected, list(run.metrics))
+        setting = self.setting(run, faults, protected)
         if share is not None:
             for damage in run.metrics.values():
                 metric_identity(damage)
@@ -435,14 +434,13 @@ class Study:
         """How many bits of a ranking must be protected for a campaign to pass; see `fkeras.protection_curve`."""
         self.space.require_layout(ranking.layout_digest, "this ranking")
         name = self.which(metric)
-        setting = self.setting(faults, None, [name])
         with self._noticing(), self.stored_sets([name]) as run:
             requirement = self.requirement(limits, run)
             if requirement is None:
                 raise InputError("a protection curve needs ", Argument("limits"), ", as in {'max_emd': 1.25}")
             return protection_curve(
                 run,
-                setting,
+                self.setting(run, faults),
                 UntilDecided(requirement, max_trials),
                 requirement,
                 lambda k: AssumedImmune(ranking[:k]),
@@ -487,7 +485,7 @@ class Study:
                 assert requirement is not None
                 if bits is None and share is None and overhead is None:
                     require_golden_keeps(study.model_name, run, requirement)
-                setting = replace(study.setting(faults, None, [name]), seed=self.seed)
+                setting = replace(study.setting(run, faults), seed=self.seed)
                 return Campaign(run, setting, UntilDecided(requirement, max_trials), max_evaluations, self.progress)
 
             campaigns = [campaign_of(study) for study in studies]
@@ -537,15 +535,12 @@ class Study:
 
         InputError for limits that no outcome could break, or that every outcome breaks.
         """
-        if not limits:
-            return None
-        if not isinstance(limits, Requirement):
-            limits = Requirement(tuple(parse_limit(word, value, run.metrics) for word, value in limits.items()))
-        for limit in limits.limits:
+        requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
+        for limit in () if requirement is None else requirement.limits:
             metric = run.metrics[limit.metric]
             run.golden[limit.metric].require_finite(limit.metric)
             limit.require_bite(metric.better, metric.bounds, run.golden[limit.metric].value)
-        return limits
+        return requirement
 
     def stored_sets(self, names: Sequence[str]) -> StoredSets:
         """A run for searches, which choose fault sets by what others did; to be used in a `with`."""
@@ -562,17 +557,14 @@ class Study:
     def require_unchanged(self) -> None:
         """ChangedError when model or data are no longer what they were when first measured with."""
         now = self.hooks.state(self.model, self.data)
-        for what, was in self._first_state.items():
+        first = self.__dict__.setdefault("_first_state", now)
+        for what, was in first.items():
             if was != now[what]:
                 raise ChangedError(
                     f"the {what} changed since this study first measured with it: something wrote into it "
                     "(set_weights, x *= 0, a metric ...), so nothing is measured on it or stored; let "
                     "that work on a copy, or make another Study of what it is now"
                 )
-
-    @cached_property
-    def _first_state(self) -> Mapping[str, str | None]:
-        return self.hooks.state(self.model, self.data)
 
     def _started(self, data: tuple[Any, Any], metrics: Mapping[str, Metric]) -> Run:
         run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)

@@ -18,7 +18,7 @@ from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
 from fkeras.campaigns.oracle import Oracle, combined, measure_oracle
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaults, minimal_faults
-from fkeras.campaigns.verdict import BudgetExceeded, Outcome, Requirement, Verdict, judge
+from fkeras.campaigns.verdict import BudgetExceeded, Outcome, Requirement, Verdict, judge, required
 
 __all__ = [
     "MAX_TRIALS",
@@ -49,5 +49,6 @@ __all__ = [
     "most_damaging",
     "named_metrics",
     "parse_limit",
+    "required",
     "run_campaign",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from fkeras.campaigns.limits import Limit
+from fkeras.campaigns.limits import Limit, parse_limit
 from fkeras.errors import Argument, FkerasError, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
@@ -71,6 +71,19 @@ class Requirement:
         share = f"at least {1 - self.max_failure_rate:.4%}".rstrip("%").rstrip("0").rstrip(".") + " %"
         trials = f"{share} of trials" if self.max_failure_rate else "all trials"
         return f"{limits} in {trials}, at {self.confidence:.4g} confidence"
+
+
+def required(
+    limits: Mapping[str, float] | None,
+    metrics: Collection[str],
+    max_failure_rate: float = 0.05,
+    confidence: float = 0.95,
+) -> Requirement | None:
+    """The requirement that limits by keyword state, as in {"max_emd": 1.25}; None without any."""
+    if not limits:
+        return None
+    parsed = tuple(parse_limit(keyword, value, metrics) for keyword, value in limits.items())
+    return Requirement(parsed, max_failure_rate, confidence)
 
 
 @dataclass(frozen=True, slots=True)

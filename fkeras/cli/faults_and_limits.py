@@ -95,10 +95,9 @@ def limits(options: argparse.Namespace) -> dict[str, float]:
 
 def requirement(options: argparse.Namespace, study: Study) -> Requirement | None:
     """The limits with the share of trials that may break them; None without any."""
-    from fkeras.campaigns import Requirement, parse_limit
+    from fkeras.campaigns import required
 
-    stated = tuple(parse_limit(keyword, value, study.metrics) for keyword, value in limits(options).items())
-    return Requirement(stated, options.max_failure_rate, options.confidence) if stated else None
+    return required(limits(options), study.metrics, options.max_failure_rate, options.confidence)
 
 
 def exit_code(outcome: AnyOutcome) -> int:
