@@ -154,6 +154,7 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
     from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
     from fkeras.faults import Exposure, FlipCount
     from fkeras.report.record import protection_text
+    from fkeras.statistics.means import spread
     from fkeras.statistics.proportions import clopper_pearson
 
     setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
@@ -171,7 +172,8 @@ def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
         result = campaign.under(fewer, DRAWS)
         failed = int(result.broken(limits).sum())
         mean, failing = result[name].estimate, clopper_pearson(failed, DRAWS)
-        curve.append(EndurancePoint(look, DRAWS, mean.best, mean.low, mean.high, failed, failing.low, failing.high))
+        means, failures = (mean.best, mean.low, mean.high), (failed, failing.low, failing.high)
+        curve.append(EndurancePoint(look, DRAWS, *means, *failures, *spread(result[name].values)))
     return EnduranceRecord(
         name,
         unit,

@@ -11,6 +11,7 @@ and nothing between the looks.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +29,7 @@ from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain
 from fkeras.statistics import Estimate
-from fkeras.statistics.means import asymptotic_mean, bounded_mean
+from fkeras.statistics.means import asymptotic_mean, bounded_mean, spread
 from fkeras.statistics.proportions import clopper_pearson, lower_bound, upper_bound
 
 
@@ -72,7 +73,11 @@ class IntervalRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndurancePoint:
-    """One look: the metric's mean with its 95 % interval, and the trials that broke a limit by then with theirs."""
+    """One look: the metric's mean with its 95 % interval, and the trials that broke a limit by then with theirs.
+
+    low, median, high: of the trials themselves, see `spread`, None where they were not kept; is_survey: of a first,
+    coarse survey, whose trials are others than those at closer looks.
+    """
 
     look: float
     trials: int
@@ -82,6 +87,10 @@ class EndurancePoint:
     failed: int
     share_low: float
     share_high: float
+    low: float | None = None
+    median: float | None = None
+    high: float | None = None
+    is_survey: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,19 @@ class EnduranceRecord:
     protection: str = ""
     seed: int = 0
     recovered: int = 0
+
+    @property
+    def parts(self) -> list[tuple[EndurancePoint, ...]]:
+        """The curve's points by the trials that they were measured on, those that the claim rests on first."""
+        return trials_apart(self.curve)
+
+
+def trials_apart(curve: Sequence[EndurancePoint]) -> list[tuple[EndurancePoint, ...]]:
+    """Points by the trials that they were measured on, those of a first survey last."""
+    parts: dict[tuple[bool, int], list[EndurancePoint]] = {}
+    for point in curve:
+        parts.setdefault((point.is_survey, -point.trials), []).append(point)
+    return [tuple(parts[key]) for key in sorted(parts)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +255,8 @@ class Endurance:
                     continue
                 mean, share = self._mean(table.values[:, i]), clopper_pearson(failed, len(table))
                 means = mean.best, mean.low, mean.high
-                points.append(EndurancePoint(look, len(table), *means, failed, share.low, share.high))
+                shares, is_survey = (failed, share.low, share.high), bool(closer) and table is self.survey
+                points.append(EndurancePoint(look, len(table), *means, *shares, *spread(table.values[:, i]), is_survey))
         return sorted(points, key=lambda point: point.look)
 
     @property

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from fkeras.campaigns import Oracle
     from fkeras.memory import BitSpace
 
+MOST_LISTED = 10
+"""Flips that do most harm, and as many that help most."""
+
 SUMMARY = "flip every stored bit alone and measure the metric"
 EXAMPLES = f"""\
   fkeras oracle tagger.h5 --data validation.npz --metric mispredictions --store results --json oracle.json
@@ -64,24 +67,27 @@ def _lines(oracle: Oracle, space: BitSpace) -> list[str]:
 
     error = oracle.golden_standard_error
     golden = f"golden {oracle.metric}: {oracle.golden:.6g}" + ("" if np.isnan(error) else f" +- {error:.2g} (data)")
-    harm = "a right prediction goes wrong" if oracle.classification else "the mean gets worse"
+    how = "a right prediction goes wrong" if oracle.classification else "the mean gets worse"
     reused = f", {oracle.reused:,} of them read from the store" if oracle.reused else ""
     lines = [
         f"{len(oracle):,} of {oracle.n_bits:,} bits flipped alone{reused}",
         f"{oracle.n_samples:,} samples, engine {oracle.engine}",
         golden,
-        f"{int(oracle.sensitive.sum()):,} bits are sensitive ({harm}); {int(oracle.changed.sum()):,} change the mean",
+        f"{int(oracle.sensitive.sum()):,} bits are sensitive ({how}); {int(oracle.changed.sum()):,} change the mean",
     ]
     if oracle.undefined.any():
         lines.append(f"{int(oracle.undefined.sum()):,} sample scores were undefined and count as the worst")
-    worst = [i for i in np.lexsort((oracle.bits, -np.abs(oracle.delta)))[:10].tolist() if oracle.changed[i]]
-    if worst:
-        lines.append(f"largest changes of {oracle.metric}, {oracle.better} is better:")
-    lines += [
-        f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {oracle.delta[i]:+.6g}  "
-        f"{space.address(int(oracle.bits[i]))}"
-        for i in worst
-    ]
+    harm = oracle.delta if oracle.better == "lower" else -oracle.delta
+    for what, effect in (("harm", harm), ("help", -harm)):
+        first = np.lexsort((oracle.bits, -effect))[:MOST_LISTED].tolist()
+        listed = [i for i in first if oracle.changed[i] and effect[i] > 0]
+        if listed:
+            lines.append(f"largest {what}, {oracle.better} {oracle.metric} is better:")
+        lines += [
+            f"  bit {oracle.bits[i]:<8d} {oracle.values[i]:.6g}  {oracle.delta[i]:+.6g}  "
+            f"{space.address(int(oracle.bits[i]))}"
+            for i in listed
+        ]
     return lines
 
 

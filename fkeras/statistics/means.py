@@ -13,6 +13,9 @@ from fkeras.statistics.estimate import Estimate, check_confidence
 MINIMUM_VALUES = 30
 """Fewer values than this get no asymptotic interval unless the caller says otherwise."""
 
+SPREAD = 0.8
+"""The share of trials that a spread spans, at least."""
+
 
 def asymptotic_mean(values: ArrayLike, confidence: float = 0.95, minimum: int = MINIMUM_VALUES) -> Estimate:
     """The mean with Student's t interval: right for many values of modest tails, no promise for few or wild ones.
@@ -40,6 +43,18 @@ def asymptotic_mean(values: ArrayLike, confidence: float = 0.95, minimum: int = 
 
     half = float(stdtrit(values.size - 1, (1 + confidence) / 2)) * standard_error(values)
     return Estimate(mean - half, mean, mean + half, confidence, "Student t (asymptotic)")
+
+
+def spread(values: ArrayLike) -> tuple[float, float, float]:
+    """What single trials give: bounds that at least `SPREAD` of the values keep, about as many below as above, and the
+    median between them. All three are values themselves, so that infinite ones need no arithmetic.
+
+    >>> spread([3.0, 1.0, 2.0, 9.0, 5.0])
+    (1.0, 3.0, 9.0)
+    """
+    ordered = np.sort(_checked(values))
+    outside = math.floor(ordered.size * (1 - SPREAD) / 2 + 1e-9)
+    return float(ordered[outside]), float(ordered[(ordered.size - 1) // 2]), float(ordered[-1 - outside])
 
 
 def bounded_mean(values: ArrayLike, bounds: tuple[float, float], confidence: float = 0.95) -> Estimate:

@@ -208,6 +208,20 @@ def test_oracle_writes_bits_values_and_golden(folder, fkeras, engine):
     assert "72 of 72 bits flipped alone\n24 samples" in done.out
 
 
+@pytest.mark.parametrize(
+    ("asked", "worse"), [(EMD, 1), (DATA, 1), (("--data", "data.npz", "--metric", "accuracy"), -1)]
+)
+def test_oracle_tells_harm_from_help(folder, fkeras, asked, worse):
+    done = fkeras("oracle", "small.h5", *asked, "--json", "o.json")
+    written = strict(folder / "o.json")
+    harm = worse * (np.array(written["values"]) - written["golden"])
+    for what, effect in (("harm", harm), ("help", -harm)):
+        part = done.out.partition(f"largest {what}, ")[2].partition("largest ")[0]
+        listed = [int(line.split()[1]) for line in part.splitlines() if line.startswith("  bit ")]
+        assert effect[listed].tolist() == sorted(effect[effect > 0], reverse=True)[:10]
+    assert (harm > 0).any() or (harm < 0).any(), "else the test shows nothing"
+
+
 def test_oracle_of_some_bits_and_samples(folder, fkeras):
     assert fkeras("oracle", "small.h5", *DATA, "--bits", "10:13", "--samples", "5", "--json", "o.json").code == 0
     written = strict(folder / "o.json")

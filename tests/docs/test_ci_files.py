@@ -30,7 +30,7 @@ def test_they_are_valid(docs_pages, name, schema):
 @pytest.mark.parametrize("name", FILES)
 def test_their_lines_pass_with_the_committed_baseline(docs_pages, docs_shell, tutorial, name):
     install, line = script(docs_pages, name)
-    assert install == "pip install pytest-fkeras"
+    assert install == "pip install 'pytest-fkeras[plot]'"
     code, output = docs_shell.run(line, CI="true")
     assert code == 0, output
     assert "tolerance 0.01: PASS" in " ".join(output.split())

@@ -6,7 +6,7 @@ import json
 import re
 
 SKIPPED = [
-    "pip install pytest-fkeras",
+    "pip install 'pytest-fkeras[plot]'",
     "git add baselines protection tagger.h5 validation.npz pyproject.toml test_resilience.py",
 ]
 CONTENT = "content 044d48874e05"
@@ -19,6 +19,12 @@ def test_every_line_runs_but_installation_and_git(tutorial):
     assert list(failed) == ["pytest"], failed
     assert "FAILED test_resilience.py::test_bare - BudgetExceeded: FAIL" in failed["pytest"]
     assert "1 failed, 1 passed" in failed["pytest"]
+
+
+def test_nothing_is_run_before_it_is_installed(docs_pages):
+    for page in ("tutorial.md", "../README.md"):
+        first = next(line for block in docs_pages.blocks(page) if block.kind == "shell" for line in block.lines)
+        assert first.startswith(SKIPPED[0]), page
 
 
 def test_what_it_shows_is_what_is_printed(tutorial):

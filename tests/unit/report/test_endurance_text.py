@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fkeras.campaigns import Endurance, Limit, Requirement
@@ -49,19 +51,33 @@ def test_with_a_limit():
         "survives 1 flip, not 1,000 flips (max_emd=3, broken by then in at most 0.05 of trials, 100 trials, each at "
         "0.95 confidence)",
         "",
-        "flips trials emd mean [95 %] failed by then [95 %]",
-        "1 100 1 [1, 1] 0 [0, 3.62 %]",
-        "20 100 2.045 [1.994, 2.096] 3 [0.623, 8.52 %]",
-        "1,000 100 4 [4, 4] 100 [96.4, 100 %]",
+        "flips trials emd mean [95 %] middle 80 % of trials failed by then [95 %]",
+        "1 100 1 [1, 1] 1 to 1 0 [0, 3.62 %]",
+        "20 100 2.045 [1.994, 2.096] 2 to 2 3 [0.623, 8.52 %]",
+        "1,000 100 4 [4, 4] 4 to 4 100 [96.4, 100 %]",
         "",
         "1,200 bits, 64 samples, distinct bits flip one after another, seed 7",
         "protection bits: 3 bits (0.2%) assumed immune",
         "golden emd 1 +- 0.25 (data)",
         # (0..1: 1) + (1..20: 19 * (1 + 2.045) / 2) + (20..1000: 980 * (2.045 + 4) / 2), over 1,000.
         "average of emd from 0 to 1,000 flips: 2.9920 [2.9665, 3.0175] at 95 %",
-        "the claim rests on one-sided bounds at 0.95 of the rows with 100 trials; intervals in the table are two-sided",
+        "the claim rests on one-sided bounds at 0.95 of these 100 trials; intervals in the table are two-sided",
         "1 of the trials broke a limit and kept it at a later look: failed all the same",
     ]
+
+
+def test_trials_of_a_survey_have_a_table_of_their_own():
+    close = result_of(Requirement((Limit("emd", "max", 3.0),)))
+    broken = close.proof.broken
+    for trials in (30, 100):
+        survey = replace(
+            close.proof, looks=np.array([1.0, 500, 2000]), values=close.proof.values[:trials], broken=broken[:trials]
+        )
+        lines = endurance_text(replace(close, survey=survey)).splitlines()
+        rows = [[line.split()[0] for line in table.splitlines()[2:]] for table in "\n".join(lines).split("\n\n")[1:3]]
+        assert rows == [["1", "20", "1,000"], ["500", "2,000"]]
+        assert lines[2] == "closer looks, on which the claim rests:"
+        assert lines[8] == "a first survey, other trials, whose failures between its own looks are not seen:"
 
 
 def test_without_a_limit():

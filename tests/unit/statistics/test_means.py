@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.statistics.means import asymptotic_mean, bounded_mean, standard_error
+from fkeras.statistics.means import SPREAD, asymptotic_mean, bounded_mean, spread, standard_error
 
 
 def test_student_t_by_hand():
@@ -117,3 +117,19 @@ def test_refuses_what_has_no_mean(mean):
 def test_refuses_a_minimum_without_a_spread():
     with pytest.raises(InputError, match="minimum 1 is too small: a spread needs at least 2 values"):
         asymptotic_mean([1.0], minimum=1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 10, 11, 19, 20, 100, 101])
+def test_a_spread_is_of_the_values_and_spans_its_share(n):
+    values = np.random.default_rng(n).permutation(np.arange(float(n)))
+    low, median, high = spread(values)
+    within = ((values >= low) & (values <= high)).mean()
+    assert within >= SPREAD
+    assert ((values > low) & (values < high)).mean() < SPREAD, "no wider than it must be"
+    assert (values < low).sum() == (values > high).sum()
+    assert (values <= median).mean() >= 0.5 <= (values >= median).mean()
+
+
+def test_a_spread_reaches_infinite_values_without_arithmetic():
+    assert spread([1.0] * 8 + [math.inf] * 2) == (1.0, 1.0, math.inf)
+    assert spread([-math.inf, 2.0]) == (-math.inf, -math.inf, 2.0)
