@@ -101,6 +101,11 @@ class FaultCampaign:
         return self._study.model_name
 
     @property
+    def model_file(self) -> str:
+        """The file that the model was loaded from; "" where a fixture made it."""
+        return str(getattr(self._study.hooks, "model_file", ""))
+
+    @property
     def metric_names(self) -> list[str]:
         """All metrics that a limit or a tolerance could name."""
         return self._study.metric_names
@@ -192,12 +197,13 @@ class FaultCampaign:
 
     def bit_map(self) -> BitMap | None:
         """How much each bit matters, from what is known already; None where nothing is."""
-        from fkeras.campaigns.bit_map import map_of_exhaustive
+        from fkeras.campaigns.bit_map import map_of_exhaustive, map_of_protection
 
         if self._result is not None and self.budget.is_exhaustive:
             return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))
         golden = {} if self._result is None else {n: one.golden.value for n, one in self._result.by_metric.items()}
-        return self._study.bit_map(golden)
+        covered = self.protection.bits
+        return self._study.bit_map(golden) or (map_of_protection(covered, self.space) if len(covered) else None)
 
     def _sole(self) -> str:
         if self._main is None:

@@ -66,9 +66,11 @@ def judge(item: pytest.Item, body: BaseException | None = None) -> None:
     judgement = _judgement(item, campaign, rerun, body)
     if judgement.record.verdict != "NOT_RUN":
         judgement = _with_baseline(judgement, item, campaign)
+    assumptions = judgement.record.assumptions
     judgement.record = replace(
         judgement.record,
         rerun=rerun,
+        assumptions=None if assumptions is None else replace(assumptions, file=campaign.model_file),
         bit_map=campaign.bit_map() if session.writes_report else None,
         endurance=damage_curve(campaign) if session.writes_report and judgement.record.metrics else None,
         cached=campaign.cached,

@@ -49,7 +49,8 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
         loaded = load_model(model) if is_path else model
         # A path gives the model that was loaded from it, whatever becomes of the file.
         as_loaded = FixtureValue(of_model.fixture, loaded, session.config.hook) if is_path else of_model
-        hooks = SessionHooks(session, as_loaded, of_data, metrics)
+        file = os.path.relpath(model, session.config.rootpath) if is_path else ""
+        hooks = SessionHooks(session, as_loaded, of_data, metrics, file)
         return Study(
             loaded,
             _checked_data(data),
@@ -66,12 +67,19 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
 class SessionHooks:
     """What a project's hooks know about its model, and what its fixtures gave.
 
-    metrics: what the fixture gave, kept alive, so that no other object gets its identity.
+    metrics: what the fixture gave, kept alive, so that no other object gets its identity. model_file: the file that the
+    fixture named, from the rootdir on; "" where it gave a model.
     """
 
     def __init__(
-        self, session: FkerasSession, model: FixtureValue, data: FixtureValue, metrics: Mapping[str, Any]
+        self,
+        session: FkerasSession,
+        model: FixtureValue,
+        data: FixtureValue,
+        metrics: Mapping[str, Any],
+        model_file: str = "",
     ) -> None:
+        self.model_file = model_file
         self._session, self._hooks = session, session.config.hook
         self._model, self._data, self._metrics = model, data, metrics
         self._words: dict[tuple[Any, bool], str] = {}

@@ -141,6 +141,13 @@ class FkerasSession:
         self.config.add_cleanup(folder.cleanup)
         return Path(folder.name)
 
+    @cached_property
+    def context(self) -> dict[str, str]:
+        """What the reports are about: project, commit, branch."""
+        from pytest_fkeras.context import context_of
+
+        return context_of(self.config.rootpath)
+
     @property
     def writes_report(self) -> bool:
         """Whether this run's report goes into a file."""

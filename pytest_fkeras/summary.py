@@ -114,7 +114,7 @@ class Summary:
 
             names = dict.fromkeys([*self._names, *self._state.names_of_workers()])
             records = [replace(self._record(name), text=_UNFINISHED) for name in names]
-            self._outputs.write_files(new_report(records, pytest.ExitCode.INTERRUPTED, self._seed))
+            self._outputs.write_files(new_report(records, pytest.ExitCode.INTERRUPTED, self._seed, self._state.context))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = without_group(report.nodeid)
@@ -148,7 +148,7 @@ class Summary:
         if session is not None and (self._outputs.files or self._outputs.step_summary is not None):
             from fkeras.report.document import new_report
 
-            report = new_report(self.records(), int(session.exitstatus), self._seed)
+            report = new_report(self.records(), int(session.exitstatus), self._seed, self._state.context)
             write_at_the_end(self._outputs, report, session)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.campaigns.budget import CampaignResult
 from fkeras.campaigns.oracle import Oracle
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSet, BitSpace
 
 COLUMNS = 240
 """Columns of a map's picture: with more words, a column is the mean over neighbouring ones."""
@@ -75,6 +75,14 @@ def map_of_ranking(order: NDArray[np.int64], method: str, space: BitSpace) -> Bi
     place = np.empty(len(space))
     place[order] = np.linspace(1, 0, len(space)) if len(space) > 1 else 1.0
     return map_of(place, space, f"predicted by the ranking {method}", "place in the ranking, 1 = first")
+
+
+def map_of_protection(bits: BitSet, space: BitSpace) -> BitMap:
+    """Which bits are protected: all there is to show where nothing is known of what they do, as under a mask."""
+    values = np.zeros(len(space))
+    values[bits.bits] = 1.0
+    what = f"the {len(bits):,} bits protected by {bits.label or 'the budget'}"
+    return map_of(values, space, f"{what}; how sensitive they are is not known here", "share of bits protected")
 
 
 def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: str) -> BitMap:

@@ -46,6 +46,12 @@ class ProtectionCurve:
     smallest: int | None = None
     largest_failing: int | None = None
 
+    @property
+    def undecided(self) -> tuple[int | None, int | None]:
+        """Between which k nobody knows: the greatest shown to fail below `smallest`, and `smallest`; None for none."""
+        failing = (p.k for p in self.points if p.verdict.outcome is Outcome.FAIL)
+        return max((k for k in failing if self.smallest is None or k < self.smallest), default=None), self.smallest
+
 
 def protection_curve(
     run: Run,

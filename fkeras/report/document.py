@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from fkeras.campaigns.verdict import Outcome
@@ -29,7 +30,8 @@ class Report:
     """A run's budgets.
 
     tests: one record per budget, those that never ran included; exit_code: pytest's own, of the whole run; created:
-    ISO 8601 with the zone; seed: the session's (a budget may state another); versions: by package, and python.
+    ISO 8601 with the zone; seed: the session's (a budget may state another); versions: by package, and python; context:
+    what was tested, as far as known: project, commit, branch.
     """
 
     tests: tuple[BudgetRecord, ...]
@@ -37,6 +39,7 @@ class Report:
     created: str
     seed: int
     versions: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -59,6 +62,7 @@ class Report:
             "created": self.created,
             "seed": self.seed,
             "versions": self.versions,
+            "context": self.context,
             "summary": {"exit_code": self.exit_code, "tests": len(self.tests), "verdicts": counts},
             "tests": tests,
             "bit_maps": maps,
@@ -70,13 +74,16 @@ class Report:
         write_text(path, self.to_json())
 
 
-def new_report(tests: Sequence[BudgetRecord], exit_code: int, seed: int) -> Report:
+def new_report(
+    tests: Sequence[BudgetRecord], exit_code: int, seed: int, context: Mapping[str, str] = MappingProxyType({})
+) -> Report:
     """A report made now, on this machine."""
     import platform
     from datetime import UTC, datetime
 
     versions = {"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}}
-    return Report(tuple(tests), int(exit_code), datetime.now(UTC).isoformat(timespec="seconds"), seed, versions)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Report(tuple(tests), int(exit_code), created, seed, versions, dict(context))
 
 
 def package_version(name: str) -> str:
@@ -113,7 +120,9 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         tests = tuple(BudgetRecord.from_plain(test) for test in values["tests"])
     except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{source}: {error}; write it again with --fkeras-json") from None
-    return Report(tests, values["summary"]["exit_code"], values["created"], values["seed"], values["versions"])
+    names = ("created", "seed", "versions")
+    about = {name: values[name] for name in names}
+    return Report(tests, values["summary"]["exit_code"], **about, context=values.get("context", {}))
 
 
 def check(values: Any, name: str) -> None:

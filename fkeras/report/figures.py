@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError, MissingExtraError
 from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, SERIES
+from fkeras.statistics.means import SPREAD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 
     from fkeras.campaigns import ProtectionCurve
     from fkeras.campaigns.bit_map import BitMap
-    from fkeras.campaigns.endurance import EnduranceRecord
+    from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
     from fkeras.sensitivity import RankingQuality
 
-WIDTH, HEIGHT = 6.4, 2.6
+WIDTH, HEIGHT = 4.6, 2.7
+"""Narrow enough to be read on a telephone."""
+MAP_WIDTH = 6.4
+_MOST_NAMES, _LEAST_NAMED = 24, 0.012
+"""Names above a map: how many at most, and of which share of its width at least."""
+_LETTER = 0.02
+"""The width of a letter above a map, as a share of the map's."""
 _MARKS = {
     Outcome.PASS: ("o", GOOD, "passes"),
     Outcome.FAIL: ("X", LIMIT, "fails"),
@@ -31,68 +38,62 @@ _MARKS = {
 
 def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[float], metric: str) -> Figure:
     """How the metric is spread over the trials, with the golden value and the limits."""
-    figure = _figure(1)
-    axes = figure.axes[0]
+    axes = _axes()
     finite = values[np.isfinite(values)]
-    marks = [value for value in (golden, *limits) if np.isfinite(value)]
-    low, high = min([*finite, *marks], default=0.0), max([*finite, *marks], default=1.0)
-    bins = np.linspace(low, high if high > low else low + 1, 41)
-    axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size} trials")
-    axes.axvline(golden, color=INK, linestyle=":", linewidth=1.5, label=f"golden {golden:.4g}")
-    for limit in limits:
-        axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.5, label=f"limit {limit:.4g}")
+    low, high = _range([*finite, golden])
+    bins = np.linspace(low, high, 41)
+    axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
+    _mark_levels(axes, "x", (low, high), golden, limits)
     axes.set(xlabel=_literal(metric), ylabel="trials")
     axes.locator_params(axis="y", integer=True)
-    _legend(axes)
-    return figure
+    return _finished(axes)
 
 
-def endurance_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure:
-    """The metric, and the share of trials that broke a limit by then, against flips or seconds."""
-    figure = _figure(2 if record.limits else 1)
+def damage_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure:
+    """The metric against flips or seconds: what single trials give, and their mean with its interval."""
+    axes = _axes()
+    values = [_column(record.curve, name) for name in ("mean", "low", "high")]
+    within = _range([record.golden, *np.concatenate(values)])
     # A survey over the whole range and a proof at closer looks are different trials: a line each.
-    for number, trials in enumerate(dict.fromkeys(point.trials for point in record.curve)):
-        points = [point for point in record.curve if point.trials == trials]
-        looks = np.array([point.look for point in points])
-        style: dict[str, Any] = {"color": SERIES, "marker": "os"[number % 2], "markersize": 4}
-        damage = figure.axes[0]
-        damage.fill_between(
-            looks,
-            _finite([point.mean_low for point in points]),
-            _finite([point.mean_high for point in points]),
-            color=SERIES,
-            alpha=0.16,
-            linewidth=0,
-        )
-        damage.plot(looks, _finite([point.mean for point in points]), label=f"mean of {trials} trials, 95 %", **style)
-        if record.limits:
-            best = 100 * np.array([point.failed / point.trials for point in points])
-            low, high = (100 * np.array([getattr(p, name) for p in points]) for name in ("share_low", "share_high"))
-            figure.axes[1].errorbar(
-                looks, best, yerr=_errors(best, low, high), linestyle="", capsize=2, label=f"{trials} trials", **style
-            )
-    damage = figure.axes[0]
-    damage.axhline(record.golden, color=INK, linestyle=":", linewidth=1.5, label=f"golden {record.golden:.4g}")
-    for limit in limits:
-        damage.axhline(limit, color=LIMIT, linestyle="--", linewidth=1.5, label=f"limit {limit:.4g}")
-    damage.set(ylabel=_literal(record.metric))
-    if record.limits:
-        share = figure.axes[1]
-        share.axhline(100 * (record.max_failure_rate or 0), color=LIMIT, linestyle="--", linewidth=1.5, label="allowed")
-        if record.largest is not None:
-            share.axvline(record.largest, color=GOOD, linewidth=1.5, label=f"survived: {record.largest:,.6g}")
-        share.set(ylabel="over a limit by then, %", ylim=(-3, 103))
-    for axes in figure.axes:
-        axes.set_xscale("log")
-        axes.set_xlabel(_literal(record.unit))
-        _legend(axes)
-    return figure
+    for number, points in enumerate(record.parts):
+        looks, mean = _column(points, "look"), _column(points, "mean")
+        low, high = (np.clip(_column(points, name), *within) for name in ("low", "high"))
+        label = f"{100 * SPREAD:g} % of trials" if number == 0 and not np.isnan(low).all() else None
+        axes.fill_between(looks, low, high, color=SERIES, alpha=0.16, linewidth=0, label=label)
+        mean_low, mean_high = _column(points, "mean_low"), _column(points, "mean_high")
+        fits = (mean_low >= within[0]) & (mean_high <= within[1])
+        errors = np.where(fits, _errors(mean, mean_low, mean_high), 0)
+        label = f"mean of {points[0].trials}" + (", 95 %" if fits.any() else ", whose 95 % is wider")
+        mean[np.isinf(mean)] = np.nan
+        axes.errorbar(looks, mean, yerr=errors, label=label, **_style(number))
+    _mark_levels(axes, "y", within, record.golden, limits)
+    axes.set(xlabel=_literal(record.unit), ylabel=_literal(record.metric), xscale="log")
+    return _finished(axes)
+
+
+def survival_figure(record: EnduranceRecord) -> Figure:
+    """The share of trials that broke a limit by then, against flips or seconds."""
+    axes = _axes()
+    allowed = 100 * (record.max_failure_rate or 0)
+    shares = [allowed]
+    for number, points in enumerate(record.parts):
+        best = 100 * _column(points, "failed") / np.maximum(_column(points, "trials"), 1)
+        errors = _errors(best, 100 * _column(points, "share_low"), 100 * _column(points, "share_high"))
+        axes.errorbar(_column(points, "look"), best, yerr=errors, label=f"{points[0].trials} trials", **_style(number))
+        shares += best.tolist()
+    axes.axhline(allowed, color=LIMIT, linestyle="--", linewidth=1.5, label=f"allowed {allowed:.4g} %")
+    if record.largest is not None:
+        axes.axvline(record.largest, color=GOOD, linewidth=1.5, label=f"survived: {record.largest:,.6g}")
+    axes.set(xlabel=_literal(record.unit), ylabel="over a limit by then, %", xscale="log")
+    axes.set_ylim(*_share_range(shares))
+    return _finished(axes)
 
 
 def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
-    """The share of trials over a limit against the number of protected bits."""
-    figure = _figure(1)
-    axes = figure.axes[0]
+    """The share of trials over a limit against the number of protected bits: where it fails, where nobody knows, and
+    where it passes."""
+    axes = _axes()
+    shares = [] if allowed is None else [100 * allowed]
     for outcome, (mark, colour, label) in _MARKS.items():
         k, verdicts = [], []
         for point in record.points:
@@ -100,24 +101,36 @@ def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
                 k.append(point.k)
                 verdicts.append(point.verdict)
         if k:
-            best = 100 * np.array([verdict.failures / verdict.trials for verdict in verdicts])
+            best = 100 * np.array([verdict.failures / max(verdict.trials, 1) for verdict in verdicts])
             low, high = (100 * np.array([getattr(v, name) for v in verdicts]) for name in ("share_low", "share_high"))
             errors = _errors(best, low, high)
             axes.errorbar(k, best, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=2, label=label)
+            shares += [*best, *(high if outcome is Outcome.PASS else low)]
     if allowed is not None:
-        axes.axhline(100 * allowed, color=LIMIT, linestyle="--", linewidth=1.5, label="allowed")
-    if record.smallest is not None:
-        axes.axvline(record.smallest, color=GOOD, linewidth=1.5, label=f"smallest that passes: {record.smallest:,}")
-    axes.set(xlabel="protected bits, first of the ranking", ylabel="over a limit, %", ylim=(-3, 103))
-    _legend(axes)
-    return figure
+        axes.axhline(100 * allowed, color=LIMIT, linestyle="--", linewidth=1.5, label=f"allowed {100 * allowed:.4g} %")
+    left, right = _range([point.k for point in record.points])
+    failing, passing = record.undecided
+    spans = (
+        (left, failing, LIMIT, None),
+        (failing or left, passing or right, DOUBT, "here nobody knows"),
+        (passing, right, GOOD, None),
+    )
+    for start, end, colour, what in spans:
+        if start is not None and end is not None and end > start:
+            axes.axvspan(start, end, color=colour, alpha=0.09, linewidth=0, label=what)
+    axes.set(xlabel="protected bits, first of the ranking", ylabel="over a limit, %", xlim=(left, right))
+    axes.set_ylim(*_share_range(shares))
+    return _finished(axes)
 
 
 def map_figure(record: BitMap) -> Figure:
-    """The paper's Fig. 4: words across, bit positions down."""
-    figure = empty_figure(1, 1, width=9.2, height=2.2)
+    """The paper's Fig. 4: words across, bit positions down; a line where a tensor ends, its name above it."""
+    figure = empty_figure(1, 1, width=MAP_WIDTH, height=3.0)
     axes = figure.axes[0]
     rows = np.array(record.picture)
+    sizes = [tensor.n_words for tensor in record.tensors]
+    ends = np.cumsum(sizes)
+    n_words = max(int(ends[-1]), rows.shape[1] * (record.words_per_column - 1) + 1)
     picture = axes.imshow(
         np.ma.masked_invalid(rows),
         aspect="auto",
@@ -125,11 +138,24 @@ def map_figure(record: BitMap) -> Figure:
         cmap="viridis",
         extent=(0, rows.shape[1] * record.words_per_column, rows.shape[0] - 0.5, -0.5),
     )
-    axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]))
-    bar = figure.colorbar(picture, ax=axes)
-    bar.set_label(_literal(record.quantity), fontsize=8)
+    for end in ends[:-1]:
+        axes.axvline(end, color=INK, linewidth=1)
+    wide = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:_MOST_NAMES]
+    named = sorted(i for i in wide if sizes[i] >= _LEAST_NAMED * n_words or len(sizes) == 1)
+    names = axes.secondary_xaxis("top")
+    names.set_xticks(
+        [float(ends[i] - sizes[i] / 2) for i in named], [_short_path(record.tensors[i].path) for i in named]
+    )
+    is_level = all(_LETTER * len(_short_path(record.tensors[i].path)) < sizes[i] / n_words for i in named)
+    names.tick_params(length=0, labelsize=11, labelcolor=INK, rotation=0 if is_level else 35)
+    for label in names.get_xticklabels():
+        label.set(ha="center" if is_level else "left", rotation_mode="anchor")
+    names.spines["top"].set_visible(False)
+    axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]), xlim=(0, n_words))
+    bar = figure.colorbar(picture, ax=axes, pad=0.02)
+    bar.set_label(_literal(record.quantity), fontsize=11)
     for axis in (axes, bar.ax):
-        _themed(axis)
+        _themed(axis, 11)
     return figure
 
 
@@ -179,19 +205,68 @@ def empty_figure(rows: int, columns: int, *, width: float, height: float) -> Fig
     return figure
 
 
-def _figure(panels: int) -> Figure:
-    figure = empty_figure(1, panels, width=WIDTH if panels == 1 else 1.5 * WIDTH, height=HEIGHT)
-    for axes in figure.axes:
-        _themed(axes)
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    return figure
+def _axes() -> Axes:
+    axes = empty_figure(1, 1, width=WIDTH, height=HEIGHT).axes[0]
+    _themed(axes, 9)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return axes
 
 
-def _themed(axes: Axes) -> None:
-    axes.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=9)
+def _finished(axes: Axes) -> Figure:
+    """The figure, its legend above the axes, where no data are."""
+    legend: Any = axes.legend(
+        fontsize=9,
+        frameon=False,
+        labelcolor=INK,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1),
+        ncols=2,
+        columnspacing=1.2,
+    )
+    legend.set_zorder(5)
+    return cast("Figure", axes.figure)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Where the finite values are, with a little room."""
+    finite = [float(value) for value in values if np.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    room = 0.04 * (high - low) or 0.02 * abs(high) or 0.5
+    return low - room, high + room
+
+
+def _share_range(shares: Sequence[float]) -> tuple[float, float]:
+    top = max(1.0, *(share for share in shares if np.isfinite(share)))
+    return -0.04 * top, min(1.12 * top, 103)
+
+
+def _mark_levels(axes: Axes, along: str, shown: tuple[float, float], golden: float, limits: Sequence[float]) -> None:
+    """The golden value and the limits; what lies so far off that the data would be a line is only named."""
+    low, high = shown
+    room = high - low
+    for value, what, colour, style in ((golden, "golden", INK, ":"), *((one, "limit", LIMIT, "--") for one in limits)):
+        draw = axes.axvline if along == "x" else axes.axhline
+        if low - room <= value <= high + room:
+            draw(value, color=colour, linestyle=style, linewidth=1.5, label=f"{what} {value:.4g}")
+            shown = min(shown[0], value - 0.04 * room), max(shown[1], value + 0.04 * room)
+        else:
+            side = ("to the left", "to the right") if along == "x" else ("below", "above")
+            label = f"{what} {value:.4g}, far {side[int(value > high)]}"
+            axes.plot([], [], color=colour, linestyle=style, linewidth=1.5, label=label)
+    (axes.set_xlim if along == "x" else axes.set_ylim)(*shown)
+
+
+def _short_path(path: str) -> str:
+    """A tensor's name without what every name ends with."""
+    text = path.removesuffix("/kernel")
+    return _literal(text if len(text) <= 22 else f"{text[:10]}..{text[-10:]}")
+
+
+def _themed(axes: Axes, size: int) -> None:
+    axes.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=size)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     for spine in axes.spines.values():
@@ -203,15 +278,17 @@ def _literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _legend(axes: Axes) -> None:
-    legend: Any = axes.legend(fontsize=8, frameon=False, labelcolor=INK, loc="best")
-    legend.set_zorder(5)
+def _style(number: int) -> dict[str, Any]:
+    return {"color": SERIES, "marker": "os"[number % 2], "markersize": 4, "capsize": 2}
 
 
-def _finite(values: Sequence[float]) -> NDArray[np.float64]:
-    array = np.array(values, np.float64)
-    return np.where(np.isfinite(array), array, np.nan)
+def _column(points: Sequence[EndurancePoint], name: str) -> NDArray[np.float64]:
+    """One of the points' numbers, NaN where it is not known."""
+    return np.array([getattr(point, name) for point in points], np.float64)
 
 
 def _errors(best: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum([best - low, high - best], 0)
+    """The lengths of an interval's two arms; none where they are infinite, and say nothing."""
+    with np.errstate(invalid="ignore"):
+        arms = np.array([best - low, high - best])
+    return np.where(np.isfinite(arms), np.maximum(arms, 0), 0)

@@ -17,8 +17,9 @@ from fkeras.files import write_text
 from fkeras.plain import plain
 from fkeras.printable import printable
 from fkeras.report.document import Report
-from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
+from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord, UncoveredTensor
 from fkeras.report.table import share_text
+from fkeras.statistics.means import SPREAD
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MOST_FIGURES = 24
 MOST_SECTIONS = 50
 """Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
+
+MOST_REASONS = 3
+"""In the banner; the table has them all."""
 
 LEAST_SHOWN = 10
 """With fewer trials, how they are spread is chance."""
@@ -66,6 +70,8 @@ def html_page(report: Report) -> str:
     text: str = _template().render(
         report=report,
         headline=_headline(report),
+        project=report.context.get("project", ""),
+        about=_about(report),
         looks=_LOOKS,
         tests=tests,
         sections=sections,
@@ -85,6 +91,7 @@ class _Headline:
     sign: str
     short: str
     text: str
+    reasons: tuple[str, ...] = ()
 
 
 def _headline(report: Report) -> _Headline:
@@ -111,7 +118,42 @@ def _headline(report: Report) -> _Headline:
     parts += [f"{open_ones} without a verdict"] if open_ones else []
     if look == "good" and open_ones:
         look, sign = "doubt", "?"
-    return _Headline(look, sign, short, f"{start}: {', '.join(parts)}")
+    return _Headline(look, sign, short, f"{start}: {', '.join(parts)}", _reasons(report))
+
+
+def _reasons(report: Report) -> tuple[str, ...]:
+    """Why the run is not simply good, the worst first."""
+    worst = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
+    lines = [f"{_name(record)}: {record.text}" for record in worst if _is_reason(record)]
+    if not lines and report.exit_code == 1:
+        lines = ["every budget is kept: a test without a budget failed, or one outside its budget"]
+    more = (f"and {len(lines) - MOST_REASONS} more",) if len(lines) > MOST_REASONS else ()
+    return (*lines[:MOST_REASONS], *more)
+
+
+def _about(report: Report) -> list[tuple[str, str]]:
+    """What was tested, and how, for the header."""
+    models = dict.fromkeys(
+        record.assumptions.file or record.assumptions.model for record in report.tests if record.assumptions is not None
+    )
+    context = report.context
+    facts = {
+        "commit": context.get("commit", ""),
+        "branch": context.get("branch", ""),
+        "model" if len(models) == 1 else "models": ", ".join(models),
+        "made": report.created.replace("T", " "),
+        "seed": str(report.seed),
+        "exit code": str(report.exit_code),
+    }
+    return [(what, fact) for what, fact in facts.items() if fact]
+
+
+def _is_reason(record: BudgetRecord) -> bool:
+    return record.verdict not in (Outcome.PASS, Outcome.ASSERTED) and record.outcome not in ("xfailed", "skipped")
+
+
+def _name(record: BudgetRecord) -> str:
+    return record.nodeid.partition("::")[2] or record.nodeid
 
 
 @dataclass(slots=True)
@@ -143,10 +185,7 @@ class _Drawing:
         self.left -= 1
         title, caption = printable(title), printable(caption)
         drawn = Markup(inline_svg(figure, key, title, caption))
-        return Markup(
-            '<figure><div class="scroll" role="region" aria-label="{}" tabindex="0">{}</div>'
-            "<figcaption>{}</figcaption></figure>"
-        ).format(title, drawn, caption)
+        return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(drawn, caption)
 
 
 @dataclass(slots=True, eq=False)
@@ -160,7 +199,7 @@ class _Test:
 
     @property
     def name(self) -> str:
-        return self.record.nodeid.partition("::")[2] or self.record.nodeid
+        return _name(self.record)
 
     @property
     def file(self) -> str:
@@ -184,7 +223,7 @@ class _Test:
 
     def draw(self) -> None:
         record = self.record
-        for name, make in (("trials", self._trials), ("endurance", self._endurance), ("curve", self._curve)):
+        for name, make in (("trials", self._trials), ("damage", self._damage), ("curve", self._curve)):
             self.figures[name] = make(record)
 
     def _trials(self, record: BudgetRecord) -> Markup | str:
@@ -207,19 +246,27 @@ class _Test:
                 )
         return drawn
 
-    def _endurance(self, record: BudgetRecord) -> Markup | str:
+    def _damage(self, record: BudgetRecord) -> Markup | str:
         endurance = record.endurance
         if endurance is None or not endurance.curve:
             return ""
         from fkeras.report import figures
 
         limits = [limit.bound(endurance.golden) for limit in endurance.limits or _limits(record, endurance.metric)]
-        return self.drawing.svg(
-            f"{self.key}-endurance",
+        damage = self.drawing.svg(
+            f"{self.key}-damage",
             f"{endurance.metric} against {endurance.unit}, {self.name}",
-            f"The mean of {endurance.metric} with its 95 % interval"
-            + (", and the trials that broke a limit by then with the allowed share." if endurance.limits else "."),
-            partial(figures.endurance_figure, endurance, limits),
+            f"What to expect of {endurance.metric}: the shade holds {_percent(SPREAD)} of the trials, the line is "
+            "their mean; its 95 % interval is drawn where it is narrower than the figure.",
+            partial(figures.damage_figure, endurance, limits),
+        )
+        if not endurance.limits:
+            return damage
+        return damage + self.drawing.svg(
+            f"{self.key}-survival",
+            f"Trials over a limit against {endurance.unit}, {self.name}",
+            "The trials that broke a limit by then, with the 95 % interval of their share and what is allowed.",
+            partial(figures.survival_figure, endurance),
         )
 
     def _curve(self, record: BudgetRecord) -> Markup | str:
@@ -231,7 +278,8 @@ class _Test:
         return self.drawing.svg(
             f"{self.key}-curve",
             f"Trials over the limit against protected bits, {self.name}",
-            "Share of trials over the limit with the verdict's bounds, against the number of protected bits.",
+            "Trials over the limit with the verdict's bounds, against the number of protected bits: where it fails, "
+            "where nobody knows, and where it passes.",
             partial(figures.protection_figure, curve, record.max_failure_rate),
         )
 
@@ -254,6 +302,11 @@ class _Map:
     def width(self) -> int:
         return max(len(tensor.mean) for tensor in self.record.tensors)
 
+    @property
+    def heads(self) -> list[tuple[str, str]]:
+        bits = ((f"bit {bit}" + (" (MSB)" if bit == 0 else ""), "number") for bit in range(self.width))
+        return [("Tensor", ""), *bits]
+
     def level(self, value: float) -> str:
         known = [value for tensor in self.record.tensors for value in tensor.mean if isfinite(value)]
         most = max(known, default=0.0)
@@ -274,10 +327,35 @@ class _Map:
 
 
 @dataclass(frozen=True, slots=True)
+class _Uncovered:
+    """Weights of one layer that no fault hits for the same reason; names: within the layer, where there are several."""
+
+    path: str
+    names: tuple[str, ...]
+    n_values: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Model:
     assumed: Assumptions
     tests: list[_Test]
     golden: dict[str, MetricRecord]
+
+    @property
+    def not_covered(self) -> list[_Uncovered]:
+        layers: dict[tuple[str, str], list[UncoveredTensor]] = {}
+        for tensor in self.assumed.not_covered:
+            layers.setdefault((tensor.path.rpartition("/")[0] or tensor.path, tensor.reason), []).append(tensor)
+        return [
+            _Uncovered(
+                tensors[0].path if len(tensors) == 1 else layer,
+                tuple(tensor.path.rpartition("/")[2] for tensor in tensors) if len(tensors) > 1 else (),
+                sum(tensor.n_values for tensor in tensors),
+                reason,
+            )
+            for (layer, reason), tensors in layers.items()
+        ]
 
 
 def _models(tests: list[_Test]) -> list[_Model]:
@@ -322,7 +400,18 @@ def _breakable(text: str) -> Markup:
     """A name that may go on in the next line after its separators."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([_/.(]|::)(?=.)", r"\1<wbr>", str(escape(printable(text)))))
+    return Markup(re.sub(r"([_/(]|::|\.(?!\d))(?=.)", r"\1<wbr>", str(escape(printable(text)))))
+
+
+def _labelled(rows: Markup, heads: list[tuple[str, str]]) -> Markup:
+    """The rows of a table, each cell with its column's head, for screens too narrow for columns."""
+    from markupsafe import Markup, escape
+
+    def with_labels(row: re.Match[str]) -> str:
+        labels = iter(head for head, _ in heads)
+        return re.sub(r"<t[dh]\b(?! colspan)", lambda cell: f'{cell[0]} data-label="{escape(next(labels))}"', row[0])
+
+    return Markup(re.sub(r"<tr>.*?</tr>", with_labels, rows, flags=re.DOTALL))
 
 
 def _sentence(text: str) -> str:
@@ -340,7 +429,8 @@ def _template() -> Any:
         trim_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    environment.filters.update(number=_number, short=_short, percent=_percent, sentence=_sentence, breakable=_breakable)
+    filters = (_number, _short, _percent, _sentence, _breakable, _labelled)
+    environment.filters.update({one.__name__.removeprefix("_"): one for one in filters})
     return environment.get_template("page.html")
 
 

@@ -68,7 +68,7 @@ class UncoveredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the numbers rest on; `protected` and `flips` are short, for tables."""
+    """What the numbers rest on; `protected` and `flips` are short, for tables; file: the model's, "" for none."""
 
     model: str
     n_bits: int
@@ -83,6 +83,7 @@ class Assumptions:
     seed: int
     engine: str
     n_samples: int
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

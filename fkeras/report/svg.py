@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Colours that a figure is drawn with, and the CSS variables that they become on the page.
 INK, MUTED, GRID, SERIES, LIMIT, GOOD, DOUBT = (f"#0102{number:02x}" for number in range(3, 10))
+LARGEST = 1.25
+"""How much larger than drawn a figure is shown at most."""
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -46,7 +48,7 @@ def inline_svg(figure: Figure, key: str, title: str, description: str) -> str:
     box = re.search(r'viewBox="[^"]*"', head[0])
     assert box is not None
     width = float(box[0].split()[2])
-    size = f"max-width: {width:.0f}pt; min-width: {0.8 * width:.0f}pt"
+    size = f"max-width: {LARGEST * width:.0f}pt"
     named = (
         f'<svg {box[0]} role="img" aria-labelledby="{key}-title {key}-text" style="{size}" '
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'

@@ -50,6 +50,7 @@ def test_the_comparison_is_paired_and_passes(tutorial):
     (test,) = report["tests"]
     assert report["summary"]["exit_code"] == 0
     assert test["verdict"] == "PASS"
+    assert test["assumptions"]["file"] == "tagger.h5"
     assert len(list((tutorial.project / "baselines").iterdir())) == 1
     assert "paired on" in tutorial.ran[-1][2]
 

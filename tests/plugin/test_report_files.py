@@ -518,12 +518,31 @@ def test_a_map_comes_from_single_flips_or_from_a_ranking(project, write_test):
     project.makeconftest(conftest.replace("make_ranking(method,", "make_ranking('msb',"))
     project.runpytest_inprocess("--fkeras-json=run.json", "--fkeras-html=run.html")
     values = report_in(project)
-    assert [test["bit_map"] for test in values["tests"]] == [0, None]
-    (one,) = values["bit_maps"]
+    assert [test["bit_map"] for test in values["tests"]] == [0, 1]
+    one, protected = values["bit_maps"]
     assert one["quantity"] == "|change of mse|"
     assert [tensor["path"] for tensor in one["tensors"]] == ["first/kernel", "second/kernel"]
     assert one["tensors"][0]["mean"] == sorted(one["tensors"][0]["mean"], reverse=True)
+    # A ranking by position knows nothing of the network, and a mask less: what they protect is shown.
+    assert protected["quantity"] == "share of bits protected"
+    assert protected["source"].startswith("the 8 bits protected by ranking('lsb')[:8]; how sensitive")
+    shares = [share for tensor in protected["tensors"] for share in tensor["mean"]]
+    assert sum(shares) * 4 == pytest.approx(8)
     assert "|change of mse|" in (project.path / "run.html").read_text()
+
+
+def test_the_report_says_what_was_tested(project, write_test, monkeypatch):
+    write_test(TWO)
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "beam/line")
+    monkeypatch.setenv("GITHUB_SHA", "0123abcd")
+    monkeypatch.setenv("GITHUB_HEAD_REF", "feature/x")
+    project.runpytest_inprocess("--fkeras-json=run.json", "--fkeras-html=run.html")
+    assert report_in(project)["context"] == {"project": "beam/line", "commit": "0123abcd", "branch": "feature/x"}
+    page = (project.path / "run.html").read_text().replace("<wbr>", "")
+    assert all(fact in page for fact in ("Fault budgets of beam/line", "<dd>0123abcd</dd>", "<dd>feature/x</dd>"))
 
 
 def test_a_map_comes_from_an_oracle_before_a_ranking(project, write_test):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ import pytest
 
 from fkeras.report.document import Report, new_report
 from fkeras.report.page import MOST_FIGURES, html_page, write_html
-from fkeras.report.record import BudgetRecord
+from fkeras.report.record import BudgetRecord, UncoveredTensor
 from tests.unit.report.test_document import full
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
@@ -95,7 +96,7 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
     parsed = Page(page)
     ids = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
     figures = [one for one in parsed.all("svg") if one.get("role") == "img"]
-    assert len(figures) == 5  # one map; trials of two tests; endurance and curve of one
+    assert len(figures) == 6  # one map; trials of two tests; damage, survival and protection curve of one
     assert all(set(one["aria-labelledby"].split()) <= ids for one in figures)
     assert all(one.get("aria-hidden") == "true" for one in parsed.all("svg") if one.get("role") != "img")
     assert len(parsed.all("caption")) == len(parsed.all("table"))
@@ -141,9 +142,72 @@ def test_it_says(page, fact):
 
 
 def test_the_worst_comes_first(page):
-    rows = [re.sub("<wbr>", "", row) for row in re.findall(r'<th scope="row" class="name">(.*?)<small>', page)]
+    rows = [
+        re.sub("<wbr>", "", row)
+        for row in re.findall(r'<th data-label="Test" scope="row" class="name">(.*?)<small>', page)
+    ]
     names = [re.sub("<[^>]*>", "", row) for row in rows]
     assert names[:3] == ["test_full", "test_never", "test_kept"]
+
+
+def test_every_cell_knows_its_column(page):
+    tables = re.findall(r'<table class="cards.*?</table>', page, re.DOTALL)
+    assert len(tables) == page.count("<table")
+    for table in tables:
+        heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', table)
+        for row in re.findall(r"<tr>.*?</tr>", table.partition("<tbody>")[2], re.DOTALL):
+            labels = [unescape(label) for label in re.findall(r'<t[dh] data-label="([^"]*)"', row)]
+            n_cells = len(re.findall(r"<t[dh]\b", row))
+            assert labels == [unescape(head) for head in heads[: len(labels)]]
+            assert len(labels) == n_cells - row.count("<td colspan")
+
+
+def test_the_header_says_what_was_tested(report, make_record):
+    context = {"project": "beam<line>", "commit": "0123abcd, changed since", "branch": "feature/x"}
+    one = full(make_record)
+    assert one.assumptions is not None
+    one = replace(one, assumptions=replace(one.assumptions, file="models/encoder.h5"))
+    text = " ".join(Page(html_page(replace(report, tests=(one,), context=context))).text.split())
+    assert "Fault budgets of beam<line>" in text
+    assert "commit 0123abcd, changed since branch feature/x model models/encoder.h5 made" in text
+
+
+@pytest.mark.parametrize(
+    ("tests", "exit_code", "reasons"),
+    [
+        ("F", 1, ["t.py::F: FAIL: 60 of 60"]),
+        ("PNF", 1, ["t.py::F: FAIL: 60 of 60", "t.py::N: killed"]),
+        ("P", 1, ["every budget is kept: a test without a budget failed, or one outside its budget"]),
+        ("P", 0, []),
+        ("NNNNN", 1, ["t.py::N: killed"] * 3 + ["and 2 more"]),
+    ],
+)
+def test_the_banner_says_why(make_record, tests, exit_code, reasons):
+    made = {"F": make_record("t.py::F", [3.0] * 60), "P": make_record("t.py::P", [1.0] * 60)}
+    records = [made.get(name) or BudgetRecord(f"t.py::{name}", "NOT_RUN", "killed") for name in tests]
+    text = html_page(new_report(records, exit_code, 0))
+    listed = re.search(r'<ul class="reasons">(.*?)</ul>', text, re.DOTALL)
+    lines = [] if listed is None else re.findall(r"<li>(.*?)</li>", listed[1])
+    lines = [unescape(line.replace("<wbr>", "")) for line in lines]
+    assert len(lines) == len(reasons)
+    assert all(f"t.py::{line}".startswith(start) or line == start for line, start in zip(lines, reasons, strict=True))
+
+
+def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    left_out = [UncoveredTensor(f"net/bn_{n}/{name}", 16, "float layer") for n in (1, 2) for name in names]
+    one = make_record("t.py::test", [1.0] * 60)
+    others = (*left_out, UncoveredTensor("net/bn_1/scale", 2, "other"), UncoveredTensor("alone", 1, "float layer"))
+    text = html_page(new_report([replace(one, assumptions=replace(one.assumptions, not_covered=others))], 0, 0))
+    table = text[text.index("Not covered: no fault") :].partition("</table>")[0].replace("<wbr>", "")
+    rows = [re.sub("<[^>]*>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2])]
+    listed = ["gamma,", "beta,", "moving_mean,", "moving_variance"]
+    assert rows == [
+        ["net/bn_1", *listed, "64", "float", "layer"],
+        ["net/bn_2", *listed, "64", "float", "layer"],
+        ["net/bn_1/scale", "2", "other"],
+        ["alone", "1", "float", "layer"],
+    ]
 
 
 def test_everything_from_users_is_escaped(make_record):
