@@ -68,7 +68,7 @@ from fkeras.runs.stored import stored_answers
 from fkeras.runs.stored_sets import StoredSets
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
-from fkeras.store import Store, StoreLike, digest_of, opened
+from fkeras.store import Identity, Store, StoreLike, digest_of, opened
 
 if TYPE_CHECKING:
     from fkeras.campaigns.bit_map import BitMap
@@ -206,6 +206,13 @@ class Study:
     def identity(self) -> Mapping[str, Any]:
         """All that numbers measured here depend on, as the store keys them. IdentityError where it is not known."""
         return self._subject(self.engine).measured
+
+    def trials_identity(self, metric: str, setting: Setting) -> Identity:
+        """All that a campaign's trials depend on, as the store keys them. IdentityError where it is not known.
+
+        metric: by name; setting: the campaign's, as in its result.
+        """
+        return self._subject(self.engine).campaign(self.metric(metric), setting)
 
     def metric(self, name: str) -> Metric:
         """The metric called `name`: of the study's own, or a built-in one."""

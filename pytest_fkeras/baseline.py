@@ -7,6 +7,7 @@ at (`pytest_fkeras.baseline_files`).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.session import ANCHOR, SESSION
 
 if TYPE_CHECKING:
+    from fkeras.campaigns.budget import CampaignResult
     from fkeras.campaigns.comparison import Comparison
     from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
     from fkeras.campaigns.verdict import AnyOutcome
@@ -30,22 +32,26 @@ GROWTH = 2
 
 
 class Against(NamedTuple):
-    """What a budget measured, and how that compares with the baseline and with its anchor (None: not compared)."""
+    """What a budget measured, and how that compares with the baseline and with its anchor (None: not compared).
+
+    unknown: why it is not known whether what computes is the same.
+    """
 
     measured: MeasuredCampaign
     comparison: Comparison | None = None
     drift: Comparison | None = None
+    unknown: tuple[str, ...] = ()
 
 
 def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     """Compare a campaign with its baseline; it goes on where that decides, up to its own largest number of trials."""
     from fkeras.campaigns.comparison import Comparison
-    from fkeras.campaigns.measured_campaign import MeasuredCampaign
     from fkeras.campaigns.verdict import Outcome
     from fkeras.errors import InputError
 
-    gate, identity, data = item.config.stash[SESSION].gate, budget_identity(item, campaign), campaign.data_summary
-    measured = MeasuredCampaign.of(campaign.longer(), identity, data)
+    gate, identity = item.config.stash[SESSION].gate, budget_identity(item, campaign)
+    identities, unknown = campaign.identities(campaign.longer())
+    measured = _measured(campaign, campaign.longer(), identity, identities)
     if gate.folder is None:
         return Against(measured)
     judged = [one for one in gate.tolerances if one.metric in measured.metrics]
@@ -59,8 +65,8 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         problem = f"{gate.folder} has no baseline for this budget; make one{_how_to_update(item)}"
     if gate.update == "all" or (gate.update == "new" and old is None):
         # However few trials the verdict needed: what is compared later can be no longer than this.
-        measured = MeasuredCampaign.of(campaign.longer(campaign.most_trials), identity, data)
-        return Against(measured, None if old is None else _quietly(measured, old, confidence))
+        measured = _measured(campaign, campaign.longer(campaign.most_trials), identity, identities)
+        return Against(measured, None if old is None else _quietly(measured, old, campaign))
     if old is None:
         # Without one nothing is compared, now or ever: that must not go unseen in CI.
         return Against(measured, Comparison(Outcome.NOT_RUN if gate.is_ci else refused, "", confidence, (), problem))
@@ -72,7 +78,22 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         if comparison.outcome == "NOT_RUN":
             reason = f"{comparison.reason}; if that is meant, write a new one{_how_to_update(item)}"
             comparison = replace(comparison, reason=reason)
-    return Against(measured, comparison, _drift(gate.folder, measured, confidence))
+    comparison = replace(comparison, baseline=_shown(gate.folder, measured, item.config.invocation_params.dir))
+    return Against(measured, comparison, _drift(gate.folder, measured, campaign), unknown)
+
+
+def _measured(
+    campaign: FaultCampaign, result: CampaignResult, identity: BudgetIdentity, identities: Mapping[str, str]
+) -> MeasuredCampaign:
+    from fkeras.campaigns.measured_campaign import MeasuredCampaign
+
+    return MeasuredCampaign.of(result, identity, campaign.data_summary, identities)
+
+
+def _shown(folder: Path, measured: MeasuredCampaign, start: Path) -> str:
+    """The baseline's file, or the reports that hold it."""
+    path = folder / measured.file_name
+    return os.path.relpath(path if os.path.lexists(path) else folder, start)
 
 
 def _how_to_update(item: pytest.Item) -> str:
@@ -85,20 +106,20 @@ def _decided(
 ) -> tuple[MeasuredCampaign, Comparison]:
     """Look, draw more trials, look again: the bounds hold at every look."""
     from fkeras.campaigns.comparison import PAIRED, compare
-    from fkeras.campaigns.measured_campaign import MeasuredCampaign
 
+    identities = {name: metric.identity for name, metric in measured.metrics.items()}
     while True:
-        comparison = compare(measured, old, judged, campaign.budget.confidence)
+        comparison = compare(measured, old, judged, campaign.budget.confidence, campaign.max_failure_rate)
         most = campaign.most_trials
         if comparison.pairing == PAIRED:
             most = min(most, old.kept)
         if comparison.outcome != "INCONCLUSIVE" or measured.trials >= most:
             return measured, comparison
         longer = campaign.longer(min(most, GROWTH * measured.trials))
-        measured = MeasuredCampaign.of(longer, measured.identity, measured.data)
+        measured = _measured(campaign, longer, measured.identity, identities)
 
 
-def _drift(folder: Path, measured: MeasuredCampaign, confidence: float) -> Comparison | None:
+def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign) -> Comparison | None:
     """Against the anchor, for information."""
     from fkeras.campaigns.comparison import Comparison
     from fkeras.errors import InputError
@@ -108,14 +129,14 @@ def _drift(folder: Path, measured: MeasuredCampaign, confidence: float) -> Compa
     try:
         anchor = find(folder / ANCHOR, measured.identity, list(measured.metrics))
     except InputError as error:
-        return Comparison("", "", confidence, (), str(error))
-    return None if anchor is None else _quietly(measured, anchor, confidence)
+        return Comparison("", "", campaign.budget.confidence, (), str(error))
+    return None if anchor is None else _quietly(measured, anchor, campaign)
 
 
-def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, confidence: float) -> Comparison:
+def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, campaign: FaultCampaign) -> Comparison:
     from fkeras.campaigns.comparison import compare
 
-    return compare(measured, old, (), confidence)
+    return compare(measured, old, (), campaign.budget.confidence, campaign.max_failure_rate)
 
 
 def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> MeasuredCampaign | None:
@@ -191,21 +212,41 @@ def files_of(folder: Path, schema: str) -> list[Path]:
     return found
 
 
-def baseline_text(comparison: Comparison, item: pytest.Item, before: str = "") -> str:
-    """What a test prints when it is worse than its baseline, or nobody knows; `before`: what it prints anyway."""
+def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, after: str = "") -> str:
+    """What a test prints when it is worse than its baseline, or nobody knows; `after`: what it prints anyway.
+
+    The first line is what pytest's summary shows.
+    """
+    name = comparison.baseline or "the baseline"
     if comparison.outcome == "NOT_RUN":
-        return f"{before}NOT_RUN against the baseline: {comparison.reason}"
+        return "\n".join(filter(None, (f"NOT_RUN against {name}: {comparison.reason}", after)))
     decisive = [one for one in comparison.metrics if one.outcome == comparison.outcome]
     others = [one for one in comparison.metrics if one not in decisive]
-    lines = [f"{before}{comparison.outcome} against the baseline: {'; '.join(map(str, decisive))}"]
+    lines = [f"{comparison.outcome} against {name}: {'; '.join(map(str, decisive))}"]
     lines += [f"  also        {one}" for one in others]
-    bounds = f"one-sided bounds, each at {comparison.confidence:.4g} confidence, {decisive[0].method}"
+    methods = "; ".join(dict.fromkeys("" if one.rule == "draws" else f", {one.method}" for one in decisive))
+    bounds = f"one-sided bounds, each at {comparison.confidence:.4g} confidence{methods}"
     lines.append(f"  compared    {comparison.trials_text}; {bounds}")
     if comparison.outcome == "INCONCLUSIVE":
+        if against.unknown and all(one.difference == 0 for one in decisive):
+            lines.append(f"  unchanged?  that cannot be told: {'; '.join(against.unknown)}")
         lines.append(
             "  more trials max_trials= (or trials=) in the budget, or --fkeras-max-trials=N; in the baseline too, by "
             "--fkeras-baseline-update"
         )
     elif not item.config.stash[SESSION].gate.is_ci:
         lines.append(f"  accept it   {rerun_command(item)} --fkeras-baseline-update")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, (after,))])
+
+
+def tightening_text(comparison: Comparison, item: pytest.Item) -> str:
+    """What to do about an improvement by more than the tolerance; "" without one."""
+    if not comparison.tightening:
+        return ""
+    places = {"draws": "in most draws", "mean": "in the mean", "": ""}
+    better = " and ".join(
+        f"{one.metric} is better by more than {one.tolerance_text} {places[one.rule]}"
+        for one in comparison.metrics
+        if one.can_tighten
+    )
+    return f"{better}; tighten {comparison.baseline or 'the baseline'}{_how_to_update(item)}"

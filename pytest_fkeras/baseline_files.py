@@ -140,7 +140,7 @@ class BaselineFiles:
         for tolerance in self.gate.tolerances:
             if tolerance.metric in unknown:
                 self._fail(
-                    f"--fkeras-compare-fail={tolerance.metric}:{tolerance} judged nothing: no model under test has a "
+                    f"--fkeras-compare-fail={tolerance} judged nothing: no model under test has a "
                     f"metric '{tolerance.metric}'; there are {', '.join(sorted(self._known))}",
                     session,
                 )
@@ -153,7 +153,7 @@ class BaselineFiles:
             if tolerance.metric not in seen | unknown:
                 why = f"no budget measures '{tolerance.metric}'; there are {', '.join(sorted(seen))}"
                 self._fail(
-                    f"--fkeras-compare-fail={tolerance.metric}:{tolerance} judged nothing: "
+                    f"--fkeras-compare-fail={tolerance} judged nothing: "
                     + (why if seen else "no budget was measured; take it away with the tests, or restore them"),
                     session,
                 )

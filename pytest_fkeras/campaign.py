@@ -173,6 +173,25 @@ class FaultCampaign:
         self._study.require_unchanged()
         return summary_of(self._study.required_data)
 
+    def identities(self, result: CampaignResult) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What the trials of each metric depend on, as a digest, and why that is not known of the others."""
+        from fkeras.errors import IdentityError
+
+        digests, problems = {}, []
+        for name in result.by_metric:
+            try:
+                digests[name] = self._study.trials_identity(name, result.setting).digest
+            except IdentityError as error:
+                problems.append(str(error))
+        return digests, tuple(dict.fromkeys(problems))
+
+    @property
+    def max_failure_rate(self) -> float:
+        """The share of draws that may be worse than is wanted."""
+        from fkeras.campaigns.verdict import MAX_FAILURE_RATE
+
+        return MAX_FAILURE_RATE if self.requirement is None else self.requirement.max_failure_rate
+
     @property
     def most_trials(self) -> int:
         """Where this campaign would have ended at the latest."""

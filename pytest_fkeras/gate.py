@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_fkeras.baseline import against_baseline, baseline_text
+from pytest_fkeras.baseline import against_baseline, baseline_text, tightening_text
 from pytest_fkeras.collection import NAME, BudgetError
 from pytest_fkeras.options import is_on
 from pytest_fkeras.outputs import add_junit_properties
@@ -140,6 +140,8 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     against = state_of(item).against or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
     record = replace(judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift)
+    if comparison is not None and comparison.tightening:
+        record = replace(record, notices=(*record.notices, tightening_text(comparison, item)))
     if comparison is None or not comparison.outcome or comparison.outcome == "PASS":
         return Judgement(record, problem, judgement.is_verdict)
     record = replace(
@@ -149,7 +151,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     )
     if comparison.outcome == "INCONCLUSIVE" and item.config.stash[SESSION].gate.inconclusive_passes:
         return Judgement(record, problem, judgement.is_verdict)
-    text = baseline_text(comparison, item, "" if problem is None else f"{problem}\n")
+    text = baseline_text(against, comparison, item, "" if problem is None else str(problem))
     is_worse = comparison.outcome == "FAIL"
     return Judgement(record, WorseThanBaseline(text) if is_worse else Undecided(text), is_worse)
 

@@ -115,10 +115,11 @@ _TABLE = (
     ),
     Option(
         "compare_fail=METRIC:AMOUNT",
-        "fail where a mean got worse than the baseline's by more than this, as in `emd:5%,accuracy:0.01`; this is a "
-        "share of the baseline's mean, or a number in the metric's unit ([how](statistics.md)); a missing baseline "
-        "then fails with the command that makes it. A tolerance that judged nothing fails the run: a metric that no "
-        "model under test has at once, one that no budget measures when all tests ran",
+        "fail where a metric got worse than the baseline's by more than this, as in `emd:5%,accuracy:0.01`; this is a "
+        "share of the baseline's mean, or a number in the metric's unit, and at most `max_failure_rate` of draws may "
+        "be past it; `emd.mean:5%` asks it of the mean ([how](statistics.md)). What did not change passes; a missing "
+        "baseline fails with the command that makes it. A tolerance that judged nothing fails the run: a metric that "
+        "no model under test has at once, one that no budget measures when all tests ran",
         is_repeated=True,
     ),
     Option(

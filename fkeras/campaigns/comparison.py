@@ -5,22 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from fkeras.campaigns.measured_campaign import MeasuredCampaign, MeasuredMetric, Values, same_data
-from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
-from fkeras.errors import FkerasError
+from fkeras.campaigns.verdict import MAX_FAILURE_RATE, AnyOutcome, Outcome, worst
+from fkeras.errors import Argument, FkerasError, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.estimate import check_confidence
 from fkeras.statistics.means import asymptotic_mean
-from fkeras.statistics.paired import paired_difference, unpaired_difference
-from fkeras.statistics.tolerance import Tolerance
+from fkeras.statistics.paired import differences, paired_difference, unpaired_difference
+from fkeras.statistics.sequential import (
+    LEAST_CONFIDENCE,
+    anytime_lower_bound,
+    anytime_upper_bound,
+    share_decision,
+    trials_to_decide,
+)
+from fkeras.statistics.tolerance import Rule, Tolerance
 
+UNCHANGED = "unchanged"
 PAIRED = "paired"
 EXACT = "exact"
+MOST_DRAWS = 0.5
+"""An improvement in more than this share of draws is one that the baseline could be tightened by."""
 _LOOK_AHEAD = 1_000_000
 """How many trials to decide are foreseen at most."""
+_ROUNDING = 1e-9
+"""A difference past the tolerance by no more than this share of the values is one of the arithmetic."""
 
 
 class WorseThanBaseline(FkerasError, AssertionError):
@@ -28,13 +42,32 @@ class WorseThanBaseline(FkerasError, AssertionError):
 
 
 @dataclass(frozen=True, slots=True)
+class PairCounts:
+    """Pairs of trials that drew identical faults, counted where they differ by more than the tolerance (0 without one).
+
+    low, high: one-sided bounds on the share of worse pairs among all draws; allowed: the share that may be worse.
+    """
+
+    n: int
+    worse: int
+    better: int
+    low: float
+    high: float
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True)
 class MetricComparison:
     """One metric: new minus old, in the metric's unit.
 
-    better: "lower" or "higher"; low, high: bounds on the difference; old_mean, new_mean: over the trials compared,
-    n_old and n_new of them; tolerance: in the metric's unit, None where none was stated, and as stated in
-    tolerance_text; outcome: "" without a tolerance; more_trials: about how many would decide, None when that is not to
-    be expected.
+    better: "lower" or "higher"; low, high: bounds on the difference of the means; old_mean, new_mean: over the trials
+    compared, n_old and n_new of them; tolerance: in the metric's unit, None where none was stated or needed, and as
+    stated in tolerance_text; outcome: "" without a tolerance; more_trials: about how many would decide, None when that
+    is not to be expected; golden_before, golden_now: without faults, None in reports of earlier versions;
+    is_unchanged: what computes is the same and so is every common trial; rule: what decided, "" where nothing was
+    asked or nothing changed; rule_reason: why it is the rule on means where the one on draws was asked for; pairs: None
+    where the trials cannot be paired; can_tighten: better than the baseline by more than the tolerance, in most draws
+    or in the mean, as the rule says; notice: what a reader must know of the values.
     """
 
     metric: str
@@ -51,23 +84,68 @@ class MetricComparison:
     tolerance_text: str = ""
     outcome: AnyOutcome = ""
     more_trials: int | None = None
+    golden_before: float | None = None
+    golden_now: float | None = None
+    is_unchanged: bool = False
+    rule: Literal["draws", "mean", ""] = ""
+    rule_reason: str = ""
+    pairs: PairCounts | None = None
+    can_tighten: bool = False
+    notice: str = ""
 
     @property
     def change(self) -> str:
-        """The difference with its bounds, in per cent of the old mean where that says something."""
-        if self.old_mean and math.isfinite(self.old_mean):
-            low, best, high = (100 * part / abs(self.old_mean) for part in (self.low, self.difference, self.high))
-            return f"{_signed(best)} % [{_signed(low)}, {_signed(high)} %]"
-        return f"{_signed(self.difference)} [{_signed(self.low)}, {_signed(self.high)}]"
+        """How much the mean under faults changed, in the tolerance's unit; with its bounds where they decide."""
+        if self.is_unchanged:
+            return UNCHANGED
+        if self.rule == "draws" or (self.pairs is not None and not self.rule):
+            return self._amount(self.difference)
+        low, best, high = (self._amount(part) for part in (self.low, self.difference, self.high))
+        return best if self.method == EXACT else f"{best.removesuffix(' %')} [{low.removesuffix(' %')}, {high}]"
+
+    @property
+    def golden_change(self) -> str:
+        """How much the fault-free value changed, in the same unit; "" where it is not known."""
+        if self.golden_before is None or self.golden_now is None:
+            return ""
+        return UNCHANGED if self.is_unchanged else self._amount(_difference(self.golden_now, self.golden_before))
+
+    @property
+    def evidence(self) -> str:
+        """What decides; "" where nothing needs to, or nothing can be counted."""
+        pairs = None if self.is_unchanged else self.pairs
+        if self.rule == "mean":
+            why = f", for want of pairs: {self.rule_reason}" if self.rule_reason else ""
+            return f"at most {self.tolerance_text} worse in the mean{why}"
+        if pairs is None:
+            return ""
+        if not self.rule:
+            return f"worse in {pairs.worse:,}, better in {pairs.better:,} of {pairs.n:,} pairs"
+        share = f"{100 * pairs.low:.2g} to {100 * pairs.high:.2g} %"
+        if pairs.high <= pairs.allowed:
+            share = f"at most {100 * pairs.high:.2g} %"
+        elif pairs.low > pairs.allowed:
+            share = f"at least {100 * pairs.low:.2g} %"
+        counted = f"worse by more than {self.tolerance_text} in {pairs.worse:,} of {pairs.n:,} pairs"
+        return f"{counted}, {share} of draws ({100 * pairs.allowed:.4g} % allowed)"
 
     def __str__(self) -> str:
-        text = f"{self.metric} {self.old_mean:.6g} -> {self.new_mean:.6g}, {self.change}"
-        if not self.outcome:
-            return text
-        text += f", tolerance {self.tolerance_text}: {self.outcome}"
+        before, now = self.golden_before, self.golden_now
+        golden = "" if before is None else f"fault-free {_moved(before, now, self.golden_change)}, under faults "
+        unchanged = f"{UNCHANGED}, " if self.is_unchanged else ""
+        text = f"{self.metric} {unchanged}{golden}{_moved(self.old_mean, self.new_mean, self.change)}"
+        text += f"; {self.evidence}" if self.evidence else ""
+        text += f": {self.outcome}" if self.outcome else ""
         if self.outcome is Outcome.INCONCLUSIVE and self.more_trials is not None:
             text += f", about {self.more_trials:,} more trials would decide"
-        return text
+        return text + (f"; {self.notice}" if self.notice else "")
+
+    def _amount(self, difference: float) -> str:
+        """In per cent of the baseline's mean where the tolerance is, or says nothing and the mean can be divided by."""
+        is_share = self.tolerance_text.endswith("%") or not self.tolerance_text
+        if is_share and self.old_mean and math.isfinite(self.old_mean):
+            return f"{_signed(100 * difference / abs(self.old_mean))} %"
+        return _signed(difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +153,8 @@ class Comparison:
     """A campaign against an earlier one, as plain values.
 
     outcome: NOT_RUN where it could not be made (`reason` says why), "" where nothing was asked for; pairing: "paired"
-    (on identical faults), "unpaired (why)" or "exact"; confidence: of each bound.
+    (on identical faults), "unpaired (why)" or "exact"; confidence: of each bound; baseline: the file compared with,
+    "" where there is none.
     """
 
     outcome: AnyOutcome
@@ -83,11 +162,22 @@ class Comparison:
     confidence: float
     metrics: tuple[MetricComparison, ...] = ()
     reason: str = ""
+    baseline: str = ""
 
     def __str__(self) -> str:
         if self.reason:
             return f"{self.outcome or 'not compared'}: {self.reason}"
         return f"{'; '.join(map(str, self.metrics))}; {self.trials_text}"
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nothing that computes changed, for any of the metrics."""
+        return bool(self.metrics) and all(metric.is_unchanged for metric in self.metrics)
+
+    @property
+    def tightening(self) -> tuple[str, ...]:
+        """The metrics that are so much better that the baseline could be tightened."""
+        return tuple(metric.metric for metric in self.metrics if metric.can_tighten)
 
     @property
     def trials_text(self) -> str:
@@ -101,50 +191,109 @@ class Comparison:
 
 
 def compare(
-    new: MeasuredCampaign, old: MeasuredCampaign, tolerances: Sequence[Tolerance] = (), confidence: float = 0.95
+    new: MeasuredCampaign,
+    old: MeasuredCampaign,
+    tolerances: Sequence[Tolerance] = (),
+    confidence: float = 0.95,
+    max_failure_rate: float = MAX_FAILURE_RATE,
 ) -> Comparison:
     """Whether the metrics of a campaign got worse than those of an earlier one by more than is tolerated.
 
-    The worsening of a metric is the difference of the true means over all faults that could be drawn, given the data
-    set. PASS when its upper bound lies at or below the tolerance, FAIL when its lower bound lies above it, each at
-    `confidence` whatever the number of metrics (PASS needs them all; for FAIL the risk is shared out among them), and
-    at whatever trial either campaign stopped. Paired on the trials whose faults are identical in both; all trials,
-    unpaired, where layout or seed differ. Metrics without a tolerance are compared too, and judge nothing. NOT_RUN
-    where budget, data or metric are not the same; InputError for a tolerance relative to 0.
+    What did not change passes: the identity of all that computes is the same, and so is every common trial. Else the
+    tolerance's rule decides, at whatever trial either campaign stopped, each way at `confidence` whatever the number of
+    metrics (PASS needs them all; for FAIL the risk is shared out among them). On draws: PASS when the metric is shown
+    to be worse by more than the tolerance in less than `max_failure_rate` of all draws of faults, FAIL when in more; it
+    needs trials with identical faults, and where layout or seed differ the rule on means takes its place. On means:
+    PASS when the difference of the true means over all faults that could be drawn lies at or below the tolerance, FAIL
+    when it lies above.
+
+    Metrics without a tolerance are compared too, and judge nothing. NOT_RUN where budget, data or metric are not the
+    same; InputError for a tolerance relative to 0.
     """
-    check_confidence(confidence)
+    check_confidence(confidence, least=LEAST_CONFIDENCE)
+    if not (is_number(max_failure_rate) and 0 <= max_failure_rate < 1):
+        raise InputError(
+            Argument("max_failure_rate", max_failure_rate, " is "),
+            ", a share of draws; allowed are 0 up to, not including, 1",
+        )
     stated = {tolerance.metric: tolerance for tolerance in tolerances if tolerance.metric in new.metrics}
     reason = _incomparable(new, old, list(stated))
     if reason:
         return Comparison(Outcome.NOT_RUN if stated else "", "", confidence, (), reason)
-    pairing = _pairing(new, old)
+    pairs = _Pairs(new, old)
+    bar = _Bar(confidence, 1 - (1 - confidence) / max(1, len(stated)), max_failure_rate)
     comparisons = []
     for name, metric in new.metrics.items():
         if name not in old.metrics or _other_metric(metric, old.metrics[name]):
             continue
-        judge = _Judge(metric, old.metrics[name], pairing, confidence, len(stated))
+        judge = _Judge(metric, old.metrics[name], pairs, bar)
         comparisons.append(judge.compared(name, stated.get(name)))
-    return Comparison(worst(metric.outcome for metric in comparisons), pairing, confidence, tuple(comparisons))
+    return Comparison(worst(metric.outcome for metric in comparisons), pairs.text, confidence, tuple(comparisons))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Which trials of two campaigns drew the same faults."""
+
+    new: MeasuredCampaign
+    old: MeasuredCampaign
+
+    @property
+    def is_exact(self) -> bool:
+        return self.new.is_exact
+
+    @cached_property
+    def n(self) -> int:
+        """The first trials of both; 0 where they drew other faults."""
+        return 0 if self.absent_because else min(self.new.kept, self.old.kept)
+
+    @property
+    def unseen(self) -> int:
+        """Of a campaign that measured all there is, the trials that one of the two does not keep."""
+        return max(self.new.trials, self.old.trials) - self.n if self.is_exact else 0
+
+    @cached_property
+    def absent_because(self) -> str:
+        if self.new.layout_digest != self.old.layout_digest:
+            return "layout changed"
+        if self.new.seed != self.old.seed:
+            return "another seed"
+        n = min(self.new.kept, self.old.kept)
+        if n == 0:
+            return "the baseline keeps no trials one by one; write it again"
+        return "" if np.array_equal(self.new.faults[:n], self.old.faults[:n]) else "other faults drawn"
+
+    @property
+    def text(self) -> str:
+        if self.is_exact:
+            return EXACT
+        return f"unpaired ({self.absent_because})" if self.absent_because else PAIRED
 
 
 @dataclass(frozen=True, slots=True)
+class _Bar:
+    """How sure PASS and FAIL must be, and in what share of draws a metric may be worse."""
+
+    for_pass: float
+    for_fail: float
+    allowed: float
+
+
+@dataclass(frozen=True)
 class _Judge:
     """Compares one metric."""
 
     new: MeasuredMetric
     old: MeasuredMetric
-    pairing: str
-    confidence: float
-    n_judged: int
+    pairs: _Pairs
+    bar: _Bar
 
     def compared(self, name: str, tolerance: Tolerance | None) -> MetricComparison:
-        new, old = self._trials()
-        plain = self._estimated(new, old)
-        difference = plain[0]
-        if self.pairing == EXACT:
-            means, sizes = (self.old.mean, self.new.mean), (0, 0)
-        else:
-            means, sizes = (asymptotic_mean(old).best, asymptotic_mean(new).best), (old.size, new.size)
+        new, old = self._trials
+        means = (self.old.mean, self.new.mean)
+        if not self.pairs.is_exact:
+            means = (asymptotic_mean(old).best, asymptotic_mean(new).best)
+        difference = self._differences[0]
         comparison = MetricComparison(
             name,
             self.new.better,
@@ -153,18 +302,124 @@ class _Judge:
             difference.best,
             difference.high,
             difference.method,
-            *sizes,
+            *((0, 0) if self.pairs.is_exact else (old.size, new.size)),
+            golden_before=self.old.golden,
+            golden_now=self.new.golden,
+            pairs=self._counts(0.0) if self.pairs.n else None,
+            notice=self._notice,
         )
+        if tolerance is not None:
+            comparison = replace(comparison, tolerance_text=tolerance.amount)
+        if self._is_unchanged:
+            outcome: AnyOutcome = Outcome.PASS if tolerance is not None else ""
+            return replace(comparison, low=0.0, difference=0.0, high=0.0, is_unchanged=True, outcome=outcome)
         if tolerance is None:
             return comparison
         limit = tolerance.absolute(self.old.mean)
-        outcome = self._outcome(plain, limit)
-        more = self._more_trials(new, old, plain, limit) if outcome is Outcome.INCONCLUSIVE else None
-        return replace(comparison, tolerance=limit, tolerance_text=str(tolerance), outcome=outcome, more_trials=more)
+        counts = self._counts(limit) if self.pairs.n else None
+        comparison = replace(comparison, tolerance=limit, pairs=counts)
+        if tolerance.rule == "draws" and counts is not None and self._shows(counts):
+            return self._by_draws(comparison, counts)
+        return self._by_means(comparison, limit, tolerance.rule)
 
-    def _more_trials(self, new: Values, old: Values, now: tuple[Estimate, Estimate], limit: float) -> int | None:
+    @cached_property
+    def _trials(self) -> tuple[Values, Values]:
+        new, old = self.new.values, self.old.values
+        if self.new.bounds is not None:
+            # Another machine may have computed the bounds with other last digits.
+            old = np.clip(old, *self.new.bounds)
+        n = self.pairs.n
+        return (new[:n], old[:n]) if n else (new, old)
+
+    @cached_property
+    def _worsenings(self) -> Values:
+        """Of each pair; 0 where both are infinite."""
+        difference = differences(*self._trials)
+        return difference if self.new.better == "lower" else -difference
+
+    @property
+    def _is_unchanged(self) -> bool:
+        return self._is_one_identity and not self._n_other and self.new.golden == self.old.golden
+
+    @property
+    def _is_one_identity(self) -> bool:
+        return bool(self.new.identity and self.new.identity == self.old.identity and self.pairs.n)
+
+    @property
+    def _n_other(self) -> int:
+        """How many of the common trials, or of the means of all, are not the same."""
+        n = self.pairs.n
+        n_other = int(np.count_nonzero(self.new.values[:n] != self.old.values[:n]))
+        return n_other or int(self.pairs.is_exact and self.new.mean != self.old.mean)
+
+    @property
+    def _notice(self) -> str:
+        if not self._is_one_identity or self._is_unchanged:
+            return ""
+        what = f"{self._n_other:,} of {self.pairs.n:,} trials" if self._n_other else "the fault-free value"
+        return (
+            f"network, data and metric have the baseline's identity, yet {what} came out otherwise: another "
+            "machine or library rounds otherwise, or an identity that the project states hides a change"
+        )
+
+    def _counts(self, limit: float) -> PairCounts:
+        """How many pairs are worse, and better, by more than `limit`."""
+        slack = _ROUNDING * np.maximum(*np.abs(self._trials))
+        slack[np.isinf(slack)] = 0.0
+        worse = int(np.count_nonzero(self._worsenings > limit + slack))
+        better = int(np.count_nonzero(-self._worsenings > limit + slack))
+        n = self.pairs.n
+        if self.pairs.is_exact:
+            total = n + self.pairs.unseen
+            return PairCounts(n, worse, better, worse / total, (worse + self.pairs.unseen) / total, self.bar.allowed)
+        low, high = anytime_lower_bound(worse, n, self.bar.for_fail), anytime_upper_bound(worse, n, self.bar.for_pass)
+        return PairCounts(n, worse, better, low, high, self.bar.allowed)
+
+    def _shows(self, counts: PairCounts) -> bool:
+        """Whether these pairs, or more of them, decide: all there are do, unless the baseline leaves some out."""
+        return not self.pairs.is_exact or counts.high <= counts.allowed or counts.low > counts.allowed
+
+    def _by_draws(self, comparison: MetricComparison, counts: PairCounts) -> MetricComparison:
+        is_shown = counts.better / (counts.n + self.pairs.unseen) > MOST_DRAWS
+        if self.pairs.is_exact:
+            decision = "below" if counts.high <= counts.allowed else "above"
+        else:
+            at = (counts.worse, counts.n, counts.allowed)
+            decision = "above" if share_decision(*at, self.bar.for_fail) == "above" else ""
+            decision = decision or ("below" if share_decision(*at, self.bar.for_pass) == "below" else "")
+            is_shown = share_decision(counts.better, counts.n, MOST_DRAWS, self.bar.for_pass) == "above"
+        outcome = {"below": Outcome.PASS, "above": Outcome.FAIL}.get(decision, Outcome.INCONCLUSIVE)
+        more = None
+        if outcome is Outcome.INCONCLUSIVE:
+            is_better = counts.worse < counts.allowed * counts.n
+            needed = trials_to_decide(
+                counts.worse, counts.n, counts.allowed, self.bar.for_pass if is_better else self.bar.for_fail
+            )
+            more = needed if needed is not None and needed < _LOOK_AHEAD else None
+        can_tighten = is_shown and outcome is Outcome.PASS
+        return replace(comparison, rule="draws", outcome=outcome, more_trials=more, can_tighten=can_tighten)
+
+    def _by_means(self, comparison: MetricComparison, limit: float, asked: Rule) -> MetricComparison:
+        most, least = self._bounds(self._differences)
+        outcome = Outcome.PASS if most <= limit else Outcome.FAIL if least > limit else Outcome.INCONCLUSIVE
+        reason = ""
+        if asked == "draws":
+            reason = (
+                self.pairs.absent_because or f"only {self.pairs.n:,} of {self.pairs.new.trials:,} are in the baseline"
+            )
+        return replace(
+            comparison,
+            rule="mean",
+            rule_reason=reason,
+            outcome=outcome,
+            more_trials=self._more_trials(limit) if outcome is Outcome.INCONCLUSIVE else None,
+            can_tighten=most < -limit,
+        )
+
+    def _more_trials(self, limit: float) -> int | None:
         """About how many more trials would decide, if both campaigns went on like this: bounds draw near to the mean
         by a power of the number of trials, which twice as many of these trials show."""
+        now, (new, old) = self._differences, self._trials
         later = self._estimated(np.resize(new, 2 * new.size), np.resize(old, 2 * old.size))
         is_better = self._worsening(now[0].best) <= limit
         gaps = [abs(self._bounds(pair)[0 if is_better else 1] - self._worsening(pair[0].best)) for pair in (now, later)]
@@ -175,33 +430,24 @@ class _Judge:
         more = math.ceil((factor - 1) * new.size)
         return max(more, 1) if more < _LOOK_AHEAD else None
 
-    def _trials(self) -> tuple[Values, Values]:
-        new, old = self.new.values, self.old.values
-        if self.new.bounds is not None:
-            # Another machine may have computed the bounds with other last digits.
-            old = np.clip(old, *self.new.bounds)
-        n = min(new.size, old.size)
-        return (new[:n], old[:n]) if self.pairing == PAIRED else (new, old)
+    @cached_property
+    def _differences(self) -> tuple[Estimate, Estimate]:
+        return self._estimated(*self._trials)
 
     def _estimated(self, new: Values, old: Values) -> tuple[Estimate, Estimate]:
-        """The difference with bounds for PASS, and with those for FAIL, whose risk all judged metrics share."""
-        if self.pairing == EXACT:
-            difference = 0.0 if self.new.mean == self.old.mean else self.new.mean - self.old.mean
-            exact = Estimate(difference, difference, difference, 1.0, "exact")
+        """The difference of the means with bounds for PASS, and with those for FAIL."""
+        if self.pairs.is_exact:
+            difference = _difference(self.new.mean, self.old.mean)
+            exact = Estimate(difference, difference, difference, 1.0, EXACT)
             return exact, exact
-        function = paired_difference if self.pairing == PAIRED else unpaired_difference
-        estimate = function(new, old, self.new.bounds, self.confidence)
-        if self.n_judged < 2:
+        function = paired_difference if self.pairs.n else unpaired_difference
+        estimate = function(new, old, self.new.bounds, self.bar.for_pass)
+        if self.bar.for_fail == self.bar.for_pass:
             return estimate, estimate
-        strict = 1 - (1 - self.confidence) / self.n_judged
-        return estimate, function(new, old, self.new.bounds, strict)
-
-    def _outcome(self, differences: tuple[Estimate, Estimate], limit: float) -> Outcome:
-        most, least = self._bounds(differences)
-        return Outcome.PASS if most <= limit else Outcome.FAIL if least > limit else Outcome.INCONCLUSIVE
+        return estimate, function(new, old, self.new.bounds, self.bar.for_fail)
 
     def _bounds(self, differences: tuple[Estimate, Estimate]) -> tuple[float, float]:
-        """The most that the metric may have got worse, and the least."""
+        """The most that the mean may have got worse, and the least."""
         for_pass, for_fail = differences
         if self.new.better == "lower":
             return for_pass.high, for_fail.low
@@ -251,16 +497,15 @@ def _same_bounds(a: tuple[float, float] | None, b: tuple[float, float] | None) -
     return all(math.isclose(one, other, rel_tol=1e-9) for one, other in zip(a, b, strict=True))
 
 
-def _pairing(new: MeasuredCampaign, old: MeasuredCampaign) -> str:
-    if new.is_exact:
-        return EXACT
-    if new.layout_digest != old.layout_digest:
-        return "unpaired (layout changed)"
-    if new.seed != old.seed:
-        return "unpaired (another seed)"
-    n = min(new.kept, old.kept)
-    return PAIRED if np.array_equal(new.faults[:n], old.faults[:n]) else "unpaired (other faults drawn)"
+def _difference(new: float, old: float) -> float:
+    return 0.0 if new == old else new - old
+
+
+def _moved(before: float | None, now: float | None, change: str) -> str:
+    return f"{before:.6g}" if change == UNCHANGED else f"{before:.6g} -> {now:.6g} ({change})"
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.0f}" if 10 <= abs(value) < math.inf else f"{value:+.2g}"
+    if value == 0 or math.isinf(value):
+        return f"{value:+.0f}"
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+#.2g}"

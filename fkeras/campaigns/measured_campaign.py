@@ -15,6 +15,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -70,7 +71,11 @@ class BudgetIdentity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredMetric:
-    """One metric of a campaign. mean: over all its trials; values: (kept,) float64, those of the first trials."""
+    """One metric of a campaign.
+
+    mean: over all its trials; values: (kept,) float64, those of the first trials; identity: the digest of all that
+    they depend on, as the store keys them, "" where nobody knows it.
+    """
 
     better: Direction
     bounds: tuple[float, float] | None
@@ -78,6 +83,7 @@ class MeasuredMetric:
     mean: float
     undefined: int
     values: Values
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +93,7 @@ class MeasuredCampaign:
     trials: how many were measured; `kept` of them, the first ones, are here one by one. faults: (kept,) uint8, the
     first byte of the digest of each trial's faults, before protection; it tells whether two campaigns drew the same
     faults, of which equal seeds and layouts are no proof. data: see `summary_of`. is_exact: nothing was left to
-    chance, so the means are exact and no trials are kept.
+    chance, so what the trials say is exact.
     """
 
     identity: BudgetIdentity
@@ -116,10 +122,19 @@ class MeasuredCampaign:
         return f"<MeasuredCampaign of {self.trials:,} trials: {means}>"
 
     @classmethod
-    def of(cls, result: CampaignResult, identity: BudgetIdentity, data: Sequence[DataPart] = ()) -> MeasuredCampaign:
-        """What a campaign measured. data: `summary_of` the inputs and targets; () where they are not known."""
-        setting, kept = result.setting, 0 if result.is_exact else len(result)
-        drawn = (setting.draw(trial).faults.digest for trial in range(kept))
+    def of(
+        cls,
+        result: CampaignResult,
+        identity: BudgetIdentity,
+        data: Sequence[DataPart] = (),
+        identities: Mapping[str, str] = MappingProxyType({}),
+    ) -> MeasuredCampaign:
+        """What a campaign measured.
+
+        data: `summary_of` the inputs and targets; () where they are not known. identities: of the metrics, those known.
+        """
+        setting = result.setting
+        drawn = (setting.draw(trial).faults.digest for trial in range(len(result)))
         return cls(
             identity,
             int(setting.seed),
@@ -137,7 +152,8 @@ class MeasuredCampaign:
                     float(one.golden.value),
                     asymptotic_mean(one.values).best,
                     int(one.undefined.sum()),
-                    _read_only(one.values[:kept].astype(np.float64)),
+                    _read_only(one.values.astype(np.float64)),
+                    identities.get(name, ""),
                 )
                 for name, one in result.by_metric.items()
             },
@@ -250,7 +266,7 @@ def _plain(measured: MeasuredCampaign) -> dict[str, Any]:
         "trials": measured.trials,
         "is_exact": measured.is_exact,
         "kept": measured.kept,
-        "dropped": 0 if measured.is_exact else measured.trials - measured.kept,
+        "dropped": measured.trials - measured.kept,
         "seed": measured.seed,
         "layout": measured.layout_digest,
         "content": measured.content_digest,

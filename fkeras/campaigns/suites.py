@@ -50,7 +50,7 @@ def compare_suites(
     problems = [f"{name} is missing in the new report" for name in missing if tolerances]
     judged = {metric.metric for _, comparison in tests for metric in comparison.metrics if metric.outcome}
     problems += [
-        f"{tolerance.metric}:{tolerance} judged nothing: no test of both measures '{tolerance.metric}'"
+        f"{tolerance} judged nothing: no test of both measures '{tolerance.metric}'"
         for tolerance in tolerances
         if tolerance.metric not in judged
     ]

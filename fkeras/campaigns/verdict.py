@@ -13,6 +13,9 @@ from fkeras.statistics import Estimate
 from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
 
+MAX_FAILURE_RATE = 0.05
+"""The share of trials that may break a limit where nothing else is stated."""
+
 
 class Outcome(StrEnum):
     """How a requirement stands, the worst first: what was not decided may be let through, what did not run never.
@@ -46,7 +49,7 @@ class Requirement:
     """At most a share `max_failure_rate` of trials may break one of `limits`, at the stated confidence."""
 
     limits: tuple[Limit, ...]
-    max_failure_rate: float = 0.05
+    max_failure_rate: float = MAX_FAILURE_RATE
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
@@ -76,7 +79,7 @@ class Requirement:
 def required(
     limits: Mapping[str, float] | None,
     metrics: Collection[str],
-    max_failure_rate: float = 0.05,
+    max_failure_rate: float = MAX_FAILURE_RATE,
     confidence: float = 0.95,
 ) -> Requirement | None:
     """The requirement that limits by keyword state, as in {"max_emd": 1.25}; None without any."""

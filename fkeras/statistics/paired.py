@@ -34,8 +34,7 @@ def paired_difference(
             "trials, or use the unpaired difference"
         )
     if bounds is None:
-        difference = np.subtract(new, old, out=np.zeros_like(new), where=new != old)
-        return _labelled(anytime_mean(difference, None, confidence), "paired")
+        return _labelled(anytime_mean(differences(new, old), None, confidence), "paired")
     lowest, highest = checked_bounds(bounds)
     _check_within(new, lowest, highest, "new")
     _check_within(old, lowest, highest, "old")
@@ -56,6 +55,11 @@ def unpaired_difference(
     best = 0.0 if a.best == b.best else a.best - b.best
     method = a.method if np.isinf(a.low) else b.method
     return _labelled(Estimate(a.low - b.high, best, a.high - b.low, confidence, method), "unpaired")
+
+
+def differences(new: NDArray[np.float64], old: NDArray[np.float64]) -> NDArray[np.float64]:
+    """new - old, and 0 for equal values, infinite ones too."""
+    return np.subtract(new, old, out=np.zeros_like(new), where=new != old)
 
 
 def _labelled(estimate: Estimate, pairing: str) -> Estimate:

@@ -41,7 +41,7 @@ Decision = Literal["below", "above"]
 _EXPONENT = 0.5
 """The density of the alternatives is q^(_EXPONENT - 1)."""
 _STAKE_ON_ZERO = 0.25
-_LEAST_CONFIDENCE = 0.5
+LEAST_CONFIDENCE = 0.5
 """Below this the set of limits that are not excluded need not be an interval."""
 
 
@@ -186,7 +186,7 @@ def _last_undecided(decides: Callable[[float], bool], undecided: float, decided:
 
 
 def _log_threshold(confidence: float) -> float:
-    return -math.log1p(-check_confidence(confidence, least=_LEAST_CONFIDENCE))
+    return -math.log1p(-check_confidence(confidence, least=LEAST_CONFIDENCE))
 
 
 def _check_limit(limit: float) -> None:

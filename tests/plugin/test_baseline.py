@@ -68,7 +68,12 @@ def test_made_met_and_missed(project, write_test, bounded, flags):
     before = (project.path / "base" / name).read_bytes()
     met = run(project, GATE, *flags)
     met.assert_outcomes(passed=1)
-    met.stdout.fnmatch_lines(["*baseline: mse * tolerance 20 %: PASS; paired on * identical fault sets*"])
+    met.stdout.fnmatch_lines(
+        [
+            "*baseline: mse *; worse by more than 20 % in 0 of 69 pairs, at most 4.9 % of draws (5 % allowed): PASS; "
+            "paired on 69 identical fault sets*"
+        ]
+    )
 
     bounded(0.3)
     missed = run(project, GATE, *flags)
@@ -76,10 +81,11 @@ def test_made_met_and_missed(project, write_test, bounded, flags):
     assert missed.ret == pytest.ExitCode.TESTS_FAILED
     missed.stdout.fnmatch_lines(
         [
-            "FAIL against the baseline: mse * -> *, tolerance 20 %: FAIL",
+            f"FAIL against base/{name}: mse fault-free 0 -> 0.3 (+*), under faults * -> * (+*); worse by more "
+            "than 20 % in *: FAIL",
             "*compared * paired on * identical fault sets; one-sided bounds, each at 0.95 confidence*",
             "*accept it * python -m pytest test_budgets.py::test_mission * --fkeras-baseline-update*",
-            "FAILED test_budgets.py::test_mission - WorseThanBaseline: *",
+            f"FAILED test_budgets.py::test_mission - WorseThanBaseline: FAIL against base/{name}: *",
         ]
     )
     assert (project.path / "base" / name).read_bytes() == before
@@ -119,7 +125,9 @@ def test_a_comparison_without_tolerance_informs_and_fails_nothing(project, write
     bounded(0.5)
     result = run(project)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*baseline: mse * -> *, +1* %*; paired on 69 identical fault sets*"])
+    result.stdout.fnmatch_lines(
+        ["*baseline: mse * -> * (+1* %); worse in 69, better in 0 of 69 pairs; paired on 69 identical fault sets*"]
+    )
 
 
 @pytest.mark.parametrize("ci", ["", "true"])
@@ -188,7 +196,12 @@ def test_another_layout_is_compared_unpaired(project, write_test, bounded):
     conftest.write_text(conftest.read_text().replace('f"{name}/kernel"', 'f"{name}_layer/kernel"'))
     result = run(project, "--fkeras-compare-fail=mse:0.6")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*PASS; unpaired (layout changed), * trials against 100*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*at most 0.6 worse in the mean, for want of pairs: layout changed: PASS; unpaired "
+            "(layout changed), * trials against 100*"
+        ]
+    )
     bounded(0.5)
     run(project, "--fkeras-compare-fail=mse:0.05").assert_outcomes(failed=1)
 
@@ -197,7 +210,9 @@ def test_another_seed_is_compared_unpaired(project, write_test, bounded):
     write_test(BUDGET)
     run(project, "--fkeras-baseline-update")
     result = run(project, "--fkeras-compare-fail=mse:0.6", "--fkeras-seed=9")
-    result.stdout.fnmatch_lines(["*PASS; unpaired (another seed), * trials against 100*"])
+    result.stdout.fnmatch_lines(
+        ["*for want of pairs: another seed: PASS; unpaired (another seed), * trials against 100*"]
+    )
 
 
 def test_other_data_are_not_compared(project, write_test, bounded):
@@ -225,13 +240,14 @@ def test_a_damaged_baseline_is_not_run_and_an_update_mends_it(project, write_tes
 
 def test_an_unreached_decision_fails_unless_the_ini_file_says_otherwise(project, write_test, bounded):
     write_test(BUDGET.replace("max_trials=100", "max_trials=80"))
-    strict = "--fkeras-compare-fail=mse:5%"
+    strict = "--fkeras-compare-fail=mse.mean:5%"
     run(project, "--fkeras-baseline-update")
     result = run(project, strict)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "INCONCLUSIVE against the baseline: *INCONCLUSIVE, about * more trials would decide",
+            "INCONCLUSIVE against base/*: mse *; at most 5 % worse in the mean: INCONCLUSIVE, about * more "
+            "trials would decide",
             "*compared * paired on 80 identical fault sets*",
             "*more trials max_trials=*",
         ]
@@ -267,7 +283,7 @@ def test_an_expected_missed_limit_does_not_cover_a_regression(project, write_tes
     bounded(0.3)
     result = run(project, GATE)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FAIL: * trials over the limit*", "*FAIL against the baseline*"])
+    result.stdout.fnmatch_lines(["*FAIL against base/*", "*FAIL: * trials over the limit*"])
     (project.path / "base" / files(project)[0]).unlink()
     run(project, GATE).assert_outcomes(failed=1)
 
@@ -494,7 +510,7 @@ def test_the_anchor_shows_a_ratchet_of_small_losses(project, write_test, bounded
         result = run(project, GATE)
         result.assert_outcomes(passed=1)
         run(project, "--fkeras-baseline-update")
-    result.stdout.fnmatch_lines(["*anchor: mse *, +1? % *paired on *"])
+    result.stdout.fnmatch_lines(["*anchor: mse * -> * (+1? %); *paired on *"])
     (project.path / "base" / "anchor" / name).write_text("{}")
     run(project, GATE).stdout.fnmatch_lines(["*anchor: *states no schema*"])
 
@@ -661,7 +677,9 @@ def test_a_missed_baseline_is_seen_in_the_step_summary_and_in_junit(project, wri
     run(project, GATE, "--fkeras-junit", "--junitxml=run.xml").assert_outcomes(failed=1)
     summary = (project.path / "summary.md").read_text()
     assert re.search(r"over limit *\| baseline *\| verdict", summary)
-    assert re.search(r"`mse 0\.\d+ -> 0\.\d+, \+.*tolerance 20 %: FAIL` *\| FAIL", summary)
+    assert re.search(
+        r"`mse fault-free 0 -> 0.3 \(\+.*\), under faults 0\.\d+ -> 0\.\d+ \(\+.*20 %.*: FAIL` *\| FAIL", summary
+    )
     xml = (project.path / "run.xml").read_text()
     assert 'name="fkeras_baseline" value="FAIL"' in xml
     assert re.search(r'name="fkeras_baseline_change_mse" value="\+\d+ %', xml)

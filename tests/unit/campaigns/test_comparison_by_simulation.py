@@ -73,7 +73,7 @@ def test_paired_gates_at_the_tolerance_are_rarely_wrong(name, is_old_whole):
     for _ in range(REPEATS):
         old = luck(generator)
         new, worse = WORSENINGS[name](generator, old)
-        tolerance = (Tolerance("err", worse, False),)
+        tolerance = (Tolerance("err", worse, False, "mean"),)
         ends = stopped(new, 0.5), TRIALS if is_old_whole else stopped(old, 0.5)
         outcomes.append(gate({"err": new}, {"err": old}, tolerance, *ends))
     assert outcomes.count("PASS") / REPEATS <= most(0.05)
@@ -87,7 +87,7 @@ def test_unpaired_gates_at_the_tolerance_are_rarely_wrong():
         old, other = luck(generator), luck(generator)
         new, worse = WORSENINGS["much, rarely"](generator, other)
         ends = stopped(new, 0.5), stopped(old, 0.5)
-        outcomes.append(gate({"err": new}, {"err": old}, (Tolerance("err", worse, False),), *ends, seed=2))
+        outcomes.append(gate({"err": new}, {"err": old}, (Tolerance("err", worse, False, "mean"),), *ends, seed=2))
     assert outcomes.count("PASS") / REPEATS <= most(0.05)
     assert outcomes.count("FAIL") / REPEATS <= most(0.05)
 
@@ -98,7 +98,9 @@ def test_unbounded_gates_at_the_tolerance_are_rarely_wrong_where_tails_are_modes
     for _ in range(REPEATS):
         old = generator.gamma(4, 1, TRIALS)
         new = old + generator.normal(0.3, 1.0, TRIALS)
-        outcomes.append(gate({"err": new}, {"err": old}, (Tolerance("err", 0.3, False),), 50, TRIALS, bounds=None))
+        outcomes.append(
+            gate({"err": new}, {"err": old}, (Tolerance("err", 0.3, False, "mean"),), 50, TRIALS, bounds=None)
+        )
     assert outcomes.count("PASS") / REPEATS <= most(0.05)
     assert outcomes.count("FAIL") / REPEATS <= most(0.05)
     assert outcomes.count("INCONCLUSIVE") < REPEATS
@@ -106,7 +108,7 @@ def test_unbounded_gates_at_the_tolerance_are_rarely_wrong_where_tails_are_modes
 
 def test_two_metrics_at_their_tolerances_are_rarely_failed_and_more_rarely_passed():
     generator = np.random.default_rng(5)
-    tolerances = (Tolerance("err", 0.03, False), Tolerance("other", 0.03, False))
+    tolerances = (Tolerance("err", 0.03, False, "mean"), Tolerance("other", 0.03, False, "mean"))
     outcomes = []
     for _ in range(REPEATS):
         old = {"err": luck(generator), "other": luck(generator)}
@@ -122,7 +124,7 @@ def test_a_run_of_several_budgets_lets_a_worse_model_through_at_most_as_often_as
     for _ in range(REPEATS // 2):
         old = luck(generator)
         worse = np.where(generator.random(TRIALS) < 0.04, 1.0, old)
-        tolerance = (Tolerance("err", 0.03, False),)
+        tolerance = (Tolerance("err", 0.03, False, "mean"),)
         outcomes = [gate({"err": new}, {"err": old}, tolerance, 69, TRIALS) for new in (worse, old, old)]
         let_through += outcomes == ["PASS"] * 3
         some_fail += "FAIL" in outcomes
@@ -137,7 +139,7 @@ def test_a_tolerance_read_off_the_baseline_is_as_safe():
     for _ in range(REPEATS):
         old = luck(generator)
         new = np.where(generator.random(TRIALS) < 0.04, 1.0, old)
-        tolerance = Tolerance("err", 0.12, True)
+        tolerance = Tolerance("err", 0.12, True, "mean")
         outcome = gate({"err": new}, {"err": old}, (tolerance,), TRIALS, TRIALS)
         stated = tolerance.absolute(float(old.mean()))
         wrong += (outcome == "PASS" and stated < 0.03) or (outcome == "FAIL" and stated >= 0.03)
@@ -151,7 +153,7 @@ def test_clear_cases_are_decided(worse, right):
     for _ in range(50):
         old = luck(generator)
         new = np.clip(old + worse + generator.normal(0, 0.02, TRIALS), 0, 1)
-        outcomes.append(gate({"err": new}, {"err": old}, (Tolerance("err", 0.03, False),), 69, TRIALS))
+        outcomes.append(gate({"err": new}, {"err": old}, (Tolerance("err", 0.03, False, "mean"),), 69, TRIALS))
     assert outcomes.count(right) >= 48
 
 

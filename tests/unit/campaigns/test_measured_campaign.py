@@ -100,7 +100,7 @@ def test_1_000_trials_of_two_metrics_are_kept_whole():
     assert again(MeasuredCampaign.of(result, IDENTITY)).kept == 1000
 
 
-def test_an_exact_result_keeps_its_mean_and_no_trials():
+def test_an_exact_result_keeps_its_trials_too():
     space = space_of()
     setting = ExhaustiveSetting(EachBitAlone(), protection(None, space), 0, "numpy", 5, space)
     values = np.arange(64.0)
@@ -108,7 +108,8 @@ def test_an_exact_result_keeps_its_mean_and_no_trials():
     ones = np.ones(64, np.int64)
     result = ExhaustiveResult({"emd": trials}, setting, FixedTrials(64), ones, 0 * ones, ones)
     read = again(MeasuredCampaign.of(result, IDENTITY))
-    assert (read.is_exact, read.trials, read.kept, read.metrics["emd"].mean) == (True, 64, 0, 31.5)
+    assert (read.is_exact, read.trials, read.kept, read.metrics["emd"].mean) == (True, 64, 64, 31.5)
+    assert read.metrics["emd"].values.tolist() == values.tolist()
 
 
 def test_what_does_not_fit_at_all_is_refused():

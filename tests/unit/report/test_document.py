@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from fkeras.campaigns import Limit
 from fkeras.campaigns.bit_map import BitMap, TensorMap
-from fkeras.campaigns.comparison import Comparison, MetricComparison
+from fkeras.campaigns.comparison import Comparison, MetricComparison, PairCounts
 from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
@@ -65,15 +65,16 @@ MAP = BitMap(
 def full(make_record) -> BudgetRecord:
     """A record in which nothing is left out."""
     difference = MetricComparison(
-        "emd", "lower", 1.0, 1.1, 0.05, 0.1, math.inf, "paired t", 60, 60, 0.05, "5 %", "FAIL", 12
-    )
+        "emd", "lower", 1.0, 1.1, 0.05, 0.1, math.inf, "paired t", 60, 60, 0.05, "5 %", "FAIL", 12,
+        1.0, 1.05, False, "draws", "", PairCounts(60, 30, 0, 0.3, 0.7, 0.05), False, "of another machine",
+    )  # fmt: skip
     return replace(
         make_record("t.py::test_full", [1.0] * 60 + [3.0] * 40),
         most_damaging=("conv/kernel[0]:0 (sign) in 12 of 40 failing trials",),
         minimal_faults=MinimalFaultsRecord(("conv/kernel[0]:0",), True, 3, 2, {"emd": math.inf}, ("1 -> -1",)),
         endurance=restored(EnduranceRecord, with_limits(ENDURANCE, "emd")),
         protection_curve=restored(ProtectionCurve, CURVE),
-        comparison=Comparison("FAIL", "paired", 0.95, (difference,)),
+        comparison=Comparison("FAIL", "paired", 0.95, (difference,), "", "baselines/a.json"),
         drift=Comparison("", "paired", 0.95, (difference,), "because"),
         bit_map=MAP,
     )
@@ -153,6 +154,7 @@ def test_everything_that_is_written_is_in_the_schema(make_record):
         (BitMap, "bit_map"),
         (Comparison, "comparison"),
         (MetricComparison, "metric_comparison"),
+        (PairCounts, "pair_counts"),
     ],
 )
 def test_the_schema_and_the_code_name_the_same_things(kind, name):
