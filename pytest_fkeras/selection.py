@@ -6,6 +6,7 @@ It is resolved inside the campaign, against the ranking and the space of the mod
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 if TYPE_CHECKING:
     from fkeras.memory import BitSet, BitSpace
     from fkeras.sensitivity import Ranking
+
+_LONG_DECIMAL = re.compile(r"\b0\.\d{5,}")
+"""A share of more digits than anybody reads."""
 
 Method = str | Callable[..., Any] | None
 
@@ -285,7 +289,8 @@ def _bits(bits: Any, source: Source, selection: Selection, ranked: bool = True, 
     from fkeras.memory import BitSet
 
     origin = "; ".join(filter(None, ("ranked anew for these weights" if ranked else "", near_tie)))
-    return BitSet(bits, source.space.layout_digest, repr(selection), origin)
+    label = _LONG_DECIMAL.sub(lambda number: f"{float(number[0]):.4g}", repr(selection))
+    return BitSet(bits, source.space.layout_digest, label, origin)
 
 
 def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:

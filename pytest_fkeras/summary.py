@@ -132,9 +132,9 @@ class Summary:
         if records:
             from fkeras.report.table import report_lines
 
-            writer = terminalreporter._tw
+            writer, details = terminalreporter._tw, terminalreporter.verbosity > 0
             terminalreporter.write_sep("=", TITLE)
-            for line in report_lines(records, writer.fullwidth, painter(writer.markup)):
+            for line in report_lines(records, writer.fullwidth, painter(writer.markup), details=details):
                 terminalreporter.write_line(line)
         from fkeras.printable import printable
 

@@ -100,6 +100,10 @@ class VerdictRecord:
     share_high: float
 
 
+_HOPELESS = 100
+"""More than this many times the trials that were drawn will not be drawn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """An outcome with its evidence.
@@ -130,15 +134,25 @@ class Verdict:
         """The numbers by themselves."""
         return VerdictRecord(self.outcome, self.failures, self.trials, self.share.low, self.share.high)
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nothing is decided, where the counts do not say it."""
+        if self.changed_nothing:
+            return (
+                "no trial changed anything, so nothing shows that faults reach the outputs: draw more faults or "
+                "trials, give data or a metric that can tell, or protect every bit",
+            )
+        if self.outcome is not Outcome.INCONCLUSIVE:
+            return ()
+        if self.more_trials is None or self.more_trials > _HOPELESS * self.trials:
+            return ("the share lies at the limit, more trials will not decide",)
+        return (f"about {self.more_trials:,} more trials would decide",)
+
     def __str__(self) -> str:
         counted = f"{self.failures} of {self.trials} trials over the limit"
         confidence = f"{self.requirement.confidence:.4g} confidence"
         if self.changed_nothing:
-            return (
-                f"{self.outcome}: {counted}, but no trial changed anything, so nothing shows that "
-                "faults reach the outputs: draw more faults or trials, give data or a metric that can tell, or protect "
-                "every bit"
-            )
+            return f"{self.outcome}: {counted}, but {'; '.join(self.reasons)}"
         if self.exact:
             return f"{self.outcome}: {counted}, exact ({self.share.method})"
         saved = (
@@ -148,10 +162,9 @@ class Verdict:
             return f"PASS: {counted}, share below {self.share.high:.2%} ({confidence}){saved}"
         if self.outcome is Outcome.FAIL:
             return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence}){saved}"
-        more = "" if self.more_trials is None else f": about {self.more_trials} more trials would decide"
         return (
             f"{self.outcome}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
-            f"decided against {self.requirement.max_failure_rate:.4g}{more}"
+            f"decided against {self.requirement.max_failure_rate:.4g}: {'; '.join(self.reasons)}"
         )
 
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", metavar="REPORT", help="a report (JSON)")
     parser.add_argument("--html", metavar="FILE", help="write one page that needs nothing else")
     parser.add_argument("--markdown", metavar="FILE", help="write the summary that continuous integration shows")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what pytest -v prints: all assumptions")
     arguments.add_force(parser)
 
 
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.markdown:
         write_text(options.markdown, markdown_summary(report))
     if not options.html and not options.markdown:
-        text = report_text(report, shutil.get_terminal_size((100, 24)).columns, wants_colour())
+        width = shutil.get_terminal_size((100, 24)).columns
+        text = report_text(report, width, wants_colour(), details=options.verbose)
         session.show_painted(text.removesuffix("\n"))
     return 0

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Culprit, MinimalFaults, ProtectionCurve, Requirement, Verdict
     from fkeras.memory import BitSpace
 
-TELLING_TRIALS = 100
-"""What the message suggests for naming bits where a campaign was decided after a handful of trials."""
 MOST_SHOWN = 10
 """Faults of a minimal set that get a line of their own."""
 MOST_PASTED = 100
@@ -47,9 +45,6 @@ def failure_text(
     explanation: Explanation | None = None,
 ) -> str:
     """Requirement, share of trials over it with its bound, seed, what explains it, and how to see it again."""
-
-    from fkeras.campaigns.culprits import LEAST_FAILING
-
     setting, n_bits = result.setting, len(result.setting.space)
     limits = ", ".join(str(limit) for limit in requirement.limits)
     lines = [
@@ -75,10 +70,6 @@ def failure_text(
     if culprits:
         lines.append("  most damaging bits (an association over the trials, unless alone)")
         lines += [f"    {culprit}: {change_text(setting.space, culprit.bit)}" for culprit in culprits]
-    elif 0 < verdict.failures < LEAST_FAILING:
-        lines.append(f"  most damaging bits: {too_few_to_name(verdict.failures)}")
-        if verdict.max_trials is not None and verdict.trials < TELLING_TRIALS:
-            lines[-1] += f"; --fkeras-trials={TELLING_TRIALS} draws on"
     return "\n".join([*lines, f"  again       {rerun}"])
 
 
@@ -124,11 +115,6 @@ def change_text(space: BitSpace, bit: int) -> str:
         tensor = space.tensors[patch.tensor]
         return f"{tensor.golden[patch.elements[0]]:.6g} -> {patch.values[0]:.6g}"
     raise AssertionError("a flip changes its word")
-
-
-def too_few_to_name(failures: int) -> str:
-    """Why no bits are named."""
-    return f"too few failing trials ({failures}) to name any"
 
 
 def golden_text(value: float, standard_error: float) -> str:

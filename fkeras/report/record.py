@@ -96,7 +96,7 @@ class BudgetRecord:
     `MeasuredCampaign.to_plain` gives them; comparison: against the baseline, and drift: against its
     anchor; where the baseline is missed, or was not compared with although it should have been, the verdict says so;
     cached: what was not computed now but read from a store; notices: what a reader must know of the trials, the metrics
-    and the store; lines: what the project's own hook adds.
+    and the store; reasons: why nothing is decided, beyond the counts; lines: what the project's own hook adds.
     """
 
     nodeid: str
@@ -124,6 +124,7 @@ class BudgetRecord:
     bit_map: BitMap | None = None
     cached: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 
     @property
@@ -195,6 +196,7 @@ def record_of(
         max_trials=verdict.max_trials,
         more_trials=verdict.more_trials,
         most_damaging=tuple(most_damaging),
+        reasons=verdict.reasons,
     )
 
 

@@ -1,36 +1,30 @@
-"""The terminal report: one table per model, then what its numbers rest on, each fact once."""
+"""The terminal report: one table per model, what its numbers rest on, and a line for each test that needs one."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from fkeras.campaigns.culprits import LEAST_FAILING
+from fkeras.campaigns.comparison import Comparison, MetricComparison
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.printable import in_one_line
-from fkeras.report.failure import golden_text, too_few_to_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
+from fkeras.report.why import why
 
 Paint = Callable[[AnyOutcome, str], str]
 """(verdict, text) -> the text in the verdict's colour."""
 
-_HEADERS = ("test", "flips", "protected", "mean", "limit", "over limit", "verdict")
-_SHORTENED = ("test", "protected")
-_DISPENSABLE = ("protected", "flips")
-"""Columns that a narrow terminal does without, in this order: the lines below the table say it too. They also make
-room where shortened names of tests would be alike."""
+_TEST = ("test", "flips", "protected")
+"""Columns about a test; where the table is too wide they stand above its rows, never shortened."""
 
-_SHORTEST = 10
-"""A cell is not shortened below this many characters."""
+_NUMBERS = ("metric", "golden", "mean", "limit", "over limit", "baseline", "verdict")
 
 USUAL_FAILURE_RATE = 0.05
 """The share of trials that may break a limit where nothing else is stated."""
-
-_WIDE = 120
-"""Terminals from this width on have room for a line per note."""
 
 
 def unpainted(verdict: AnyOutcome, text: str) -> str:
@@ -38,100 +32,98 @@ def unpainted(verdict: AnyOutcome, text: str) -> str:
     return text
 
 
-def report_lines(records: Sequence[BudgetRecord], width: int, paint: Paint = unpainted) -> list[str]:
-    """The report of a session, no line longer than `width` (but for words that are); `paint` colours verdicts."""
+def report_lines(
+    records: Sequence[BudgetRecord], width: int, paint: Paint = unpainted, *, details: bool = False
+) -> list[str]:
+    """The report of a session, no line longer than `width` (but for words that are); `paint` colours verdicts.
+
+    details: also what every test assumed, measured and was compared with.
+    """
     groups: dict[tuple[str, str], list[BudgetRecord]] = {}
     for record in records:
         assumed = record.assumptions
         groups.setdefault(("", "") if assumed is None else (assumed.model, assumed.content_digest), []).append(record)
-    made = [line for group in groups.values() for line in _group_lines(group, width, paint)]
+    lines = [line for group in groups.values() for line in _group_lines(group, width, paint, details)]
     added = (f"{_test(record)}: {text}" for record in records for text in record.lines)
-    return [*made, *(line for text in added for line in wrapped(text, width))]
+    return [*lines, *(line for text in added for line in wrapped(text, width))]
 
 
-def _group_lines(records: Sequence[BudgetRecord], width: int, paint: Paint) -> Iterator[str]:
+Measured = Sequence[tuple[BudgetRecord, Assumptions]]
+
+
+def _group_lines(records: Sequence[BudgetRecord], width: int, paint: Paint, details: bool) -> Iterator[str]:
     measured = [(record, record.assumptions) for record in records if record.assumptions is not None]
     if not measured:
         for record in records:
-            reason = record.text.removeprefix(f"{record.verdict}: ")
+            reason = why(record) or record.text
             first, *rest = wrapped(f"{record.verdict} {_test(record)}: {reason}", width)
             yield paint(record.verdict, record.verdict) + first.removeprefix(record.verdict)
             yield from rest
         return
-    assumed = measured[0][1]
-    # A narrow terminal gets a single test's facts as one paragraph, so that it takes ten lines at most.
-    flows = width < _WIDE and len(measured) == 1
-    size = f"{assumed.n_bits:,} bits  {assumed.n_samples:,} samples"
-    which = f"content {assumed.content_digest[:8]}  layout {assumed.layout_digest[:8]}"
-    engines = ", ".join(dict.fromkeys(one.engine for _, one in measured))
-    head = f"{assumed.content_digest[:8]}  {size}" if flows else f"{which}  {size}"
-    # The chip's own arithmetic, and what of it is not stored, is never left out.
-    said = "" if flows and not engines.startswith("hls4ml") else f"  engine {engines}"
-    yield from wrapped(f"model {assumed.model}  {head}{said}", width)
+    yield from packed(_head(measured, details), width, "  ")
     yield from _table(measured, width, paint)
-    notes = list(_notes(measured, brief=flows))
-    if flows:
-        yield from wrapped("  ".join(notes), width)
-    else:
-        yield from _packed(notes, width)
+    yield from packed(_facts(measured), width)
+    for note in _notes(measured):
+        yield from wrapped(note, width)
+    if details:
+        for note in _details(measured):
+            yield from wrapped(note, width)
 
 
-def _table(measured: Sequence[tuple[BudgetRecord, Assumptions]], width: int, paint: Paint) -> list[str]:
-    """A row per limit: long cells shortened, then columns left out, then names of tests on lines of their own; where
-    no table fits, a paragraph per row."""
-    pairs = ((record, row) for record, assumed in measured for row in _rows(record, assumed))
-    rows = [(record, dict(zip(_HEADERS, row, strict=True))) for record, row in pairs]
-    names = [row["test"] for _, row in rows]
-    for n_dropped in range(len(_DISPENSABLE) + 1):
-        cells = _cells(rows, [name for name in _HEADERS if name not in _DISPENSABLE[:n_dropped]], width)
-        if cells is not None and len({row[0] for row in cells[1:]}) == len(set(names)):
-            return _laid_out(rows, cells, paint)
-    below = _cells(rows, [name for name in _HEADERS if name not in ("test", *_DISPENSABLE)], width - 2)
-    if below is not None:
-        header, *lines = _laid_out(rows, below, paint)
-        # A single row says enough by itself.
-        made = [f"  {header}"] if len(rows) > 1 else []
-        for name, line in zip(names, lines, strict=True):
-            made += [*(wrapped(name, width) if name else ()), f"  {line}"]
-        return made
-    return [line for record, row in rows for line in _paragraph(record, row, width, paint)]
+def _head(measured: Measured, details: bool) -> Iterator[str]:
+    assumed = measured[0][1]
+    yield f"model {assumed.model}"
+    yield f"{assumed.n_bits:,} bits"
+    yield f"{assumed.n_samples:,} samples"
+    yield f"seed {', '.join(dict.fromkeys(str(assumed.seed) for _, assumed in measured))}"
+    yield f"engine {', '.join(dict.fromkeys(assumed.engine for _, assumed in measured))}"
+    if details:
+        yield f"content {assumed.content_digest[:8]}"
+        yield f"layout {assumed.layout_digest[:8]}"
 
 
 Row = tuple[BudgetRecord, dict[str, str]]
 
 
-def _cells(rows: Sequence[Row], headers: Sequence[str], width: int) -> list[list[str]] | None:
-    """Header and rows, the long cells shortened so that they fit; None where they cannot."""
-    lengths = _fitted({name: max(len(name), *(len(row[name]) for _, row in rows)) for name in headers}, width)
-    if lengths is None:
-        return None
-    return [list(headers), *([_shortened(row[name], lengths[name]) for name in headers] for _, row in rows)]
+def _table(measured: Measured, width: int, paint: Paint) -> list[str]:
+    """A row per limit; where that is too wide, test and protection in lines above their rows; where that is, too,
+    paragraphs. A column in which no row says anything is left out."""
+    rows = [(record, row) for record, assumed in measured for row in _rows(record, assumed)]
+    names = [name for name in (*_TEST, *_NUMBERS) if name == "verdict" or any(row[name] not in "-" for _, row in rows)]
+    flat = _laid_out(rows, names, paint)
+    if _fits(flat, width):
+        return [line for line, _ in flat]
+    numbers = _laid_out(rows, [name for name in names if name not in _TEST], paint)
+    header, *lines = numbers
+    are_rows = _fits(numbers, width - 2)
+    shown = [f"  {header[0]}"] if are_rows else []
+    for (record, row), (line, _) in zip(rows, lines, strict=True):
+        if row["test"]:
+            about = (f"{name} {row[name]}" for name in _TEST[1:] if row[name] not in "-")
+            shown += packed((row["test"], *about), width, "  ")
+        shown += [f"  {line}"] if are_rows else _paragraph(record, row, width, paint)
+    return shown
 
 
-def _paragraph(record: BudgetRecord, row: dict[str, str], width: int, paint: Paint) -> list[str]:
-    said = ("flips", "protected", "limit", "over limit")
-    parts = [f"{name} {row[name]}" if name in said else row[name] for name in _HEADERS if row[name] not in ("", "-")]
-    return [_painted(line, record, paint) for line in wrapped("  ".join(parts), width)]
+def _fits(lines: Sequence[tuple[str, int]], width: int) -> bool:
+    return max(length for _, length in lines) <= width
 
 
-def _fitted(lengths: dict[str, int], width: int) -> dict[str, int] | None:
-    """The columns' lengths, the long ones shortened until they fit; None if they cannot."""
-    excess = sum(lengths.values()) + 2 * (len(lengths) - 1) - width
-    while excess > 0:
-        longest = max((name for name in _SHORTENED if name in lengths), key=lengths.__getitem__, default=None)
-        if longest is None or lengths[longest] <= _SHORTEST:
-            return None
-        lengths[longest] -= 1
-        excess -= 1
-    return lengths
-
-
-def _laid_out(rows: Sequence[Row], cells: Sequence[Sequence[str]], paint: Paint) -> list[str]:
-    align = ["right" if name == "flips" else "left" for name in cells[0]]
+def _laid_out(rows: Sequence[Row], names: Sequence[str], paint: Paint) -> list[tuple[str, int]]:
+    """Header and rows as lines, each with its length, which colours do not count for."""
+    cells = [list(names), *([row[name] for name in names] for _, row in rows)]
+    align = ["right" if name == "flips" else "left" for name in names]
     # The headers as a row, because tabulate pads a header.
     text = tabulate(cells, tablefmt="plain", disable_numparse=True, colalign=align)
     header, *lines = (line.rstrip() for line in text.splitlines())
-    return [header, *(_painted(line, record, paint) for line, (record, _) in zip(lines, rows, strict=True))]
+    painted = [(_painted(line, record, paint), len(line)) for line, (record, _) in zip(lines, rows, strict=True)]
+    return [(header, len(header)), *painted]
+
+
+def _paragraph(record: BudgetRecord, row: dict[str, str], width: int, paint: Paint) -> list[str]:
+    said = ("golden", "mean", "limit", "over limit", "baseline")
+    parts = [f"{name} {row[name]}" if name in said else row[name] for name in _NUMBERS if row[name] not in "-"]
+    return [f"  {_painted(line, record, paint)}" for line in packed(parts, width - 2, "  ")]
 
 
 def _painted(line: str, record: BudgetRecord, paint: Paint) -> str:
@@ -139,26 +131,38 @@ def _painted(line: str, record: BudgetRecord, paint: Paint) -> str:
     return line.removesuffix(label) + paint(record.verdict, label) if line.endswith(label) else line
 
 
-def _shortened(text: str, length: int) -> str:
-    """`text` without its middle: the names of tests differ at their ends."""
-    if len(text) <= length:
-        return text
-    tail = (length - 2) // 2
-    return f"{text[: length - 2 - tail]}..{text[len(text) - tail :]}"
-
-
 def _test(record: BudgetRecord) -> str:
     return record.nodeid.rpartition("::")[2]
 
 
-def _rows(record: BudgetRecord, assumed: Assumptions) -> Iterator[list[str]]:
+def _rows(record: BudgetRecord, assumed: Assumptions) -> Iterator[dict[str, str]]:
     """A row per limit, or per metric where the test judged by itself; the first one says what they share."""
-    limited = {name: one for name, one in record.metrics.items() if one.limits} or record.metrics
-    pairs = [(name, metric, limit) for name, metric in limited.items() for limit in metric.limits or (None,)]
-    for i, (name, metric, limit) in enumerate(pairs):
-        head = [_test(record), assumed.flips, assumed.protected] if i == 0 else ["", "", ""]
-        tail = [share_text(record), record.label] if i == 0 else ["", ""]
-        yield [in_one_line(cell) for cell in (*head, f"{name} {metric.mean:.4g}", limit_text(limit), *tail)]
+    limited = {name: metric for name, metric in record.metrics.items() if metric.limits} or record.metrics
+    is_first = True
+    for name, metric in limited.items():
+        for limit in metric.limits or (None,):
+            shared = (
+                {
+                    "test": _test(record),
+                    "flips": assumed.flips,
+                    "protected": assumed.protected,
+                    "over limit": share_text(record),
+                    "verdict": record.label,
+                }
+                if is_first
+                else {}
+            )
+            is_new = limit is None or limit == metric.limits[0]
+            row = {
+                "metric": name,
+                "golden": f"{metric.golden:.4g}",
+                "mean": f"{metric.mean:.4g}",
+                "limit": limit_text(limit),
+                "baseline": change_text(record.comparison, name) if is_new else "",
+                **shared,
+            }
+            yield {key: in_one_line(row.get(key, "")) for key in (*_TEST, *_NUMBERS)}
+            is_first = False
 
 
 def limit_text(limit: Limit | None) -> str:
@@ -172,46 +176,72 @@ def share_text(record: BudgetRecord) -> str:
         return f"{record.trials} trials"
     is_usual = record.max_failure_rate in (None, USUAL_FAILURE_RATE)
     allowed = "" if is_usual else f", {100 * (record.max_failure_rate or 0):.4g} % allowed"
+    counted = f"{record.failures}/{record.trials}"
     if record.confidence == 1:
-        return f"{record.failures} of {record.trials} exact{allowed}"
+        return f"{counted} exact{allowed}"
     low, high = (f"{100 * bound:.1f}".removesuffix(".0") for bound in (record.share_low, record.share_high))
     most = 1.0 if record.max_failure_rate is None else record.max_failure_rate
     # By the bounds, because the verdict may be about a baseline.
-    bound = f"<{high}" if record.share_high <= most else f">{low}" if record.share_low > most else f"{low}, {high}"
-    return f"{record.failures} of {record.trials} [{bound} %{allowed}]"
+    bound = f"<{high}" if record.share_high <= most else f">{low}" if record.share_low > most else f"{low} to {high}"
+    return f"{counted} {bound} %{allowed}"
 
 
-def _notes(measured: Sequence[tuple[BudgetRecord, Assumptions]], brief: bool) -> Iterator[str]:
-    """What the table rests on; what several tests share is said once. brief: without what the table says too."""
-    yield _once("not covered", (_not_covered(assumed, brief) for _, assumed in measured))
-    yield _once("faults", (f"{assumed.fault_model}, seed {assumed.seed}" for _, assumed in measured))
-    yield _once("protection", (assumed.protection for _, assumed in measured))
-    yield _once("golden", (_golden(name, one) for record, _ in measured for name, one in record.metrics.items()))
-    undefined = sum(metric.undefined for record, _ in measured for metric in record.metrics.values())
-    if undefined:
-        yield f"undefined: {undefined} sample scores, counted as the worst"
+def change_text(comparison: Comparison | None, metric: str) -> str:
+    """How a metric compares with its baseline, in a word: unchanged, a signed difference, or why nobody knows."""
+    if comparison is None:
+        return "-"
+    if comparison.reason:
+        return comparison.outcome or "none"
+    return next((_change(compared) for compared in comparison.metrics if compared.metric == metric), "-")
+
+
+def _change(compared: MetricComparison) -> str:
+    return f"{compared.difference:+.3g}"
+
+
+def _facts(measured: Measured) -> Iterator[str]:
+    """What the table rests on; what several tests share is said once."""
+    yield _once("not covered", (_not_covered(assumed) for _, assumed in measured))
+    yield _once("golden", (_golden(name, metric) for record, _ in measured for name, metric in record.metrics.items()))
+    compared = [record.comparison for record, _ in measured if record.comparison is not None]
+    if compared:
+        yield _once("baseline", (comparison.reason or comparison.trials_text for comparison in compared))
     judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]
     if judged:
-        data = "this data set" if brief else "given this data set"
-        yield _once("over limit", (_bounds(record, brief) for record in judged)) + f", {data}"
-    compared = len([record for record, _ in measured if record.comparison is not None])
-    for record, _ in measured:
-        for what, one in (("baseline", record.comparison), ("anchor", record.drift)):
-            if one is not None:
-                where = "" if compared == 1 else f" ({_test(record)})"
-                yield f"{what}{where}: {one.reason if one.reason else one}"
+        yield f"{_once('over limit', map(_bounds, judged))} for this data"
     cached = [text for record, _ in measured for text in record.cached]
     if cached:
         yield _once("cached", cached)
+
+
+def _notes(measured: Measured) -> Iterator[str]:
+    """What a reader must know of single tests, or all of them."""
+    undefined = sum(metric.undefined for record, _ in measured for metric in record.metrics.values())
+    if undefined:
+        yield f"undefined: {undefined} sample scores, counted as the worst"
+    for record, _ in measured:
+        if reason := why(record):
+            yield f"{_test(record)}: {reason}"
+        if record.drift is not None:
+            yield f"anchor ({_test(record)}): {record.drift}"
     notices = [text for record, _ in measured for text in record.notices]
     if notices:
         yield _once("notice", notices)
-    stopped = [record for record in judged if record.max_trials is not None and record.verdict != Outcome.INCONCLUSIVE]
-    if stopped and not brief:
-        most = sum(record.max_trials or 0 for record in stopped)
-        yield f"decided after {sum(record.trials for record in stopped):,} of up to {most:,} trials"
-    alone = len(measured) == 1
-    yield from filter(None, (_most_damaging(record, "" if alone else f" ({_test(record)})") for record in judged))
+
+
+def _details(measured: Measured) -> Iterator[str]:
+    yield _once("faults", (f"{assumed.fault_model}, seed {assumed.seed}" for _, assumed in measured))
+    yield _once("protection", (assumed.protection for _, assumed in measured))
+    names = [tensor for _, assumed in measured for tensor in assumed.not_covered]
+    if names:
+        yield _once("not covered", (f"{tensor.path} ({tensor.n_values:,} values: {tensor.reason})" for tensor in names))
+    for record, _ in measured:
+        if record.comparison is not None:
+            yield f"baseline ({_test(record)}): {record.comparison}"
+        if record.max_trials is not None and record.verdict != Outcome.INCONCLUSIVE:
+            yield f"decided ({_test(record)}) after {record.trials:,} of up to {record.max_trials:,} trials"
+        if record.most_damaging:
+            yield f"most damaging ({_test(record)}): {'; '.join(record.most_damaging)}"
 
 
 def _once(what: str, facts: Iterable[str]) -> str:
@@ -219,46 +249,32 @@ def _once(what: str, facts: Iterable[str]) -> str:
 
 
 def _golden(name: str, metric: MetricRecord) -> str:
-    return f"{name} {golden_text(metric.golden, metric.golden_standard_error)}"
+    error = metric.golden_standard_error
+    return f"{name} {metric.golden:.4g}" + ("" if math.isnan(error) else f" +- {error:.2g} (data)")
 
 
-def _bounds(record: BudgetRecord, brief: bool) -> str:
-    if record.confidence == 1:
-        return "exact"
-    each = "," if brief else " bounds, each at"
-    return f"one-sided{each} {record.confidence:.4g} confidence"
+def _bounds(record: BudgetRecord) -> str:
+    return "exact" if record.confidence == 1 else f"one-sided {100 * record.confidence:.4g} % bounds"
 
 
-def _most_damaging(record: BudgetRecord, where: str) -> str:
-    if record.most_damaging:
-        return f"most damaging{where}: {'; '.join(record.most_damaging)}"
-    if 0 < record.failures < LEAST_FAILING:
-        return f"most damaging{where}: {too_few_to_name(record.failures)}"
-    return ""
-
-
-def _not_covered(assumed: Assumptions, brief: bool) -> str:
-    """The tensors outside the memory, summed up by reason, brief: without a name; records have them all."""
-    by_reason: dict[str, list[tuple[str, int]]] = {}
+def _not_covered(assumed: Assumptions) -> str:
+    """How many weights lie outside the memory, by reason; records have them all."""
+    by_reason: dict[str, int] = {}
     for tensor in assumed.not_covered:
-        by_reason.setdefault(tensor.reason, []).append((tensor.path, tensor.n_values))
-    parts = []
-    for reason, tensors in by_reason.items():
-        more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
-        n_values = f"{sum(n for _, n in tensors):,} values"
-        parts.append(f"{n_values} ({reason})" if brief else f"{tensors[0][0]}{more} ({n_values}: {reason})")
-    return ", ".join(parts) or "nothing"
+        by_reason[tensor.reason] = by_reason.get(tensor.reason, 0) + tensor.n_values
+    counted = [f"{n:,} values ({reason})" for reason, n in by_reason.items()]
+    return ", ".join([*counted[:1], *(text.replace(" values", "", 1) for text in counted[1:])]) or "nothing"
 
 
-def _packed(notes: Iterable[str], width: int) -> list[str]:
-    """Notes one below the other; on a narrow terminal a short one joins the line before where it fits."""
+def packed(parts: Iterable[str], width: int, indent: str = "") -> list[str]:
+    """Parts two spaces apart, as many in a line as fit; one that is longer by itself is wrapped."""
     lines: list[str] = []
-    for note in notes:
-        made = wrapped(note, width)
-        if width < _WIDE and lines and len(made) == 1 and len(lines[-1]) + 2 + len(note) <= width:
-            lines[-1] += f"  {note}"
+    for part in map(in_one_line, parts):
+        if lines and len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f"  {part}"
         else:
-            lines += made
+            before = indent if lines else ""
+            lines += [before + line for line in wrapped(part, width - len(before))]
     return lines
 
 

@@ -17,10 +17,10 @@ _CODES: dict[str, str] = {
 }
 
 
-def report_text(report: Report, width: int = 80, colour: bool = False) -> str:
-    """What pytest printed, in lines of at most `width`, and what became of the run."""
+def report_text(report: Report, width: int = 80, colour: bool = False, *, details: bool = False) -> str:
+    """What pytest printed (with details: pytest -v), in lines of at most `width`, and what became of the run."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n) or "no budget"
-    lines = report_lines(report.tests, width, painted if colour else unpainted)
+    lines = report_lines(report.tests, width, painted if colour else unpainted, details=details)
     lines += wrapped(f"{counts}; exit code {report.exit_code}, made {report.created}", width)
     return "\n".join(lines) + "\n"
 

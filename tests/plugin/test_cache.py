@@ -274,7 +274,7 @@ def test_a_users_ranking_is_kept_when_it_has_an_identity(project, calls, write_t
         "test_budgets",
     )
     for _ in range(2):
-        result = project.runpytest("-n0")
+        result = project.runpytest("-n0", "-v")
         result.assert_outcomes(passed=1)
     assert (project.path / "asked.txt").read_text() == "x"
     assert "near-tie at 6: 4 bits share the score" in " ".join(result.stdout.str().split())

@@ -54,7 +54,6 @@ def test_a_missed_budget_fails_without_a_traceback(project, write_test):
             "*FAIL: * of * trials over the limit, share above *",
             "*required * max_mse=1e-09 in at least 95 % of trials, at 0.95 confidence",
             "*faults * 3 distinct bits, uniform over 32; seed 0",
-            "*most damaging bits: too few failing trials (2) to name any; --fkeras-trials=100 draws on",
             "*again * python -m pytest test_budgets.py::test_fails*",
             "FAILED test_budgets.py::test_fails - BudgetExceeded: FAIL: *",
         ]
@@ -127,8 +126,8 @@ def test_one_ulp_past_the_limit_fails(project, write_test, monkeypatch):
     result.stdout.fnmatch_lines_random(["*::test_at_the_limit PASSED*", "*::test_one_ulp_past_it FAILED*"])
     result.stdout.fnmatch_lines_random(
         [
-            "test_at_the_limit * 0 of 32 exact, 0 % allowed  PASS",
-            "test_one_ulp_past_it * 2 of 32 exact, 0 % allowed  FAIL",
+            "test_at_the_limit * 0/32 exact, 0 % allowed  PASS",
+            "test_one_ulp_past_it * 2/32 exact, 0 % allowed  FAIL",
         ]
     )
     junit = (project.path / "out.xml").read_text()

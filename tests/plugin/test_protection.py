@@ -44,7 +44,7 @@ def test_tripled(fkeras_campaign):
 def test_combined(fkeras_campaign):
     assert list(fkeras_campaign.protection.bits) == list(range(1, 16, 2))
 """)
-    result = project.runpytest_inprocess("--fkeras-json=run.json", *workers)
+    result = project.runpytest_inprocess("-v", "--fkeras-json=run.json", *workers)
     result.assert_outcomes(passed=3)
     tests = json.loads((project.path / "run.json").read_text())["tests"]
     short = {test["nodeid"].rpartition("::")[2]: test["assumptions"]["protected"] for test in tests}

@@ -43,7 +43,7 @@ def test_the_allowed_share_where_it_is_not_the_usual_one(said):
         passed=3,
     )
     for text in (terminal, summary):
-        assert "%, 20 % allowed]" in text
+        assert "%, 20 % allowed" in text
         assert "exact, 25 % allowed" in text
         assert text.count("% allowed") == 2
 

@@ -120,7 +120,7 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
         "PASS",
         "NOT_RUN",
         "the worker was killed",
-        "40 of 100 [>31.8 %]",
+        "40/100 >31.8 %",
         "emd ≤ 2",
         "conv/kernel",
         "conv/bias",
