@@ -405,7 +405,8 @@ class _Judge:
         reason = ""
         if asked == "draws":
             reason = (
-                self.pairs.absent_because or f"only {self.pairs.n:,} of {self.pairs.new.trials:,} are in the baseline"
+                self.pairs.absent_because
+                or f"only {self.pairs.n:,} of {self.pairs.new.trials:,} trials are in the baseline"
             )
         return replace(
             comparison,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fkeras.campaigns.comparison import Comparison, compare
 from fkeras.campaigns.measured_campaign import MeasuredCampaign
-from fkeras.campaigns.verdict import AnyOutcome, Outcome, worst
+from fkeras.campaigns.verdict import MAX_FAILURE_RATE, AnyOutcome, Outcome, worst
 from fkeras.statistics.tolerance import Tolerance
 
 Suite = Mapping[str, MeasuredCampaign | None]
@@ -32,11 +33,23 @@ class SuiteComparison:
         """The worst; "" where nothing was asked for. A missing test is NOT_RUN."""
         return worst([*(comparison.outcome for _, comparison in self.tests), *(Outcome.NOT_RUN for _ in self.problems)])
 
+    @property
+    def tightening(self) -> tuple[str, ...]:
+        """The tests that got so much better that the new run should be what later ones are compared with."""
+        return tuple(name for name, comparison in self.tests if comparison.tightening)
+
 
 def compare_suites(
-    old: Suite, new: Suite, tolerances: Sequence[Tolerance] = (), confidence: float = 0.95
+    old: Suite,
+    new: Suite,
+    tolerances: Sequence[Tolerance] = (),
+    confidence: float = 0.95,
+    max_failure_rates: Mapping[str, float] = MappingProxyType({}),
 ) -> SuiteComparison:
-    """Whether the tests of `new` got worse than those of `old` by more than is tolerated; see `compare_reports`."""
+    """Whether the tests of `new` got worse than those of `old` by more than is tolerated; see `compare_reports`.
+
+    max_failure_rates: the share of draws that may be worse, by the name of a test of `new`; the usual one for others.
+    """
     names = _matched(old, new)
     tests = []
     for name, other in names.items():
@@ -45,7 +58,8 @@ def compare_suites(
             reason = f"the {'old' if before is None else 'new'} report has no trials of it"
             tests.append((name, Comparison(Outcome.NOT_RUN if tolerances else "", "", confidence, (), reason)))
         else:
-            tests.append((name, compare(now, before, tolerances, confidence)))
+            allowed = max_failure_rates.get(name, MAX_FAILURE_RATE)
+            tests.append((name, compare(now, before, tolerances, confidence, allowed)))
     missing = tuple(name for name in old if name not in names.values())
     problems = [f"{name} is missing in the new report" for name in missing if tolerances]
     judged = {metric.metric for _, comparison in tests for metric in comparison.metrics if metric.outcome}

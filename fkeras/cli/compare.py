@@ -10,10 +10,11 @@ SUMMARY = "compare a report with an earlier one, on identical fault sets where t
 EXAMPLES = """\
   fkeras compare main.json branch.json
   fkeras compare main.json branch.json --fail=accuracy:0.01
-  fkeras compare main.json branch.json --fail=emd:5% --fail=accuracy:0.01
+  fkeras compare main.json branch.json --fail=emd:5% --fail=accuracy.mean:0.01
 
-Reports are written by `pytest --fkeras-json=FILE`. With --fail the exit code is a verdict about the interval of the
-difference: 0 where no metric is worse by more, 1 where one is, 3 where the trials do not tell or a test is missing.
+Reports are written by `pytest --fkeras-json=FILE`. With --fail the exit code is a verdict: 0 where no metric is worse
+by more, 1 where one is, 3 where the trials do not tell or a test is missing. What did not change passes. Else a smaller
+share of draws than the test's max_failure_rate must be worse by more; of `emd.mean`, the mean must not be.
 """
 
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail",
         action="append",
         metavar="METRIC:BY",
-        help="how much worse a metric's mean may be: a share of the old mean, as in emd:5%%, or a number in its unit",
+        help="how much worse a metric may be: a share of the old mean, as in emd:5%%, or a number in its unit",
     )
     parser.add_argument(
         "--confidence", type=arguments.share, default=0.95, metavar="P", help="how sure the verdict must be (0.95)"

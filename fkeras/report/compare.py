@@ -20,9 +20,12 @@ def compare_reports(
 
     Tests are matched by name, or else by an equal budget, so that a renamed test is found. With tolerances, tests of
     `old` that `new` lacks, a test that measured nothing, and a tolerance that no test measures are NOT_RUN, no pass.
-    InputError for a report whose trials are damaged, and for a tolerance relative to a mean of 0.
+    The share of draws that may be worse is the `max_failure_rate` of the test in `new`. InputError for a report whose
+    trials are damaged, and for a tolerance relative to a mean of 0.
     """
-    return compare_suites(_suite(old, "the old report"), _suite(new, "the new report"), tolerances, confidence)
+    allowed = {one.nodeid: one.max_failure_rate for one in new.tests if one.max_failure_rate is not None}
+    suites = _suite(old, "the old report"), _suite(new, "the new report")
+    return compare_suites(*suites, tolerances, confidence, allowed)
 
 
 def _suite(report: Report, name: str) -> Suite:
@@ -46,7 +49,11 @@ def comparison_lines(suites: SuiteComparison, width: int = 80, paint: Paint = un
     for problem in suites.problems:
         first, *rest = wrapped(f"NOT_RUN {problem}", width)
         lines += [paint(Outcome.NOT_RUN, "NOT_RUN") + first.removeprefix("NOT_RUN"), *rest]
-    for what, names in (("missing in the new report", suites.missing), ("only in the new report", suites.added)):
+    for what, names in (
+        ("missing in the new report", suites.missing),
+        ("only in the new report", suites.added),
+        ("better by more than the tolerance, so compare later runs with the new report", suites.tightening),
+    ):
         if names and not (what.startswith("missing") and suites.problems):
             lines += wrapped(f"{what}: {', '.join(names)}", width)
     if not suites.tests:

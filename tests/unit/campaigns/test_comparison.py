@@ -9,24 +9,37 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fkeras.campaigns.comparison import compare
+from fkeras.campaigns.comparison import PairCounts, compare
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.errors import InputError
 from fkeras.statistics.paired import paired_difference, unpaired_difference
+from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
 from fkeras.statistics.tolerance import Tolerance, parse_tolerances
 
 IDENTITY = BudgetIdentity("digits", "FlipCount(n_faults=400)")
 
 
-def measured(*, seed=1, layout="L", exact=False, n_samples=500, data=(), identity=IDENTITY, draws=0, **metrics):
-    """A campaign; metrics: name=values, or name=(values, bounds, better)."""
+def measured(
+    *,
+    seed=1,
+    layout="L",
+    exact=False,
+    n_samples=500,
+    data=(),
+    identity=IDENTITY,
+    draws=0,
+    what="",
+    golden=0.1,
+    **metrics,
+):
+    """A campaign; metrics: name=values, or name=(values, bounds, better); what: the identity of what computes."""
     made = {}
     for name, one in metrics.items():
         values, bounds, better = one if isinstance(one, tuple) else (one, (0.0, 1.0), "lower")
         values = np.asarray(values, float)
-        made[name] = MeasuredMetric(better, bounds, 0.1, float(np.mean(values)), 0, values[: 0 if exact else None])
+        made[name] = MeasuredMetric(better, bounds, golden, float(np.mean(values)), 0, values, what)
     n = len(values)
-    faults = ((np.arange(0 if exact else n) * 7 + draws) % 256).astype(np.uint8)
+    faults = ((np.arange(n) * 7 + draws) % 256).astype(np.uint8)
     return MeasuredCampaign(identity, seed, layout, "C", n_samples, tuple(data), n, exact, faults, made)
 
 
@@ -257,3 +270,240 @@ def test_tolerances_are_read():
 def test_other_tolerances_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         parse_tolerances(text)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("tolerance", ["err:5%", "err:0.002", "err.mean:1e-9", "err:900%"])
+@pytest.mark.parametrize("n", [1, 69, 600])
+def test_what_did_not_change_passes_whatever_the_number_of_trials(n, tolerance, exact):
+    made = compare(
+        measured(err=OLD[:n], what="I", exact=exact),
+        measured(err=OLD[: n if exact else 600], what="I", exact=exact),
+        parse_tolerances(tolerance),
+    )
+    (one,) = made.metrics
+    assert (made.outcome, one.is_unchanged, made.is_unchanged, one.rule) == ("PASS", True, True, "")
+    assert (one.low, one.difference, one.high, one.change) == (0.0, 0.0, 0.0, "unchanged")
+    assert str(made).startswith(f"err unchanged, fault-free 0.1, under faults {one.new_mean:.6g}: PASS; ")
+
+
+def test_what_did_not_change_needs_no_tolerance_and_none_that_makes_sense():
+    made = compare(measured(err=OLD, what="I"), measured(err=OLD, what="I"))
+    assert (made.outcome, made.is_unchanged) == ("", True)
+    zero = measured(err=np.zeros(3), what="I")
+    (one,) = compare(zero, zero, parse_tolerances("err:5%")).metrics
+    assert (one.outcome, one.tolerance, one.tolerance_text) == ("PASS", None, "5 %")
+
+
+def test_infinite_values_that_did_not_change_pass():
+    values = ([math.inf, 1.0, math.inf], None, "lower")
+    made = compare(measured(err=values, what="I"), measured(err=values, what="I"), parse_tolerances("err:0.1"))
+    assert (made.outcome, made.metrics[0].difference, made.is_unchanged) == ("PASS", 0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        ({"what": "I"}, {"what": "J"}),
+        ({"what": ""}, {"what": ""}),
+        ({"what": "I"}, {"what": ""}),
+        ({"what": "I", "seed": 2}, {"what": "I"}),
+        ({"what": "I", "draws": 1}, {"what": "I"}),
+        ({"what": "I", "layout": "M"}, {"what": "I"}),
+    ],
+    ids=str,
+)
+def test_equal_values_alone_are_judged_by_statistics(new, old):
+    made = compare(measured(err=OLD[:5], **new), measured(err=OLD[:5], **old), parse_tolerances("err:0.01"))
+    assert (made.outcome, made.is_unchanged) == ("INCONCLUSIVE", False)
+    assert "unchanged" not in str(made)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_other_values_under_one_identity_are_never_unchanged_and_it_says_so(exact):
+    other = OLD.copy()
+    other[[3, 7]] += 1e-12
+    new, old = (measured(err=values, what="I", exact=exact) for values in (other, OLD))
+    for tolerances in ((), parse_tolerances("err:0.05")):
+        (one,) = compare(new, old, tolerances).metrics
+        assert (one.is_unchanged, one.outcome) == (False, "PASS" if tolerances else "")
+        assert one.notice.startswith("network, data and metric have the baseline's identity, yet 2 of 600 trials came")
+    (one,) = compare(measured(err=OLD, what="I", golden=0.2), measured(err=OLD, what="I")).metrics
+    assert not one.is_unchanged
+    assert "yet the fault-free value came out otherwise" in one.notice
+
+
+def test_one_metric_may_be_unchanged_and_another_not():
+    old = replace(measured(err=OLD, other=OLD), metrics={})
+    unchanged, changed = measured(err=OLD, what="I").metrics["err"], measured(err=OLD + 0.2).metrics["err"]
+    before = measured(err=OLD).metrics["err"]
+    new = replace(old, metrics={"err": unchanged, "other": changed})
+    old = replace(old, metrics={"err": unchanged, "other": before})
+    made = compare(new, old, parse_tolerances("err:0.01,other:0.01"))
+    assert [(one.outcome, one.is_unchanged) for one in made.metrics] == [("PASS", True), ("FAIL", False)]
+    assert (made.outcome, made.is_unchanged) == ("FAIL", False)
+
+
+def drawn(n, n_worse, worsening=0.2, n_better=0):
+    """New values and old ones: so many of them worse, and better, all others by next to nothing."""
+    old = walk(n, 0.5)
+    new = old + 0.004
+    new[:n_worse] += worsening
+    new[n - n_better :] -= worsening
+    return new, old
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize(
+    ("n", "n_worse", "outcome"), [(68, 0, "INCONCLUSIVE"), (69, 0, "PASS"), (69, 3, "INCONCLUSIVE"), (69, 20, "FAIL")]
+)
+def test_the_share_of_worse_draws_decides_as_a_verdict_does(n, n_worse, outcome, better):
+    new, old = drawn(n, n_worse)
+    if better == "higher":
+        new, old = 1 - new, 1 - old
+    made = compare(*(measured(err=(one, (0, 1), better)) for one in (new, old)), parse_tolerances("err:0.01"))
+    (one,) = made.metrics
+    decision = share_decision(n_worse, n, 0.05)
+    assert outcome == {"below": "PASS", "above": "FAIL", None: "INCONCLUSIVE"}[decision]
+    assert (made.outcome, one.outcome, one.rule, one.tolerance) == (outcome, outcome, "draws", 0.01)
+    assert one.pairs == PairCounts(
+        n, n_worse, 0, anytime_lower_bound(n_worse, n), anytime_upper_bound(n_worse, n), 0.05
+    )
+    assert one.more_trials == (trials_to_decide(n_worse, n, 0.05) if outcome == "INCONCLUSIVE" else None)
+
+
+def test_the_budgets_own_rate_and_confidence_are_asked():
+    new, old = (measured(err=values) for values in drawn(69, 0))
+    tolerance = parse_tolerances("err:0.01")
+    assert compare(new, old, tolerance, 0.95, 0.05).outcome == "PASS"
+    assert compare(new, old, tolerance, 0.99, 0.05).outcome == "INCONCLUSIVE"
+    assert compare(new, old, tolerance, 0.95, 0.01).outcome == "INCONCLUSIVE"
+    with pytest.raises(InputError, match="max_failure_rate is 1, a share of draws; allowed are 0 up to, not"):
+        compare(new, old, tolerance, 0.95, 1)
+    with pytest.raises(InputError, match=r"confidence 0\.4 is not in \[0\.5, 1\)"):
+        compare(new, old, tolerance, 0.4)
+
+
+def test_a_difference_of_exactly_the_tolerance_is_not_worse_whatever_rounding_makes_of_it():
+    old = np.arange(100, 400)[:200] / 500
+    for n in (1, 2, 3, 5, 7):
+        new, tolerance = old - n / 500, (Tolerance("acc", n / 500, False),)
+        pair = (measured(acc=(one, (0, 1), "higher")) for one in (new, old))
+        assert compare(*pair, tolerance).metrics[0].pairs.worse == 0
+        pair = (measured(acc=(one, (0, 1), "higher")) for one in (new - 1 / 500, old))
+        assert compare(*pair, tolerance).metrics[0].pairs.worse == 200
+
+
+def test_infinite_values_are_counted():
+    new = (np.array([math.inf] * 30 + [1.0] * 39), None, "lower")
+    old = (np.array([math.inf] * 30 + [1.0] * 39), None, "lower")
+    assert compare(measured(err=new), measured(err=old), parse_tolerances("err:0.1")).outcome == "PASS"
+    worse = (np.array([math.inf] * 69), None, "lower")
+    (one,) = compare(measured(err=worse), measured(err=old), parse_tolerances("err:0.1")).metrics
+    assert (one.outcome, one.pairs.worse, one.pairs.better) == ("FAIL", 39, 0)
+    (one,) = compare(measured(err=old), measured(err=worse), parse_tolerances("err:0.1")).metrics
+    assert (one.outcome, one.pairs.worse, one.pairs.better) == ("PASS", 0, 39)
+
+
+def test_several_tolerances_on_draws_share_the_risk_of_a_wrong_fail_and_pass_together():
+    new, old = drawn(120, 15)
+    pair = measured(err=new, other=old), measured(err=old, other=old)
+    alone, both = parse_tolerances("err:0.01"), parse_tolerances("err:0.01,other:0.01")
+    assert share_decision(15, 120, 0.05, 0.95) == "above"
+    assert share_decision(15, 120, 0.05, 0.975) is None
+    assert compare(*pair, alone).outcome == "FAIL"
+    assert [one.outcome for one in compare(*pair, both).metrics] == ["INCONCLUSIVE", "PASS"]
+    mixed = compare(*pair, parse_tolerances("err:0.01,other.mean:0.2"))
+    assert [(one.outcome, one.rule) for one in mixed.metrics] == [("INCONCLUSIVE", "draws"), ("PASS", "mean")]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"layout": "M"}, "layout changed"), ({"seed": 2}, "another seed"), ({"draws": 1}, "other faults drawn")],
+)
+def test_without_pairs_the_rule_on_means_stands_in_and_says_why(change, reason):
+    new, old = measured(err=OLD[:400], **change), measured(err=OLD)
+    by_draws, by_mean = (compare(new, old, parse_tolerances(text)) for text in ("err:0.2", "err.mean:0.2"))
+    assert by_mean.outcome == by_draws.outcome == "PASS"
+    assert (by_draws.metrics[0].rule, by_draws.metrics[0].rule_reason) == ("mean", reason)
+    assert (by_mean.metrics[0].rule_reason, by_draws.metrics[0].pairs) == ("", None)
+    assert f"at most 0.2 worse in the mean, for want of pairs: {reason}: PASS" in str(by_draws)
+
+
+def test_of_exact_campaigns_the_share_is_known():
+    new, old = drawn(600, 30)
+    pair = measured(err=new, exact=True), measured(err=old, exact=True)
+    made = compare(*pair, parse_tolerances("err:0.01"))
+    (one,) = made.metrics
+    assert (made.outcome, made.pairing, one.rule) == ("PASS", "exact", "draws")
+    assert one.pairs == PairCounts(600, 30, 0, 0.05, 0.05, 0.05)
+    assert compare(*pair, parse_tolerances("err:0.01"), max_failure_rate=0.049).outcome == "FAIL"
+    assert compare(*pair, parse_tolerances("err:0.3"), max_failure_rate=0).outcome == "PASS"
+
+
+def test_of_exact_campaigns_whose_file_leaves_trials_out_the_share_decides_where_it_can():
+    new, old = drawn(600, 60)
+    pair = measured(err=new, exact=True), measured(err=old, exact=True)
+    assert compare(pair[0], pair[1].first(590), parse_tolerances("err:0.01")).metrics[0].rule == "draws"
+    (one,) = compare(pair[0], pair[1].first(590), parse_tolerances("err:0.01"), max_failure_rate=0.11).metrics
+    assert (one.rule, one.rule_reason) == ("mean", "only 590 of 600 trials are in the baseline")
+    (one,) = compare(pair[0], pair[1].first(0), parse_tolerances("err:0.5")).metrics
+    assert (one.outcome, one.rule) == ("PASS", "mean")
+    assert one.rule_reason == "the baseline keeps no trials one by one; write it again"
+
+
+def test_golden_and_faulty_changes_stand_side_by_side_in_the_unit_of_the_tolerance():
+    old, new = np.full(69, 0.897), np.full(69, 0.886)
+    pair = (measured(acc=(values, (0, 1), "higher"), golden=golden) for values, golden in ((new, 0.928), (old, 0.948)))
+    made = compare(*pair, parse_tolerances("acc:0.01"))
+    assert str(made.metrics[0]) == (
+        "acc fault-free 0.948 -> 0.928 (-0.020), under faults 0.897 -> 0.886 (-0.011); worse by more than 0.01 in 69 "
+        "of 69 pairs, at least 94 % of draws (5 % allowed): FAIL"
+    )
+    pair = (
+        measured(emd=(np.full(69, mean), (0, 9), "lower"), golden=golden) for mean, golden in ((2.1, 1.5), (2.0, 1.4))
+    )
+    made = compare(*pair, parse_tolerances("emd:10%"))
+    assert str(made.metrics[0]) == (
+        "emd fault-free 1.4 -> 1.5 (+5.0 %), under faults 2 -> 2.1 (+5.0 %); worse by more than 10 % in 0 of 69 pairs, "
+        "at most 4.9 % of draws (5 % allowed): PASS"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "n_better", "can"),
+    [
+        ("err:0.01", 69, True),
+        ("err:0.01", 48, True),
+        ("err:0.01", 40, False),
+        ("err:0.3", 69, False),
+        ("err.mean:0.01", 69, True),
+        ("err.mean:0.19", 69, False),
+    ],
+)
+def test_an_improvement_past_the_tolerance_in_most_draws_could_tighten_the_baseline(tolerance, n_better, can):
+    new, old = drawn(69, 0, n_better=n_better)
+    if "mean" in tolerance:
+        new, old = np.resize(new, 690), np.resize(old, 690)
+    made = compare(measured(err=new), measured(err=old), parse_tolerances(tolerance))
+    assert (made.metrics[0].can_tighten, made.tightening) == (can, ("err",) if can else ())
+    if tolerance == "err:0.01":
+        assert can is (share_decision(n_better, 69, 0.5) == "above")
+
+
+def test_nothing_is_tightened_that_did_not_pass_or_change():
+    new, old = drawn(69, 20, n_better=49)
+    made = compare(measured(err=new), measured(err=old), parse_tolerances("err:0.01"))
+    assert (made.outcome, made.tightening) == ("FAIL", ())
+    same = measured(err=OLD, what="I")
+    assert compare(same, same, parse_tolerances("err:0.01")).tightening == ()
+    assert compare(measured(err=new), measured(err=old)).tightening == ()
+
+
+def test_without_a_tolerance_pairs_are_counted():
+    new, old = drawn(69, 0, n_better=10)
+    made = compare(measured(err=new), measured(err=old))
+    assert made.metrics[0].pairs == PairCounts(
+        69, 59, 10, anytime_lower_bound(59, 69), anytime_upper_bound(59, 69), 0.05
+    )
+    assert str(made).endswith("worse in 59, better in 10 of 69 pairs; paired on 69 identical fault sets")
