@@ -26,6 +26,9 @@ _BEGINNINGS = {
     "C header": rb"/\* Protected bits of layer ",
     "page": rb'<!DOCTYPE html>.{0,200}<meta name="generator" content="pytest-fkeras ',
     "summary": rb"## Fault budgets\n",
+    "trend": rb'\[(\n \{\n  "name": "[^\n]*: (trials over the limit|[^\n]* (under faults|lost to faults))"|\]\n)',
+    "badge": rb'\{\n "schemaVersion": 1,\n "label": "bit flips"',
+    "metrics report": rb"# TYPE fkeras_",
 }
 """How each kind of file that fkeras writes begins, as a regular expression."""
 _LOOKED_AT = 512

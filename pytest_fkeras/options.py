@@ -93,11 +93,32 @@ _TABLE = (
         "write the report as a self-contained HTML page; the key is relative to the ini file",
         example="report.html",
     ),
+    Option(
+        "trend=PATH",
+        "write a point per test and number for github-action-benchmark (`customSmallerIsBetter`); the key is relative "
+        "to the ini file",
+        example="trend.json",
+    ),
+    Option(
+        "badge=PATH",
+        "write what shields.io reads as an endpoint; the key is relative to the ini file",
+        example="badge.json",
+    ),
+    Option(
+        "openmetrics=PATH",
+        "write the numbers as OpenMetrics, as GitLab's metrics reports read it; the key is relative to the ini file",
+        example="metrics.txt",
+    ),
     Option("force", "let reports replace files that fkeras did not write; else they are refused", only="command line"),
     Option(
         "junit", "add verdict, share, limits and seed to JUnit XML as properties (strict xunit2 readers refuse them)"
     ),
     Option("step_summary", "append the verdicts to GitHub's step summary when there is one (true)", only="ini"),
+    Option(
+        "annotations",
+        "on GitHub, mark failed tests beside their lines, by `::error` at the end of the output (true)",
+        only="ini",
+    ),
     Option("model=PATH", "model file for the `fkeras_model` fixture, relative to the ini file", only="ini"),
     Option(
         "data=PATH",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -16,32 +18,32 @@ if TYPE_CHECKING:
     from fkeras.report.document import Report
     from fkeras.report.record import BudgetRecord
 
-_KINDS = {"json": "report", "html": "page"}
-_STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+FILES = ("json", "html", "trend", "badge", "openmetrics")
+"""The options that name a file which holds this run alone."""
+_GITHUB_VARIABLE, _STEP_SUMMARY_VARIABLE = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 _NO_RUN = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 """Options with which pytest runs no test: nothing to report, and no reason to touch the last report."""
 
 
 class Outputs(NamedTuple):
-    """The files to write; None: not asked for."""
+    """What to write. targets: the files that hold this run alone, by option; step_summary: a file to append to;
+    annotates: whether GitHub reads the output."""
 
-    json: Path | None = None
-    html: Path | None = None
+    targets: Mapping[str, Path] = MappingProxyType({})
     step_summary: Path | None = None
+    annotates: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Those that hold this run alone."""
-        return tuple(path for path in (self.json, self.html) if path is not None)
+        return tuple(self.targets.values())
 
     def write_files(self, report: Report) -> None:
         """Write the files that hold this run alone."""
-        if self.json is not None:
-            report.write(self.json)
-        if self.html is not None:
-            from fkeras.report.page import write_html
+        from fkeras.report.forms import FORMS
 
-            write_html(report, self.html)
+        for name, path in self.targets.items():
+            FORMS[name].write(report, path)
 
     def write(self, report: Report) -> None:
         """Write what was asked for."""
@@ -58,9 +60,10 @@ def outputs_of(config: pytest.Config) -> Outputs:
     if any(getattr(config.option, name, None) for name in _NO_RUN):
         return Outputs()
     summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_on(config, "step_summary", default=True) else None
-    outputs = Outputs(
-        json=_target(config, "json"), html=_target(config, "html"), step_summary=Path(summary) if summary else None
-    )
+    targets = {name: path for name in FILES if (path := _target(config, name)) is not None}
+    on_github = bool(os.environ.get(_GITHUB_VARIABLE))
+    annotates = on_github and is_on(config, "annotations", default=True)
+    outputs = Outputs(targets, Path(summary) if summary else None, annotates)
     _require_distinct(config, outputs)
     return outputs
 
@@ -75,8 +78,7 @@ def _require_distinct(config: pytest.Config, outputs: Outputs) -> None:
     junit = getattr(config.option, "xmlpath", None)
     log = getattr(config.option, "log_file", None)
     paths = {
-        "--fkeras-json": outputs.json,
-        "--fkeras-html": outputs.html,
+        **{OPTIONS[name].flag: path for name, path in outputs.targets.items()},
         _STEP_SUMMARY_VARIABLE: outputs.step_summary,
         "--junitxml": config.invocation_params.dir / os.path.expanduser(junit) if junit else None,
         "--log-file": config.rootpath / log if log else None,
@@ -93,11 +95,12 @@ def _target(config: pytest.Config, name: str) -> Path | None:
         return None
     from fkeras.errors import InputError
     from fkeras.files import check_target, require_own
+    from fkeras.report.forms import FORMS
 
     try:
         check_target(target.path)
         if not is_on(config, "force"):
-            require_own(target.path, _KINDS[name], f"replace it by {OPTIONS['force'].flag}")
+            require_own(target.path, FORMS[name].kind, f"replace it by {OPTIONS['force'].flag}")
     except InputError as error:
         raise pytest.UsageError(f"{target.spelling}: {error}") from None
     return target.path

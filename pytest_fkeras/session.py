@@ -151,7 +151,7 @@ class FkerasSession:
     @property
     def writes_report(self) -> bool:
         """Whether this run's report goes into a file."""
-        return stated(self.config, "json") is not None or stated(self.config, "html") is not None
+        return any(stated(self.config, name) is not None for name in ("json", "html"))
 
     def names_of_workers(self) -> list[str]:
         """The budgets that the workers collected, as far as they wrote it."""

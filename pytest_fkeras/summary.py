@@ -7,6 +7,7 @@ writes what it found into a folder of the controller's, because a worker that is
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -44,6 +45,7 @@ class Summary:
         self._names: list[str] = []
         self._texts: dict[str, dict[str, str]] = {}
         self._outcomes: dict[str, str] = {}
+        self._places: dict[str, tuple[str, int]] = {}
         self._crashes: dict[str, str] = {}
         self._lines: dict[str, tuple[str, ...]] = {}
 
@@ -123,9 +125,17 @@ class Summary:
             self._texts.setdefault(name, {})[getattr(report, "worker_id", "")] = text
         if report.when not in ("setup", "call", "teardown"):
             self._crashes[name] = str(report.longrepr)
+        path, line, _ = report.location
+        self._places[name] = path, line or 0
         outcome = _outcome(report)
         if outcome:
             self._outcomes[name] = outcome
+
+    def _place(self, name: str) -> tuple[str, int]:
+        """Where a test stands, in the repository that CI checked out; the first line of its file where nobody said."""
+        path, line = self._places.get(name, (name.partition("::")[0], 0))
+        root = self._state.config.rootpath
+        return os.path.relpath(root / path, os.environ.get("GITHUB_WORKSPACE") or root), line + 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         records = self.records()
@@ -140,6 +150,11 @@ class Summary:
 
         for path in self._outputs.files:
             terminalreporter.write_line(printable(f"report: {path}"))
+        if self._outputs.annotates and records:
+            from fkeras.report.annotations import github_annotations
+
+            for line in github_annotations(records, {record.nodeid: self._place(record.nodeid) for record in records}):
+                terminalreporter.write_line(line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

@@ -14,7 +14,14 @@ from fkeras.errors import InputError
 from fkeras.files import check_target as check_writable
 from fkeras.files import require_distinct, require_own, write_pieces
 
-_WRITTEN = {"--json": "result", "--html": "page", "--markdown": "summary"}
+_WRITTEN = {
+    "--json": "result",
+    "--html": "page",
+    "--markdown": "summary",
+    "--trend": "trend",
+    "--badge": "badge",
+    "--openmetrics": "metrics report",
+}
 """Option -> what kind of file it writes."""
 _READ = ("model", "weights", "data", "inputs", "geometry", "mask", "project", "report")
 _MASKS = {"protection.json": "mask", "protection.csv": "list of protected bits"}

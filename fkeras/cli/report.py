@@ -14,13 +14,20 @@ EXAMPLES = """\
 
 Reports are written by `pytest --fkeras-json=FILE`.
 """
+_FORMS = {
+    "html": "write one page that needs nothing else",
+    "markdown": "write the summary that continuous integration shows",
+    "trend": "write points for github-action-benchmark (customSmallerIsBetter)",
+    "badge": "write what shields.io reads as an endpoint",
+    "openmetrics": "write the numbers as OpenMetrics",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.add_argument("report", metavar="REPORT", help="a report (JSON)")
-    parser.add_argument("--html", metavar="FILE", help="write one page that needs nothing else")
-    parser.add_argument("--markdown", metavar="FILE", help="write the summary that continuous integration shows")
+    for name, text in _FORMS.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=text)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what pytest -v prints: all assumptions")
     arguments.add_force(parser)
 
@@ -29,17 +36,16 @@ def run(options: argparse.Namespace) -> int:
     """Print or write."""
     import shutil
 
-    from fkeras.files import write_text
-    from fkeras.report import markdown_summary, read_report, report_text, write_html
+    from fkeras.report import read_report, report_text
+    from fkeras.report.forms import FORMS
     from fkeras.report.terminal import wants_colour
 
     output.check_targets(options)
     report = read_report(options.report)
-    if options.html:
-        write_html(report, options.html)
-    if options.markdown:
-        write_text(options.markdown, markdown_summary(report))
-    if not options.html and not options.markdown:
+    paths = {name: path for name in _FORMS if (path := getattr(options, name))}
+    for name, path in paths.items():
+        FORMS[name].write(report, path)
+    if not paths:
         width = shutil.get_terminal_size((100, 24)).columns
         text = report_text(report, width, wants_colour(), details=options.verbose)
         session.show_painted(text.removesuffix("\n"))

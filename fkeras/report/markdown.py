@@ -1,17 +1,24 @@
-"""The verdicts as a Markdown table, for GitHub's step summary."""
+"""The verdicts in Markdown, for GitHub's step summary and for comments."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.printable import printable
 from fkeras.report.document import Report
+from fkeras.report.headline import reason_of, test_name
 from fkeras.report.record import BudgetRecord
 from fkeras.report.table import limit_text, share_text
 
 MOST_ROWS = 100
-"""GitHub shows 1 MiB of a summary; the rows that matter most come first."""
+MOST_DETAILED, MOST_FAULTS = 10, 10
+"""Failed tests that are explained, and faults of a minimal set that are named."""
+MOST_CHARACTERS = 60_000
+"""A comment on GitHub holds 65,536; what matters most comes first."""
 
 _SIGNS = {
     Outcome.FAIL: "❌",
@@ -25,22 +32,53 @@ _HEADERS = ("", "test", "flips", "protected", "mean", "limit", "over limit", "ve
 
 
 def markdown_summary(report: Report) -> str:
-    """A heading, one sentence, and a table with the worst verdicts first."""
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
+    """A heading, one sentence, a table with the worst verdicts first, and what explains the tests that failed: as much
+    of it as a comment on GitHub holds."""
     rows = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
-    headers, cells = list(_HEADERS), [_row(record) for record in rows[:MOST_ROWS]]
-    if any(record.comparison is not None for record in report.tests):
-        headers.insert(-1, _BASELINE)
-        for record, row in zip(rows, cells, strict=False):
-            row.insert(-1, _baseline(record))
-    table = tabulate(cells, headers, tablefmt="github", disable_numparse=True)
-    more = f"\n\n{len(rows) - MOST_ROWS} more tests are in the JSON report." if len(rows) > MOST_ROWS else ""
     said = [f"- {_cell(record.nodeid)}: {_cell('; '.join(record.notices))}" for record in rows if record.notices]
-    notices = "\n\n" + "\n".join(said[:MOST_ROWS]) if said else ""
+    more = [f"{len(rows) - MOST_ROWS} more tests are in the JSON report."] if len(rows) > MOST_ROWS else []
+    lists = ["\n".join(said[:MOST_ROWS])] if said else []
+    details = [_details(record) for record in rows if reason_of(record) and record.assumptions is not None]
+    parts = [_head(report), _table(report, rows[:MOST_ROWS]), *more, *lists, *details[:MOST_DETAILED]]
+    text = ""
+    for part in parts:
+        if len(text) + len(part) > MOST_CHARACTERS:
+            return f"{text}The rest is in the JSON report.\n\n"
+        text += f"{part}\n\n"
+    return text
+
+
+def _head(report: Report) -> str:
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in report.counts.items() if n)
+    about = ", ".join(f"{what} {_cell(fact)}" for what, fact in report.context.items())
+    where = f"\n\n{about[:1].upper()}{about[1:]}." if about else ""
     return (
         f"## Fault budgets\n\n{counts} of {len(report.tests)} budgets; pytest's exit code {report.exit_code}, "
-        f"seed {report.seed}.\n\n{table}{more}{notices}\n\n"
+        f"seed {report.seed}.{where}"
     )
+
+
+def _table(report: Report, rows: Sequence[BudgetRecord]) -> str:
+    headers, cells = list(_HEADERS), [_row(record) for record in rows]
+    if any(record.comparison is not None for record in report.tests):
+        headers.insert(-1, _BASELINE)
+        for record, row in zip(rows, cells, strict=True):
+            row.insert(-1, _baseline(record))
+    return str(tabulate(cells, headers, tablefmt="github", disable_numparse=True))
+
+
+def _details(record: BudgetRecord) -> str:
+    """Why a test failed, the fewest faults that do it, and the line that shows it again."""
+    lines = [f"**{record.label}** {_code(test_name(record))}", f"- {_code(reason_of(record))}"]
+    least = record.minimal_faults
+    if least is not None:
+        changes = least.changes or ("",) * len(least.faults)
+        shown = [_code(f"{bit} {change}") for bit, change in zip(least.faults, changes, strict=True)][:MOST_FAULTS]
+        rest = [f"{len(least.faults) - MOST_FAULTS} more"] if len(least.faults) > MOST_FAULTS else []
+        what = "the fewest faults that do it" if least.is_minimal else "few faults that do it"
+        lines.append(f"- {what}, {len(least.faults)} of {least.n_faults}: {', '.join([*shown, *rest])}")
+    lines += [f"- again: {_code(record.rerun)}"] if record.rerun else []
+    return "\n".join([lines[0], "", *lines[1:]])
 
 
 def _row(record: BudgetRecord) -> list[str]:
@@ -58,6 +96,13 @@ def _baseline(record: BudgetRecord) -> str:
     """What the comparison says; how often limits were broken says nothing about it."""
     comparison = record.comparison
     return "" if comparison is None else _cell(comparison.reason or "; ".join(map(str, comparison.metrics)))
+
+
+def _code(text: str) -> str:
+    """Text as a code span with nothing in it changed, which ends where nothing in it can end it."""
+    plain = printable(" ".join(text.split()))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    return f"{fence} {plain} {fence}" if "`" in plain else f"`{plain}`"
 
 
 def _cell(text: str) -> str:

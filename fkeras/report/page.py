@@ -17,6 +17,7 @@ from fkeras.files import write_text
 from fkeras.plain import plain
 from fkeras.printable import printable
 from fkeras.report.document import Report
+from fkeras.report.headline import headline_of, test_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord, UncoveredTensor
 from fkeras.report.table import share_text
 from fkeras.statistics.means import SPREAD
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 MOST_FIGURES = 24
 MOST_SECTIONS = 50
 """Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
-
-MOST_REASONS = 3
-"""In the banner; the table has them all."""
 
 LEAST_SHOWN = 10
 """With fewer trials, how they are spread is chance."""
@@ -69,7 +67,7 @@ def html_page(report: Report) -> str:
         test.draw()
     text: str = _template().render(
         report=report,
-        headline=_headline(report),
+        headline=headline_of(report),
         project=report.context.get("project", ""),
         about=_about(report),
         looks=_LOOKS,
@@ -83,52 +81,6 @@ def html_page(report: Report) -> str:
         css=_css(),
     )
     return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Headline:
-    look: str
-    sign: str
-    short: str
-    text: str
-    reasons: tuple[str, ...] = ()
-
-
-def _headline(report: Report) -> _Headline:
-    counts, n = report.counts, len(report.tests)
-    how = {
-        0: ("good", "✓", "passed", "The run passed"),
-        1: ("bad", "✕", "failed", "The run failed"),
-        2: ("doubt", "⊘", "interrupted", "The run was interrupted"),
-        5: ("doubt", "⊘", "nothing ran", "No test ran"),
-    }
-    broken = ("bad", "✕", f"exit code {report.exit_code}", f"The run ended with exit code {report.exit_code}")
-    look, sign, short, start = how.get(report.exit_code, broken)
-    if not n:
-        return _Headline("doubt", "⊘", short, f"{start}, without any fault budget")
-    expected = sum(record.verdict == Outcome.FAIL and record.outcome == "xfailed" for record in report.tests)
-    good = [record.outcome == "passed" for record in report.tests if record.verdict in (Outcome.PASS, Outcome.ASSERTED)]
-    kept, asserted = good.count(True), good.count(False)
-    parts = [f"{kept} of {n} budgets kept"]
-    missed = counts[Outcome.FAIL] - expected
-    open_ones = counts[Outcome.INCONCLUSIVE] + counts[Outcome.NOT_RUN]
-    parts += [f"{missed} missed"] if missed else []
-    parts += [f"{expected} missed as expected"] if expected else []
-    parts += [f"{asserted} failed by the test itself"] if asserted else []
-    parts += [f"{open_ones} without a verdict"] if open_ones else []
-    if look == "good" and open_ones:
-        look, sign = "doubt", "?"
-    return _Headline(look, sign, short, f"{start}: {', '.join(parts)}", _reasons(report))
-
-
-def _reasons(report: Report) -> tuple[str, ...]:
-    """Why the run is not simply good, the worst first."""
-    worst = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
-    lines = [f"{_name(record)}: {record.text}" for record in worst if _is_reason(record)]
-    if not lines and report.exit_code == 1:
-        lines = ["every budget is kept: a test without a budget failed, or one outside its budget"]
-    more = (f"and {len(lines) - MOST_REASONS} more",) if len(lines) > MOST_REASONS else ()
-    return (*lines[:MOST_REASONS], *more)
 
 
 def _about(report: Report) -> list[tuple[str, str]]:
@@ -146,14 +98,6 @@ def _about(report: Report) -> list[tuple[str, str]]:
         "exit code": str(report.exit_code),
     }
     return [(what, fact) for what, fact in facts.items() if fact]
-
-
-def _is_reason(record: BudgetRecord) -> bool:
-    return record.verdict not in (Outcome.PASS, Outcome.ASSERTED) and record.outcome not in ("xfailed", "skipped")
-
-
-def _name(record: BudgetRecord) -> str:
-    return record.nodeid.partition("::")[2] or record.nodeid
 
 
 @dataclass(slots=True)
@@ -199,7 +143,7 @@ class _Test:
 
     @property
     def name(self) -> str:
-        return _name(self.record)
+        return test_name(self.record)
 
     @property
     def file(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fkeras.campaigns.bit_map import BitMap
 from fkeras.campaigns.comparison import Comparison
@@ -14,6 +14,7 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
+from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ _USUAL = {
 
 @dataclass(frozen=True, slots=True)
 class MetricRecord:
-    """One metric of a budget: golden value with the data set's standard error, mean over trials, limits on it."""
+    """One metric of a budget: golden value with the data set's standard error, mean over trials, limits on it.
+
+    better: "lower" or "higher", "" in reports of earlier versions.
+    """
 
     golden: float
     golden_standard_error: float
@@ -45,6 +49,7 @@ class MetricRecord:
     mean_method: str
     undefined: int
     limits: tuple[Limit, ...]
+    better: Direction | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,7 @@ def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[Limit, ..
         mean.method,
         int(trials.undefined.sum()),
         limits,
+        trials.better,
     )
 
 

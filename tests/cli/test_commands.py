@@ -453,7 +453,11 @@ def test_reports_are_shown_and_made_into_pages(folder, fkeras):
     assert shown.code == 0
     assert "test_budget" in shown.out
     assert "1 PASS" in shown.out
-    assert fkeras("report", "r.json", "--html", "r.html", "--markdown", "r.md").code == 0
+    files = {"html": "r.html", "markdown": "r.md", "trend": "t.json", "badge": "b.json", "openmetrics": "m.txt"}
+    assert fkeras("report", "r.json", *(word for name, path in files.items() for word in (f"--{name}", path))).code == 0
+    assert strict(folder / "b.json")["schemaVersion"] == 1
+    assert (folder / "m.txt").read_text().endswith("# EOF\n")
+    assert isinstance(strict(folder / "t.json"), list)
     assert "<html" in (folder / "r.html").read_text()
     assert "PASS" in (folder / "r.md").read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,12 @@ import pytest
 import yaml
 
 FILES = {"github-actions.yml": "vendor.github-workflows", "gitlab-ci.yml": "vendor.gitlab-ci"}
+"""Those whose script lines are run here; the steps of the action have tests of their own."""
+PLATFORMS = {
+    "github-actions.yml": {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "beam/line", "GITHUB_SHA": "0123abcd"},
+    "gitlab-ci.yml": {"GITLAB_CI": "true", "CI_PROJECT_PATH": "beam/line", "CI_COMMIT_SHA": "0123abcd"},
+}
+SCHEMAS = {**FILES, "github-action.yml": "vendor.github-workflows"}
 
 
 def script(docs_pages, name: str) -> list[str]:
@@ -19,7 +26,7 @@ def script(docs_pages, name: str) -> list[str]:
     return [step["run"] for step in job["steps"] if "run" in step] if "steps" in job else list(job["script"])
 
 
-@pytest.mark.parametrize(("name", "schema"), FILES.items())
+@pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
 def test_they_are_valid(docs_pages, name, schema):
     path = docs_pages.DOCS / "ci" / name
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
@@ -31,12 +38,16 @@ def test_they_are_valid(docs_pages, name, schema):
 def test_their_lines_pass_with_the_committed_baseline(docs_pages, docs_shell, tutorial, name):
     install, line = script(docs_pages, name)
     assert install == "pip install 'pytest-fkeras[plot]'"
-    code, output = docs_shell.run(line, CI="true")
+    summary = tutorial.project / f"{name}.md"
+    code, output = docs_shell.run(line, CI="true", **PLATFORMS[name], GITHUB_STEP_SUMMARY=str(summary))
     assert code == 0, output
+    assert "::" not in re.sub(r"\w::\w", "", output), "nothing to mark"
+    assert "Project `beam/line`, commit `0123abcd`" in summary.read_text()
     assert "accuracy unchanged, fault-free " in " ".join(output.split())
     assert (tutorial.project / "resilience.html").stat().st_size > 10_000
     assert (tutorial.project / "resilience.json").is_file()
-    assert ("--junitxml" in line) == (tutorial.project / "junit.xml").is_file()
+    for option, file in (("--junitxml", "junit.xml"), ("--fkeras-openmetrics", "metrics.txt")):
+        assert (option in line) == (tutorial.project / file).is_file()
 
 
 def test_without_a_baseline_they_fail_with_the_command_that_makes_it(docs_pages, docs_shell, tutorial):
@@ -44,8 +55,9 @@ def test_without_a_baseline_they_fail_with_the_command_that_makes_it(docs_pages,
     shutil.move(baselines, away)
     try:
         line = script(docs_pages, "github-actions.yml")[1]
-        code, output = docs_shell.run(line, CI="true")
+        code, output = docs_shell.run(line, CI="true", GITHUB_ACTIONS="true", GITHUB_WORKSPACE=str(tutorial.project))
         assert code == 1, output
+        assert re.search(r"^::error file=test_resilience.py,line=\d+,title=NOT_RUN test_protected::", output, re.M)
         found = " ".join(output.split())
         assert "has no baseline for this budget; make one on your machine and commit it: python -m pytest" in found
         assert "test_resilience.py::test_protected" in found

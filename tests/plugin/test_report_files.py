@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -474,6 +475,51 @@ def test_the_step_summary_is_added_to(project, write_test, monkeypatch):
         "PASS",
     ]
     assert "`test_budgets.py::test_not_run[a\\|b'<b>]`" in rows[1]
+
+
+@pytest.mark.parametrize("flags", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_failed_tests_are_marked_where_they_stand(project, write_test, monkeypatch, flags):
+    write_test(TWO)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
+    marked = [line for line in project.runpytest_inprocess(*flags).outlines if line.startswith("::")]
+    (line,) = marked
+    source = (project.path / "test_budgets.py").read_text().splitlines()
+    place = re.match(r"::error file=([^,]*),line=(\d+),title=FAIL test_missed::(.* over the limit.*)", line)
+    assert place is not None, line
+    assert place[1] == f"{project.path.name}/test_budgets.py"
+    assert "max_mse=1e-9" in source[int(place[2]) - 1] or "def test_missed" in source[int(place[2]) - 1]
+    assert "%0Aagain: python -m pytest test_budgets.py::test_missed" in place[3]
+    project.makeini("[pytest]\nfkeras_annotations = false\n")
+    assert not any(line.startswith("::") for line in project.runpytest_inprocess(*flags).outlines)
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    project.makeini("")
+    assert not any(line.startswith("::") for line in project.runpytest_inprocess(*flags).outlines)
+
+
+@pytest.mark.parametrize("flags", [[], ["-n2"]], ids=["plain", "xdist"])
+def test_services_get_their_files(project, write_test, flags):
+    write_test(TWO)
+    names = {"trend": "trend.json", "badge": "badge.json", "openmetrics": "metrics.txt"}
+    files = [f"--fkeras-{option}={name}" for option, name in names.items()]
+    result = project.runpytest_inprocess(*flags, *files)
+    result.stdout.fnmatch_lines([f"report: *{name}" for name in names.values()])
+    points = json.loads((project.path / "trend.json").read_text())
+    assert [point["name"].rpartition("::")[2] for point in points] == [
+        "test_kept: trials over the limit",
+        "test_kept: mse under faults",
+        "test_missed: trials over the limit",
+        "test_missed: mse under faults",
+    ]
+    badge = json.loads((project.path / "badge.json").read_text())
+    assert badge["message"] == "failed: 1 of 2 budgets kept, 1 missed"
+    metrics = (project.path / "metrics.txt").read_text()
+    assert 'fkeras_over_limit_ratio{test="test_budgets.py::test_kept"} 0.0\n' in metrics
+    assert metrics.endswith("# EOF\n")
+    (project.path / "badge.json").write_text("mine")
+    refused = project.runpytest_inprocess(*flags, *files, no_reraise_ctrlc=True)
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*--fkeras-badge: *badge.json is no badge that fkeras wrote*--fkeras-force*"])
 
 
 @pytest.mark.parametrize("how", ["opted out", "no budget", "not on GitHub"])

@@ -21,7 +21,8 @@ class Budget:
     """What a curve asks a campaign, with the fault models that it was asked for."""
 
     def __init__(self, model, n_bits=200):
-        estimate = SimpleNamespace(estimate=Estimate(0, 0, 0, 1, ""), golden=SimpleNamespace(value=0.0))
+        values, golden = np.arange(float(DRAWS)), SimpleNamespace(value=0.0)
+        estimate = SimpleNamespace(estimate=Estimate(0, 0, 0, 1, ""), golden=golden, values=values)
         protection = SimpleNamespace(bits=())
         setting = SimpleNamespace(fault_model=model, space=range(n_bits), protection=protection, seed=0)
         self.result = SimpleNamespace(setting=setting, by_metric={"mse": estimate})
@@ -49,6 +50,7 @@ def test_a_curve_asks_for_shares_of_the_budgets_own_model(model, asked):
     assert budget.asked == asked
     sizes = [getattr(model, "n_faults", None) or model.exposure_seconds for model in asked]
     assert [point.look for point in record.curve] == sizes
+    assert {(point.low, point.median, point.high) for point in record.curve} == {(1, 4, 8)}, "of the draws themselves"
 
 
 @pytest.mark.parametrize("model", [FlipCount(0), BitErrorRate(0.1), Exposure(0.1, upsets_per_second=4)])

@@ -70,7 +70,7 @@ def test_names_never_reach_a_terminal_raw(make_record):
 
 def test_a_table_keeps_its_columns(make_record):
     made = [replace(full(make_record), nodeid=f"t.py::{name}") for name in ("a|b", r"a\|b", r"a\\|b", "a`|`b", HOSTILE)]
-    rows = markdown_summary(new_report(made, 1, 7)).strip().splitlines()[4:]
+    rows = [line for line in markdown_summary(new_report(made, 1, 7)).splitlines() if line.startswith("|")]
     assert len(rows) == 7
     # As GitHub's cmark-gfm reads a row: a backslash takes the next sign with it.
     assert len({len(re.findall(r"\|", re.sub(r"\\.", "", row))) for row in rows}) == 1

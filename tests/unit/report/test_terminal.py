@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from markdown_it import MarkdownIt
 
 from fkeras.report.document import new_report
-from fkeras.report.markdown import MOST_ROWS, markdown_summary
+from fkeras.report.markdown import MOST_CHARACTERS, MOST_ROWS, markdown_summary
 from fkeras.report.record import BudgetRecord
 from fkeras.report.terminal import report_text, wants_colour
+from tests.unit.report.test_document import full
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -50,3 +54,39 @@ def test_markdown_has_the_worst_first_and_says_what_it_leaves_out(make_record):
     assert "`a b\\|c`" in lines[6]
     assert "| NOT_RUN" in lines[6]
     assert lines[-2] == "1 more tests are in the JSON report."
+
+
+def test_markdown_explains_what_failed(make_record):
+    failed = full(make_record)
+    text = markdown_summary(new_report([failed, make_record("t.py::test_kept", [1.0] * 60)], 1, 7, {"commit": "0123"}))
+    assert "seed 7.\n\nCommit `0123`.\n" in text
+    details = text[text.index("**FAIL**") :].splitlines()
+    assert details[0] == "**FAIL** `test_full`"
+    assert details[2].startswith("- `40/100 >31.8 % over the limit; ")
+    assert details[3:5] == [
+        "- the fewest faults that do it, 1 of 2: `conv/kernel[0]:0 1 -> -1`",
+        "- again: `python -m pytest t.py::test_full`",
+    ]
+    assert "test_kept" not in "\n".join(details)
+
+
+def test_markdown_fits_a_comment(make_record):
+    failed = replace(full(make_record), rerun="x" * 5000)
+    many = [replace(failed, nodeid=f"t.py::test_{i}{'y' * 500}") for i in range(200)]
+    text = markdown_summary(new_report(many, 1, 7))
+    assert len(text) <= MOST_CHARACTERS + 100
+    assert text.endswith("The rest is in the JSON report.\n\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["a`b", "``", "`", "<img src=x>", "|", "\\`", "*a*", "](http://x)", "a\n\n# b", "@all", "#1", " a "]
+)
+def test_names_are_no_markdown(make_record, name):
+    failed = replace(full(make_record), nodeid=f"t.py::{name}", rerun=name)
+    text = markdown_summary(new_report([failed], 1, 7))
+    spans, rest = [], MarkdownIt("commonmark").enable("table").parse(text)
+    for token in rest:
+        assert token.type not in ("html_block", "code_block")
+        spans += [child.content for child in token.children or () if child.type == "code_inline"]
+        assert not any(child.type in ("html_inline", "link_open", "em_open") for child in token.children or ())
+    assert spans.count(" ".join(name.split())) >= 2
