@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +30,9 @@ from fkeras.statistics.tolerance import Rule, Tolerance
 UNCHANGED = "unchanged"
 PAIRED = "paired"
 EXACT = "exact"
+BINS = 30
+LEAST_SHOWN = 10
+"""With fewer trials, how they are spread is chance."""
 MOST_DRAWS = 0.5
 """An improvement in more than this share of draws is one that the baseline could be tightened by."""
 _LOOK_AHEAD = 1_000_000
@@ -57,6 +61,22 @@ class PairCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many trials lie in each bin, before and now; edges: one more than bins. Infinite values are in none."""
+
+    edges: tuple[float, ...]
+    before: tuple[int, ...]
+    now: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.edges) - 1 == len(self.before) == len(self.now) > 0:
+            sizes = f"{len(self.edges)} edges, {len(self.before)} and {len(self.now)} counts"
+            raise InputError(f"a histogram has one edge more than bins, and as many counts before as now; got {sizes}")
+        if not all(map(operator.lt, self.edges, self.edges[1:])):
+            raise InputError("a histogram's edges ascend")
+
+
+@dataclass(frozen=True, slots=True)
 class MetricComparison:
     """One metric: new minus old, in the metric's unit.
 
@@ -67,7 +87,8 @@ class MetricComparison:
     is_unchanged: what computes is the same and so is every common trial; rule: what decided, "" where nothing was
     asked or nothing changed; rule_reason: why it is the rule on means where the one on draws was asked for; pairs: None
     where the trials cannot be paired; can_tighten: better than the baseline by more than the tolerance, in most draws
-    or in the mean, as the rule says; notice: what a reader must know of the values.
+    or in the mean, as the rule says; notice: what a reader must know of the values; histogram: of the trials compared,
+    None where nothing changed or few were kept.
     """
 
     metric: str
@@ -92,6 +113,7 @@ class MetricComparison:
     pairs: PairCounts | None = None
     can_tighten: bool = False
     notice: str = ""
+    histogram: Histogram | None = None
 
     @property
     def change(self) -> str:
@@ -313,6 +335,7 @@ class _Judge:
         if self._is_unchanged:
             outcome: AnyOutcome = Outcome.PASS if tolerance is not None else ""
             return replace(comparison, low=0.0, difference=0.0, high=0.0, is_unchanged=True, outcome=outcome)
+        comparison = replace(comparison, histogram=_histogram(old, new))
         if tolerance is None:
             return comparison
         limit = tolerance.absolute(self.old.mean)
@@ -456,6 +479,18 @@ class _Judge:
 
     def _worsening(self, difference: float) -> float:
         return difference if self.new.better == "lower" else -difference
+
+
+def _histogram(old: Values, new: Values) -> Histogram | None:
+    finite = [values[np.isfinite(values)] for values in (old, new)]
+    if min(part.size for part in finite) < LEAST_SHOWN:
+        return None
+    low, high = float(np.min(np.concatenate(finite))), float(np.max(np.concatenate(finite)))
+    edges = np.linspace(low, high if high > low else math.nextafter(low, math.inf), BINS + 1)
+    if not (np.diff(edges) > 0).all():
+        edges = np.array([low, math.nextafter(high, math.inf)])
+    before, now = (tuple(np.histogram(part, edges)[0].tolist()) for part in finite)
+    return Histogram(tuple(edges.tolist()), before, now)
 
 
 def _incomparable(new: MeasuredCampaign, old: MeasuredCampaign, judged: Sequence[str]) -> str:

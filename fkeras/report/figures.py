@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fkeras.campaigns import ProtectionCurve
     from fkeras.campaigns.bit_map import BitMap
+    from fkeras.campaigns.comparison import Histogram, MetricComparison
     from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
     from fkeras.sensitivity import RankingQuality
 
@@ -45,6 +46,21 @@ def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[f
     axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
     _mark_levels(axes, "x", (low, high), golden, limits)
     axes.set(xlabel=_literal(metric), ylabel="trials")
+    axes.locator_params(axis="y", integer=True)
+    return _finished(axes)
+
+
+def before_and_now_figure(record: MetricComparison, histogram: Histogram) -> Figure:
+    """How the metric is spread over the trials compared, before and now."""
+    axes = _axes()
+    before: dict[str, Any] = {"color": MUTED, "fill": True, "alpha": 0.35}
+    now: dict[str, Any] = {"color": SERIES, "linewidth": 1.6}
+    axes.stairs(histogram.before, histogram.edges, label=f"before, mean {record.old_mean:.4g}", **before)
+    axes.stairs(histogram.now, histogram.edges, label=f"now, mean {record.new_mean:.4g}", **now)
+    for mean, colour in ((record.old_mean, MUTED), (record.new_mean, SERIES)):
+        if np.isfinite(mean):
+            axes.axvline(mean, color=colour, linestyle=":", linewidth=1.5)
+    axes.set(xlabel=_literal(record.metric), ylabel="trials", xlim=_range(histogram.edges))
     axes.locator_params(axis="y", integer=True)
     return _finished(axes)
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from fkeras.campaigns.comparison import LEAST_SHOWN
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.errors import MissingExtraError
 from fkeras.files import write_text
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 MOST_FIGURES = 24
 MOST_SECTIONS = 50
 """Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
-
-LEAST_SHOWN = 10
-"""With fewer trials, how they are spread is chance."""
 
 _LOOKS = {
     Outcome.FAIL: ("fail", "✕", "--fail"),
@@ -167,7 +165,12 @@ class _Test:
 
     def draw(self) -> None:
         record = self.record
-        for name, make in (("trials", self._trials), ("damage", self._damage), ("curve", self._curve)):
+        for name, make in (
+            ("trials", self._trials),
+            ("damage", self._damage),
+            ("curve", self._curve),
+            ("comparison", self._comparison),
+        ):
             self.figures[name] = make(record)
 
     def _trials(self, record: BudgetRecord) -> Markup | str:
@@ -187,6 +190,20 @@ class _Test:
                     f"{_sentence(name)} in each of {metric.values.size:,} trials, with the golden value"
                     + (" and what is allowed." if limits else "."),
                     partial(figures.trials_figure, metric.values, metric.golden, limits, name),
+                )
+        return drawn
+
+    def _comparison(self, record: BudgetRecord) -> Markup | str:
+        from fkeras.report import figures
+
+        drawn = ""
+        for metric in () if record.comparison is None else record.comparison.metrics:
+            if metric.histogram is not None:
+                drawn += self.drawing.svg(
+                    f"{self.key}-comparison-{len(drawn)}",
+                    f"{metric.metric} before and now, {self.name}",
+                    f"{_sentence(metric.metric)} in each trial compared, of the baseline and of this run.",
+                    partial(figures.before_and_now_figure, metric, metric.histogram),
                 )
         return drawn
 

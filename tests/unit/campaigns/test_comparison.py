@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from fkeras.campaigns.comparison import PairCounts, compare
+from fkeras.campaigns.comparison import Histogram, PairCounts, compare
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.errors import InputError
 from fkeras.statistics.paired import paired_difference, unpaired_difference
@@ -507,3 +508,46 @@ def test_without_a_tolerance_pairs_are_counted():
         69, 59, 10, anytime_lower_bound(59, 69), anytime_upper_bound(59, 69), 0.05
     )
     assert str(made).endswith("worse in 59, better in 10 of 69 pairs; paired on 69 identical fault sets")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [OLD, np.full(50, 0.25), np.array([0.25] * 49 + [math.nextafter(0.25, 1)]), np.array([0.0] * 49 + [1.0])],
+    ids=["walk", "equal", "one ulp", "two values"],
+)
+def test_the_histogram_holds_every_trial_compared(values):
+    now = np.clip(values + 0.25, 0, 1)
+    (metric,) = compare(measured(err=now), measured(err=values)).metrics
+    found = metric.histogram
+    assert sum(found.before) == sum(found.now) == values.size
+    for counts, part in ((found.before, values), (found.now, now)):
+        inside = [((part >= low) & (part < high)).sum() for low, high in pairwise(found.edges)]
+        inside[-1] += (part == found.edges[-1]).sum()
+        assert list(counts) == inside
+
+
+def test_the_histogram_leaves_out_what_is_infinite():
+    old, new = np.arange(20.0), np.where(np.arange(20) < 5, np.inf, np.arange(20.0))
+    (metric,) = compare(measured(err=(new, None, "lower")), measured(err=(old, None, "lower"))).metrics
+    assert (sum(metric.histogram.before), sum(metric.histogram.now)) == (20, 15)
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_few_trials_have_no_histogram(n):
+    (metric,) = compare(measured(err=walk(n)), measured(err=walk(n, key=1))).metrics
+    assert metric.histogram is None
+
+
+def test_what_did_not_change_has_no_histogram():
+    (metric,) = compare(measured(err=OLD, what="same"), measured(err=OLD, what="same")).metrics
+    assert metric.is_unchanged
+    assert metric.histogram is None
+
+
+@pytest.mark.parametrize(
+    ("edges", "before", "now"),
+    [((), (), ()), ((1, 2), (1,), ()), ((1, 2), (1, 2), (1, 2)), ((2, 1), (1,), (1,)), ((1, 1), (1,), (1,))],
+)
+def test_a_histogram_that_cannot_be_drawn_is_refused(edges, before, now):
+    with pytest.raises(InputError, match="a histogram"):
+        Histogram(edges, before, now)

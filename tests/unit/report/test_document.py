@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from fkeras.campaigns import Limit
 from fkeras.campaigns.bit_map import BitMap, TensorMap
-from fkeras.campaigns.comparison import Comparison, MetricComparison, PairCounts
+from fkeras.campaigns.comparison import Comparison, Histogram, MetricComparison, PairCounts
 from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
@@ -64,9 +64,10 @@ MAP = BitMap(
 
 def full(make_record) -> BudgetRecord:
     """A record in which nothing is left out."""
+    histogram = Histogram((0.5, 1.0, 1.5), (40, 20), (10, 50))
     difference = MetricComparison(
         "emd", "lower", 1.0, 1.1, 0.05, 0.1, math.inf, "paired t", 60, 60, 0.05, "5 %", "FAIL", 12,
-        1.0, 1.05, False, "draws", "", PairCounts(60, 30, 0, 0.3, 0.7, 0.05), False, "of another machine",
+        1.0, 1.05, False, "draws", "", PairCounts(60, 30, 0, 0.3, 0.7, 0.05), False, "of another machine", histogram,
     )  # fmt: skip
     return replace(
         make_record("t.py::test_full", [1.0] * 60 + [3.0] * 40),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns.bit_map import BitMap, TensorMap
+from fkeras.campaigns.comparison import Histogram, MetricComparison
 from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.plain import restored
@@ -125,3 +126,14 @@ def test_a_map_names_its_tensors_and_marks_where_they_end(sizes):
     assert {name: round(at, 6) for name, at in named.items()} == {
         f"layer_{i}": sum(sizes[:i]) + size / 2 for i, size in enumerate(sizes) if size >= 0.012 * n
     }
+
+
+def test_before_and_now_stand_in_one_figure():
+    histogram = Histogram((0.5, 1.0, 1.5), (40, 20), (10, 50))
+    comparison = MetricComparison("emd", "lower", 0.9, 1.2, 0.0, 0.3, 0.5, "", 60, 60, histogram=histogram)
+    figure = figures.before_and_now_figure(comparison, histogram)
+    assert legend(figure) == ["before, mean 0.9", "now, mean 1.2"]
+    before, now = figure.axes[0].patches
+    assert before.get_data().values.tolist() == [40, 20]
+    assert now.get_data().values.tolist() == [10, 50]
+    assert now.get_data().edges.tolist() == [0.5, 1.0, 1.5]

@@ -96,7 +96,8 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
     parsed = Page(page)
     ids = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
     figures = [one for one in parsed.all("svg") if one.get("role") == "img"]
-    assert len(figures) == 6  # one map; trials of two tests; damage, survival and protection curve of one
+    # One map; trials of two tests; damage, survival, protection curve and comparison of one.
+    assert len(figures) == 7
     assert all(set(one["aria-labelledby"].split()) <= ids for one in figures)
     assert all(one.get("aria-hidden") == "true" for one in parsed.all("svg") if one.get("role") != "img")
     assert len(parsed.all("caption")) == len(parsed.all("table"))
@@ -133,6 +134,9 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
         "|change of emd|",
         "Compared with the baseline",
         "Drift since the anchored release",
+        "1 → 1.05",
+        "baselines/a.json",
+        "worse by more than 5 % in 30 of 60 pairs",
         "python -m pytest t.py::test_full",
         "1 -> -1",
     ],
