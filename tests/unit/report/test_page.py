@@ -296,3 +296,21 @@ def test_no_budget_is_no_pass():
 
 def test_the_same_report_is_the_same_page(report, page):
     assert html_page(report) == page
+
+
+def test_nothing_is_wider_than_a_telephone(page):
+    css = page.partition("<style>")[2].partition("</style>")[0]
+    widths = [float(size) for size in re.findall(r"min-width: ([\d.]+)rem", css)]
+    assert max(widths) <= 20
+    grids = re.findall(r"minmax\(([^;{]*?), 1fr\)", css)
+    assert grids
+    assert all(grid.startswith("min(100%") for grid in grids), "a column gives way where the screen is narrower"
+    assert "min-width" not in "".join(re.findall(r'style="([^"]*)"', page))
+    assert "overflow-x" not in re.sub(r"\.scroll \{ overflow-x: auto[^}]*\}", "", css)
+
+
+def test_headings_stay_with_what_they_head(page):
+    css = page.partition("@media print")[2].partition("</style>")[0]
+    (kept,) = re.findall(r"^ *([^{}]*)\{ break-after: avoid; \}", css, re.MULTILINE)
+    assert {"h1", "h2", "h3", "h4", "caption", "thead"} <= {name.strip() for name in kept.split(",")}
+    assert "article { break-inside" not in css, "a long one would leave most of a page empty"
