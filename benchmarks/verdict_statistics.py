@@ -2,13 +2,15 @@
 
 The distribution of the failures of all campaigns still undecided is carried from trial to trial, so the numbers
 are exact up to rounding. Run: python benchmarks/verdict_statistics.py
-With --compare, simulated: comparisons with a baseline, as the plugin makes them, at their tolerance.
+With --compare, simulated: comparisons with a baseline, as the plugin makes them, where a wrong answer is most likely:
+by means at the tolerance, by draws at the share of worse ones that is allowed.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,18 +57,61 @@ def compare_simulated(repeats: int, trials: int) -> None:
             for _ in range(repeats):
                 old, luck = generator.beta(2, 6, (2, trials))
                 new, worse = worsen(generator, old if pairing == "paired" else luck)
-                outcome, n = gated(new, old, Tolerance("err", worse, False), pairing == "paired")
+                outcome, n = gated(new, old, Tolerance("err", worse, False, "mean"), pairing == "paired")
                 outcomes.append(outcome)
                 used += n
             wrong = [outcomes.count(outcome) / repeats for outcome in ("PASS", "FAIL")]
             print(f"{name + ', ' + pairing:<35}  {wrong[0]:10.3f}  {wrong[1]:10.3f}  {used / repeats:6.0f}")
 
 
-def gated(new: NDArray[np.float64], old: NDArray[np.float64], tolerance: Tolerance, paired: bool) -> tuple[str, int]:
+ALLOWED, LIMIT = 0.05, 0.1
+Z = NormalDist().inv_cdf(1 - ALLOWED)
+CHANGES = {
+    "much, in 5 % of draws": (
+        lambda g, old: old + (g.random(old.size) < ALLOWED) * g.uniform(1, 9, old.size),
+        lambda limit: ALLOWED,
+    ),
+    "a little, everywhere": (
+        lambda g, old: old + g.normal(LIMIT / 2, LIMIT / 2 / Z, old.size),
+        lambda limit: 1 - NormalDist(LIMIT / 2, LIMIT / 2 / Z).cdf(limit),
+    ),
+    "in proportion to the baseline": (
+        lambda g, old: old * (1 + LIMIT / (1 - math.log(ALLOWED))),
+        lambda limit: math.exp(1 - limit * (1 - math.log(ALLOWED)) / LIMIT),
+    ),
+}
+"""Old values (1 + exponential, mean 2, unbounded) -> new ones, and the share that is worse by more than a number."""
+
+
+def draws_simulated(repeats: int, trials: int) -> None:
+    """Wrong answers of comparisons where the share of worse draws is the one allowed, absolute and relative."""
+    print(f"at most {trials} trials, {repeats} repetitions")
+    print("differences                          tolerance   wrong PASS  wrong FAIL  trials")
+    for name, (change, share_past) in CHANGES.items():
+        for tolerance in (Tolerance("err", LIMIT, False), Tolerance("err", LIMIT / 2, True)):
+            generator, wrong, used = np.random.default_rng(1), {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 0}, 0
+            for _ in range(repeats):
+                old = 1 + generator.exponential(1, trials)
+                outcome, n = gated(change(generator, old), old, tolerance, paired=True, bounds=None)
+                # A share of the baseline's mean is another number in each repetition, and so is what is right.
+                share, used = share_past(tolerance.absolute(float(old.mean()))), used + n
+                is_right = {"PASS": share < ALLOWED * (1 - 1e-9), "FAIL": share > ALLOWED * (1 + 1e-9)}
+                wrong[outcome] += not is_right.get(outcome, True)
+            passed, failed = wrong["PASS"] / repeats, wrong["FAIL"] / repeats
+            print(f"{name:<35}  {tolerance.amount:<10}  {passed:10.3f}  {failed:10.3f}  {used / repeats:6.0f}")
+
+
+def gated(
+    new: NDArray[np.float64],
+    old: NDArray[np.float64],
+    tolerance: Tolerance,
+    paired: bool,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> tuple[str, int]:
     """What the plugin's gate says: a campaign ends at its verdict, an undecided comparison goes on."""
-    n_new = ended(new)
+    n_new = ended(new) if bounds else ended(new, 6.0, ALLOWED)
     while True:
-        made = compare(measured(new[:n_new], 1), measured(old, 1 if paired else 2), (tolerance,))
+        made = compare(measured(new[:n_new], 1, bounds), measured(old, 1 if paired else 2, bounds), (tolerance,))
         if made.outcome != "INCONCLUSIVE" or n_new >= new.size:
             return made.outcome, n_new
         n_new = min(new.size, 2 * n_new)
@@ -79,9 +124,9 @@ def ended(values: NDArray[np.float64], limit: float = 0.5, max_failure_rate: flo
     return next(decided, values.size)
 
 
-def measured(values: NDArray[np.float64], seed: int) -> MeasuredCampaign:
-    """A campaign that gave these values, between 0 and 1."""
-    metric = MeasuredMetric("lower", (0.0, 1.0), 0.1, float(values.mean()), 0, values)
+def measured(values: NDArray[np.float64], seed: int, bounds: tuple[float, float] | None) -> MeasuredCampaign:
+    """A campaign that gave these values."""
+    metric = MeasuredMetric("lower", bounds, 0.1, float(values.mean()), 0, values)
     faults = (np.arange(values.size) % 256).astype(np.uint8)
     return MeasuredCampaign(
         BudgetIdentity("model", "faults"), seed, "layout", "content", 1, (), values.size, False, faults, {"err": metric}
@@ -100,6 +145,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1000)
     arguments = parser.parse_args()
     if arguments.compare:
+        draws_simulated(arguments.repeats, min(arguments.max_trials, 300))
         compare_simulated(arguments.repeats, min(arguments.max_trials, 300))
         return
     n, k = np.tril_indices(arguments.max_trials + 1)

@@ -327,19 +327,24 @@ class _Judge:
             *((0, 0) if self.pairs.is_exact else (old.size, new.size)),
             golden_before=self.old.golden,
             golden_now=self.new.golden,
-            pairs=self._counts(0.0) if self.pairs.n else None,
+            tolerance_text="" if tolerance is None else tolerance.amount,
             notice=self._notice,
         )
-        if tolerance is not None:
-            comparison = replace(comparison, tolerance_text=tolerance.amount)
         if self._is_unchanged:
-            outcome: AnyOutcome = Outcome.PASS if tolerance is not None else ""
-            return replace(comparison, low=0.0, difference=0.0, high=0.0, is_unchanged=True, outcome=outcome)
+            return replace(
+                comparison,
+                low=0.0,
+                difference=0.0,
+                high=0.0,
+                pairs=self._counts(0.0),
+                is_unchanged=True,
+                outcome="" if tolerance is None else Outcome.PASS,
+            )
         comparison = replace(comparison, histogram=_histogram(old, new))
-        if tolerance is None:
-            return comparison
-        limit = tolerance.absolute(self.old.mean)
+        limit = 0.0 if tolerance is None else tolerance.absolute(self.old.mean)
         counts = self._counts(limit) if self.pairs.n else None
+        if tolerance is None:
+            return replace(comparison, pairs=counts)
         comparison = replace(comparison, tolerance=limit, pairs=counts)
         if tolerance.rule == "draws" and counts is not None and self._shows(counts):
             return self._by_draws(comparison, counts)
