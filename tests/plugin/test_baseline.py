@@ -683,3 +683,22 @@ def test_a_missed_baseline_is_seen_in_the_step_summary_and_in_junit(project, wri
     xml = (project.path / "run.xml").read_text()
     assert 'name="fkeras_baseline" value="FAIL"' in xml
     assert re.search(r'name="fkeras_baseline_change_mse" value="\+\d+ %', xml)
+
+
+@pytest.mark.parametrize("ci", ["", "1"])
+@pytest.mark.parametrize(("rule", "place"), [("mse", "in most draws"), ("mse.mean", "in the mean")])
+def test_an_improvement_is_said_with_the_command_that_keeps_it(
+    project, write_test, bounded, monkeypatch, ci, rule, place
+):
+    write_test(BUDGET)
+    bounded(0.4)
+    run(project, "--fkeras-baseline-update")
+    (name,) = files(project)
+    bounded(0.0)
+    monkeypatch.setenv("CI", ci)
+    result = run(project, f"--fkeras-compare-fail={rule}:0.1")
+    result.assert_outcomes(passed=1)
+    where = " on your machine and commit it" if ci else ""
+    text = f"mse is better by more than 0.1 {place}; tighten base/{name}{where}: python -m pytest "
+    result.stdout.fnmatch_lines([f"*{text}*"])
+    assert "tighten" not in run(project, f"--fkeras-compare-fail={rule}:0.45").stdout.str()
