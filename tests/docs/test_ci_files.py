@@ -68,3 +68,17 @@ def test_without_a_baseline_they_fail_with_the_command_that_makes_it(docs_pages,
         assert "because a gate that moves itself gates nothing" in " ".join(output.split())
     finally:
         shutil.move(away, baselines)
+
+
+def test_the_action_gates_the_project_and_leaves_all_its_files(docs_pages, docs_shell, tutorial, tmp_path):
+    action = yaml.safe_load((docs_pages.DOCS.parent / "action.yml").read_text(encoding="utf-8"))
+    (step,) = [step for step in action["runs"]["steps"] if "budgets" in step["name"]]
+    (tmp_path / "step.py").write_text(step["run"])
+    given = {"FKERAS_BASELINE": "baselines", "FKERAS_COMPARE_FAIL": "accuracy:0.01"}
+    given["FKERAS_FOLDER"] = str(tmp_path / "out")
+    words = {"FKERAS_ARGUMENTS": "-p no:randomly -k 'protected or nothing'"}
+    code, output = docs_shell.run(f"python {tmp_path / 'step.py'}", CI="true", GITHUB_ACTIONS="true", **given, **words)
+    assert code == 0, output
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"resilience.json", "resilience.html", "trend.json", "badge.json"}
+    assert '"message": "1 of 1 budgets kept"' in (tmp_path / "out" / "badge.json").read_text()

@@ -485,7 +485,7 @@ def test_failed_tests_are_marked_where_they_stand(project, write_test, monkeypat
     marked = [line for line in project.runpytest_inprocess(*flags).outlines if line.startswith("::")]
     (line,) = marked
     source = (project.path / "test_budgets.py").read_text().splitlines()
-    place = re.match(r"::error file=([^,]*),line=(\d+),title=FAIL test_missed::(.* over the limit.*)", line)
+    place = re.match(r"::error file=([^,]*),line=(\d+),title=FAIL test_missed::(over the limit: .*)", line)
     assert place is not None, line
     assert place[1] == f"{project.path.name}/test_budgets.py"
     assert "max_mse=1e-9" in source[int(place[2]) - 1] or "def test_missed" in source[int(place[2]) - 1]

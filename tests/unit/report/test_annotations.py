@@ -22,7 +22,7 @@ def test_what_failed_is_an_error_at_its_line(make_record):
     failed = make_record("t.py::test_a", [3.0] * 60)
     (line,) = github_annotations([failed], {"t.py::test_a": ("sub/t.py", 12)})
     assert line == (
-        "::error file=sub/t.py,line=12,title=FAIL test_a::60/60 >95.1 %25 over the limit"
+        "::error file=sub/t.py,line=12,title=FAIL test_a::over the limit: 60/60 >95.1 %25"
         "%0Aagain: python -m pytest t.py::test_a"
     )
 

@@ -179,8 +179,8 @@ def test_the_header_says_what_was_tested(report, make_record):
 @pytest.mark.parametrize(
     ("tests", "exit_code", "reasons"),
     [
-        ("F", 1, ["t.py::F: 60/60 >95.1 % over the limit"]),
-        ("PNF", 1, ["t.py::F: 60/60 >95.1 % over the limit", "t.py::N: killed"]),
+        ("F", 1, ["t.py::F: over the limit: 60/60 >95.1 %"]),
+        ("PNF", 1, ["t.py::F: over the limit: 60/60 >95.1 %", "t.py::N: killed"]),
         ("P", 1, ["every budget is kept: a test without a budget failed, or one outside its budget"]),
         ("P", 0, []),
         ("NNNNN", 1, ["t.py::N: killed"] * 3 + ["and 2 more"]),

@@ -62,7 +62,7 @@ def test_markdown_explains_what_failed(make_record):
     assert "seed 7.\n\nCommit `0123`.\n" in text
     details = text[text.index("**FAIL**") :].splitlines()
     assert details[0] == "**FAIL** `test_full`"
-    assert details[2].startswith("- `40/100 >31.8 % over the limit; ")
+    assert details[2].startswith("- `over the limit: 40/100 >31.8 %; ")
     assert details[3:5] == [
         "- the fewest faults that do it, 1 of 2: `conv/kernel[0]:0 1 -> -1`",
         "- again: `python -m pytest t.py::test_full`",
