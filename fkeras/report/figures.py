@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 4.6, 2.7
 """Narrow enough to be read on a telephone."""
 MAP_WIDTH = 6.4
-_MOST_NAMES, _LEAST_NAMED = 24, 0.012
-"""Names above a map: how many at most, and of which share of its width at least."""
+_MOST_NAMES = 20
+"""Names above a map, of the largest tensors; the table beside it has them all."""
+_LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
 _LETTER = 0.02
 """The width of a letter above a map, as a share of the map's."""
 _MARKS = {
@@ -128,7 +129,7 @@ def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
     failing, passing = record.undecided
     spans = (
         (left, failing, LIMIT, None),
-        (failing or left, passing or right, DOUBT, "here nobody knows"),
+        (failing or left, passing or right, DOUBT, "undecided"),
         (passing, right, GOOD, None),
     )
     for start, end, colour, what in spans:
@@ -141,12 +142,16 @@ def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
 
 def map_figure(record: BitMap) -> Figure:
     """The paper's Fig. 4: words across, bit positions down; a line where a tensor ends, its name above it."""
-    figure = empty_figure(1, 1, width=MAP_WIDTH, height=3.0)
-    axes = figure.axes[0]
     rows = np.array(record.picture)
     sizes = [tensor.n_words for tensor in record.tensors]
     ends = np.cumsum(sizes)
     n_words = max(int(ends[-1]), rows.shape[1] * (record.words_per_column - 1) + 1)
+    named = sorted(sorted(range(len(sizes)), key=lambda i: -sizes[i])[:_MOST_NAMES])
+    names = [_short_path(record.tensors[i].path) for i in named]
+    middles = [float(ends[i] - sizes[i] / 2) for i in named]
+    is_level = all(_LETTER * len(name) < sizes[i] / n_words for i, name in zip(named, names, strict=True))
+    figure = empty_figure(1, 1, width=MAP_WIDTH, height=3.6 if is_level else 4.8)
+    axes = figure.axes[0]
     picture = axes.imshow(
         np.ma.masked_invalid(rows),
         aspect="auto",
@@ -155,20 +160,17 @@ def map_figure(record: BitMap) -> Figure:
         extent=(0, rows.shape[1] * record.words_per_column, rows.shape[0] - 0.5, -0.5),
     )
     for end in ends[:-1]:
-        axes.axvline(end, color=INK, linewidth=1)
-    wide = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:_MOST_NAMES]
-    named = sorted(i for i in wide if sizes[i] >= _LEAST_NAMED * n_words or len(sizes) == 1)
-    names = axes.secondary_xaxis("top")
-    names.set_xticks(
-        [float(ends[i] - sizes[i] / 2) for i in named], [_short_path(record.tensors[i].path) for i in named]
-    )
-    is_level = all(_LETTER * len(_short_path(record.tensors[i].path)) < sizes[i] / n_words for i in named)
-    names.tick_params(length=0, labelsize=11, labelcolor=INK, rotation=0 if is_level else 35)
-    for label in names.get_xticklabels():
-        label.set(ha="center" if is_level else "left", rotation_mode="anchor")
-    names.spines["top"].set_visible(False)
+        axes.axvline(end, color="white", linewidth=1.2)
+    level: dict[str, Any] = {"ha": "center"}
+    slanted: dict[str, Any] = {"rotation": 55, "rotation_mode": "anchor", "arrowprops": _LEADER}
+    slots = middles if is_level else _spaced(middles, n_words / _MOST_NAMES, n_words)
+    above: Any = ("data", "axes fraction")
+    for name, middle, slot in zip(names, middles, slots, strict=True):
+        at = (middle, 1), (slot, 1.03 if is_level else 1.12), above, above
+        axes.annotate(name, *at, fontsize=11, color=INK, **(level if is_level else slanted))
     axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]), xlim=(0, n_words))
-    bar = figure.colorbar(picture, ax=axes, pad=0.02)
+    axes.locator_params(axis="x", nbins=5)
+    bar = figure.colorbar(picture, ax=axes, location="bottom", aspect=45, pad=0.03)
     bar.set_label(_literal(record.quantity), fontsize=11)
     for axis in (axes, bar.ax):
         _themed(axis, 11)
@@ -273,6 +275,18 @@ def _mark_levels(axes: Axes, along: str, shown: tuple[float, float], golden: flo
             label = f"{what} {value:.4g}, far {side[int(value > high)]}"
             axes.plot([], [], color=colour, linestyle=style, linewidth=1.5, label=label)
     (axes.set_xlim if along == "x" else axes.set_ylim)(*shown)
+
+
+def _spaced(places: Sequence[float], gap: float, end: float) -> list[float]:
+    """Ascending places in (0, end), moved apart to `gap` as little as that takes."""
+    slots: list[float] = []
+    for place in places:
+        slots.append(max(place, slots[-1] + gap) if slots else place)
+    limit = end
+    for i in reversed(range(len(slots))):
+        slots[i] = min(slots[i], limit)
+        limit = slots[i] - gap
+    return slots
 
 
 def _short_path(path: str) -> str:

@@ -240,7 +240,7 @@ class _Test:
             f"{self.key}-curve",
             f"Trials over the limit against protected bits, {self.name}",
             "Trials over the limit with the verdict's bounds, against the number of protected bits: where it fails, "
-            "where nobody knows, and where it passes.",
+            "where it is undecided, and where it passes.",
             partial(figures.protection_figure, curve, record.max_failure_rate),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_a_protection_curve_shows_where_nobody_knows():
     spans = sorted((one.get_x(), one.get_x() + one.get_width()) for one in figure.axes[0].patches)
     left, right = figure.axes[0].get_xlim()
     assert spans == [(pytest.approx(left), 2), (2, 6), (6, pytest.approx(right))]
-    assert {"passes", "fails", "not decided", "here nobody knows", "allowed 5 %"} == set(legend(figure))
+    assert {"passes", "fails", "not decided", "undecided", "allowed 5 %"} == set(legend(figure))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_protection_curve_of_one_kind_of_verdict_is_drawn(keep, undecided):
     figures.protection_figure(curve, 0.05)
 
 
-@pytest.mark.parametrize("sizes", [(30,), (20, 10), (500, 3, 400, 1, 97)])
+@pytest.mark.parametrize("sizes", [(30,), (20, 10), (500, 3, 400, 1, 97), (1,) * 10 + (990,), (990,) + (1,) * 10])
 def test_a_map_names_its_tensors_and_marks_where_they_end(sizes):
     n = sum(sizes)
     tensors = tuple(TensorMap(f"layer_{i}/kernel", size, (1.0,), (1.0,)) for i, size in enumerate(sizes))
@@ -121,11 +122,21 @@ def test_a_map_names_its_tensors_and_marks_where_they_end(sizes):
     assert axes.get_xlim() == (0, n)
     ends = np.cumsum(sizes)[:-1].tolist()
     assert [line.get_xdata()[0] for line in axes.lines] == ends
-    (top,) = axes.child_axes
-    named = dict(zip((text.get_text() for text in top.get_xticklabels()), top.get_xticks(), strict=True))
-    assert {name: round(at, 6) for name, at in named.items()} == {
-        f"layer_{i}": sum(sizes[:i]) + size / 2 for i, size in enumerate(sizes) if size >= 0.012 * n
+    named = {text.get_text(): text for text in axes.texts}
+    assert {name: text.xy[0] for name, text in named.items()} == {
+        f"layer_{i}": sum(sizes[:i]) + size / 2 for i, size in enumerate(sizes)
     }
+    slots = [text.get_position()[0] for text in named.values()]
+    assert all(n / 20 <= right - left + 1e-9 for left, right in pairwise(slots)), "no name on another"
+    assert all(0 < slot <= n for slot in slots)
+
+
+def test_a_map_of_many_tensors_names_the_largest():
+    sizes = [10] * 15 + [100] * 20
+    tensors = tuple(TensorMap(f"t{i}", size, (1.0,), (1.0,)) for i, size in enumerate(sizes))
+    picture = ((0.5,) * -(-sum(sizes) // 10),) * 4
+    axes = figures.map_figure(BitMap("measured", "damage", tensors, picture, 10)).axes[0]
+    assert [text.get_text() for text in axes.texts] == [f"t{i}" for i in range(15, 35)]
 
 
 def test_before_and_now_stand_in_one_figure():
