@@ -78,8 +78,9 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         if comparison.outcome == "NOT_RUN":
             reason = f"{comparison.reason}; if that is meant, write a new one{_how_to_update(item)}"
             comparison = replace(comparison, reason=reason)
-    comparison = replace(comparison, baseline=_shown(gate.folder, measured, item.config.invocation_params.dir))
-    return Against(measured, comparison, _drift(gate.folder, measured, campaign), unknown)
+    start = item.config.invocation_params.dir
+    comparison = replace(comparison, baseline=_shown(gate.folder, measured, start))
+    return Against(measured, comparison, _drift(gate.folder, measured, campaign, start), unknown)
 
 
 def _measured(
@@ -119,18 +120,19 @@ def _decided(
         measured = _measured(campaign, longer, measured.identity, identities)
 
 
-def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign) -> Comparison | None:
+def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign, start: Path) -> Comparison | None:
     """Against the anchor, for information."""
     from fkeras.campaigns.comparison import Comparison
     from fkeras.errors import InputError
 
     if not (folder / ANCHOR).is_dir():
         return None
+    shown = _shown(folder / ANCHOR, measured, start)
     try:
         anchor = find(folder / ANCHOR, measured.identity, list(measured.metrics))
     except InputError as error:
         return Comparison("", "", campaign.budget.confidence, (), str(error))
-    return None if anchor is None else _quietly(measured, anchor, campaign)
+    return None if anchor is None else replace(_quietly(measured, anchor, campaign), baseline=shown)
 
 
 def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, campaign: FaultCampaign) -> Comparison:

@@ -140,8 +140,9 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     against = state_of(item).against or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem
     record = replace(judgement.record, measured=against.measured.to_plain(), comparison=comparison, drift=against.drift)
-    if comparison is not None and comparison.tightening:
-        record = replace(record, notices=(*record.notices, tightening_text(comparison, item)))
+    if comparison is not None:
+        said = filter(None, (*comparison.notices, tightening_text(comparison, item)))
+        record = replace(record, notices=(*record.notices, *said))
     if comparison is None or not comparison.outcome or comparison.outcome == "PASS":
         return Judgement(record, problem, judgement.is_verdict)
     record = replace(

@@ -160,7 +160,7 @@ class MetricComparison:
         text += f": {self.outcome}" if self.outcome else ""
         if self.outcome is Outcome.INCONCLUSIVE and self.more_trials is not None:
             text += f", about {self.more_trials:,} more trials would decide"
-        return text + (f"; {self.notice}" if self.notice else "")
+        return text
 
     def _amount(self, difference: float) -> str:
         """In per cent of the baseline's mean where the tolerance is, or says nothing and the mean can be divided by."""
@@ -195,6 +195,11 @@ class Comparison:
     def is_unchanged(self) -> bool:
         """Whether nothing that computes changed, for any of the metrics."""
         return bool(self.metrics) and all(metric.is_unchanged for metric in self.metrics)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a reader must know of the values, each once."""
+        return tuple(dict.fromkeys(metric.notice for metric in self.metrics if metric.notice))
 
     @property
     def tightening(self) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ def comparison_lines(suites: SuiteComparison, width: int = 80, paint: Paint = un
         label = comparison.outcome or "compared"
         first, *rest = wrapped(f"{label} {name}: {comparison.reason or comparison}", width)
         lines += [paint(comparison.outcome, label) + first.removeprefix(label), *rest]
+        lines += [line for notice in comparison.notices for line in wrapped(f"notice: {notice}", width)]
     for problem in suites.problems:
         first, *rest = wrapped(f"NOT_RUN {problem}", width)
         lines += [paint(Outcome.NOT_RUN, "NOT_RUN") + first.removeprefix("NOT_RUN"), *rest]

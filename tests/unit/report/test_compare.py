@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fkeras.campaigns.measured_campaign import _checksum
 from fkeras.errors import InputError
 from fkeras.report.compare import compare_reports, comparison_lines
 from fkeras.report.document import new_report
@@ -120,3 +123,33 @@ def test_lines_fit_the_width(make_record):
     old, new = reports(make_record, {"a": VALUES, "gone": VALUES}, {"a": VALUES + 4})
     lines = comparison_lines(compare_reports(old, new, TOLERANCE), 60)
     assert max(map(len, lines)) <= 60
+
+
+def test_what_a_reader_must_know_of_the_values_is_said_once(make_record):
+    old, new = reports(make_record, {"a": VALUES}, {"a": VALUES + 1e-12})
+    for report in (old, new):
+        measured = report.tests[0].measured
+        assert measured is not None
+        measured["metrics"]["emd"]["identity"] = "I"
+        measured["checksum"] = _checksum(measured)
+    lines = comparison_lines(compare_reports(old, new, TOLERANCE), 400)
+    (notice,) = (line for line in lines if line.startswith("notice: "))
+    assert "yet 400 of 400 trials came out otherwise" in notice
+    assert lines[0].startswith("PASS t.py::a: emd fault-free 0.9 -> 0.9 (+0 %), under faults")
+
+
+def test_a_run_worth_comparing_with_is_named(make_record):
+    old, new = reports(make_record, {"a": VALUES + 4, "b": VALUES}, {"a": VALUES, "b": VALUES})
+    found = compare_reports(old, new, TOLERANCE)
+    assert found.tightening == ("t.py::a",)
+    text = "better by more than the tolerance, so compare later runs with the new report: t.py::a"
+    assert comparison_lines(found, 200)[-1] == text
+
+
+def test_each_test_is_asked_its_own_share_of_draws(make_record):
+    worse = VALUES.copy()
+    worse[:8] += 4
+    old, new = reports(make_record, {"a": VALUES}, {"a": worse})
+    assert compare_reports(old, new, TOLERANCE).outcome == "PASS"
+    strict = replace(new, tests=[replace(new.tests[0], max_failure_rate=0.001)])
+    assert compare_reports(old, strict, TOLERANCE).outcome == "FAIL"
