@@ -118,12 +118,15 @@ class MetricComparison:
     @property
     def change(self) -> str:
         """How much the mean under faults changed, in the tolerance's unit; with its bounds where they decide."""
-        if self.is_unchanged:
-            return UNCHANGED
-        if self.rule == "draws" or (self.pairs is not None and not self.rule):
-            return self._amount(self.difference)
-        low, best, high = (self._amount(part) for part in (self.low, self.difference, self.high))
-        return best if self.method == EXACT else f"{best.removesuffix(' %')} [{low.removesuffix(' %')}, {high}]"
+        best, low, high = self.moved, self._amount(self.low), self._amount(self.high)
+        if self.is_unchanged or self.method == EXACT or self.rule == "draws" or (self.pairs and not self.rule):
+            return best
+        return f"{best.removesuffix(' %')} [{low.removesuffix(' %')}, {high}]"
+
+    @property
+    def moved(self) -> str:
+        """How much the mean under faults changed, in the tolerance's unit."""
+        return UNCHANGED if self.is_unchanged else self._amount(self.difference)
 
     @property
     def golden_change(self) -> str:

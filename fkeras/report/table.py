@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from fkeras.campaigns.comparison import Comparison, MetricComparison
+from fkeras.campaigns.comparison import Comparison
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.printable import in_one_line
@@ -192,11 +192,7 @@ def change_text(comparison: Comparison | None, metric: str) -> str:
         return "-"
     if comparison.reason:
         return comparison.outcome or "none"
-    return next((_change(compared) for compared in comparison.metrics if compared.metric == metric), "-")
-
-
-def _change(compared: MetricComparison) -> str:
-    return f"{compared.difference:+.3g}"
+    return next((compared.moved for compared in comparison.metrics if compared.metric == metric), "-")
 
 
 def _facts(measured: Measured) -> Iterator[str]:

@@ -66,12 +66,12 @@ def test_made_met_and_missed(project, write_test, bounded, flags):
     assert (content["trials"], content["kept"]) == (100, 100)
 
     before = (project.path / "base" / name).read_bytes()
-    met = run(project, GATE, *flags)
+    met = run(project, GATE, "-v", *flags)
     met.assert_outcomes(passed=1)
     met.stdout.fnmatch_lines(
         [
-            "*baseline: mse *; worse by more than 20 % in 0 of 69 pairs, at most 4.9 % of draws (5 % allowed): PASS; "
-            "paired on 69 identical fault sets*"
+            "baseline (test_mission): mse *; worse by more than 20 % in 0 of 69 pairs, at most 4.9 % of draws (5 % "
+            "allowed): PASS; paired on 69 identical fault sets*"
         ]
     )
 
@@ -123,10 +123,13 @@ def test_a_comparison_without_tolerance_informs_and_fails_nothing(project, write
     write_test(BUDGET)
     run(project, "--fkeras-baseline-update")
     bounded(0.5)
-    result = run(project)
+    result = run(project, "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["*baseline: mse * -> * (+1* %); worse in 69, better in 0 of 69 pairs; paired on 69 identical fault sets*"]
+        [
+            "baseline (test_mission): mse * -> * (+1* %); worse in 69, better in 0 of 69 pairs; paired on "
+            "69 identical fault sets*"
+        ]
     )
 
 
@@ -194,7 +197,7 @@ def test_another_layout_is_compared_unpaired(project, write_test, bounded):
     run(project, "--fkeras-baseline-update")
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace('f"{name}/kernel"', 'f"{name}_layer/kernel"'))
-    result = run(project, "--fkeras-compare-fail=mse:0.6")
+    result = run(project, "-v", "--fkeras-compare-fail=mse:0.6")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
@@ -209,7 +212,7 @@ def test_another_layout_is_compared_unpaired(project, write_test, bounded):
 def test_another_seed_is_compared_unpaired(project, write_test, bounded):
     write_test(BUDGET)
     run(project, "--fkeras-baseline-update")
-    result = run(project, "--fkeras-compare-fail=mse:0.6", "--fkeras-seed=9")
+    result = run(project, "-v", "--fkeras-compare-fail=mse:0.6", "--fkeras-seed=9")
     result.stdout.fnmatch_lines(
         ["*for want of pairs: another seed: PASS; unpaired (another seed), * trials against 100*"]
     )
@@ -510,18 +513,18 @@ def test_the_anchor_shows_a_ratchet_of_small_losses(project, write_test, bounded
         result = run(project, GATE)
         result.assert_outcomes(passed=1)
         run(project, "--fkeras-baseline-update")
-    result.stdout.fnmatch_lines(["*anchor: mse * -> * (+1? %); *paired on *"])
+    result.stdout.fnmatch_lines(["anchor (test_mission): mse * -> * (+1? %); *paired on *"])
     (project.path / "base" / "anchor" / name).write_text("{}")
-    run(project, GATE).stdout.fnmatch_lines(["*anchor: *states no schema*"])
+    run(project, GATE).stdout.fnmatch_lines(["anchor (test_mission): *states no schema*"])
 
 
 def test_an_earlier_report_is_a_baseline_too(project, write_test, bounded):
     write_test(BUDGET.replace("max_trials", "trials"))
     project.runpytest_inprocess("--fkeras-json=artifact/report.json")
     for place in ("artifact/report.json", "artifact"):
-        result = project.runpytest_inprocess(f"--fkeras-baseline={place}", GATE)
+        result = project.runpytest_inprocess(f"--fkeras-baseline={place}", GATE, "-v")
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["*baseline: mse *PASS; paired on 100 identical fault sets*"])
+        result.stdout.fnmatch_lines(["baseline (test_mission): mse *PASS; paired on 100 identical fault sets"])
     bounded(0.5)
     project.runpytest_inprocess("--fkeras-baseline=artifact", GATE).assert_outcomes(failed=1)
     result = project.runpytest_inprocess("--fkeras-baseline=artifact/report.json", "--fkeras-baseline-update")
