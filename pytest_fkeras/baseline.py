@@ -232,10 +232,14 @@ def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, a
     if comparison.outcome == "INCONCLUSIVE":
         if against.unknown and all(one.difference == 0 for one in decisive):
             lines.append(f"  unchanged?  that cannot be told: {'; '.join(against.unknown)}")
-        lines.append(
-            "  more trials max_trials= (or trials=) in the budget, or --fkeras-max-trials=N; in the baseline too, by "
-            "--fkeras-baseline-update"
-        )
+        for one in decisive:
+            if one.more_trials is None:
+                by_draws = one.rule == "mean" and one.pairs is not None
+                other = f", or by draws: {one.metric}:{one.tolerance_text.replace(' ', '')}" if by_draws else ""
+                lines.append(f"  decide it   by a larger tolerance{other}")
+        if any(one.more_trials is not None for one in decisive):
+            where = "in the budget, or --fkeras-max-trials=N; in the baseline too, by --fkeras-baseline-update"
+            lines.append(f"  more trials max_trials= (or trials=) {where}")
     elif not item.config.stash[SESSION].gate.is_ci:
         lines.append(f"  accept it   {rerun_command(item)} --fkeras-baseline-update")
     return "\n".join([*lines, *filter(None, (after,))])

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from fkeras.campaigns.measured_campaign import MeasuredCampaign, MeasuredMetric, Values, same_data
-from fkeras.campaigns.verdict import MAX_FAILURE_RATE, AnyOutcome, Outcome, worst
+from fkeras.campaigns.verdict import HOPELESS, MAX_FAILURE_RATE, AnyOutcome, Outcome, worst
 from fkeras.errors import Argument, FkerasError, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.estimate import check_confidence
@@ -161,9 +161,18 @@ class MetricComparison:
         text = f"{self.metric} {unchanged}{golden}{_moved(self.old_mean, self.new_mean, self.change)}"
         text += f"; {self.evidence}" if self.evidence else ""
         text += f": {self.outcome}" if self.outcome else ""
-        if self.outcome is Outcome.INCONCLUSIVE and self.more_trials is not None:
-            text += f", about {self.more_trials:,} more trials would decide"
-        return text
+        return text + (f", {self.outlook}" if self.outlook else "")
+
+    @property
+    def outlook(self) -> str:
+        """What more trials would do; "" where it is decided."""
+        if self.outcome is not Outcome.INCONCLUSIVE:
+            return ""
+        if self.more_trials is not None:
+            return f"about {self.more_trials:,} more trials would decide"
+        if self.rule == "draws":
+            return "the share lies at the one allowed, more trials will not decide"
+        return "more trials are not expected to decide"
 
     def _amount(self, difference: float) -> str:
         """In per cent of the baseline's mean where the tolerance is, or says nothing and the mean can be divided by."""
@@ -431,7 +440,7 @@ class _Judge:
             needed = trials_to_decide(
                 counts.worse, counts.n, counts.allowed, self.bar.for_pass if is_better else self.bar.for_fail
             )
-            more = needed if needed is not None and needed < _LOOK_AHEAD else None
+            more = needed if needed is not None and needed <= HOPELESS * counts.n else None
         can_tighten = is_shown and outcome is Outcome.PASS
         return replace(comparison, rule="draws", outcome=outcome, more_trials=more, can_tighten=can_tighten)
 

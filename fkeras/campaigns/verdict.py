@@ -100,7 +100,7 @@ class VerdictRecord:
     share_high: float
 
 
-_HOPELESS = 100
+HOPELESS = 100
 """More than this many times the trials that were drawn will not be drawn."""
 
 
@@ -144,7 +144,7 @@ class Verdict:
             )
         if self.outcome is not Outcome.INCONCLUSIVE:
             return ()
-        if self.more_trials is None or self.more_trials > _HOPELESS * self.trials:
+        if self.more_trials is None or self.more_trials > HOPELESS * self.trials:
             return ("the share lies at the limit, more trials will not decide",)
         return (f"about {self.more_trials:,} more trials would decide",)
 

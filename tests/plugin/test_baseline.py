@@ -705,3 +705,20 @@ def test_an_improvement_is_said_with_the_command_that_keeps_it(
     text = f"mse is better by more than 0.1 {place}; tighten base/{name}{where}: python -m pytest "
     result.stdout.fnmatch_lines([f"*{text}*"])
     assert "tighten" not in run(project, f"--fkeras-compare-fail={rule}:0.45").stdout.str()
+
+
+def test_what_more_trials_will_not_decide_says_what_does(project, write_test, bounded):
+    write_test(BUDGET.replace("max_trials", "trials"))
+    run(project, "--fkeras-baseline-update")
+    bounded(0.2)
+    # The tolerance is the difference of the means, to the sixth digit.
+    result = run(project, "--fkeras-compare-fail=mse.mean:0.183737")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "INCONCLUSIVE against base/*: INCONCLUSIVE, more trials are not expected to decide",
+            "  decide it   by a larger tolerance, or by draws: mse:0.183737",
+        ]
+    )
+    assert verdicts(project, "--fkeras-compare-fail=mse:0.183737")["test_mission"][1] == "FAIL"
+    run(project, "--fkeras-compare-fail=mse.mean:0.4").assert_outcomes(passed=1)

@@ -12,6 +12,7 @@ import pytest
 
 from fkeras.campaigns.comparison import Histogram, PairCounts, compare
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
+from fkeras.campaigns.verdict import HOPELESS
 from fkeras.errors import InputError
 from fkeras.statistics.paired import paired_difference, unpaired_difference
 from fkeras.statistics.sequential import anytime_lower_bound, anytime_upper_bound, share_decision, trials_to_decide
@@ -370,7 +371,9 @@ def test_the_share_of_worse_draws_decides_as_a_verdict_does(n, n_worse, outcome,
     assert one.pairs == PairCounts(
         n, n_worse, 0, anytime_lower_bound(n_worse, n), anytime_upper_bound(n_worse, n), 0.05
     )
-    assert one.more_trials == (trials_to_decide(n_worse, n, 0.05) if outcome == "INCONCLUSIVE" else None)
+    more = trials_to_decide(n_worse, n, 0.05) if outcome == "INCONCLUSIVE" else None
+    assert one.more_trials == (None if more is None or more > HOPELESS * n else more)
+    assert ("the share lies at the one allowed, more trials will not decide" in str(one)) is (n_worse == 3)
 
 
 def test_the_budgets_own_rate_and_confidence_are_asked():
