@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from fkeras.campaigns.comparison import Comparison
+from fkeras.campaigns.comparison import PAIRED, Comparison
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import AnyOutcome, Outcome
 from fkeras.printable import in_one_line
@@ -200,14 +200,21 @@ def _facts(measured: Measured) -> Iterator[str]:
     yield _once("not covered", (_not_covered(assumed) for _, assumed in measured))
     yield _once("golden", (_golden(name, metric) for record, _ in measured for name, metric in record.metrics.items()))
     compared = [record.comparison for record, _ in measured if record.comparison is not None]
-    if compared:
-        yield _once("baseline", (comparison.reason or comparison.trials_text for comparison in compared))
+    changed = [comparison for comparison in compared if not comparison.is_unchanged]
+    if changed:
+        yield _once("baseline", map(_pairing, changed))
     judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]
     if judged:
         yield f"{_once('over limit', map(_bounds, judged))} for this data"
     cached = [text for record, _ in measured for text in record.cached]
     if cached:
         yield _once("cached", cached)
+
+
+def _pairing(comparison: Comparison) -> str:
+    if comparison.reason:
+        return comparison.reason
+    return "paired on identical fault sets" if comparison.pairing == PAIRED else comparison.trials_text
 
 
 def _notes(measured: Measured) -> Iterator[str]:

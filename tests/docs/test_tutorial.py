@@ -41,7 +41,7 @@ def test_the_smaller_protection_passes_with_the_mask(tutorial):
     assert mask["schema"] == "fkeras-protection/1"
     by_line = {line: output for line, _, output in tutorial.ran}
     protected = by_line["pytest --fkeras-baseline=baselines --fkeras-baseline-update"]
-    assert re.search(r"test_protected +100 .* PASS", protected)
+    assert re.search(r"test_protected  flips 100 .*\n +accuracy .* PASS\n", protected)
     assert "baseline: new baselines/" in protected
 
 
