@@ -21,12 +21,14 @@ Bits = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Uncovered:
-    """Weights of the model that are not in the space, and why; parts: the reason where it speaks of arguments."""
+    """Weights of the model that are not in the space, and why; parts: the reason where it speaks of arguments;
+    layer: whose they are, "" where nobody said."""
 
     path: str
     n_values: int
     reason: str
     parts: tuple[str | Argument, ...] = field(default=(), repr=False, compare=False)
+    layer: str = ""
 
     def __str__(self) -> str:
         return f"{self.path} ({self.n_values} values: {self.reason})"

@@ -307,11 +307,12 @@ class _Model:
     def not_covered(self) -> list[_Uncovered]:
         layers: dict[tuple[str, str], list[UncoveredTensor]] = {}
         for tensor in self.assumed.not_covered:
-            layers.setdefault((tensor.path.rpartition("/")[0] or tensor.path, tensor.reason), []).append(tensor)
+            layer = tensor.layer or tensor.path.rpartition("/")[0] or tensor.path
+            layers.setdefault((layer, tensor.reason), []).append(tensor)
         return [
             _Uncovered(
                 tensors[0].path if len(tensors) == 1 else layer,
-                tuple(tensor.path.rpartition("/")[2] for tensor in tensors) if len(tensors) > 1 else (),
+                tuple(tensor.path.removeprefix(f"{layer}/") for tensor in tensors) if len(tensors) > 1 else (),
                 sum(tensor.n_values for tensor in tensors),
                 reason,
             )

@@ -64,11 +64,12 @@ class CoveredTensor:
 
 @dataclass(frozen=True, slots=True)
 class UncoveredTensor:
-    """Weights outside the memory, which no fault hits, and why."""
+    """Weights outside the memory, which no fault hits, and why; layer: "" in reports of earlier versions."""
 
     path: str
     n_values: int
     reason: str
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         space.layout_digest,
         space.content_digest,
         _covered(space, protected),
-        tuple(UncoveredTensor(tensor.path, int(tensor.n_values), tensor.reason) for tensor in space.uncovered),
+        tuple(UncoveredTensor(one.path, int(one.n_values), one.reason, one.layer) for one in space.uncovered),
         str(setting.fault_model.describe(n_bits)),
         _short(setting.fault_model, n_bits),
         protection_text(setting),

@@ -176,18 +176,18 @@ def _left_out(path: str, layer: Any, slots: tuple[Slot, ...], why: Why) -> Itera
     if stored & KERNELS and _kind(layer) in FOLDING:
         if "bias" not in stored:
             channels = layer.filters or layer.depthwise_kernel.shape[2] * layer.depth_multiplier
-            yield _uncovered(f"{path}/bias", channels, _why_no_bias(layer))
+            yield _uncovered(path, "bias", channels, _why_no_bias(layer))
         return
     for variable in layer.weights:
         name = _name_within(layer, variable)
         if name in stored or not variable.dtype.is_floating:
             continue
         why_this = _why_no_bias(layer) if stored and name == "bias" else why
-        yield _uncovered(f"{path}/{name}", variable.shape.num_elements(), why_this)
+        yield _uncovered(path, name, variable.shape.num_elements(), why_this)
 
 
-def _uncovered(path: str, n_values: Any, why: Why) -> Uncovered:
-    return Uncovered(path, int(n_values), said(why), why)
+def _uncovered(layer: str, name: str, n_values: Any, why: Why) -> Uncovered:
+    return Uncovered(f"{layer}/{name}", int(n_values), said(why), why, layer)
 
 
 def _name_within(layer: Any, variable: Any) -> str:

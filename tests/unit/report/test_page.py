@@ -202,6 +202,8 @@ def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
     left_out = [UncoveredTensor(f"net/bn_{n}/{name}", 16, "float layer") for n in (1, 2) for name in names]
     one = make_record("t.py::test", [1.0] * 60)
     others = (*left_out, UncoveredTensor("net/bn_1/scale", 2, "other"), UncoveredTensor("alone", 1, "float layer"))
+    parts = [f"{part}/{name}" for part in ("query", "key") for name in ("kernel", "bias")]
+    others += tuple(UncoveredTensor(f"net/attention/{part}", 8, "float layer", "net/attention") for part in parts)
     text = html_page(new_report([replace(one, assumptions=replace(one.assumptions, not_covered=others))], 0, 0))
     table = text[text.index("Not covered: no fault") :].partition("</table>")[0].replace("<wbr>", "")
     rows = [re.sub("<[^>]*>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2])]
@@ -211,6 +213,7 @@ def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
         ["net/bn_2", *listed, "64", "float", "layer"],
         ["net/bn_1/scale", "2", "other"],
         ["alone", "1", "float", "layer"],
+        ["net/attention", "query/kernel,", "query/bias,", "key/kernel,", "key/bias", "32", "float", "layer"],
     ]
 
 
