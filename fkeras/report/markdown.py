@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.printable import printable
 from fkeras.report.document import Report
@@ -35,13 +33,13 @@ def markdown_summary(report: Report) -> str:
     """A heading, one sentence, a table with the worst verdicts first, and what explains the tests that failed: as much
     of it as a comment on GitHub holds."""
     rows = sorted(report.tests, key=lambda record: WORST_FIRST.index(record.verdict))
+    table, n_rows = _table(report, rows)
     said = [f"- {_cell(record.nodeid)}: {_cell('; '.join(record.notices))}" for record in rows if record.notices]
-    more = [f"{len(rows) - MOST_ROWS} more tests are in the JSON report."] if len(rows) > MOST_ROWS else []
+    more = [f"{len(rows) - n_rows} more tests are in the JSON report."] if len(rows) > n_rows else []
     lists = ["\n".join(said[:MOST_ROWS])] if said else []
     details = [_details(record) for record in rows if reason_of(record) and record.assumptions is not None]
-    parts = [_head(report), _table(report, rows[:MOST_ROWS]), *more, *lists, *details[:MOST_DETAILED]]
     text = ""
-    for part in parts:
+    for part in (_head(report), table, *more, *lists, *details[:MOST_DETAILED]):
         if len(text) + len(part) > MOST_CHARACTERS:
             return f"{text}The rest is in the JSON report.\n\n"
         text += f"{part}\n\n"
@@ -58,13 +56,26 @@ def _head(report: Report) -> str:
     )
 
 
-def _table(report: Report, rows: Sequence[BudgetRecord]) -> str:
-    headers, cells = list(_HEADERS), [_row(record) for record in rows]
-    if any(record.comparison is not None for record in report.tests):
+def _table(report: Report, records: Sequence[BudgetRecord]) -> tuple[str, int]:
+    """As many of the records as there is room for, and how many these are."""
+    headers, is_compared = list(_HEADERS), any(record.comparison is not None for record in report.tests)
+    if is_compared:
         headers.insert(-1, _BASELINE)
-        for record, row in zip(rows, cells, strict=True):
-            row.insert(-1, _baseline(record))
-    return str(tabulate(cells, headers, tablefmt="github", disable_numparse=True))
+    lines, room = [_line(headers), _line(["---"] * len(headers))], MOST_CHARACTERS // 2
+    for record in records[:MOST_ROWS]:
+        cells = _row(record)
+        if is_compared:
+            cells.insert(-1, _baseline(record))
+        lines.append(_line(cells))
+        room -= len(lines[-1])
+        if room < 0:
+            lines.pop()
+            break
+    return "\n".join(lines), len(lines) - 2
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _details(record: BudgetRecord) -> str:

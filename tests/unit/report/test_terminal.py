@@ -76,6 +76,9 @@ def test_markdown_fits_a_comment(make_record):
     text = markdown_summary(new_report(many, 1, 7))
     assert len(text) <= MOST_CHARACTERS + 100
     assert text.endswith("The rest is in the JSON report.\n\n")
+    shown = sum(line.startswith("|") for line in text.splitlines()) - 2
+    assert 20 < shown < 100
+    assert f"{200 - shown} more tests are in the JSON report." in text
 
 
 @pytest.mark.parametrize(
