@@ -345,6 +345,8 @@ def _maps(report: Report) -> Iterator[tuple[str, BitMap]]:
 
 
 def _number(value: float) -> str:
+    if value != value:
+        return "\N{EN DASH}"
     if value == int(value) if isfinite(value) else False:
         return f"{value:,.0f}"
     return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.4g}"

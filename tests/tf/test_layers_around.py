@@ -60,6 +60,15 @@ def test_everything_around_passes_through_and_is_listed(tf, q, kit, check_laws):
         ("tail/kernel", 206, "not a QKeras layer"),
         ("tail/bias", 2, "not a QKeras layer"),
     }
+    assert {entry.layer for entry in space.uncovered} == {
+        "conv",
+        "qnorm",
+        "norm",
+        "gain",
+        "unquantized",
+        "lstm",
+        "tail",
+    }
 
 
 @pytest.mark.parametrize(
