@@ -6,12 +6,16 @@ import json
 
 import pytest
 
+from fkeras.report import compare_reports, read_report
+from fkeras.statistics.tolerance import parse_tolerances
+
 BUDGET = """
     @fault_budget(bits=3, trials={trials})
     def test_mission(fkeras_campaign):
         assert fkeras_campaign["mse"].values.max() <= 10
 """
 STRICT = "--fkeras-compare-fail=mse:0.000001"
+TOLERANCE = parse_tolerances("mse:0.000001")
 IDENTITY = """
 
 def pytest_fkeras_model_identity(model):
@@ -135,3 +139,25 @@ def test_old_baselines_without_identities_are_read_and_judged_by_statistics(proj
     assert (one["outcome"], one["rule"], one["is_unchanged"], one["pairs"]["worse"]) == ("PASS", "draws", False, 0)
     (one,) = comparison(project, STRICT, "--fkeras-trials=20")["metrics"]
     assert (one["outcome"], one["more_trials"]) == ("INCONCLUSIVE", 49)
+
+
+def test_reports_and_anchors_know_what_did_not_change(project, write_test, identified):
+    write_test(BUDGET.format(trials=2))
+    for name in ("main.json", "branch.json"):
+        project.runpytest_inprocess(f"--fkeras-json={name}").assert_outcomes(passed=1)
+    found = compare_reports(*(read_report(project.path / name) for name in ("main.json", "branch.json")), TOLERANCE)
+    assert (found.outcome, found.tests[0][1].is_unchanged) == ("PASS", True)
+    project.runpytest_inprocess("--fkeras-baseline=main.json", STRICT).assert_outcomes(passed=1)
+
+    run(project, "--fkeras-baseline-update")
+    (project.path / "base").rename(project.path / "anchor")
+    (project.path / "base").mkdir()
+    (project.path / "anchor").rename(project.path / "base" / "anchor")
+    run(project, "--fkeras-baseline-update", "--fkeras-json=out.json")
+    run(project, "--fkeras-json=out.json")
+    (test,) = json.loads((project.path / "out.json").read_text())["tests"]
+    assert test["drift"]["metrics"][0]["is_unchanged"]
+    assert (test["drift"]["baseline"].split("/")[:2], test["comparison"]["baseline"].split("/")[0]) == (
+        ["base", "anchor"],
+        "base",
+    )
