@@ -92,8 +92,8 @@ class MeasuredCampaign:
 
     trials: how many were measured; `kept` of them, the first ones, are here one by one. faults: (kept,) uint8, the
     first byte of the digest of each trial's faults, before protection; it tells whether two campaigns drew the same
-    faults, of which equal seeds and layouts are no proof. data: see `summary_of`. is_exact: nothing was left to
-    chance, so what the trials say is exact.
+    faults, of which equal seeds and layouts are no proof; 0 where nothing is drawn by chance. data: see `summary_of`.
+    is_exact: nothing was left to chance, so what the trials say is exact.
     """
 
     identity: BudgetIdentity
@@ -133,8 +133,10 @@ class MeasuredCampaign:
 
         data: `summary_of` the inputs and targets; () where they are not known. identities: of the metrics, those known.
         """
-        setting = result.setting
-        drawn = (setting.draw(trial).faults.digest for trial in range(len(result)))
+        setting, n = result.setting, len(result)
+        faults = np.zeros(n, np.uint8)
+        if not result.is_exact:
+            faults[:] = [int(setting.draw(trial).faults.digest[:2], 16) for trial in range(n)]
         return cls(
             identity,
             int(setting.seed),
@@ -144,7 +146,7 @@ class MeasuredCampaign:
             tuple(data),
             len(result),
             result.is_exact,
-            _read_only(np.array([int(digest[:2], 16) for digest in drawn], np.uint8)),
+            _read_only(faults),
             {
                 name: MeasuredMetric(
                     one.better,
