@@ -55,7 +55,10 @@ from fkeras.faults import (
     Exposure as Exposure,
     FaultSet as FaultSet,
     FlipCount as FlipCount,
+    KnownWords as KnownWords,
     Parity as Parity,
+    RangeCheck as RangeCheck,
+    Recoded as Recoded,
 )
 from fkeras.memory import (
     BitAddress as BitAddress,

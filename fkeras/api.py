@@ -16,7 +16,7 @@ from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.engines import KERAS
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
-from fkeras.faults.protections import Protectable
+from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
 from fkeras.progress import Progress, terminal_bar

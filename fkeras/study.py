@@ -49,7 +49,7 @@ from fkeras.faults import (
     protection,
     whole_seed,
 )
-from fkeras.faults.protections import Protectable
+from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
 from fkeras.metrics.classification import margins

@@ -9,15 +9,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fkeras.faults import KnownWords, RangeCheck, Recoded
     from pytest_fkeras.marks import fault_budget
     from pytest_fkeras.selection import SECDED, TMR, Parity, mask, ranking
 
-__all__ = ["SECDED", "TMR", "Parity", "fault_budget", "mask", "ranking"]
+_HOMES = {
+    "KnownWords": "fkeras.faults",
+    "Parity": "pytest_fkeras.selection",
+    "RangeCheck": "fkeras.faults",
+    "Recoded": "fkeras.faults",
+    "SECDED": "pytest_fkeras.selection",
+    "TMR": "pytest_fkeras.selection",
+    "fault_budget": "pytest_fkeras.marks",
+    "mask": "pytest_fkeras.selection",
+    "ranking": "pytest_fkeras.selection",
+}
+__all__ = [
+    "SECDED",
+    "TMR",
+    "KnownWords",
+    "Parity",
+    "RangeCheck",
+    "Recoded",
+    "fault_budget",
+    "mask",
+    "ranking",
+]
 
 
 def __getattr__(name: str) -> Any:
     # The plugin is in this package, and a session without a budget has no use for these.
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "marks" if name == "fault_budget" else "selection"
-    return getattr(importlib.import_module(f"pytest_fkeras.{home}"), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)

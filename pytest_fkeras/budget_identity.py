@@ -38,17 +38,26 @@ def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentit
 
 def _protected_text(campaign: FaultCampaign) -> str:
     """The protection as it is stated; of bits without a name, only their number, because retraining may move them."""
-    from pytest_fkeras.selection import Protected, Selection
+    from pytest_fkeras.selection import parts_of
 
     stated: Any = campaign.budget.protected
-    bits = campaign.protection.bits
-    if stated is None:
-        return ""
-    if isinstance(stated, Selection | Protected):
+    texts = () if stated is None else (_part_text(campaign, part) for part in parts_of(stated))
+    return ", ".join(texts)
+
+
+def _part_text(campaign: FaultCampaign, part: Any) -> str:
+    from fkeras.faults.protected import covering
+    from fkeras.faults.word_checks import WordCheck
+    from pytest_fkeras.selection import Protected, Selection
+
+    if isinstance(part, WordCheck):
+        return repr(part)
+    if isinstance(part, Selection | Protected):
         method = campaign.budget.method
-        text = repr(stated)
+        text = repr(part)
         return text if method is None else f"{text} by {getattr(method, '__name__', method)}"
-    kind = type(stated).__name__ if hasattr(stated, "residual") else "bits"
+    kind = type(part).__name__ if hasattr(part, "residual") else "bits"
+    bits = covering(part).bits
     return f"{kind} {bits.label or f'{len(bits)} of them'}"
 
 

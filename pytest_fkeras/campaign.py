@@ -17,7 +17,7 @@ from fkeras.statistics import leveugle
 from pytest_fkeras.marks import THE_ONLY_METRIC, Budget
 from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Source
-from pytest_fkeras.selection import Protected, Selection
+from pytest_fkeras.selection import resolved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,8 +71,7 @@ class FaultCampaign:
         return Source(self._ranked, self.budget.method, self._limited[0] if self._limited else None)
 
     def _protection(self, protected: Any, source: Source) -> Protection:
-        is_lazy = isinstance(protected, Selection | Protected)
-        return self._study.protection(protected.resolve(source) if is_lazy else protected)
+        return self._study.protection(resolved(protected, source))
 
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_fkeras.marks import Budget
-from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Source
+from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Source, parts_of
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided
@@ -47,6 +47,14 @@ class Levels:
 
 def levels_of(protected: Any, source: Source) -> Levels | None:
     """The levels of `protected=ranking[:k]`, `ranking.fraction(x)`, or either under a protection; None for others."""
+    parts = parts_of(protected)
+    if len(parts) > 1:
+        levels = [(number, level) for number, part in enumerate(parts) if (level := levels_of(part, source))]
+        if len(levels) != 1:
+            return None
+        number, level = levels[0]
+        return replace(level, make=lambda part: [*parts[:number], level.make(part), *parts[number + 1 :]])
+    protected = parts[0]
     selection = protected.selection if isinstance(protected, Protected) else protected
     make: Callable[[Slice], Any] = lambda part: part  # noqa: E731
     if isinstance(protected, Protected):

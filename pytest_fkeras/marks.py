@@ -18,11 +18,11 @@ from fkeras.campaigns.single_flip_requirement import most_critical, most_sensiti
 from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
 from fkeras.faults.fault_models import non_negative
-from fkeras.faults.protections import covering
+from fkeras.faults.protected import covering
 from fkeras.memory import LayerChoice
 from fkeras.statistics import leveugle
 from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError
-from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection
+from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection, parts_of
 
 FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "faults")
 SINGLE_FLIP_KEYWORDS = ("max_critical_bits", "max_sensitive_fraction")
@@ -273,7 +273,8 @@ def _faults(stated: SimpleNamespace) -> FaultModel:
     seconds, rate = stated.exposure_seconds, names[0] if names[0].startswith("upsets") else None
     if rate is not None and seconds is None:
         _refuse(f"{rate}= needs exposure_seconds=, as in {rate}={getattr(stated, rate)!r}, exposure_seconds=14400")
-    interval = getattr(stated.protected, "scrub_interval_seconds", None)
+    intervals = [getattr(part, "scrub_interval_seconds", None) for part in parts_of(stated.protected)]
+    interval = next((seconds for seconds in intervals if seconds is not None), None)
     is_timed = interval is not None and stated.trials != "all"
     if rate is None and seconds is not None and (stated.faults is not None or not is_timed):
         _refuse(
@@ -316,13 +317,14 @@ def _require_trials(stated: SimpleNamespace, required: Requirement) -> None:
 
 
 def _require_protection(protected: Any) -> None:
-    if isinstance(protected, LazyRanking) and not protected.globs:
-        _refuse(
-            f"protected={protected!r} is a whole ranking; write {protected!r}[:k] for its first k bits, or "
-            f"{protected!r}.fraction(0.32)"
-        )
-    if not isinstance(protected, Selection | Protected):
-        covering(protected)
+    for part in parts_of(protected):
+        if isinstance(part, LazyRanking) and not part.globs:
+            _refuse(
+                f"protected={part!r} is a whole ranking; write {part!r}[:k] for its first k bits, or "
+                f"{part!r}.fraction(0.32)"
+            )
+        if not isinstance(part, Selection | Protected):
+            covering(part)
 
 
 def _require_words(stated: SimpleNamespace) -> None:

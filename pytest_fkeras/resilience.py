@@ -13,7 +13,7 @@ from fkeras.engines import KERAS
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder
-from pytest_fkeras.selection import Method, Protected, Selection
+from pytest_fkeras.selection import Method, resolved
 
 if TYPE_CHECKING:
     from fkeras.engine import Run
@@ -152,7 +152,7 @@ class SessionHooks:
         return KERAS.on_workers(run, model, data, metrics, engine, self._session.executor)
 
     def resolved(self, protected: Any, study: Study) -> Any:
-        return protected.resolve(Source(study)) if isinstance(protected, Selection | Protected) else protected
+        return resolved(protected, Source(study))
 
     def notice(self, text: str) -> None:
         pass  # reports read the store's notices

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -273,6 +273,29 @@ def SECDED(bits: Any, **options: Any) -> Any:
 def Parity(bits: Any, **options: Any) -> Any:
     """`fkeras.Parity` of bits that are only recorded, as in `Parity(mask("protection.json"))`."""
     return _protected("Parity", bits, options)
+
+
+def parts_of(protected: Any) -> tuple[Any, ...]:
+    """The protections that `protected=[...]` joins, or the one that it is; a list of bits is one."""
+    from fkeras.faults.protected import is_several
+
+    is_list = isinstance(protected, list | tuple)
+    if is_list and (is_several(protected) or any(isinstance(part, Selection | Protected) for part in protected)):
+        return tuple(protected)
+    return (protected,)
+
+
+def resolved(protected: Any, source: Source) -> Any:
+    """`protected=` with all that is recorded in it resolved, once there is a model."""
+    parts = tuple(_resolved(part, source) for part in parts_of(protected))
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _resolved(part: Any, source: Source) -> Any:
+    if isinstance(part, Selection | Protected):
+        return part.resolve(source)
+    importance = getattr(part, "importance", None)
+    return replace(part, importance=importance.ranked(source)[0]) if isinstance(importance, LazyRanking) else part
 
 
 def _protected(name: str, bits: Any, options: dict[str, Any]) -> Any:

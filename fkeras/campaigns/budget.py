@@ -269,11 +269,12 @@ class CampaignResult:
     def verdict(self, requirement: Requirement) -> Verdict:
         """What these trials prove about a requirement. InputError for limits that could not fail, or not pass.
 
-        INCONCLUSIVE where no trial changed anything, unless every bit is protected or nothing can be hit: then nothing
-        shows that faults reach the outputs at all.
+        INCONCLUSIVE where no trial changed anything, unless protection of every bit left no fault or nothing can be
+        hit: then nothing shows that faults reach the outputs at all.
         """
         verdict = self.judge(requirement)
-        is_expected = self.setting.is_covered or self.setting.is_out_of_reach
+        is_mended = self.setting.is_covered and not self.residual.any()
+        is_expected = is_mended or self.setting.is_out_of_reach
         if verdict.outcome is not Outcome.PASS or not self.changed_nothing or is_expected:
             return verdict
         return replace(verdict, outcome=Outcome.INCONCLUSIVE, changed_nothing=True)

@@ -25,6 +25,7 @@ from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import GoldenScore
 from fkeras.errors import InputError
 from fkeras.faults import Protection
+from fkeras.faults.protections import statement
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain
@@ -276,7 +277,7 @@ class Endurance:
             self.exceeded_at,
             IntervalRecord(average.best, average.low, average.high),
             self.accumulation.describe(),
-            covered.describe(len(self.space)) if len(covered.bits) else "none",
+            statement(covered, len(self.space)) or "none",
             self.seed,
             (self.survey if self.proof is None else self.proof).recovered,
         )

@@ -80,9 +80,14 @@ def run_exhaustive(
     for name, scores in measured.items():
         values[name][exposed], undefined[name][exposed] = scores.values, scores.undefined
     residual = np.isin(np.arange(n_bits), exposed).astype(np.int64)
-    for faults, bits in _unmended(run.space, protection).items():
-        for name, scores in run.fault_sets([faults]).items():
-            values[name][bits], undefined[name][bits] = scores.values[0], scores.undefined[0]
+    unmended = _unmended(run.space, protection)
+    left = list(unmended)
+    for start in range(0, len(left), run.batch_size):
+        batch = left[start : start + run.batch_size]
+        for name, scores in run.fault_sets(batch).items():
+            for faults, value, n_undefined in zip(batch, scores.values, scores.undefined, strict=True):
+                values[name][unmended[faults]], undefined[name][unmended[faults]] = value, n_undefined
+    for faults, bits in unmended.items():
         residual[bits] = len(faults)
     setting = ExhaustiveSetting(EachBitAlone(), protection, 0, run.engine, run.n_samples, run.space)
     by_metric = {

@@ -92,13 +92,15 @@ def run(options: argparse.Namespace) -> int:
 def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
     import numpy as np
 
+    from fkeras.faults.protections import statement
+
     setting, n_bits = result.setting, len(result.setting.space)
     (trials,) = result.by_metric.values()
     mean = result.estimate
     lines = [
         f"{len(result):,} trials of {setting.fault_model.describe(n_bits)}, seed {setting.seed}, "
         f"{setting.n_samples:,} samples, engine {setting.engine}",
-        f"protected: {setting.protection.describe(n_bits) if len(setting.protection.bits) else 'nothing'}",
+        f"protected: {statement(setting.protection, n_bits) or 'nothing'}",
         f"golden {trials.metric}: {trials.golden.value:.6g}",
         f"mean {trials.metric} over trials: {mean.best:.6g} [{mean.low:.6g}, {mean.high:.6g}] at 95 % ({mean.method})",
     ]
@@ -118,6 +120,7 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 
 
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
+    from fkeras.faults.protections import statement
     from fkeras.plain import plain
 
     setting, space = result.setting, result.setting.space
@@ -139,7 +142,7 @@ def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.
         "residual": result.residual.tolist(),
         "undefined": trials.undefined.tolist(),
         "fault_model": setting.fault_model.describe(len(space)),
-        "protection": setting.protection.describe(len(space)) if len(setting.protection.bits) else "none",
+        "protection": statement(setting.protection, len(space)) or "none",
         "seed": setting.seed,
         "n_samples": setting.n_samples,
         "n_bits": len(space),

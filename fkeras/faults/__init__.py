@@ -13,10 +13,12 @@ from fkeras.faults.fault_models import (
     never_faults,
 )
 from fkeras.faults.fault_set import FaultSet, Patch
-from fkeras.faults.protections import AssumedImmune, Protection, protection
+from fkeras.faults.protected import protection
+from fkeras.faults.protections import AssumedImmune, Protection
 from fkeras.faults.stream import RandomStream, whole_seed
 from fkeras.faults.tmr import TMR
 from fkeras.faults.upsets import Upsets, trial_upsets
+from fkeras.faults.word_checks import KnownWords, RangeCheck, Recoded
 from fkeras.faults.word_codes import SECDED, Parity
 
 __all__ = [
@@ -31,10 +33,13 @@ __all__ = [
     "FaultModel",
     "FaultSet",
     "FlipCount",
+    "KnownWords",
     "Parity",
     "Patch",
     "Protection",
     "RandomStream",
+    "RangeCheck",
+    "Recoded",
     "Upsets",
     "draw_trial",
     "drawn",

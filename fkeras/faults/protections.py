@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fkeras.errors import Argument, InputError
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet, BitSpace
@@ -84,41 +79,23 @@ class AssumedImmune:
 class Placed(Protocol):
     """A protection that must know the words of the memory first."""
 
-    @property
-    def bits(self) -> BitSet:
-        """The covered bits."""
-        ...
-
     def on(self, space: BitSpace) -> Protection:
         """The protection in this memory."""
         ...
 
 
-Protectable = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | Placed | None
+def short(protection: Protection) -> str:
+    """What is protected and by what, for a table: its own `short`; bits by themselves are assumed immune."""
+    own = getattr(protection, "short", None)
+    if isinstance(own, str):
+        return own
+    bits = protection.bits
+    if not len(bits):
+        return "-"
+    named = bits.label or f"{len(bits):,} bits"
+    return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
 
 
-def protection(protected: Protectable, space: BitSpace) -> Protection:
-    """Bare bits are assumed immune; None protects nothing. Bits of another layout are refused."""
-    stated = covering(protected)
-    space.require_layout(stated.bits.layout_digest, "the protected set")
-    space.check(stated.bits.bits)
-    placed: Protection = stated.on(space) if callable(getattr(stated, "on", None)) else stated
-    return placed
-
-
-def covering(protected: Any) -> Any:
-    """What `protected` means before the memory is known. InputError where it is no bits and no protection."""
-    if protected is None:
-        return AssumedImmune(BitSet(np.zeros(0, np.int64), label="nothing"))
-    if isinstance(protected, BitSet | Sequence | np.ndarray) and not isinstance(protected, str):
-        try:
-            return AssumedImmune(BitSet.of(protected))
-        except TypeError as error:  # what numpy makes no number of
-            raise InputError(Argument("protected", protected), f": {error}") from None
-    covers = callable(getattr(protected, "residual", None)) or callable(getattr(protected, "on", None))
-    if covers and isinstance(getattr(protected, "bits", None), BitSet):
-        return protected
-    raise InputError(
-        Argument("protected", protected),
-        ": allowed are bits (ranking[:k], flat indices) or a protection such as fkeras.TMR(ranking[:k])",
-    )
+def statement(protection: Protection, n_bits: int) -> str:
+    """One line about what is protected, "" for nothing; a check says so itself where it finds nothing to do."""
+    return "" if short(protection) == "-" else protection.describe(n_bits)

@@ -71,3 +71,15 @@ class Scrubbing:
             return "never scrubbed"
         source = "a good copy" if self.source == "good copy" else "what it reads itself"
         return f"scrubbed every {self.seconds:g} s from {source}"
+
+
+def turns_of(word: Bits, interval: Bits) -> Bits:
+    """How many earlier intervals hit the same word before each hit's own; earlier ones have larger numbers."""
+    order = np.lexsort((-interval, word))
+    w, i = word[order], interval[order]
+    new_word = np.r_[True, w[1:] != w[:-1]]
+    later = np.r_[False, (w[1:] == w[:-1]) & (i[1:] != i[:-1])]
+    counted = np.cumsum(later)
+    turns = np.empty_like(word)
+    turns[order] = counted - np.maximum.accumulate(np.where(new_word, counted, 0))
+    return turns

@@ -14,7 +14,7 @@ from fkeras.errors import InputError
 from fkeras.faults.codes import Decoded, Hsiao, ParityBit, Patterns
 from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel
 from fkeras.faults.fault_set import FaultSet
-from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
+from fkeras.faults.scrubbing import Scrubbing, ScrubFrom, turns_of
 from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet, BitSpace
 
@@ -238,7 +238,7 @@ class CodedWords:
             last = interval == 0
             np.bitwise_xor.at(state, word[last], flips[last])
             return state
-        for n_before in range(int((turns := _turns(word, interval)).max()) + 1):
+        for n_before in range(int((turns := turns_of(word, interval)).max()) + 1):
             now = turns == n_before
             np.bitwise_xor.at(state, word[now], flips[now])
             for _, rows, decoded in self._decode_all(state):
@@ -295,15 +295,3 @@ class CodedWords:
 def _any_data(patterns: Patterns, n_data: int) -> NDArray[np.bool_]:
     wrong: NDArray[np.bool_] = (patterns & np.uint64((1 << n_data) - 1)) != 0
     return wrong
-
-
-def _turns(word: Bits, interval: Bits) -> Bits:
-    """How many earlier intervals hit the same word before each hit's own; earlier ones have larger numbers."""
-    order = np.lexsort((-interval, word))
-    w, i = word[order], interval[order]
-    new_word = np.r_[True, w[1:] != w[:-1]]
-    later = np.r_[False, (w[1:] == w[:-1]) & (i[1:] != i[:-1])]
-    counted = np.cumsum(later)
-    turns = np.empty_like(word)
-    turns[order] = counted - np.maximum.accumulate(np.where(new_word, counted, 0))
-    return turns

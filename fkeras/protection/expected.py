@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import whole
 from fkeras.faults import TMR, FaultModel, FaultSet, fault_model, protection, trial_upsets, whole_seed
-from fkeras.faults.protections import Protectable
+from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.statistics import Estimate
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from fkeras.campaigns.endurance import EndurancePoint, look_text, trials_apart
+from fkeras.faults.protections import statement
 from fkeras.report.failure import golden_text
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ def endurance_text(result: Endurance) -> str:
     required = result.requirement
     parts = trials_apart(result.curve())
     tables = [f"{_title(part, len(parts))}{_table(part, result)}" for part in parts]
-    covered, n_bits = result.protection.bits, len(result.space)
+    n_bits = len(result.space)
     notes = [
         f"{n_bits:,} bits, {result.n_samples:,} samples, {result.accumulation.describe()}, seed {result.seed}",
-        f"protection {result.protection.describe(n_bits) if len(covered) else 'none'}",
+        f"protection {statement(result.protection, n_bits) or 'none'}",
         f"golden {result.metric} {golden_text(result.golden.value, result.golden.standard_error)}",
         f"average of {result.metric} from 0 to {result.text_of(result.survey.looks[-1])}: {result.time_average}",
     ]

@@ -14,12 +14,13 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
+from fkeras.faults.protections import short, statement
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
-    from fkeras.faults import FaultModel, Protection
+    from fkeras.faults import FaultModel
     from fkeras.memory import BitSet, BitSpace
     from fkeras.statistics import Estimate
 
@@ -233,7 +234,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         str(setting.fault_model.describe(n_bits)),
         _short(setting.fault_model, n_bits),
         protection_text(setting),
-        _protected(setting.protection),
+        short(setting.protection),
         int(setting.seed),
         setting.engine,
         int(setting.n_samples),
@@ -252,18 +253,7 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
 def protection_text(setting: Setting) -> str:
     """One line about what is protected."""
-    return setting.protection.describe(len(setting.space)) if len(setting.protection.bits) else "none"
-
-
-def _protected(protection: Protection) -> str:
-    """What is protected and by what, for a table; bits by themselves are assumed immune."""
-    from fkeras.faults import AssumedImmune
-
-    bits = protection.bits
-    if not len(bits):
-        return "-"
-    named = bits.label or f"{len(bits):,} bits"
-    return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
+    return statement(setting.protection, len(setting.space)) or "none"
 
 
 def _short(model: FaultModel, n_bits: int) -> str:

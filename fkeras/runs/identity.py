@@ -208,6 +208,8 @@ def _fault_model(model: Any) -> Any:
 def described(value: Any) -> Any:
     """Plain values that tell a protection (a dataclass with bits) from others."""
     value = getattr(value, "stated", value)
+    if isinstance(value, BitSpace):
+        return value.content_digest
     if isinstance(value, BitSet):
         return {"n_bits": len(value), "bits": digest_of(value.bits)}
     if is_dataclass(value) and not isinstance(value, type):

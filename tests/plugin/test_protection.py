@@ -193,3 +193,64 @@ def test_survived():
     text = " ".join(" ".join(result.stdout.lines).split())
     assert re.search(r"TMR\(ranking\[:\d+\], scrub_interval_seconds=6\) ", text)
     assert "InputError" not in text
+
+
+def test_a_check_of_words_is_a_protection_like_others(project, write_test):
+    project.makeini("[pytest]\nfkeras_seed = 1\n")
+    write_test("""
+import fkeras
+from pytest_fkeras import TMR, KnownWords, RangeCheck, Recoded
+
+def alike(space):
+    return [1.0] * len(space)
+
+@fault_budget(bits=9, max_mse=1e6, trials=60)
+def test_bare(fkeras_campaign):
+    pass
+
+@fault_budget(bits=9, protected=KnownWords(), max_mse=1e6, trials=60)
+def test_known(fkeras_campaign):
+    assert isinstance(fkeras_campaign.protection.stated, fkeras.KnownWords)
+
+@fault_budget(bits=9, exposure_seconds=10, protected=RangeCheck("clamp", scrub_interval_seconds=1), max_mse=1e6,
+              trials=60)
+def test_in_range(fkeras_campaign):
+    pass
+
+@fault_budget(bits=9, protected=[TMR(ranking[:4]), Recoded(importance=ranking(alike))], max_mse=1e6, trials=60)
+def test_recoded(fkeras_campaign):
+    assert fkeras_campaign.protection.extra_bits == 8
+
+@fault_budget(bits=1, trials="all", protected=[ranking[:4], KnownWords()], max_mse=1e6)
+def test_each_bit(fkeras_campaign):
+    assert not fkeras_campaign.result.residual[list(fkeras_campaign.protection.stated[0].bits)].any()
+""")
+    result = project.runpytest_inprocess("--fkeras-json=run.json")
+    result.assert_outcomes(passed=5)
+    tests = {
+        test["nodeid"].rpartition("::")[2]: test
+        for test in json.loads((project.path / "run.json").read_text())["tests"]
+    }
+    assert {name: test["assumptions"]["protected"] for name, test in tests.items()} == {
+        "test_bare": "-",
+        "test_known": "KnownWords()",
+        "test_in_range": "RangeCheck(scrub_interval_seconds=1.0, outside='clamp')",
+        "test_recoded": "TMR(ranking[:4]), Recoded(importance=<Ranking 'alike' of 32 bits>)",
+        "test_each_bit": "ranking[:4], KnownWords()",
+    }
+    assert "a word that is never stored reads the expected value" in tests["test_known"]["assumptions"]["protection"]
+    means = {name: test["metrics"]["mse"]["mean"] for name, test in tests.items()}
+    assert max(means[name] for name in ("test_known", "test_in_range", "test_recoded")) < means["test_bare"] / 2
+
+
+def test_a_missed_budget_says_how_many_bits_would_do_beside_a_check(project, write_test):
+    write_test("""
+from pytest_fkeras import KnownWords
+
+@fault_budget(bits=16, protected=[KnownWords(), ranking[:1]], max_mse=1e-9)
+def test_fails():
+    pass
+""")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r".*would pass  protected=\[KnownWords\(\), ranking\[:\d+\]\]"])

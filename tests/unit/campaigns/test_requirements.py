@@ -7,7 +7,7 @@ import pytest
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided
 from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
 from fkeras.errors import Argument, InputError
-from fkeras.faults.protections import covering
+from fkeras.faults.protected import covering
 from fkeras.statistics import leveugle
 
 LIMITS = (Limit("mse", "max", 1.0),)

@@ -69,7 +69,7 @@ MAX_EMD = Limit("emd", "max", 1.25)
         ({**GOOD, "seed": -1}, "seed=-1"),
         ({**GOOD, "protected": ranking}, "protected=ranking is a whole ranking; write ranking[:k]"),
         ({**GOOD, "protected": ranking("msb")}, "write ranking('msb')[:k]"),
-        ({**GOOD, "protected": 4040}, "protected=4040: allowed are bits (ranking[:k], flat indices) or a protection"),
+        ({**GOOD, "protected": 4040}, "protected=4040: allowed are bits (ranking[:k], flat indices), a protection"),
         ({**GOOD, "protected": "msb"}, "protected='msb': allowed are bits (ranking[:k]"),
         ({**GOOD, "protected": [0.5]}, "bits are flat indices, whole numbers in one dimension; got float64"),
         ({**GOOD, "method": 3}, "method=3; write the name of a ranking method"),

@@ -1,0 +1,219 @@
+"""A memory whose words are read through a decoder that knows what may be stored, tensor by tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fkeras.errors import Argument, InputError, Name
+from fkeras.faults.fault_models import Bits, odd_ones
+from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.readings import Reading
+from fkeras.faults.scrubbing import turns_of
+from fkeras.faults.upsets import Upsets
+from fkeras.memory import BitSet, BitSpace
+from fkeras.memory.codecs import Words
+
+if TYPE_CHECKING:
+    from fkeras.faults.word_checks import WordCheck
+
+FIRST_PLANE = 4
+"""The further array in which stored tables begin: those before hold copies and check bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedWords:
+    """The words of a memory behind decoders; stated: the check that was asked for; readings: of each tensor."""
+
+    stated: WordCheck
+    space: BitSpace
+    readings: tuple[Reading, ...]
+
+    def __post_init__(self) -> None:
+        for number, (tensor, reading) in enumerate(zip(self.space.tensors, self.readings, strict=True)):
+            every = np.arange(tensor.size)
+            patterns, has_pattern = reading.encode(tensor.words)
+            wrong = ~has_pattern | (reading.decode(patterns, every) != tensor.words)
+            if wrong.any():
+                first = int(np.flatnonzero(wrong)[0])
+                address = self.space.address(int(self.space.offsets[number]) + first * tensor.codec.width)
+                value = tensor.codec.decode(tensor.words[first : first + 1])[0]
+                raise InputError(
+                    f"{self.stated!r}: {int(wrong.sum()):,} of {tensor.size:,} words of tensor '{tensor.path}' are not "
+                    f"known to it, the first is {str(address).rpartition(':')[0]}, whose value is {value:g}; make it "
+                    "from these weights too, as in ", Argument("of", Name("[first, second]")), ", give a larger ",
+                    Argument("margin"), ", or leave out ", Argument("of")
+                )  # fmt: skip
+
+    @cached_property
+    def bits(self) -> BitSet:
+        """The bits of the tensors where a decoder changes anything."""
+        offsets = self.space.offsets
+        parts = [np.arange(offsets[number], offsets[number + 1]) for number in self._checked]
+        bits = np.concatenate([np.zeros(0, np.int64), *parts])
+        return BitSet(bits, self.space.layout_digest, "all words" if len(bits) == len(self.space) else "")
+
+    @cached_property
+    def _checked(self) -> list[int]:
+        return [number for number, reading in enumerate(self.readings) if not reading.is_plain]
+
+    @property
+    def name(self) -> str:
+        """What the field calls it."""
+        return self.stated.name
+
+    @property
+    def is_perfect(self) -> bool:
+        """Whether no upset, wherever it hits, ever makes a covered bit wrong."""
+        return not len(self.bits)
+
+    @property
+    def constant_bits(self) -> int:
+        """Bits of the limits and tables, wherever they are kept."""
+        pairs = [(self.readings[number], self.space.tensors[number]) for number in self._checked]
+        return sum(reading.constants.size * tensor.codec.width for reading, tensor in pairs)
+
+    @property
+    def extra_bits(self) -> int:
+        """Stored bits that the protection adds."""
+        return self.constant_bits if self.stated.stored else 0
+
+    @cached_property
+    def cells(self) -> BitSpace:
+        """The memory as its cells hold it."""
+        pairs = zip(self.space.tensors, self.readings, strict=True)
+        return BitSpace(tuple(replace(tensor, words=reading.patterns) for tensor, reading in pairs))
+
+    def residual(self, upsets: Upsets) -> FaultSet:
+        """The faults that the network computes with."""
+        return self.read(self.wrong_cells(upsets, self.bits), upsets)
+
+    def read(self, cells: FaultSet, upsets: Upsets) -> FaultSet:
+        """What the network computes with where these faults are in the cells."""
+        readings = self._hit(upsets) if self.stated.stored else self.readings
+        patches = {patch.tensor: patch for patch in cells.patches(self.cells)}
+        flips = [np.zeros(0, np.int64)]
+        for number, (tensor, reading) in enumerate(zip(self.space.tensors, readings, strict=True)):
+            patch = patches.get(number)
+            if reading is not self.readings[number]:  # a table that was hit reads words wrongly that were not
+                elements, patterns = np.arange(tensor.size), reading.patterns.copy()
+                if patch is not None:
+                    patterns[patch.elements] = patch.words
+            elif patch is not None:
+                elements, patterns = patch.elements, patch.words
+            else:
+                continue
+            differ = reading.decode(patterns, elements) ^ tensor.words[elements]
+            flips.append(self._bits_of(number, elements, differ))
+        return FaultSet(np.concatenate(flips), layout_digest=self.space.layout_digest)
+
+    def wrong_cells(self, upsets: Upsets, covered: BitSet) -> FaultSet:
+        """The faults in the cells at the end, where only the cells `covered` are scrubbed."""
+        scrubbing = self.stated.scrubbing
+        if scrubbing.seconds is None:
+            return upsets.faults
+        hits = upsets.hits_on(covered.bits, 1)
+        interval = upsets.intervals(hits.plane, hits.event, scrubbing)
+        if scrubbing.keeps_errors:
+            flips = self._written_back(hits.bit, interval, covered)
+        else:
+            flips = odd_ones(hits.bit[interval == 0])
+        outside = upsets.faults.without(covered)
+        return replace(outside, flips=np.union1d(outside.flips, flips))
+
+    def _written_back(self, bit: Bits, interval: Bits, covered: BitSet) -> Bits:
+        """The cells that are wrong at the end where what is read is written back after every interval."""
+        where = self.space.locate(bit)
+        word, nth = np.unique(bit - where.bit, return_inverse=True)
+        first = self.space.locate(word)
+        width = np.array([tensor.codec.width for tensor in self.space.tensors], np.int64)[where.tensor]
+        flip = np.uint32(1) << (width - 1 - where.bit).astype(np.uint32)
+        turn, wrong = turns_of(nth, interval), np.zeros(word.size, np.uint32)
+        n_turns = int(turn.max(initial=-1)) + 1
+        intervals = np.zeros((word.size, n_turns + 1), np.int64)
+        intervals[nth, turn] = interval
+        masks = self._masks(covered)
+        for now in range(n_turns):
+            np.bitwise_xor.at(wrong, nth[turn == now], flip[turn == now])
+            scrubs = intervals[:, now] - intervals[:, now + 1]
+            # Where only some cells of a word are written, what is written need not be what the next scrub writes.
+            while (due := np.flatnonzero(scrubs)).size:
+                before = wrong[due]
+                for number in np.unique(first.tensor[due]).tolist():
+                    mine = due[first.tensor[due] == number]
+                    reading, elements = self.readings[number], first.element[mine]
+                    right = reading.patterns[elements]
+                    written, has_pattern = reading.encode(reading.decode(right ^ wrong[mine], elements))
+                    wrong[mine] = np.where(has_pattern, (written ^ right) & masks[number][elements], wrong[mine])
+                scrubs[due] = np.where(wrong[due] == before, 0, scrubs[due] - 1)
+        flips = [np.zeros(0, np.int64)]
+        for number in np.unique(first.tensor).tolist():
+            mine = first.tensor == number
+            flips.append(self._bits_of(number, first.element[mine], wrong[mine]))
+        return np.sort(np.concatenate(flips))
+
+    def _masks(self, bits: BitSet) -> list[Words]:
+        """Of each tensor, the bits of each word that are in a set, (size,)."""
+        covered = np.zeros(len(self.space), np.uint32)
+        covered[bits.bits] = 1
+        parts = np.split(covered, self.space.offsets[1:-1])
+        masks = []
+        for tensor, part in zip(self.space.tensors, parts, strict=True):
+            places = np.arange(tensor.codec.width - 1, -1, -1, dtype=np.uint32)
+            masks.append(np.bitwise_or.reduce(part.reshape(tensor.size, tensor.codec.width) << places, axis=1))
+        return masks
+
+    def _bits_of(self, number: int, elements: Bits, words: Words) -> Bits:
+        """The flat indices of the bits that are set in `words`, each in the place of an element."""
+        width = self.space.tensors[number].codec.width
+        places = np.arange(width - 1, -1, -1, dtype=np.uint32)
+        row, bit = np.nonzero((words[:, None] >> places) & np.uint32(1))
+        flat: Bits = self.space.offsets[number] + elements[row] * width + bit
+        return flat
+
+    def _hit(self, upsets: Upsets) -> tuple[Reading, ...]:
+        """The decoders as upsets have left their stored constants."""
+        n_cells, n_bits = self.constant_bits, len(self.space)
+        wrong = np.zeros(n_cells, np.uint32)
+        for i in range(-(-n_cells // max(1, n_bits)) if upsets.further is not None else 0):
+            hit, event = upsets.plane(FIRST_PLANE + i).cells
+            interval = upsets.intervals(np.full(hit.size, FIRST_PLANE + i), event, self.stated.scrubbing)
+            cell = odd_ones(hit[interval == 0]) + i * n_bits
+            wrong[cell[cell < n_cells]] = 1
+        readings, start = list(self.readings), 0
+        for number in self._checked:
+            reading, width = self.readings[number], self.space.tensors[number].codec.width
+            part = wrong[start : start + reading.constants.size * width].reshape(-1, width)
+            start += part.size
+            if part.any():
+                places = np.arange(width - 1, -1, -1, dtype=np.uint32)
+                flips = np.bitwise_or.reduce(part << places, axis=1)
+                readings[number] = reading.with_constants(reading.constants ^ flips)
+        return tuple(readings)
+
+    @property
+    def short(self) -> str:
+        """A word for tables."""
+        return repr(self.stated)
+
+    def describe(self, n_bits: int) -> str:
+        """One line for reports."""
+        stated, checked = self.stated, [self.space.tensors[number] for number in self._checked]
+        n_words = sum(tensor.size for tensor in checked)
+        origin = "these weights" if stated.of is None else f"{len(stated.memories)} memories, frozen"
+        bits = self.constant_bits
+        cost = (
+            f"{bits:,} extra bits of limits and tables (overhead {bits / max(1, n_bits):.1%}), hit like the others"
+            if stated.stored
+            else f"no extra bit, {bits:,} bits of limits and tables as constants of the logic"
+        )
+        plain = [tensor.path for tensor in self.space.tensors if tensor not in checked]
+        gains = f"; nothing to gain in {', '.join(plain)}, all of whose words are in use" if plain else ""
+        return (
+            f"{stated.name} of {origin}: {len(self.bits):,} bits ({len(self.bits) / max(1, n_bits):.1%}), "
+            f"{stated.rule}; {cost}; a decoder per read port: {len(checked)} with a port per tensor, {n_words:,} with "
+            f"all words in parallel; {stated.scrubbing}{gains}"
+        )

@@ -1,0 +1,169 @@
+"""How the words of one tensor are read through what is known of it: limits, or a table with an entry per pattern.
+
+A pattern is what the cells of a word hold; it is the word itself unless words are recoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import Argument, InputError
+from fkeras.faults.fault_set import Bits
+from fkeras.memory import Codec, WordTensor
+from fkeras.memory.codecs import Values, Words
+
+Outside = Literal["undo", "zero", "clamp"]
+WIDEST_TABLE = 16
+"""Wider words have more patterns than a table can hold."""
+
+
+class Reading(Protocol):
+    """What the decoder in front of one tensor does."""
+
+    @property
+    def patterns(self) -> Words:
+        """What the cells of each word hold, (size,)."""
+        ...
+
+    @property
+    def constants(self) -> Words:
+        """The words that the decoder itself consists of, as wide as those of the tensor."""
+        ...
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it reads every pattern as the word that it would be without a decoder."""
+        ...
+
+    def decode(self, patterns: Words, elements: Bits) -> Words:
+        """The words that elements read as when their cells hold `patterns`; total."""
+        ...
+
+    def encode(self, words: Words) -> tuple[Words, NDArray[np.bool_]]:
+        """The patterns of words, and whether there is one."""
+        ...
+
+    def with_constants(self, constants: Words) -> Reading:
+        """The same decoder with other constants, as upsets leave them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableReading:
+    """A table: entry p is the word that pattern p reads as. placed: the pattern of each word, -1 for none."""
+
+    patterns: Words
+    constants: Words
+    placed: NDArray[np.int64]
+
+    @property
+    def is_plain(self) -> bool:
+        return bool((self.constants == np.arange(self.constants.size)).all())
+
+    def decode(self, patterns: Words, elements: Bits) -> Words:
+        return self.constants[patterns]
+
+    def encode(self, words: Words) -> tuple[Words, NDArray[np.bool_]]:
+        patterns = self.placed[words]
+        return np.maximum(patterns, 0).astype(np.uint32), patterns >= 0
+
+    def with_constants(self, constants: Words) -> TableReading:
+        return replace(self, constants=constants)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeReading:
+    """Two limits per channel: constants are the lower ones, then the upper ones; channel: of each element, (size,)."""
+
+    patterns: Words
+    constants: Words
+    channel: NDArray[np.int64]
+    codec: Codec
+    outside: Outside
+
+    @property
+    def is_plain(self) -> bool:
+        low, high = self._limits
+        lowest, highest = extremes(self.codec)
+        return bool((low <= lowest).all() and (high >= highest).all())
+
+    @property
+    def _limits(self) -> tuple[Values, Values]:
+        low, high = np.split(self.codec.decode(self.constants), 2)
+        return low, high
+
+    def decode(self, patterns: Words, elements: Bits) -> Words:
+        low, high = (limits[self.channel[elements]] for limits in self._limits)
+        values = self.codec.decode(patterns)
+        words, open_ = patterns.copy(), (values < low) | (values > high)
+        if self.outside == "undo":
+            for place in range(self.codec.width - 1, -1, -1):
+                flipped = patterns ^ np.uint32(1 << place)
+                values = self.codec.decode(flipped)
+                back = open_ & (values >= low) & (values <= high)
+                words[back] = flipped[back]
+                open_ &= ~back
+        if open_.any():
+            instead = np.zeros(open_.sum()) if self.outside != "clamp" else values[open_]
+            if self.outside != "zero":
+                instead = np.clip(instead, low[open_], np.maximum(low[open_], high[open_]))
+            words[open_] = nearest(self.codec, instead)
+        return words
+
+    def encode(self, words: Words) -> tuple[Words, NDArray[np.bool_]]:
+        return words, np.ones(words.shape, np.bool_)
+
+    def with_constants(self, constants: Words) -> RangeReading:
+        return replace(self, constants=constants)
+
+
+def plain_reading(tensor: WordTensor) -> RangeReading:
+    """The decoder that is none: no word is outside."""
+    ends = nearest(tensor.codec, np.array(extremes(tensor.codec)))
+    return RangeReading(tensor.words, ends, np.zeros(tensor.size, np.int64), tensor.codec, "undo")
+
+
+def require_table(tensor: WordTensor, what: str, widest: int) -> None:
+    """InputError for words that are too wide for a table of all their patterns."""
+    if tensor.codec.width > widest:
+        raise InputError(
+            f"{what}: tensor '{tensor.path}' has {tensor.codec.width}-bit words, whose table would have "
+            f"2**{tensor.codec.width} entries; allowed are words of up to {widest} bits: use fkeras.RangeCheck, or "
+            "leave the tensor out by ", Argument("layers"), " or ", Argument("biases")
+        )  # fmt: skip
+
+
+def extremes(codec: Codec) -> tuple[float, float]:
+    """The least and the greatest value of a codec."""
+    if codec.width <= WIDEST_TABLE:
+        values = codec.decode(np.arange(1 << codec.width, dtype=np.uint32))
+        return float(values.min()), float(values.max())
+    # Only fixed point is that wide: its ends are 100..0 and 011..1, or 0 and 11..1.
+    top = 1 << (codec.width - 1)
+    ends = codec.decode(np.array([top, top - 1, 0, 2 * top - 1], np.uint32))
+    return float(ends.min()), float(ends.max())
+
+
+def nearest(codec: Codec, values: Values) -> Words:
+    """The word whose value is nearest to each of `values`, the lower one of two; words of equal value: the first."""
+    if codec.width > WIDEST_TABLE:
+        low, high = extremes(codec)
+        return codec.encode(np.clip(np.ceil(values / codec.step - 0.5) * codec.step, low, high))
+    levels, words = np.unique(codec.decode(np.arange(1 << codec.width, dtype=np.uint32)), return_index=True)
+    above = np.clip(np.searchsorted(levels, values), 1, levels.size - 1)
+    is_above = levels[above] - values < values - levels[above - 1]
+    return words[np.where(is_above, above, above - 1)].astype(np.uint32)
+
+
+def steps_away(codec: Codec, words: Words, steps: int) -> Words:
+    """The word so many values above (or below) each of `words`, the last one where there are not so many."""
+    values = codec.decode(words)
+    if codec.width > WIDEST_TABLE:
+        return nearest(codec, values + steps * codec.step)
+    levels, first = np.unique(codec.decode(np.arange(1 << codec.width, dtype=np.uint32)), return_index=True)
+    place = np.clip(np.searchsorted(levels, values) + steps, 0, levels.size - 1)
+    return first[place].astype(np.uint32)

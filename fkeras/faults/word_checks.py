@@ -1,0 +1,355 @@
+"""What a weight memory can know by itself: the range of its words, and which words it never stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fkeras.errors import Argument, InputError, is_number, whole
+from fkeras.faults.checked_words import CheckedWords
+from fkeras.faults.posterior import Weights, decoding
+from fkeras.faults.readings import (
+    WIDEST_TABLE,
+    Outside,
+    RangeReading,
+    Reading,
+    TableReading,
+    nearest,
+    plain_reading,
+    require_table,
+    steps_away,
+)
+from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
+from fkeras.faults.stream import RandomStream, whole_seed
+from fkeras.memory import BitSpace, WordTensor
+
+Per = Literal["tensor", "channel"]
+
+
+class Scored(Protocol):
+    """A ranking: a score for each bit."""
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """By flat index, (n_bits,)."""
+        ...
+
+
+Importance = ArrayLike | Scored | None
+WIDEST_PLACED = 12
+"""The search for patterns looks at all of them at every step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class WordCheck:
+    """What the checks of words have in common; see `RangeCheck`."""
+
+    of: BitSpace | Sequence[BitSpace] | None = None
+    stored: bool = False
+    scrub_interval_seconds: float | None = None
+    scrub_from: ScrubFrom = "good copy"
+
+    def __post_init__(self) -> None:
+        if self.of is not None:
+            spaces = (self.of,) if isinstance(self.of, BitSpace) else self.of
+            if not isinstance(spaces, list | tuple) or not spaces or not all(isinstance(s, BitSpace) for s in spaces):
+                raise InputError(
+                    Argument("of", self.of), ": allowed are memories: fkeras.bit_space(model), or a list of them"
+                )
+            object.__setattr__(self, "of", tuple(spaces))
+        if not isinstance(self.stored, bool):
+            raise InputError(Argument("stored", self.stored), "; allowed are True and False")
+        object.__setattr__(self, "scrub_interval_seconds", self.scrubbing.seconds)
+        if self.stored and self.scrubbing.keeps_errors:
+            raise InputError(
+                "stored=True with scrub_from='itself' is not modelled: what is read through a table that was hit may "
+                "be written anywhere; scrub from a good copy, or keep the tables in logic (stored=False)"
+            )
+
+    @property
+    def memories(self) -> tuple[BitSpace, ...]:
+        """Those that it is made from, none where these are the memory under test."""
+        return self.of if isinstance(self.of, tuple) else ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._stated())})"
+
+    def _stated(self) -> Iterator[str]:
+        """The arguments that are not what they are by default."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "of" and value is not None:
+                yield f"of=<{len(value)} memories>"
+            elif isinstance(value, np.ndarray):
+                yield f"{each.name}=<{value.size:,} numbers>"
+            elif value is not each.default and value != each.default:
+                yield f"{each.name}={value!r}"
+
+    @property
+    def name(self) -> str:
+        """What the field calls it."""
+        raise NotImplementedError
+
+    @property
+    def rule(self) -> str:
+        """What becomes of a word that fails the check, for reports."""
+        raise NotImplementedError
+
+    @property
+    def scrubbing(self) -> Scrubbing:
+        """How often the words are written anew, and from what."""
+        return Scrubbing(self.scrub_interval_seconds, self.scrub_from)
+
+    def on(self, space: BitSpace) -> CheckedWords:
+        """The check in this memory. LayoutError for one made from another layout; InputError where it does not fit."""
+        sources = self.memories or (space,)
+        for source in sources:
+            space.require_layout(source.layout_digest, f"{self!r}")
+            for tensor, other in zip(space.tensors, source.tensors, strict=True):
+                if tensor.codec != other.codec:
+                    raise InputError(
+                        f"{self!r}: words of tensor '{tensor.path}' are {tensor.codec}, those that it is made from are "
+                        f"{other.codec}; make it from memories with the same quantizers"
+                    )
+        return CheckedWords(self, space, self.readings(space, sources))
+
+    def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+        """How the words of each tensor are read; sources: the memories that the check is made from."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class RangeCheck(WordCheck):
+    """Two comparators: a word outside the range of those that are stored is known to be wrong. It adds no bit.
+
+    Arguments:
+        outside: what such a word reads as: "undo", the highest bit is flipped whose flip brings it back into the
+            range, or the value nearest to 0 in the range where none does; "zero", 0; "clamp", the nearer limit.
+        margin: how many values the limits lie beyond the words that they are made from.
+        per: limits for each "tensor", or for each "channel", the last axis.
+        of: the memories whose words the check is made from, as `fkeras.bit_space(model)` gives them: one, or those of
+            several trainings. The check is then frozen, and other weights are refused that it would read wrongly.
+            None: it is made from the memory under test, and loaded with the weights.
+        stored: whether limits and tables are kept in cells that are hit like all others, and counted as extra bits.
+            False: they are constants of the logic.
+        scrub_interval_seconds: how often the words are written anew, None: never.
+        scrub_from: "good copy", or "itself", the word as it is read: what is read wrongly stays wrong, and a word that
+            is read as one that is never stored is left as it is.
+    """
+
+    outside: Outside = "undo"
+    margin: int = 0
+    per: Per = "tensor"
+
+    def __post_init__(self) -> None:
+        WordCheck.__post_init__(self)
+        _require_one_of("outside", self.outside, get_args(Outside))
+        _require_one_of("per", self.per, get_args(Per))
+        object.__setattr__(self, "margin", whole("margin", self.margin, 0))
+
+    @property
+    def name(self) -> str:
+        return "range check"
+
+    @property
+    def rule(self) -> str:
+        how = {
+            "undo": "reads with the highest bit undone that brings it back",
+            "zero": "reads 0",
+            "clamp": "reads the nearer limit",
+        }[self.outside]
+        return f"a word outside the range of its {self.per} {how}"
+
+    def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+        return tuple(
+            self._limits(tensor, [source.tensors[number] for source in sources])
+            for number, tensor in enumerate(space.tensors)
+        )
+
+    def _limits(self, tensor: WordTensor, sources: list[WordTensor]) -> Reading:
+        if not tensor.size:
+            return plain_reading(tensor)
+        n_channels = tensor.shape[-1] if self.per == "channel" and tensor.shape else 1
+        channel = np.arange(tensor.size) % max(1, n_channels)
+        words = np.concatenate([source.words.reshape(-1, n_channels) for source in sources])
+        codec = tensor.codec
+        values = codec.decode(words)
+        low = steps_away(codec, words[values.argmin(axis=0), np.arange(n_channels)], -self.margin)
+        high = steps_away(codec, words[values.argmax(axis=0), np.arange(n_channels)], self.margin)
+        reading = RangeReading(tensor.words, np.concatenate([low, high]), channel, codec, self.outside)
+        has_no_zero = codec.decode(nearest(codec, np.zeros(1)))[0] != 0
+        if self.outside == "zero" and has_no_zero and not reading.is_plain:
+            raise InputError(
+                Argument("outside", "zero"), f": no word of tensor '{tensor.path}' ({codec}) means 0; write ",
+                Argument("outside", "undo"), " or ", Argument("outside", "clamp")
+            )  # fmt: skip
+        return reading
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KnownWords(WordCheck):
+    """A table per tensor: a word that is never stored reads as what was most likely meant. It adds no bit.
+
+    That is the word nearest to the expected value of what was stored, which makes the expected squared error least:
+    by how often each word is stored, and how likely the flips between the two are.
+
+    Arguments:
+        bit_error_rate: the probability that a bit is wrong for which tables are made, above 0 and below 0.5.
+        margin: words so many values beside a stored one are taken for stored too.
+        importance: how much an error of each word matters: a ranking by "displacement", whose scores say it, or
+            (n_words,) numbers from 0 up, such as the diagonal of E[J^T J]. None: all words of a tensor matter alike.
+        of, stored, scrub_interval_seconds, scrub_from: as for `RangeCheck`.
+    """
+
+    bit_error_rate: float = 0.01
+    margin: int = 0
+    importance: Importance = None
+
+    def __post_init__(self) -> None:
+        WordCheck.__post_init__(self)
+        if not (is_number(self.bit_error_rate) and 0 < self.bit_error_rate < 0.5):
+            raise InputError(
+                Argument("bit_error_rate", self.bit_error_rate), "; allowed are probabilities above 0 and below 0.5"
+            )
+        object.__setattr__(self, "margin", whole("margin", self.margin, 0))
+        if isinstance(self.importance, Sequence | np.ndarray):
+            object.__setattr__(self, "importance", _numbers(self.importance))
+
+    @property
+    def name(self) -> str:
+        return "known words"
+
+    @property
+    def rule(self) -> str:
+        return "a word that is never stored reads the expected value of what was"
+
+    def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+        weights = word_weights(space, self.importance)
+        return tuple(
+            self._table(tensor, [source.tensors[number] for source in sources], weights[number])
+            for number, tensor in enumerate(space.tensors)
+        )
+
+    def _table(self, tensor: WordTensor, sources: list[WordTensor], weights: Weights) -> TableReading:
+        codec = tensor.codec
+        require_table(tensor, self.name, WIDEST_TABLE)
+        counts, known = _counts(tensor, sources, weights, self.margin)
+        placed = np.where(known, self._placed(tensor, counts, known), -1)
+        words = np.full(known.size, -1)
+        words[placed[known]] = np.flatnonzero(known)
+        table = decoding(codec, words, counts, self.bit_error_rate)
+        return TableReading(placed[tensor.words].astype(np.uint32), table, placed)
+
+    def _placed(self, tensor: WordTensor, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The pattern of each word, (2**width,)."""
+        return np.arange(known.size)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Recoded(KnownWords):
+    """Known words, each stored as the pattern where likely flips do least harm. It adds no bit.
+
+    Which pattern stands for which word is searched for, tensor by tensor, so that the expected squared error of what is
+    read is least. The weights are stored in these patterns, and bits of the memory are those of the patterns.
+
+    Arguments:
+        bit_error_rate: the probability that a bit is wrong for which patterns are placed, above 0 and below 0.5.
+        margin: words so many values beside a stored one get a pattern too.
+        importance: as for `KnownWords`.
+        seed: of the search.
+        of, stored, scrub_interval_seconds, scrub_from: as for `RangeCheck`.
+    """
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        KnownWords.__post_init__(self)
+        object.__setattr__(self, "seed", whole_seed(self.seed))
+
+    @property
+    def name(self) -> str:
+        return "recoded words"
+
+    @property
+    def rule(self) -> str:
+        return "words stored as patterns in which likely flips do least harm; one without a word reads what was meant"
+
+    def _placed(self, tensor: WordTensor, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        from fkeras.faults.placement import place
+
+        require_table(tensor, self.name, WIDEST_PLACED)
+        words = np.flatnonzero(known)
+        values = tensor.codec.decode(words.astype(np.uint32))
+        order = np.argsort(values, kind="stable")
+        words, values = words[order], values[order]
+        stream = RandomStream("fkeras-recoded/1", self.seed, tensor.path)
+        placed = np.full(known.size, -1)
+        placed[words] = place(values, words, counts[words], tensor.codec.width, self.bit_error_rate, stream)
+        return placed
+
+
+def word_weights(space: BitSpace, importance: Importance) -> list[Weights]:
+    """How much an error of each word matters, tensor by tensor."""
+    ends = np.cumsum([tensor.size for tensor in space.tensors])
+    n_words = int(ends[-1]) if ends.size else 0
+    if importance is None:
+        weights = np.ones(n_words)
+    elif isinstance(scores := getattr(importance, "scores", None), np.ndarray):
+        space.require_layout(getattr(importance, "layout_digest", None), f"importance={importance!r}")
+        weights = _by_word(space, scores)
+    else:
+        weights = np.asarray(importance)
+    if weights.shape != (n_words,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise InputError(
+            f"importance: {weights.size:,} numbers for {n_words:,} words; allowed are one per word, finite and from 0 "
+            "up, not all of them 0, or a ranking whose scores are such, as fkeras.rank(..., method='displacement')"
+        )
+    return np.split(weights, ends[:-1])
+
+
+def _numbers(importance: object) -> Weights:
+    try:
+        return np.array(importance, np.float64)
+    except (TypeError, ValueError):
+        allowed = "; allowed are a ranking by 'displacement', or a number for each word"
+        raise InputError(Argument("importance", importance), allowed) from None
+
+
+def _by_word(space: BitSpace, scores: NDArray[np.float64]) -> Weights:
+    """The damage per squared error, from that of flips: (n_words,)."""
+    weights, start = [np.zeros(0)], 0
+    for tensor in space.tensors:
+        width = tensor.codec.width
+        flipped = tensor.words[:, None] ^ (np.uint32(1) << np.arange(width - 1, -1, -1, dtype=np.uint32))
+        steps = tensor.codec.decode(flipped) - tensor.codec.decode(tensor.words)[:, None]
+        damage = scores[start : start + tensor.n_bits].reshape(tensor.size, width)
+        weights.append(damage.sum(axis=1) / np.maximum(np.square(steps).sum(axis=1), tensor.codec.step**2))
+        start += tensor.n_bits
+    return np.concatenate(weights)
+
+
+def _counts(
+    tensor: WordTensor, sources: list[WordTensor], weights: Weights, margin: int
+) -> tuple[Weights, NDArray[np.bool_]]:
+    """By word, (2**width,): how much it counts, and whether it is taken for stored."""
+    n = 1 << tensor.codec.width
+    counts, known = np.zeros(n), np.zeros(n, np.bool_)
+    for source in sources:
+        stored = np.bincount(source.words, minlength=n)
+        mean = weights.mean() if weights.size else 0.0
+        # Words without any importance must read as something all the same.
+        counts += np.bincount(source.words, weights=weights, minlength=n) + 1e-9 * (mean or 1.0) * stored
+        known |= stored > 0
+    words = np.flatnonzero(known).astype(np.uint32)
+    for steps in range(1, min(margin, n) + 1):
+        known[steps_away(tensor.codec, words, steps)] = known[steps_away(tensor.codec, words, -steps)] = True
+    return counts, known
+
+
+def _require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(Argument(name, value), f"; allowed are {', '.join(map(repr, allowed))}")

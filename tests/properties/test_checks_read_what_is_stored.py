@@ -1,0 +1,190 @@
+"""Laws of checks: stored words read as themselves, others as the obvious, slow decoder has it, whatever was hit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fkeras.faults import TMR, AssumedImmune, FaultSet, KnownWords, RangeCheck, Recoded, Upsets, protection
+from fkeras.faults.fault_models import draw_of
+from fkeras.memory import Binary, BitSet, BitSpace, FixedPoint, PowerOfTwo, Ternary, WordTensor
+
+CODECS = st.sampled_from(
+    [FixedPoint(4, 0), FixedPoint(5, 1, False), FixedPoint(3, 0), Ternary(), Binary(), PowerOfTwo(4), PowerOfTwo(3, 0)]
+)
+
+
+def tensor(path, codec, shape, words):
+    stored = np.array(words, np.uint32)
+    ones = np.ones(stored.size, np.float32)
+    return WordTensor(path, shape, codec, stored, ones, codec.decode(stored).astype(np.float32))
+
+
+@st.composite
+def spaces(draw):
+    tensors = []
+    for number in range(draw(st.integers(1, 3))):
+        codec, rows, columns = draw(CODECS), draw(st.integers(1, 4)), draw(st.integers(1, 3))
+        in_use = draw(st.lists(st.integers(0, (1 << codec.width) - 1), min_size=1, max_size=6))
+        words = draw(st.lists(st.sampled_from(in_use), min_size=rows * columns, max_size=rows * columns))
+        tensors.append(tensor(f"t{number}/kernel", codec, (rows, columns), words))
+    return BitSpace(tuple(tensors))
+
+
+CHECKS = st.one_of(
+    st.builds(
+        RangeCheck, st.sampled_from(["undo", "clamp"]), st.integers(0, 3), st.sampled_from(["tensor", "channel"])
+    ),
+    st.builds(KnownWords, st.sampled_from([0.001, 0.01, 0.2]), st.integers(0, 2)),
+    st.builds(Recoded, st.sampled_from([0.001, 0.2]), st.integers(0, 1)),
+)
+
+
+def some_bits(data, space):
+    return data.draw(st.sets(st.integers(0, len(space) - 1), max_size=12))
+
+
+def slow_word(check, space, number, element, pattern, placed):
+    """What a pattern reads as: every stored word is looked at, one by one, in exact fractions."""
+    here = space.tensors[number]
+    codec, every = here.codec, np.arange(1 << here.codec.width, dtype=np.uint32)
+    values = [Fraction(value) for value in codec.decode(every).tolist()]
+    levels = sorted(set(values))
+
+    def shifted(value, steps):
+        return levels[min(max(levels.index(value) + steps, 0), len(levels) - 1)]
+
+    def nearest(value):
+        least = min(abs(level - value) for level in values)
+        return min((values[word], word) for word in every.tolist() if abs(values[word] - value) == least)[1]
+
+    if isinstance(check, RangeCheck):
+        n_channels = here.shape[-1]
+        same = range(here.size) if check.per == "tensor" else range(element % n_channels, here.size, n_channels)
+        stored = [values[here.words[i]] for i in same]
+        low, high = shifted(min(stored), -check.margin), shifted(max(stored), check.margin)
+        if low <= values[pattern] <= high:
+            return pattern
+        if check.outside == "undo":
+            for place in range(codec.width - 1, -1, -1):
+                if low <= values[pattern ^ (1 << place)] <= high:
+                    return pattern ^ (1 << place)
+        return nearest(min(max(values[pattern] if check.outside == "clamp" else Fraction(0), low), high))
+    known = {int(word) for word in here.words}
+    for word in list(known):
+        for steps in range(-check.margin, check.margin + 1):
+            known.add(values.index(shifted(values[word], steps)) if steps else word)
+    for word in known:
+        if placed[word] == pattern:
+            return word
+    odds = Fraction(check.bit_error_rate) / (1 - Fraction(check.bit_error_rate))
+    chances = [odds ** (pattern ^ int(placed[word])).bit_count() for word in here.words]
+    mean = sum(c * values[word] for c, word in zip(chances, here.words, strict=True)) / sum(chances)
+    nearest_two = sorted(abs(level - mean) for level in levels)[:2]
+    if len(nearest_two) == 2 and nearest_two[1] - nearest_two[0] < Fraction(1, 10**9):
+        return None  # a tie, or as good as one
+    return nearest(mean)
+
+
+@given(space=spaces(), check=CHECKS, data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_the_slow_decoder_agrees(space, check, data):
+    guard = check.on(space)
+    hit = some_bits(data, space)
+    left = guard.residual(Upsets.alone(space, FaultSet(sorted(hit))))
+    patches = {
+        patch.tensor: dict(zip(patch.elements.tolist(), patch.words.tolist(), strict=True))
+        for patch in left.patches(space)
+    }
+    cells = [reading.patterns.copy() for reading in guard.readings]
+    where = space.locate(np.array(sorted(hit), np.int64))
+    for number, element, bit in zip(where.tensor, where.element, where.bit, strict=True):
+        cells[number][element] ^= 1 << (space.tensors[number].codec.width - 1 - bit)
+    for number, here in enumerate(space.tensors):
+        placed = getattr(guard.readings[number], "placed", None)
+        for element in range(here.size):
+            expected = slow_word(check, space, number, element, int(cells[number][element]), placed)
+            read = patches.get(number, {}).get(element, int(here.words[element]))
+            assert expected in (None, read)
+
+
+@given(space=spaces(), check=CHECKS)
+@settings(deadline=None, max_examples=40)
+def test_every_stored_word_reads_as_itself_and_nothing_hit_is_nothing_wrong(space, check):
+    guard = check.on(space)
+    for here, reading in zip(space.tensors, guard.readings, strict=True):
+        every = np.arange(here.size)
+        assert (reading.decode(reading.patterns, every) == here.words).all()
+    assert guard.residual(Upsets.alone(space, FaultSet.EMPTY)) == FaultSet.EMPTY
+
+
+@given(space=spaces(), check=CHECKS, data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_words_that_were_not_hit_are_right(space, check, data):
+    hit = some_bits(data, space)
+    guard = check.on(space)
+    wrong = guard.residual(Upsets.alone(space, FaultSet(sorted(hit))))
+    where = space.locate(np.concatenate([np.array(sorted(hit), np.int64), wrong.flips]))
+    words = list(zip(where.tensor.tolist(), where.element.tolist(), strict=True))
+    assert set(words[len(hit) :]) <= set(words[: len(hit)])
+    assert not wrong.n_stuck
+
+
+@given(space=spaces(), check=CHECKS, data=st.data())
+@settings(deadline=None, max_examples=40)
+def test_cells_are_mended_before_the_check_reads(space, check, data):
+    """A check beside perfect cells reads as if these had not been hit; beside copies, as if only their votes had."""
+    hit, covered = some_bits(data, space), BitSet(sorted(some_bits(data, space)))
+    upsets = Upsets.alone(space, FaultSet(sorted(hit)))
+    alone = check.on(space)
+    for cells in (AssumedImmune(covered), TMR(covered)):
+        joined = protection([cells, check], space)
+        assert joined.residual(upsets) == alone.read(cells.residual(upsets), upsets)
+
+
+@given(
+    space=spaces(),
+    check=CHECKS,
+    hits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 4)), max_size=14),
+    covered=st.sets(st.integers(0, 10**6), max_size=6),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_scrubber_writes_what_is_read_where_it_has_a_pattern(space, check, hits, covered):
+    """Hit by hit, scrub by scrub: the words of the memory one by one."""
+    scrubbed = replace(check, scrub_interval_seconds=10.0, scrub_from="itself").on(space)
+    immune = BitSet(sorted({bit % len(space) for bit in covered}))
+    bits = np.array([bit % len(space) for bit, _ in hits], np.int64)
+    ages = np.array([(10 * interval + 5) / 50 for _, interval in hits])
+    upsets = Upsets(space, draw_of(bits), None, 50.0, lambda plane, n: ages[:n])
+    cells = [reading.patterns.copy() for reading in scrubbed.readings]
+    for moment in range(4, -1, -1):
+        for bit, interval in zip(bits.tolist(), (i for _, i in hits), strict=True):
+            where = space.locate(bit)
+            if interval == moment and bit not in immune:
+                width = space.tensors[int(where.tensor[0])].codec.width
+                cells[int(where.tensor[0])][where.element] ^= np.uint32(1 << (width - 1 - int(where.bit[0])))
+        if moment == 0:
+            break
+        for number, reading in enumerate(scrubbed.readings):
+            if reading.is_plain:
+                continue
+            for element in range(space.tensors[number].size):
+                word = reading.decode(cells[number][element : element + 1], np.array([element]))
+                pattern, has_pattern = reading.encode(word)
+                for place in range(space.tensors[number].codec.width):
+                    width = space.tensors[number].codec.width
+                    flat = int(space.offsets[number]) + element * width + width - 1 - place
+                    if has_pattern[0] and flat not in immune:
+                        kept = cells[number][element] & ~np.uint32(1 << place)
+                        cells[number][element] = kept | (pattern[0] & np.uint32(1 << place))
+    joined = protection([AssumedImmune(immune), scrubbed], space)
+    left = {patch.tensor: patch for patch in joined.residual(upsets).patches(space)}
+    for number, (here, reading) in enumerate(zip(space.tensors, scrubbed.readings, strict=True)):
+        read = here.words.copy()
+        if number in left:
+            read[left[number].elements] = left[number].words
+        assert (read == reading.decode(cells[number], np.arange(here.size))).all()
