@@ -289,7 +289,7 @@ class _Pairs:
     @property
     def unseen(self) -> int:
         """Of a campaign that measured all there is, the trials that one of the two does not keep."""
-        return max(self.new.trials, self.old.trials) - self.n if self.is_exact else 0
+        return max(one.trials - one.kept for one in (self.new, self.old)) if self.is_exact else 0
 
     @cached_property
     def absent_because(self) -> str:
@@ -395,7 +395,9 @@ class _Judge:
         """How many of the common trials, or of the means of all, are not the same."""
         n = self.pairs.n
         n_other = int(np.count_nonzero(self.new.values[:n] != self.old.values[:n]))
-        return n_other or int(self.pairs.is_exact and self.new.mean != self.old.mean)
+        # Of a constant, the means of other numbers of trials differ in the last digit.
+        is_whole = self.pairs.is_exact and self.pairs.new.trials == self.pairs.old.trials
+        return n_other or int(is_whole and self.new.mean != self.old.mean)
 
     @property
     def _notice(self) -> str:

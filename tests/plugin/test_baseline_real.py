@@ -28,22 +28,43 @@ def python(processes: Any, folder: Path, *arguments: str) -> tuple[int, str]:
     return running.wait(600), output.read_text()
 
 
+BUDGET = f"{BUDGETS}the_upper_half_of_every_word_protected"
+PYTEST = ("-m", "pytest", "-v", "-p", "no:cacheprovider")
+
+
+@pytest.fixture
+def example(tmp_path):
+    """The example's digits, to be changed."""
+    project = tmp_path / "example"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("econ_t", "__pycache__", ".*cache"))
+    return project
+
+
 @pytest.mark.parametrize(
     ("training", "code", "line"),
     [
-        (["--seed=2", "--epochs=20"], 0, ": PASS; paired on "),
-        (["--integer-bits=-3", "--epochs=10"], 1, ": FAIL; paired on "),
+        (
+            ["--seed=2", "--epochs=20"],
+            0,
+            "; worse by more than 0.03 in 0 of 69 pairs, at most 4.9 % of draws (5 % allowed): PASS; paired on 69 ",
+        ),
+        (["--integer-bits=-3", "--epochs=10"], 1, "WorseThanBaseline: FAIL against baselines/400-flips-"),
     ],
     ids=["another seed", "fewer integer bits"],
 )
-def test_the_retrained_example_meets_its_committed_baseline(tmp_path, tensorflow_processes, training, code, line):
-    project = tmp_path / "example"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("econ_t", "__pycache__", ".*cache"))
-    trained, output = python(tensorflow_processes, project, "-m", "digits.train", *training)
+def test_the_retrained_example_meets_its_committed_baseline(example, tensorflow_processes, training, code, line):
+    trained, output = python(tensorflow_processes, example, "-m", "digits.train", *training)
     assert trained == 0, output
-    budget = f"{BUDGETS}the_upper_half_of_every_word_protected"
-    gate = ("-m", "pytest", "-p", "no:cacheprovider", budget, "--fkeras-compare-fail=accuracy:0.03")
-    gated, output = python(tensorflow_processes, project, *gate)
+    gated, output = python(tensorflow_processes, example, *PYTEST, BUDGET, "--fkeras-compare-fail=accuracy:0.03")
     assert gated == code, output
     assert line in output
     assert "WorseThanBaseline" in output or code == 0
+
+
+def test_the_unchanged_example_passes_with_one_trial(example, tensorflow_processes):
+    one_trial = (BUDGET, "--fkeras-trials=1", "--fkeras-baseline=one", "-o", "fkeras_inconclusive=pass")
+    written, output = python(tensorflow_processes, example, *PYTEST, *one_trial, "--fkeras-baseline-update")
+    assert written == 0, output
+    gated, output = python(tensorflow_processes, example, *PYTEST, *one_trial, "--fkeras-compare-fail=accuracy:0.002")
+    assert gated == 0, output
+    assert "accuracy unchanged, fault-free 0.972, under faults 0.9" in output

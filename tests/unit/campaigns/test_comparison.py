@@ -456,6 +456,18 @@ def test_of_exact_campaigns_whose_file_leaves_trials_out_the_share_decides_where
     assert one.rule_reason == "the baseline keeps no trials one by one; write it again"
 
 
+@pytest.mark.parametrize("what", ["", "I"])
+def test_exact_campaigns_of_constants_need_not_be_equally_long(what):
+    # No fault gets through: every trial is golden, however many a budget asks for.
+    for value in np.random.default_rng(1).uniform(0.1, 1, 40):
+        new, old = (measured(err=np.full(n, value), exact=True, what=what) for n in (1, 69))
+        made = compare(new, old, parse_tolerances("err:0.001"), max_failure_rate=0)
+        (one,) = made.metrics
+        assert (made.outcome, one.is_unchanged, one.rule) == ("PASS", bool(what), "" if what else "draws")
+        worse = measured(err=np.full(3, value + 0.01), exact=True, what="J")
+        assert compare(worse, old, parse_tolerances("err:0.001")).outcome == "FAIL"
+
+
 def test_golden_and_faulty_changes_stand_side_by_side_in_the_unit_of_the_tolerance():
     old, new = np.full(69, 0.897), np.full(69, 0.886)
     pair = (measured(acc=(values, (0, 1), "higher"), golden=golden) for values, golden in ((new, 0.928), (old, 0.948)))
