@@ -20,7 +20,7 @@ from fkeras.printable import printable
 from fkeras.report.document import Report
 from fkeras.report.headline import headline_of, test_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord, UncoveredTensor
-from fkeras.report.table import share_text
+from fkeras.report.table import change_text, share_text
 from fkeras.statistics.means import SPREAD
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def html_page(report: Report) -> str:
         maps=maps,
         drawing=drawing,
         compared=any(record.comparison is not None for record in report.tests),
+        change=change_text,
         css=_css(),
     )
     return text

@@ -296,6 +296,8 @@ def test_a_file_of_the_users_is_not_replaced(project, write_test):
         (["--fkeras-json=a", "--fkeras-html=./a"], "--fkeras-html and --fkeras-json both write *a; name two files"),
         (["--fkeras-json=link", "--fkeras-html=a"], "--fkeras-html and --fkeras-json both write *"),
         (["--fkeras-json=a", "--junitxml=a"], "--junitxml and --fkeras-json both write *"),
+        (["--fkeras-trend=a", "--fkeras-badge=a"], "--fkeras-badge and --fkeras-trend both write *"),
+        (["--fkeras-openmetrics=a", "--fkeras-html=link"], "--fkeras-openmetrics and --fkeras-html both write *"),
         (["--fkeras-html=summary"], "GITHUB_STEP_SUMMARY and --fkeras-html both write *"),
         (["--fkeras-html=a", "--log-file=a"], "--log-file and --fkeras-html both write *"),
         (["--fkeras-json=base/run.json", "--fkeras-baseline=base"], "*base/run.json lies in the baseline folder*"),
