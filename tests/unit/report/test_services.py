@@ -9,12 +9,16 @@ from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from fkeras.cli.output import _WRITTEN
 from fkeras.files import require_own
 from fkeras.report.document import Report, new_report
 from fkeras.report.forms import FORMS
 from fkeras.report.record import BudgetRecord
 from fkeras.report.services import badge, openmetrics, trend
+from pytest_fkeras.options import OPTIONS
+from pytest_fkeras.outputs import FILES
 from tests.unit.report.test_hostile_reports import HOSTILE
 
 POINTS = {
@@ -50,6 +54,12 @@ _NUMBER = r"(?:[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|Inf)|NaN)"
 _LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"(fkeras_[a-z_]+)(\{{{_LABEL}(?:,{_LABEL})*\}})? {_NUMBER}")
 """Of the exposition's grammar what is used here."""
+
+
+def test_every_form_has_its_options():
+    assert {f"--{name}": form.kind for name, form in FORMS.items() if name != "json"} | {"--json": "result"} == _WRITTEN
+    assert {*FILES, "markdown"} == set(FORMS), "the Markdown goes into the step summary"
+    assert all(OPTIONS[name].metavar == "PATH" and OPTIONS[name].example for name in FILES)
 
 
 def higher(record: BudgetRecord) -> BudgetRecord:
@@ -156,9 +166,8 @@ def test_openmetrics_follows_its_grammar(report, changed):
 
 @pytest.mark.parametrize("changed", [lambda report: report, wild])
 def test_prometheus_reads_the_numbers(report, changed):
-    parser = pytest.importorskip("prometheus_client.openmetrics.parser")
     report = changed(report)
-    families = {one.name: one for one in parser.text_string_to_metric_families(openmetrics(report))}
+    families = {one.name: one for one in text_string_to_metric_families(openmetrics(report))}
     means = {(one.labels["test"], one.labels["metric"]): one.value for one in families["fkeras_mean"].samples}
     assert means == {(test.nodeid, name): one.mean for test in report.tests for name, one in test.metrics.items()}
 
