@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fkeras.campaigns.bit_map import BitMap
     from fkeras.campaigns.limits import Limit
 
+LONGEST_PART = 24
+"""Characters of a name that stay on one line."""
 MOST_FIGURES = 24
 MOST_SECTIONS = 50
 """Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
@@ -362,10 +364,12 @@ def _percent(value: float) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """A name that may go on in the next line after its separators."""
+    """A name that may go on in the next line after its separators, and within a part that has none for long."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([_/(]|::|\.(?!\d))(?=.)", r"\1<wbr>", str(escape(printable(text)))))
+    end = "\0"  # stands in no printable text
+    parts = re.sub(rf"([_/(]|::|\.(?!\d)|[^\s_/(.:]{{{LONGEST_PART}}})(?=.)", rf"\1{end}", printable(text)).split(end)
+    return Markup("<wbr>").join(map(escape, parts))
 
 
 def _labelled(rows: Markup, heads: list[tuple[str, str]]) -> Markup:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from fkeras.report.document import Report, new_report
-from fkeras.report.page import MOST_FIGURES, html_page, write_html
+from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
 from fkeras.report.record import BudgetRecord, UncoveredTensor
 from tests.unit.report.test_document import full
 
@@ -317,3 +317,13 @@ def test_headings_stay_with_what_they_head(page):
     (kept,) = re.findall(r"^ *([^{}]*)\{ break-after: avoid; \}", css, re.MULTILINE)
     assert {"h1", "h2", "h3", "h4", "caption", "thead"} <= {name.strip() for name in kept.split(",")}
     assert "article { break-inside" not in css, "a long one would leave most of a page empty"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a_b/c.d::e(f)", "<b>&\"'", "1.5 % of 0.25", "ä" * 50])
+def test_names_break_where_they_must_and_lose_nothing(make_record, name):
+    one = BudgetRecord(f"t.py::{name}", "NOT_RUN", name)
+    text = html_page(new_report([one], 1, 0))
+    cell = re.findall(r'<th data-label="Test"[^>]*>(.*?)<small>', text, re.DOTALL)[0]
+    assert unescape(cell.replace("<wbr>", "")) == name
+    assert max(len(unescape(part)) for part in re.split(r"<wbr>|\s", cell)) <= LONGEST_PART + 1
+    assert not re.search(r"\d\.<wbr>\d", cell)
