@@ -66,7 +66,7 @@ def parse_tolerances(text: str) -> tuple[Tolerance, ...]:
             value = float(amount.removesuffix("%")) / (100 if amount.endswith("%") else 1)
         except ValueError:
             value = math.nan
-        if not (metric and 0 < value < math.inf):
+        if not (metric.isidentifier() and 0 < value < math.inf):
             raise InputError(
                 f"{entry!r} is no tolerance; write METRIC:AMOUNT with an amount above 0, as in emd:5% (of the "
                 "baseline's mean) or accuracy:0.01 (in the metric's unit), separated by commas; emd.mean:5% is about "
@@ -75,5 +75,6 @@ def parse_tolerances(text: str) -> tuple[Tolerance, ...]:
         tolerances.append(Tolerance(metric, value, amount.endswith("%"), "draws" if metric == subject else "mean"))
     names = [one.metric for one in tolerances]
     if not names or len(set(names)) < len(names):
-        raise InputError(f"{text!r} states {'a metric twice' if names else 'no tolerance'}; as in emd:5%,accuracy:0.01")
+        wrong = "a metric twice, where one tolerance is for each" if names else "no tolerance"
+        raise InputError(f"{text!r} states {wrong}; as in emd:5%,accuracy:0.01")
     return tuple(tolerances)

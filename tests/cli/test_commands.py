@@ -463,12 +463,15 @@ def test_reports_are_shown_and_made_into_pages(folder, fkeras):
 
 
 def test_comparisons_judge_by_the_tolerance(folder, fkeras):
-    report_of([0.1] * 60).write("old.json")
-    report_of([0.1] * 30 + [0.8] * 30).write("new.json")
+    report_of([0.1] * 200).write("old.json")
+    report_of([0.1] * 100 + [0.8] * 100).write("new.json")
     assert fkeras("compare", "old.json", "old.json", "--fail=loss:0.1").code == 0
     worse = fkeras("compare", "old.json", "new.json", "--fail=loss:0.1")
     assert worse.code == 1
     assert "FAIL" in worse.out
     assert fkeras("compare", "old.json", "new.json", "--fail=loss:900%").code == 0
+    by_mean = fkeras("compare", "old.json", "new.json", "--fail=loss.mean:0.1")
+    assert by_mean.code == 1
+    assert "at most 0.1 worse in the mean: FAIL" in " ".join(by_mean.out.split())
     assert fkeras("compare", "old.json", "new.json").code == 0
     assert fkeras("compare", "old.json", "new.json", "--fail=emd:5%").code == 3
