@@ -372,15 +372,24 @@ def _breakable(text: str) -> Markup:
     return Markup("<wbr>").join(map(escape, parts))
 
 
+_ROLES = {"td": "cell", "th": "rowheader"}
+
+
 def _labelled(rows: Markup, heads: list[tuple[str, str]]) -> Markup:
-    """The rows of a table, each cell with its column's head, for screens too narrow for columns."""
+    """The rows of a table, each cell with its column's head, for screens too narrow for columns; and with its role, of
+    which a table that is laid out as cards would tell screen readers nothing."""
     from markupsafe import Markup, escape
 
     def with_labels(row: re.Match[str]) -> str:
         labels = iter(head for head, _ in heads)
-        return re.sub(r"<t[dh]\b(?! colspan)", lambda cell: f'{cell[0]} data-label="{escape(next(labels))}"', row[0])
 
-    return Markup(re.sub(r"<tr>.*?</tr>", with_labels, rows, flags=re.DOTALL))
+        def with_label(cell: re.Match[str]) -> str:
+            label = "" if cell[2] else f' data-label="{escape(next(labels))}"'
+            return f'<{cell[1]} role="{_ROLES[cell[1]]}"{label}{cell[2] or ""}'
+
+        return '<tr role="row">' + re.sub(r"<(t[dh])\b( colspan)?", with_label, row[1])
+
+    return Markup(re.sub(r"<tr>(.*?</tr>)", with_labels, rows, flags=re.DOTALL))
 
 
 def _sentence(text: str) -> str:

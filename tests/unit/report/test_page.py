@@ -102,6 +102,10 @@ def test_it_has_names_for_those_who_do_not_see_it(page):
     assert all(one.get("aria-hidden") == "true" for one in parsed.all("svg") if one.get("role") != "img")
     assert len(parsed.all("caption")) == len(parsed.all("table"))
     assert all(one.get("scope") in ("col", "row") for one in parsed.all("th"))
+    roles = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell"}
+    for tag, role in roles.items():
+        assert {one["role"] for one in parsed.all(tag)} == {role}, "cards are no table any more, unless they say so"
+    assert {(one["scope"], one["role"]) for one in parsed.all("th")} == {("col", "columnheader"), ("row", "rowheader")}
     for one in parsed.all("div"):
         if one.get("class") == "scroll":
             assert one["role"] == "region"
@@ -148,7 +152,7 @@ def test_it_says(page, fact):
 def test_the_worst_comes_first(page):
     rows = [
         re.sub("<wbr>", "", row)
-        for row in re.findall(r'<th data-label="Test" scope="row" class="name">(.*?)<small>', page)
+        for row in re.findall(r'<th role="rowheader" data-label="Test" scope="row" class="name">(.*?)<small>', page)
     ]
     names = [re.sub("<[^>]*>", "", row) for row in rows]
     assert names[:3] == ["test_full", "test_never", "test_kept"]
@@ -159,11 +163,11 @@ def test_every_cell_knows_its_column(page):
     assert len(tables) == page.count("<table")
     for table in tables:
         heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', table)
-        for row in re.findall(r"<tr>.*?</tr>", table.partition("<tbody>")[2], re.DOTALL):
-            labels = [unescape(label) for label in re.findall(r'<t[dh] data-label="([^"]*)"', row)]
+        for row in re.findall(r"<tr[^>]*>.*?</tr>", table.partition("<tbody")[2], re.DOTALL):
+            labels = [unescape(label) for label in re.findall(r'<t[dh] role="\w+" data-label="([^"]*)"', row)]
             n_cells = len(re.findall(r"<t[dh]\b", row))
             assert labels == [unescape(head) for head in heads[: len(labels)]]
-            assert len(labels) == n_cells - row.count("<td colspan")
+            assert len(labels) == n_cells - row.count(" colspan=")
 
 
 def test_the_header_says_what_was_tested(report, make_record):
@@ -206,7 +210,9 @@ def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
     others += tuple(UncoveredTensor(f"net/attention/{part}", 8, "float layer", "net/attention") for part in parts)
     text = html_page(new_report([replace(one, assumptions=replace(one.assumptions, not_covered=others))], 0, 0))
     table = text[text.index("Not covered: no fault") :].partition("</table>")[0].replace("<wbr>", "")
-    rows = [re.sub("<[^>]*>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table.partition("<tbody>")[2])]
+    rows = [
+        re.sub("<[^>]*>", " ", row).split() for row in re.findall(r"<tr[^>]*>(.*?)</tr>", table.partition("<tbody")[2])
+    ]
     listed = ["gamma,", "beta,", "moving_mean,", "moving_variance"]
     assert rows == [
         ["net/bn_1", *listed, "64", "float", "layer"],
@@ -323,7 +329,7 @@ def test_headings_stay_with_what_they_head(page):
 def test_names_break_where_they_must_and_lose_nothing(make_record, name):
     one = BudgetRecord(f"t.py::{name}", "NOT_RUN", name)
     text = html_page(new_report([one], 1, 0))
-    cell = re.findall(r'<th data-label="Test"[^>]*>(.*?)<small>', text, re.DOTALL)[0]
+    cell = re.findall(r'<th role="rowheader" data-label="Test"[^>]*>(.*?)<small>', text, re.DOTALL)[0]
     assert unescape(cell.replace("<wbr>", "")) == name
     assert max(len(unescape(part)) for part in re.split(r"<wbr>|\s", cell)) <= LONGEST_PART + 1
     assert not re.search(r"\d\.<wbr>\d", cell)
