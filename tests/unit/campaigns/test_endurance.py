@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.accumulation import InTime, OneByOne
-from fkeras.campaigns.endurance import least_trials
+from fkeras.campaigns.endurance import least_trials, trials_apart
 from fkeras.campaigns.endurance_campaign import EnduranceCampaign, measure_endurance, one_two_five
 from fkeras.errors import InputError
 from fkeras.faults import Exposure, RandomStream, protection
@@ -235,3 +235,27 @@ def test_a_look_of_both_parts_is_drawn_once_with_the_trials_that_count(function_
     assert looks == sorted(set(looks))
     assert next(point for point in curve if point.look == 200).trials == 120
     assert next(point for point in curve if point.look == 500).trials == 30
+
+
+@pytest.mark.parametrize("n_survey", [30, 120])
+def test_points_know_their_trials_and_what_single_ones_give(function_run, monkeypatch, n_survey):
+    monkeypatch.setattr("fkeras.campaigns.endurance_campaign.SURVEY_TRIALS", n_survey)
+    result = endurance(function_run(lambda bits: float((bits < 3).sum()), n_words=250), trials=120)
+    curve = result.curve()
+    tables = {True: result.survey, False: result.proof}
+    for point in curve:
+        table = tables[point.is_survey]
+        assert point.look in table.looks
+        assert point.trials == len(table)
+        values = table.values[:, np.searchsorted(table.looks, point.look)]
+        assert {point.low, point.median, point.high} <= set(values.tolist())
+        assert ((values >= point.low) & (values <= point.high)).mean() >= 0.8
+    first, *rest = trials_apart(curve)
+    assert [point.look for point in first] == result.proof.looks.tolist(), "what the claim rests on comes first"
+    assert [point.is_survey for part in rest for point in part] == [True] * (len(curve) - len(first))
+
+
+def test_looks_that_were_given_are_no_survey(function_run):
+    curve = endurance(function_run(lambda bits: 0.0), looks=[1, 2]).curve()
+    assert {point.is_survey for point in curve} == {False}
+    assert len(trials_apart(curve)) == 1
