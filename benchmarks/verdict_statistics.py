@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.campaigns.comparison import compare
+from fkeras.campaigns.comparing import compare
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.statistics.sequential import log_evidence_above, log_evidence_below, share_decision
 from fkeras.statistics.tolerance import Tolerance

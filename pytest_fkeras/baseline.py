@@ -106,7 +106,8 @@ def _decided(
     campaign: FaultCampaign, measured: MeasuredCampaign, old: MeasuredCampaign, judged: list[Tolerance]
 ) -> tuple[MeasuredCampaign, Comparison]:
     """Look, draw more trials, look again: the bounds hold at every look."""
-    from fkeras.campaigns.comparison import PAIRED, compare
+    from fkeras.campaigns.comparing import compare
+    from fkeras.campaigns.comparison import PAIRED
 
     identities = {name: metric.identity for name, metric in measured.metrics.items()}
     while True:
@@ -136,7 +137,7 @@ def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign, st
 
 
 def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, campaign: FaultCampaign) -> Comparison:
-    from fkeras.campaigns.comparison import compare
+    from fkeras.campaigns.comparing import compare
 
     return compare(measured, old, (), campaign.budget.confidence, campaign.max_failure_rate)
 

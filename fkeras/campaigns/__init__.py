@@ -10,7 +10,8 @@ from fkeras.campaigns.budget import (
     named_metrics,
     run_campaign,
 )
-from fkeras.campaigns.comparison import Comparison, WorseThanBaseline, compare
+from fkeras.campaigns.comparing import compare
+from fkeras.campaigns.comparison import Comparison, WorseThanBaseline
 from fkeras.campaigns.culprits import Culprit, most_damaging
 from fkeras.campaigns.endurance import Endurance
 from fkeras.campaigns.limits import Limit, parse_limit

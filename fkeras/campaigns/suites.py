@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fkeras.campaigns.comparison import Comparison, compare
+from fkeras.campaigns.comparing import compare
+from fkeras.campaigns.comparison import Comparison
 from fkeras.campaigns.measured_campaign import MeasuredCampaign
 from fkeras.campaigns.verdict import MAX_FAILURE_RATE, AnyOutcome, Outcome, worst
 from fkeras.statistics.tolerance import Tolerance

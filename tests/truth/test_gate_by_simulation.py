@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fkeras.campaigns.comparison import compare
+from fkeras.campaigns.comparing import compare
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.statistics.sequential import share_decision
 from fkeras.statistics.tolerance import Tolerance

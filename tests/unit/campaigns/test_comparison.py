@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fkeras.campaigns.comparison import Histogram, PairCounts, compare
+from fkeras.campaigns.comparing import compare
+from fkeras.campaigns.comparison import Histogram, PairCounts
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign, MeasuredMetric
 from fkeras.campaigns.verdict import HOPELESS
 from fkeras.errors import InputError
