@@ -73,7 +73,7 @@ CHANGES: dict[str, tuple[Callable[..., Values], Callable[[float], float]]] = {
 """At a limit of 0.1, which is 5 % of the true mean 2, the share is the one allowed."""
 
 
-@pytest.mark.parametrize("n_old", [40, TRIALS])
+@pytest.mark.parametrize("n_old", [40, 69, TRIALS])
 @pytest.mark.parametrize("is_relative", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_share_of_worse_draws_at_the_one_allowed_is_rarely_misjudged(name, is_relative, n_old):
