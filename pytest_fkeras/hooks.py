@@ -29,8 +29,9 @@ def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: boo
 def pytest_fkeras_model_identity(model: Any) -> str | None:
     """A text that changes whenever the model, or code of yours that measures it, computes something else.
 
-    Results are reused while it stays the same. None, which is also the answer for Keras models in a project that
-    implements pytest_fkeras_start_run, pytest_fkeras_rank or pytest_fkeras_bit_space: nothing is reused.
+    Results are reused, and the gate calls them unchanged, while it stays the same. None, which is also the answer for
+    Keras models in a project that implements pytest_fkeras_start_run, pytest_fkeras_rank or pytest_fkeras_bit_space:
+    nothing is reused.
     """
 
 

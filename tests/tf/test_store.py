@@ -234,3 +234,31 @@ def test_a_study_measures_what_it_began_with(model, data, tmp_path, what, ask):
     }[what]()
     with pytest.raises(ChangedError, match="changed since this study first measured with it"):
         asks[ask]()
+
+
+def test_the_identity_of_a_campaigns_trials_sees_all_that_computes(tf, q, model, data, monkeypatch):
+    def identity(*, of=model, xy=data, metric="accuracy", faults=2, protected=None, **study):
+        asked = Study(of, xy, metric, **study)
+        name = asked.which()
+        return asked.trials_identity(name, asked.campaign(faults=faults, trials=1, protected=protected).setting).digest
+
+    first = identity()
+    assert identity() == identity(of=model, xy=tuple(part.copy() for part in data)) == first
+    biased = dense(tf, q)
+    weights = biased.get_layer("top").get_weights()
+    weights[1][0] += 0.01
+    biased.get_layer("top").set_weights(weights)
+    mine = sample_metric(lambda y, o: o.argmax(1) == y, "accuracy", "higher", bounds=(0.0, 1.0), identity="mine")
+    others = [
+        identity(of=biased),
+        identity(xy=(data[0], data[1][::-1].copy())),
+        identity(metric=mine),
+        identity(faults=3),
+        identity(protected=[0, 1]),
+        identity(protected=[2, 3]),
+        identity(seed=1),
+        identity(engine="reference"),
+    ]
+    monkeypatch.setattr(tf, "__version__", "2.99")
+    others.append(identity())
+    assert len({first, *others}) == 1 + len(others)
