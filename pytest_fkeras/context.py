@@ -19,13 +19,13 @@ _PLATFORMS: dict[str, dict[str, tuple[str, ...]]] = {
         "branch": ("CI_COMMIT_REF_NAME",),
     },
 }
-"""The variable that a platform sets -> the variables that tell, the first that is set counts."""
+"""The variable that a platform sets to true -> the variables that tell, the first that is set counts."""
 _PATIENCE_SECONDS = 5
 
 
 def context_of(root: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """`project`, `commit` and `branch`, those that are known; a commit whose files were changed since says so."""
-    platform = next((names for flag, names in _PLATFORMS.items() if variables.get(flag)), {})
+    platform = next((names for flag, names in _PLATFORMS.items() if variables.get(flag) == "true"), {})
     told = {what: next(filter(None, map(variables.get, names)), "") for what, names in platform.items()}
     facts = {
         "project": told.get("project") or root.name,

@@ -61,7 +61,7 @@ def outputs_of(config: pytest.Config) -> Outputs:
         return Outputs()
     summary = os.environ.get(_STEP_SUMMARY_VARIABLE) if is_on(config, "step_summary", default=True) else None
     targets = {name: path for name in FILES if (path := _target(config, name)) is not None}
-    on_github = bool(os.environ.get(_GITHUB_VARIABLE))
+    on_github = os.environ.get(_GITHUB_VARIABLE) == "true"
     annotates = on_github and is_on(config, "annotations", default=True)
     outputs = Outputs(targets, Path(summary) if summary else None, annotates)
     _require_distinct(config, outputs)

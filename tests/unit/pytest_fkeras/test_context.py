@@ -20,6 +20,7 @@ GITLAB = {"GITLAB_CI": "true", "CI_PROJECT_PATH": "lab/net", "CI_COMMIT_SHA": "d
         (GITLAB, {"project": "lab/net", "commit": "def", "branch": "main"}),
         (GITLAB | {"CI_COMMIT_REF_NAME": "fix"}, {"project": "lab/net", "commit": "def", "branch": "fix"}),
         ({name: value for name, value in GITHUB.items() if name != "GITHUB_ACTIONS"}, {"project": "net"}),
+        (GITHUB | {"GITHUB_ACTIONS": "false"}, {"project": "net"}),
         ({"GITLAB_CI": "true", "CI_PROJECT_PATH": ""}, {"project": "net"}),
     ],
 )
