@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 from fkeras.report.document import Report, new_report
+from fkeras.report.headline import headline_of
 from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
 from fkeras.report.record import BudgetRecord, UncoveredTensor
 from tests.unit.report.test_document import full
@@ -199,6 +200,11 @@ def test_the_banner_says_why(make_record, tests, exit_code, reasons):
     lines = [unescape(line.replace("<wbr>", "")) for line in lines]
     assert len(lines) == len(reasons)
     assert all(f"t.py::{line}".startswith(start) or line == start for line, start in zip(lines, reasons, strict=True))
+
+
+def test_the_banner_counts_no_trials_where_there_were_none(make_record):
+    one = replace(make_record("t.py::test", [3.0] * 60), trials=0, failures=0, text="FAIL: broken")
+    assert headline_of(new_report([one], 1, 0)).reasons == ("test: FAIL: broken",)
 
 
 def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
