@@ -214,6 +214,7 @@ def campaign(
     max_failure_rate: float = 0.05,
     confidence: float = 0.95,
     max_trials: int = MAX_TRIALS,
+    allow_chance: bool = False,
     space: BitSpace | None = None,
     engine: str = "auto",
     store: StoreLike = None,
@@ -231,10 +232,12 @@ def campaign(
         trials: how many draws; default: 100, or with `limits` until they are decided.
         protected: bits that cannot fail, or a protection such as `TMR(ranking[:100])`.
         seed: of the draws, a whole number.
-        limits: what a trial must not break, as in {"max_emd": 1.25}.
+        limits: what a trial must not break, as in {"max_emd": 1.25}; what the fault-free network must be, as in
+            {"min_golden_accuracy": 0.9}: where it is not, nothing is measured and the verdict is FAIL.
         max_failure_rate: the share of trials that may break one, 0 up to, not including, 1.
         confidence: of the decision, from 0.5 up to, not including, 1.
         max_trials: where a campaign ends that stays undecided.
+        allow_chance: whether a fault-free network may pass that is no better than a prediction that needs no input.
         space, engine, executor, progress: as in `oracle`.
         store: as in `oracle`; stored trials count whatever limits or number of trials they were drawn for.
         shard: "2/4" measures the second of four shares of a fixed number of trials.
@@ -245,7 +248,7 @@ def campaign(
     study = Study(
         model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
     )
-    requirement = required(limits, study.metrics, max_failure_rate, confidence)
+    requirement = required(limits, study.metrics, max_failure_rate, confidence, allow_chance)
     return study.campaign(
         faults=faults, trials=trials, protected=protected, limits=requirement, max_trials=max_trials, shard=shard
     )

@@ -29,12 +29,16 @@ from fkeras.campaigns import (
     run_campaign,
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
-from fkeras.campaigns.budget import MAX_TRIALS, shared_out
+from fkeras.campaigns.budget import MAX_TRIALS, shared_out, unmeasured
+from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction, dead_tensors
 from fkeras.campaigns.endurance_campaign import measure_endurance
-from fkeras.campaigns.exhaustive import run_exhaustive
+from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
+from fkeras.campaigns.fault_free import FaultFree
+from fkeras.campaigns.limits import GoldenLimit, Limit
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
+from fkeras.campaigns.verdict import BrokenSetUp
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
@@ -52,6 +56,8 @@ from fkeras.faults import (
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike, resolve
+from fkeras.metrics.chance import Chance, chance_of, is_constant
+from fkeras.metrics.changed import changed_outputs
 from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric, Metric
@@ -146,6 +152,8 @@ class Study:
             "_runs": Recent(),
             "_oracles": Recent(),
             "_rankings": Recent(),
+            "_dead": Recent(),
+            "_chance": Recent(),
             **({} if space is None else {"space": space}),
         }
         self.__dict__.update(bound)
@@ -165,6 +173,8 @@ class Study:
     _runs: Recent[Run]
     _oracles: Recent[Oracle]
     _rankings: Recent[Ranking]
+    _dead: Recent[tuple[DeadTensor, ...]]
+    _chance: Recent[Chance | None]
     model_name: str
     """What reports call the model."""
 
@@ -349,28 +359,38 @@ class Study:
         limits: Limits | None = None,
         max_trials: int = MAX_TRIALS,
         shard: str | None = None,
+        allow_chance: bool = False,
     ) -> CampaignResult:
         """Draw fault sets and measure what each does; see `fkeras.campaign`.
 
         metric: by name, one or several on the same faults; all of the study's unless told. trials: "all" with one
-        fault: every bit alone.
+        fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
         run = self.run([metric] if isinstance(metric, str) else metric)
         requirement = self.requirement(limits, run)
+        if requirement is not None and allow_chance:
+            requirement = replace(requirement, golden=replace(requirement.golden, allow_chance=True))
         share = self._share(shard)
-        if trials == "all":
-            if fault_model(faults) != FlipCount(1) or share is not None:
-                raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
-            with self._noticing():
-                return run_exhaustive(run, self.protection(protected), self.progress, self._keeper.oracle(run))
+        if trials == "all" and (fault_model(faults) != FlipCount(1) or share is not None):
+            raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
         plan: FixedTrials | UntilDecided
         if isinstance(trials, FixedTrials | UntilDecided):
             plan = trials
         elif requirement is not None and trials is None:
             plan = UntilDecided(requirement, max_trials)
         else:
-            plan = FixedTrials(100 if trials is None else trials)
+            plan = FixedTrials(len(self.space) if trials == "all" else 100 if trials is None else trials)
         setting = self.setting(run, faults, protected)
+        if trials == "all":
+            setting = exhaustive_setting(run, setting.protection, self.seed)
+        known = self.fault_free(list(run.metrics), () if requirement is None else requirement.golden.limits)
+        if requirement is not None and requirement.golden.problems(known):
+            return replace(unmeasured(run, setting, plan), fault_free=known)
+        if trials == "all":
+            with self._noticing():
+                entries = self._keeper.oracle(run)
+                result: CampaignResult = run_exhaustive(run, setting.protection, self.progress, entries, self.seed)
+                return self._with(known, result)
         if share is not None:
             for damage in run.metrics.values():
                 metric_identity(damage)
@@ -378,7 +398,68 @@ class Study:
             entries = self._keeper.campaign(run, setting)
             if share is not None:
                 setting, plan = shared_out(setting, plan, share)
-            return run_campaign(run, setting, plan, self.progress, entries, _writer(share))
+            result = run_campaign(run, setting, plan, self.progress, entries, _writer(share))
+            return self._with(known, result)
+
+    def unmeasured(
+        self, names: Sequence[str], faults: int | FaultModel, protected: Protectable, known: FaultFree
+    ) -> CampaignResult:
+        """A campaign that was not begun, because of what is known of the network: no trials."""
+        run = self.run(names)
+        return replace(unmeasured(run, self.setting(run, faults, protected), FixedTrials(1)), fault_free=known)
+
+    def _with(self, known: FaultFree, result: CampaignResult) -> CampaignResult:
+        """The result with what is known of the network; where nothing changed, also whether anything could."""
+        if result.changed_nothing and not result.is_untouched:
+            known = known.with_dead(self.dead_tensors(), self.space)
+        return replace(result, fault_free=known)
+
+    def fault_free(self, names: Sequence[str] | None = None, limits: Sequence[GoldenLimit] = ()) -> FaultFree:
+        """What is known of the network and the data before faults are drawn, of the metrics `names` (all unless told).
+
+        limits: on fault-free values, whose metrics are measured too.
+        """
+        run = self.run(names)
+        others = sorted({limit.metric for limit in limits} - set(run.metrics))
+        golden = {**(self.run(others).golden if others else {}), **run.golden}
+        outputs = getattr(run, "golden_outputs", None)  # a project's own run need not have any
+        known = FaultFree(
+            {name: score.value for name, score in golden.items()},
+            {} if outputs is None else self._chances(run),
+            is_constant=outputs is not None and is_constant(outputs),
+        )
+        return known.with_dead(dead_by_construction(self.space), self.space)
+
+    def _chances(self, run: Run) -> dict[str, Chance]:
+        _, targets = self.required_data
+        if isinstance(targets, dict) and hasattr(self.model, "output_names"):
+            from fkeras.backends.tf.tracing import flat_targets
+
+            targets = flat_targets(self.model, targets)
+
+        def chance(name: str) -> Chance | None:
+            key = (self.space.content_digest, self.engine, name)
+            return self._chance.get(key, lambda: chance_of(run.metrics[name], targets, run.golden_outputs))
+
+        return {name: known for name in run.metrics if (known := chance(name)) is not None}
+
+    def dead_tensors(self) -> tuple[DeadTensor, ...]:
+        """The tensors of which no single flip changes an output: by construction and, with data, on these samples.
+
+        The hls4ml engine is not asked about samples: it compiles for each of the looks.
+        """
+        if self.data is None or engine_parts(self.engine)[0] == "hls4ml":
+            return dead_by_construction(self.space)
+        x, y = self.required_data
+        metrics = {"changed_outputs": changed_outputs()}
+
+        def on(rows: NDArray[np.int64]) -> Run:
+            return self.hooks.start_run(self.model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
+
+        def found() -> tuple[DeadTensor, ...]:
+            return dead_tensors(self.space, on, sample_count(x), self.progress)
+
+        return self._dead.get((self.space.content_digest, self.engine), found)
 
     def critical_bits(
         self, limits: Mapping[str, float], *, metric: str | None = None, bits: ArrayLike | None = None
@@ -420,7 +501,7 @@ class Study:
                 accumulation,
                 absorbed,
                 self.seed,
-                self.requirement(limits, run),
+                self._sound_requirement(limits, run),
                 self.progress,
                 looks=looks,
                 end=exposure_seconds if max_flips is None else max_flips,
@@ -442,7 +523,7 @@ class Study:
         self.space.require_layout(ranking.layout_digest, "this ranking")
         name = self.which(metric)
         with self._noticing(), self.stored_sets([name]) as run:
-            requirement = self.requirement(limits, run)
+            requirement = self._sound_requirement(limits, run)
             if requirement is None:
                 raise InputError("a protection curve needs ", Argument("limits"), ", as in {'max_emd': 1.25}")
             return protection_curve(
@@ -488,7 +569,7 @@ class Study:
                 stack.enter_context(study._noticing())
                 # The levels of a search have most of their fault sets in common.
                 run = RememberingRun(stack.enter_context(study.stored_sets([name])))
-                requirement = study.requirement(limits, run)
+                requirement = study._sound_requirement(limits, run)
                 assert requirement is not None
                 if bits is None and share is None and overhead is None:
                     require_golden_keeps(study.model_name, run, requirement)
@@ -543,10 +624,28 @@ class Study:
         InputError for limits that no outcome could break, or that every outcome breaks.
         """
         requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
-        for limit in () if requirement is None else requirement.limits:
-            metric = run.metrics[limit.metric]
-            run.golden[limit.metric].require_finite(limit.metric)
-            limit.require_bite(metric.better, metric.bounds, run.golden[limit.metric].value)
+        if requirement is not None:
+            self.require_bite((*requirement.limits, *requirement.golden.limits), run)
+        return requirement
+
+    def require_bite(self, limits: Sequence[Limit], run: Run | None = None) -> None:
+        """InputError for limits that no outcome could break, or that every outcome breaks."""
+        for limit in limits:
+            measured = run if run is not None and limit.metric in run.metrics else self.run([limit.metric])
+            metric, golden = measured.metrics[limit.metric], measured.golden[limit.metric]
+            golden.require_finite(limit.metric)
+            limit.require_bite(metric.better, metric.bounds, golden.value)
+
+    def _sound_requirement(self, limits: Limits | None, run: Run) -> Requirement | None:
+        """The same for what gives no verdict: BrokenSetUp where the network is not what the limits say of it."""
+        requirement = self.requirement(limits, run)
+        if requirement is not None and requirement.golden.limits:
+            golden = {
+                limit.metric: self.run([limit.metric]).golden[limit.metric].value for limit in requirement.golden.limits
+            }
+            problems = requirement.golden.problems(FaultFree(golden))
+            if problems:
+                raise BrokenSetUp("; ".join(problems))
         return requirement
 
     def stored_sets(self, names: Sequence[str]) -> StoredSets:

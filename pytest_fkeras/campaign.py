@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fkeras.campaigns import FixedTrials, Limit, UntilDecided, parse_limit
+from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
+from fkeras.campaigns.fault_free import FaultFree, GoldenRequirement
 from fkeras.campaigns.oracle import CHANGE_TOLERANCE
+from fkeras.campaigns.verdict import apart
 from fkeras.faults import FlipCount
 from fkeras.faults.fault_models import key_of
 from fkeras.statistics import leveugle
+from pytest_fkeras.collection import NAME
 from pytest_fkeras.marks import THE_ONLY_METRIC, Budget
 from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Source
@@ -22,7 +25,7 @@ from pytest_fkeras.selection import resolved
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fkeras.campaigns import CampaignResult, Requirement, Verdict
+    from fkeras.campaigns import CampaignResult, Verdict
     from fkeras.campaigns.bit_map import BitMap
     from fkeras.engine import GoldenScore
     from fkeras.faults import FaultModel, Protection
@@ -50,10 +53,11 @@ class FaultCampaign:
         self._ranked = resilience.but(layers=budget.layers, biases=budget.biases)
         engine, seed = options.engine(budget.engine), options.seed(budget.seed)
         self._study = self._ranked.but(engine=engine, seed=seed)
+        self._problems: tuple[str, ...] = ()
         self._result: CampaignResult | None = None
         self._longer: CampaignResult | None = None
         self.space: BitSpace = self._study.space
-        self.requirement = None if budget.requirement is None else self._bound(budget.requirement)
+        self.requirement, self.golden_requirement = self._bound(budget)
         names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
         source = self._source()
@@ -74,11 +78,21 @@ class FaultCampaign:
         return self._study.protection(resolved(protected, source))
 
     def prepare(self) -> None:
-        """Measure what the limits name, or else the only metric there is."""
+        """Measure what the limits name, or else the only metric there is, if the network without faults is sound."""
         names = self._limited or ([self._main] if self._main is not None else [])
-        if names:
+        required = self.golden_requirement
+        self._study.require_bite(required.limits)
+        asked = names or sorted({limit.metric for limit in required.limits})
+        known = self._study.fault_free(asked, required.limits) if asked else FaultFree()
+        known = known.with_dead(self._study.dead_tensors(), self.space)
+        self._problems = required.problems(known)
+        if names and self._problems:
+            self._result = self._study.unmeasured(names, self.budget.faults, self.protection, known)
+        elif names:
             self._measure(names)
-        self.notices = self._own_metrics(names)
+            assert self._result is not None
+            self._result = replace(self._result, fault_free=known)
+        self.notices = (*self._own_metrics(names), *map(str, known.dead))
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
         if project is not None and not self._study.engine.startswith("hls4ml:"):
@@ -155,6 +169,16 @@ class FaultCampaign:
     def verdict(self) -> Verdict | None:
         """What the trials prove about the budget's limits; None without limits."""
         return None if self.requirement is None else self.result.verdict(self.requirement)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why nothing that faults do to this network would mean anything, in sentences; of all metrics read so far."""
+        return self._problems if self._result is None else self._result.problems(self.golden_requirement)
+
+    @property
+    def measured(self) -> CampaignResult | None:
+        """The result, without being read; None where no metric was measured."""
+        return self._result
 
     @property
     def faults_text(self) -> str:
@@ -265,15 +289,32 @@ class FaultCampaign:
         own = (name for name in names if name in NAMED and self._study.metric(name).identity != NAMED[name]().identity)
         return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
 
-    def _bound(self, requirement: Requirement) -> Requirement:
-        """The requirement on the metrics and the memory under test."""
-        limits = tuple(
+    def _bound(self, budget: Budget) -> tuple[Requirement | None, GoldenRequirement]:
+        """What the budget requires of the metrics and the memory under test, with faults and without."""
+        for keyword in budget.own_keywords:
+            side, _, name = keyword.partition("_")
+            if side in ("max", "min") and name in self._study.metrics:
+                raise pytest.UsageError(
+                    f"{keyword}= is a keyword of {NAME}, and the fkeras_metrics fixture has a metric called {name}; "
+                    f"give the metric another name, as in {name}_of_samples"
+                )
+        stated = () if budget.requirement is None else budget.requirement.limits
+        of_trials, golden = apart(
             self._worse_by(limit.value)
             if limit.metric == THE_ONLY_METRIC
             else parse_limit(limit.keyword, limit.value, self.metric_names)
-            for limit in requirement.limits
+            for limit in (*stated, *budget.golden)
         )
-        return requirement.on(limits, len(self.space))
+        measured = {limit.metric for limit in of_trials} or set(filter(None, (self._study.sole_metric,)))
+        keywords = {limit.keyword for limit in golden}
+        for limit in self._options.golden_limits(self.metric_names):
+            if limit.metric in measured and limit.keyword not in keywords:
+                golden += (limit,)
+        without_faults = GoldenRequirement(golden, self._options.allow_chance)
+        if not of_trials:
+            return None, without_faults
+        required = budget.requirement or Requirement(of_trials, budget.max_failure_rate, budget.confidence)
+        return replace(required.on(of_trials, len(self.space)), golden=without_faults), without_faults
 
     def _worse_by(self, least: float) -> Limit:
         """The only metric must not get worse by more than `least`; roundings are no change."""
@@ -293,7 +334,9 @@ class FaultCampaign:
         measured = self._run(missing, None if self._result is None else FixedTrials(len(self._result)))
         if self._result is not None:
             # One campaign: its trials, and how their number came about, are those of the metrics measured first.
-            measured = replace(self._result, by_metric={**self._result.by_metric, **measured.by_metric})
+            known = self._result.fault_free | measured.fault_free
+            by_metric = {**self._result.by_metric, **measured.by_metric}
+            measured = replace(self._result, by_metric=by_metric, fault_free=known)
         self._result = measured
 
     def _run(self, names: Sequence[str], plan: FixedTrials | None) -> CampaignResult:

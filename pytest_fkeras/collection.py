@@ -51,7 +51,7 @@ def budget_of(item: pytest.Item) -> Budget | None:
                 "counts too); write two tests"
             )
         budget = parse_budget(() if _is_guard(marks[0]) else marks[0].args, marks[0].kwargs)
-        if budget.requirement is None and FIXTURE not in _parameters(item):
+        if budget.requirement is None and not budget.golden and FIXTURE not in _parameters(item):
             raise BudgetError(
                 f"{NAME}: this budget could not fail: it has no limit, and the test reads no result; add "
                 f"a limit such as max_emd=1.25, or take {FIXTURE} as an argument and assert on it"

@@ -161,7 +161,7 @@ def fkeras_campaign(
     try:
         campaign = FaultCampaign(under_test, budget, session.options)
         campaign.prepare()
-        if campaign.requirement is not None:
+        if campaign.requirement is not None and not campaign.problems:
             state.against = against_baseline(request.node, campaign)
     except StoreError as error:
         raise pytest.UsageError(f"{NAME} of {request.node.name}: {error}; or do without, --fkeras-cache=off") from error

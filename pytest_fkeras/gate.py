@@ -64,15 +64,16 @@ def judge(item: pytest.Item, body: BaseException | None = None) -> None:
 
     session, rerun = item.config.stash[SESSION], rerun_command(item)
     judgement = _judgement(item, campaign, rerun, body)
-    if judgement.record.verdict != "NOT_RUN":
+    is_sound = not judgement.record.broken
+    if judgement.record.verdict != "NOT_RUN" and is_sound:
         judgement = _with_baseline(judgement, item, campaign)
-    assumptions = judgement.record.assumptions
+    is_shown, assumptions = session.writes_report and is_sound, judgement.record.assumptions
     judgement.record = replace(
         judgement.record,
         rerun=rerun,
         assumptions=None if assumptions is None else replace(assumptions, file=campaign.model_file),
-        bit_map=campaign.bit_map() if session.writes_report else None,
-        endurance=damage_curve(campaign) if session.writes_report and judgement.record.metrics else None,
+        bit_map=campaign.bit_map() if is_shown else None,
+        endurance=damage_curve(campaign) if is_shown and judgement.record.metrics else None,
         cached=campaign.cached,
         notices=(*judgement.record.notices, *campaign.notices, *session.notices),
     )
@@ -82,6 +83,13 @@ def judge(item: pytest.Item, body: BaseException | None = None) -> None:
     if body is None or isinstance(body, pytest.skip.Exception | pytest.xfail.Exception):
         raise judgement.problem from None
     item.add_report_section("call", "fault budget", str(judgement.problem))
+
+
+def refuse_broken_set_up(item: pytest.Item) -> None:
+    """BrokenSetUp before a test's body where there is nothing for it to look at."""
+    campaign = state_of(item).campaign
+    if campaign is not None and campaign.problems:
+        judge(item)
 
 
 def _without_campaign(item: pytest.Item, body: BaseException | None) -> None:
@@ -106,6 +114,8 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     from fkeras.report.record import BudgetRecord, record_of
     from pytest_fkeras.explain import with_explanation
 
+    if campaign.problems:
+        return _of_broken_set_up(item, campaign, rerun)
     if campaign.requirement is None and not campaign.was_read:
         text = (
             "NOT_RUN: the budget has no limit and the test read no result; add a limit such as max_emd=1.25, or "
@@ -130,6 +140,23 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
     if item.config.stash[SESSION].gate.inconclusive_passes:
         return Judgement(record, None, True)
     return Judgement(record, Undecided(text), False)
+
+
+def _of_broken_set_up(item: pytest.Item, campaign: FaultCampaign, rerun: str) -> Judgement:
+    """FAIL, which no expected failure covers: faults have no part in it."""
+    from fkeras.campaigns import Outcome
+    from fkeras.campaigns.verdict import BrokenSetUp
+    from fkeras.report.failure import broken_text
+    from fkeras.report.record import BudgetRecord, record_of
+
+    result, problems = campaign.measured, campaign.problems
+    record = BudgetRecord(item.nodeid, Outcome.FAIL, "")
+    if result is not None:
+        record = record_of(item.nodeid, campaign.model_name, result, campaign.requirement, None)
+    limits = tuple(map(str, campaign.golden_requirement.limits))
+    text = f"FAIL: {'; '.join(problems)}"
+    record = replace(record, verdict=Outcome.FAIL, text=text, reasons=problems, broken=problems, golden_limits=limits)
+    return Judgement(record, BrokenSetUp(broken_text(problems, limits, rerun)), False)
 
 
 def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampaign) -> Judgement:
@@ -181,14 +208,17 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         return
     if report.skipped and hasattr(report, "wasxfail") and (judgement is None or not judgement.is_verdict):
         outcome = "NOT_RUN" if judgement is None else judgement.record.verdict
+        uncovered = "a fault budget without a verdict"
+        if judgement is not None and judgement.record.broken:
+            uncovered = "a network that is not sound without faults"
         reason = report.wasxfail
         del report.wasxfail
         report.outcome = "failed"
         if problem is not None and not isinstance(problem, pytest.xfail.Exception):
             _drop_traceback(call, report)
         report.longrepr = (
-            f"{outcome}: an expected failure (xfail: {reason}) does not cover a fault budget without a "
-            f"verdict\n{report.longreprtext or problem}"
+            f"{outcome}: an expected failure (xfail: {reason}) does not cover {uncovered}\n"
+            f"{report.longreprtext or problem}"
         )
     _attach(item, judgement, report)
 

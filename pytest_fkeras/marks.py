@@ -14,7 +14,9 @@ import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
 from fkeras.campaigns.exhaustive import EachBitAlone
+from fkeras.campaigns.limits import INSTEAD_OF_A_QUANTILE, GoldenLimit, speaks_of_all_trials
 from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
+from fkeras.campaigns.verdict import apart
 from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
 from fkeras.faults.fault_models import non_negative
@@ -28,8 +30,6 @@ FAULT_KEYWORDS = ("bits", "ber", "upsets_per_second", "upsets_per_bit_second", "
 SINGLE_FLIP_KEYWORDS = ("max_critical_bits", "max_sensitive_fraction")
 _EXAMPLE = "@fault_budget(bits=960, protected=ranking[:4040], max_emd=1.25)"
 
-_OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
-"""Words for requirements that are stated as a share of trials instead."""
 THE_ONLY_METRIC = ""
 """The metric of a limit where a budget does not name it."""
 
@@ -39,12 +39,15 @@ class Budget:
     """What one fault_budget states, as far as that is known without a model.
 
     faults: the fault model, EachBitAlone() where every bit is flipped alone; requirement: what must hold, None where
-    the test's body says so; trials, margin, max_trials: what is said about their number (None: nothing); counts_flips:
-    whether a report says how many flips are survived; everything else as in `fault_budget`.
+    the test's body says so; golden: what fault-free values must be; trials, margin, max_trials: what is said about the
+    number of them (None: nothing); counts_flips: whether a report says how many flips are survived; own_keywords: those
+    stated that are no limits; everything else as in `fault_budget`. What limits mean is open until metrics have names.
     """
 
     faults: FaultModel
     requirement: Requirement | None
+    golden: tuple[GoldenLimit, ...]
+    max_failure_rate: float
     protected: Any
     method: Method
     trials: int | None
@@ -56,6 +59,7 @@ class Budget:
     biases: bool
     engine: str | None
     counts_flips: bool
+    own_keywords: tuple[str, ...]
 
     @property
     def is_exhaustive(self) -> bool:
@@ -114,7 +118,9 @@ def fault_budget(
         confidence: of the verdict, from 0.5 up to, not including, 1.
         seed, engine: as in `fkeras.campaign`; default: the session's.
         layers, biases: which words count as memory, as in `fkeras.bit_space`.
-        limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop.
+        limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop; max_golden_NAME and
+            min_golden_NAME say what the golden model must be before anything is drawn. A metric's name wins over words
+            such as `golden` or `worst` in it.
 
     Raises:
         BudgetError: at import, for anything else.
@@ -168,7 +174,7 @@ def parse_budget(arguments: Sequence[object], words: Mapping[str, Any]) -> Budge
 
 
 def _budget(stated: SimpleNamespace) -> Budget:
-    limits = tuple(_limit(keyword, value) for keyword, value in stated.limits.items())
+    limits, stated.golden = apart(_limit(keyword, value) for keyword, value in stated.limits.items())
     # In place of limits that nobody states, so that whatever is said about trials is checked all the same.
     required = Requirement(limits or (Limit(THE_ONLY_METRIC, "max", 0.0),), stated.max_failure_rate, stated.confidence)
     judges = bool(limits)
@@ -196,6 +202,7 @@ def _budget(stated: SimpleNamespace) -> Budget:
     if stated.trials == "all":
         faults, stated.trials = EachBitAlone(), None
     stated.faults = faults
+    stated.own_keywords = tuple(_stated(stated, *keywords()))
     return Budget(**{field.name: getattr(stated, field.name) for field in fields(Budget)})
 
 
@@ -209,18 +216,14 @@ def _stated(stated: SimpleNamespace, *names: str) -> list[str]:
 
 def _limit(keyword: str, value: object) -> Limit:
     side, _, rest = keyword.partition("_")
-    if set(keyword.lower().split("_")) & _OF_ALL_TRIALS or keyword in ("max", "min"):
-        _refuse(
-            f"{keyword}=: the worst trial so far is no bound, because more trials find worse ones; write a limit and "
-            "the share of trials that may break it: max_emd=1.25, max_failure_rate=0.01 is a 99 % quantile of at most "
-            "1.25"
-        )
     if side not in ("max", "min") or not rest:
+        if speaks_of_all_trials(keyword):
+            _refuse(f"{keyword}=: {INSTEAD_OF_A_QUANTILE[0].lower()}{INSTEAD_OF_A_QUANTILE[1:]}")
         close = difflib.get_close_matches(keyword, keywords(), 1)
         hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(keywords())}"
         _refuse(
             f"unknown keyword {keyword}=; {hint} Limits are max_NAME=, min_NAME=, max_NAME_increase= and "
-            "max_NAME_drop=, where NAME is a metric"
+            "max_NAME_drop=, where NAME is a metric; max_golden_NAME= and min_golden_NAME= are limits without faults"
         )
     return parse_limit(keyword, value)
 
@@ -254,10 +257,12 @@ def _of_single_flips(stated: SimpleNamespace, single_flips: list[str], limits: t
         if not limits:
             _refuse(f"{name}= needs the limit that one flip must not break, as in {name}=12, max_emd=1.25")
         return most_critical(limits, stated.max_critical_bits)
-    if stated.min_change is not None:
-        limits += (Limit(THE_ONLY_METRIC, "drop", non_negative("min_change", stated.min_change)),)
-    required = most_sensitive(limits or (Limit(THE_ONLY_METRIC, "drop", 0.0),), stated.max_sensitive_fraction)
-    if (stated.min_change is None) == (not stated.limits):
+    worse = () if stated.min_change is None else (non_negative("min_change", stated.min_change),)
+    required = most_sensitive(
+        limits + tuple(Limit(THE_ONLY_METRIC, "drop", change) for change in worse or (0.0,) * (not limits)),
+        stated.max_sensitive_fraction,
+    )
+    if (not worse) == (not limits):
         _refuse(
             f"{name}= needs either min_change=, how much worse the only metric must get for a bit to count, or limits "
             "such as max_emd_increase=0.01: every change that the data can show would grow with the data"

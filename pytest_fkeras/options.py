@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:
+    from fkeras.campaigns.limits import GoldenLimit
 
 DEFAULT_SEED = 0
 MAX_TRIALS = 1000
@@ -124,6 +129,18 @@ _TABLE = (
         "data=PATH",
         "npz file with arrays `x` and `y` for the `fkeras_data` fixture, relative to the ini file; several inputs are "
         "`x0`, `x1`, ... in the model's order or `x_NAME` by its names, several targets `y0`, ... or `y_NAME`",
+        only="ini",
+    ),
+    Option(
+        "golden=LIMITS",
+        "what fault-free values must be in every test whose budget measures the metric, as in "
+        "`min_golden_accuracy=0.9`; FAIL before anything is drawn where they are not; the mark's own limit on the same "
+        "side wins",
+        only="ini",
+    ),
+    Option(
+        "allow_chance",
+        "let budgets pass whose fault-free network is no better than the best prediction that needs no input (false)",
         only="ini",
     ),
     Option("metrics=NAMES", "names of metrics for the `fkeras_metrics` fixture, such as `accuracy`", only="ini"),
@@ -255,6 +272,24 @@ def ini_folder(config: pytest.Config) -> Path:
     return config.inipath.parent if config.inipath else config.rootpath
 
 
+def golden_limits(text: str) -> tuple[tuple[str, float], ...]:
+    """Keywords and values of what fault-free values must be. UsageError for a text that says something else."""
+    limits = []
+    for word in text.replace(",", " ").split():
+        keyword, _, value = word.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = nan
+        if not re.fullmatch(r"(max|min)_golden_\w+", keyword) or not isfinite(number):
+            raise pytest.UsageError(
+                f"the ini option fkeras_golden: {word!r} is no limit on a fault-free value; write max_golden_NAME= or "
+                "min_golden_NAME= and a number, as in fkeras_golden = min_golden_accuracy=0.9"
+            )
+        limits.append((keyword, number))
+    return tuple(limits)
+
+
 class Choices(NamedTuple):
     """What one place says; None where it says nothing."""
 
@@ -280,6 +315,23 @@ class Options(NamedTuple):
     command_line: Choices = Choices()
     ini: Choices = Choices()
     hls4ml_project: str | None = None
+    golden: tuple[tuple[str, float], ...] = ()
+    allow_chance: bool = False
+
+    def golden_limits(self, metrics: Collection[str]) -> tuple[GoldenLimit, ...]:
+        """What the ini file says that fault-free values must be. UsageError for one of a metric that is not there."""
+        from fkeras.campaigns.limits import GoldenLimit
+
+        limits = []
+        for keyword, value in self.golden:
+            side, _, name = keyword.split("_", 2)
+            if name not in metrics:
+                raise pytest.UsageError(
+                    f"the ini option fkeras_golden: {keyword}: no metric '{name}' here; there are "
+                    f"{', '.join(sorted(metrics))}; what holds for some tests only is a keyword of their fault_budget"
+                )
+            limits.append(GoldenLimit(name, "max" if side == "max" else "min", value))
+        return tuple(limits)
 
     def seed(self, stated: int | None = None) -> int:
         """The seed of a budget that states `stated`."""

@@ -88,6 +88,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    gate.refuse_broken_set_up(item)
     with offer_ranking(item):
         try:
             result = yield

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
-from pytest_fkeras.options import OPTIONS, Choices, Options, ini_folder, is_on, said, stated
+from pytest_fkeras.options import OPTIONS, Choices, Options, golden_limits, ini_folder, is_on, said, stated
 from pytest_fkeras.outputs import Outputs, outputs_of
 
 if TYPE_CHECKING:
@@ -195,11 +195,13 @@ def state_of(item: pytest.Item) -> TestState:
 
 def _options(config: pytest.Config) -> Options:
     typed, written = zip(*(said(config, name) for name in Choices._fields), strict=True)
-    project = stated(config, "hls4ml")
+    project, golden = stated(config, "hls4ml"), stated(config, "golden")
     return Options(
         Choices.read(dict(zip(Choices._fields, typed, strict=True))),
         Choices.read(dict(zip(Choices._fields, written, strict=True))),
         None if project is None else str(project.existing_path),
+        () if golden is None else golden_limits(golden.text),
+        is_on(config, "allow_chance"),
     )
 
 

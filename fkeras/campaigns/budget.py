@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Self
@@ -11,9 +11,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.campaigns.limits import Limit, parse_limit
+from fkeras.campaigns.fault_free import FaultFree, GoldenRequirement
+from fkeras.campaigns.limits import Limit, parse_limit, trial_limits
 from fkeras.campaigns.shard import WHOLE, Shard
-from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, judge
+from fkeras.campaigns.verdict import Outcome, Requirement, Verdict, broken_verdict, judge
 from fkeras.engine import GoldenScore, Run, Scores
 from fkeras.errors import Argument, InputError, whole
 from fkeras.faults import Draw, FaultModel, FaultSet, Protection, Upsets, draw_trial, never_faults, trial_upsets
@@ -141,6 +142,7 @@ class CampaignResult:
         cancelled: (trials,) those of them that undid one another.
         residual: (trials,) faulty bits left after protection.
         reused: how many of the trials were not measured now but read from a store.
+        fault_free: what is known of the network without faults.
     """
 
     by_metric: Mapping[str, MetricTrials]
@@ -150,6 +152,7 @@ class CampaignResult:
     cancelled: NDArray[np.int64]
     residual: NDArray[np.int64]
     reused: int = 0
+    fault_free: FaultFree = field(default_factory=FaultFree)
 
     def __post_init__(self) -> None:
         for name in ("hits", "cancelled", "residual"):
@@ -159,6 +162,8 @@ class CampaignResult:
         return int(self.hits.size)
 
     def __repr__(self) -> str:
+        if not len(self):
+            return f"<{type(self).__name__} of no trials>"
         means = ", ".join(
             f"{name} mean {one.values.mean():.6g} (golden {one.golden.value:.6g})"
             for name, one in self.by_metric.items()
@@ -209,6 +214,9 @@ class CampaignResult:
         labelled so, and empty of information below a minimum number of trials.
         """
         trials = self._only()
+        if not len(self):
+            why = "; ".join(self.problems()) or "it has no trials"
+            raise InputError(f"there is no mean over the trials of this campaign, which was not measured: {why}")
         if self.is_exact:
             value = float(trials.values[0])
             return Estimate(value, value, value, 1.0, self.exact_because)
@@ -217,7 +225,7 @@ class CampaignResult:
         return asymptotic_mean(trials.values, 0.95)
 
     def _limits(self, limit: float | None, keywords: Mapping[str, float]) -> tuple[Limit, ...]:
-        chosen = tuple(parse_limit(keyword, value, self.by_metric) for keyword, value in keywords.items())
+        chosen = trial_limits(keywords, self.by_metric)
         if limit is not None:
             trials = self._only()
             side = "max" if trials.better == "lower" else "min"
@@ -257,6 +265,12 @@ class CampaignResult:
         )
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether it is to be expected that no trial changes anything: protection left no fault, or none is ever hit."""
+        is_mended = self.setting.is_covered and not self.residual.any()
+        return is_mended or self.setting.is_out_of_reach
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of these trials, in sentences."""
         said = {
@@ -266,16 +280,23 @@ class CampaignResult:
         }
         return tuple(text for text, holds in said.items() if holds and len(self))
 
+    def problems(self, required: GoldenRequirement | None = None) -> tuple[str, ...]:
+        """Why nothing that faults do to this network would mean anything, in sentences."""
+        golden = {name: trials.golden.value for name, trials in self.by_metric.items()}
+        known = replace(self.fault_free, golden={**self.fault_free.golden, **golden})
+        return (required or GoldenRequirement()).problems(known)
+
     def verdict(self, requirement: Requirement) -> Verdict:
         """What these trials prove about a requirement. InputError for limits that could not fail, or not pass.
 
         INCONCLUSIVE where no trial changed anything, unless protection of every bit left no fault or nothing can be
         hit: then nothing shows that faults reach the outputs at all.
         """
+        problems = self.problems(requirement.golden)
+        if problems:
+            return broken_verdict(requirement, int(self.broken(requirement.limits).sum()), len(self), problems)
         verdict = self.judge(requirement)
-        is_mended = self.setting.is_covered and not self.residual.any()
-        is_expected = is_mended or self.setting.is_out_of_reach
-        if verdict.outcome is not Outcome.PASS or not self.changed_nothing or is_expected:
+        if verdict.outcome is not Outcome.PASS or not self.changed_nothing or self.is_untouched:
             return verdict
         return replace(verdict, outcome=Outcome.INCONCLUSIVE, changed_nothing=True)
 
@@ -283,6 +304,8 @@ class CampaignResult:
         """The verdict by counting alone, for searches that compare levels of protection."""
         require_bite(requirement.limits, self.by_metric)
         failures = int(self.broken(requirement.limits).sum())
+        if not len(self):
+            raise InputError("nothing was measured, so nothing can be judged; draw at least one trial")
         max_trials = self.plan.max_trials if isinstance(self.plan, UntilDecided) else None
         return judge(requirement, failures, len(self), max_trials=max_trials, exact=self.exact_because)
 
@@ -342,6 +365,11 @@ def run_campaign(
                 stored.add(batch, scores)
             advance(trials.take(batch, scores, is_reused=is_stored), is_new=not is_stored)
     return trials.result()
+
+
+def unmeasured(run: Run, setting: Setting, plan: FixedTrials | UntilDecided) -> CampaignResult:
+    """A campaign that was not begun: no trials."""
+    return _Trials(run, setting, plan).result()
 
 
 class _Trials:

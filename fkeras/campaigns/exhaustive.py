@@ -62,12 +62,17 @@ class ExhaustiveResult(CampaignResult):
         return Estimate(mean, mean, mean, 1.0, self.exact_because)
 
 
+def exhaustive_setting(run: Run, protection: Protection, seed: int = 0) -> ExhaustiveSetting:
+    """What flipping every bit alone assumes; nothing is drawn from the seed, but rankings may have been."""
+    return ExhaustiveSetting(EachBitAlone(), protection, seed, run.engine, run.n_samples, run.space)
+
+
 def run_exhaustive(
-    run: Run, protection: Protection, progress: Progress, entries: Entries = MappingProxyType({})
+    run: Run, protection: Protection, progress: Progress, entries: Entries = MappingProxyType({}), seed: int = 0
 ) -> ExhaustiveResult:
     """Flip every bit alone; covered bits give the golden result and cost nothing.
 
-    entries: where the single flips of each metric are stored, the oracle's.
+    entries: where the single flips of each metric are stored, the oracle's; seed: the session's, for reports.
     """
     n_bits = len(run.space)
     if n_bits == 0:
@@ -89,7 +94,7 @@ def run_exhaustive(
                 values[name][unmended[faults]], undefined[name][unmended[faults]] = value, n_undefined
     for faults, bits in unmended.items():
         residual[bits] = len(faults)
-    setting = ExhaustiveSetting(EachBitAlone(), protection, 0, run.engine, run.n_samples, run.space)
+    setting = exhaustive_setting(run, protection, seed)
     by_metric = {
         name: MetricTrials(name, metric.better, metric.bounds, values[name], undefined[name], run.golden[name])
         for name, metric in run.metrics.items()

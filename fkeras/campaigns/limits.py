@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +14,9 @@ from fkeras.metrics.metric import Direction
 
 Kind = Literal["max", "min", "increase", "drop"]
 _SUFFIXES: dict[str, Kind] = {"_increase": "increase", "_drop": "drop"}
+_GOLDEN = "golden_"
+_OF_ALL_TRIALS = {"maximum", "minimum", "percentile", "quantile", "worst"}
+"""Words for requirements that are stated as a share of trials instead, where no metric is called so."""
 _OPPOSITE: dict[Kind, Kind] = {"max": "min", "min": "max", "increase": "drop", "drop": "increase"}
 
 
@@ -105,23 +108,72 @@ class Limit:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class GoldenLimit(Limit):
+    """A limit on the fault-free value itself, `max_golden_NAME` or `min_golden_NAME`."""
+
+    @property
+    def keyword(self) -> str:
+        return f"{self.kind}_{_GOLDEN}{self.metric}"
+
+
 def parse_limit(keyword: str, value: object, metrics: Collection[str] | None = None) -> Limit:
     """The limit that a keyword states. With `metrics`, the metric must be one of them.
 
+    A metric's whole name wins over a word within the keyword that means something: with a metric called
+    `golden_loss`, `max_golden_loss` limits it; without `metrics` such words mean what they say.
     InputError for a keyword that states none, an unknown metric, or a value that is no finite number.
     """
     if not is_number(value):
         raise InputError(f"{keyword}={value!r}: a limit is a finite number")
+    readings = _readings(keyword, float(value))
+    if not readings:
+        raise InputError(
+            f"{keyword!r} states no limit; write max_NAME, min_NAME, max_NAME_increase or max_NAME_drop, or of the "
+            "fault-free value max_golden_NAME or min_golden_NAME"
+        )
+    if metrics is None:
+        return readings[-1]
+    for limit in readings:
+        if limit.metric in metrics:
+            return limit
+    there = f"{keyword}: no metric '{readings[-1].metric}'; there are {', '.join(sorted(metrics)) or 'none'}"
+    raise InputError(f"{there}. {INSTEAD_OF_A_QUANTILE}" if speaks_of_all_trials(keyword) else there)
+
+
+INSTEAD_OF_A_QUANTILE = (
+    "The worst trial so far is no bound, because more trials find worse ones; write a limit and the share of trials "
+    "that may break it: max_emd=1.25, max_failure_rate=0.01 is a 99 % quantile of at most 1.25"
+)
+
+
+def speaks_of_all_trials(keyword: str) -> bool:
+    """Whether a keyword that names no metric asks for a quantile of the trials, or for their worst."""
+    return keyword in ("max", "min") or not _OF_ALL_TRIALS.isdisjoint(keyword.lower().split("_"))
+
+
+def _readings(keyword: str, value: float) -> list[Limit]:
+    """What a keyword may mean, the reading with the longest name of a metric first."""
     side, _, rest = keyword.partition("_")
     if side not in ("max", "min") or not rest:
-        raise InputError(f"{keyword!r} states no limit; write max_NAME, min_NAME, max_NAME_increase or max_NAME_drop")
-    if side == "min":
-        limit = Limit(rest, "min", float(value))
-    else:
-        limit = Limit(rest, "max", float(value))
-        for suffix, kind in _SUFFIXES.items():
-            if rest.endswith(suffix) and (metrics is None or rest not in metrics):
-                limit = Limit(rest.removesuffix(suffix), kind, float(value))
-    if metrics is not None and limit.metric not in metrics:
-        raise InputError(f"{keyword}: no metric '{limit.metric}'; there are {', '.join(sorted(metrics)) or 'none'}")
-    return limit
+        return []
+    kind: Kind = "max" if side == "max" else "min"
+    readings = [Limit(rest, kind, value)]
+    for suffix, relative in _SUFFIXES.items():
+        if side == "max" and rest.endswith(suffix) and rest != suffix:
+            readings.append(Limit(rest.removesuffix(suffix), relative, value))
+    if rest.startswith(_GOLDEN) and rest != _GOLDEN:
+        readings.append(GoldenLimit(rest.removeprefix(_GOLDEN), kind, value))
+    return readings
+
+
+def trial_limits(keywords: Mapping[str, object], metrics: Collection[str]) -> tuple[Limit, ...]:
+    """The limits on what a trial gives that keywords state. InputError for one on the fault-free value, too."""
+    limits = tuple(parse_limit(keyword, value, metrics) for keyword, value in keywords.items())
+    for limit in limits:
+        if isinstance(limit, GoldenLimit):
+            raise InputError(
+                f"{limit} says what {limit.metric} must be without faults, and this counts what faults do; write "
+                f"{Limit(limit.metric, limit.kind, limit.value).keyword}= for a limit on that"
+            )
+    return limits

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.campaigns.limits import parse_limit
+from fkeras.campaigns.limits import trial_limits
 from fkeras.engine import GoldenScore, Run
 from fkeras.errors import InputError
 from fkeras.memory import BitSet
@@ -110,7 +110,7 @@ class Oracle:
         if not limits:
             raise InputError(f"critical() needs a limit, as in critical(max_{self.metric}=...)")
         GoldenScore(self.golden, self.golden_standard_error, 0, None).require_finite(self.metric)
-        parsed = [parse_limit(keyword, value, {self.metric: None}) for keyword, value in limits.items()]
+        parsed = trial_limits(limits, (self.metric,))
         broken = np.logical_or.reduce([limit.broken_by(self.values, self.golden) for limit in parsed])
         return BitSet(self.bits[broken], self.layout_digest, f"critical({', '.join(map(str, parsed))})")
 

@@ -28,7 +28,9 @@ class SingleFlipRequirement(Requirement):
         return f"{at_most} {self.kind}: one flip alone breaks {limits}"
 
     def on(self, limits: tuple[Limit, ...], n_bits: int) -> SingleFlipRequirement:
-        return replace(self, limits=limits) if self.most_bits is None else most_critical(limits, self.most_bits, n_bits)
+        if self.most_bits is None:
+            return replace(self, limits=limits)
+        return replace(most_critical(limits, self.most_bits, n_bits), golden=self.golden)
 
 
 def most_critical(limits: tuple[Limit, ...], most_bits: int, n_bits: int | None = None) -> SingleFlipRequirement:

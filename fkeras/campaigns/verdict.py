@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from fkeras.campaigns.limits import Limit, parse_limit
+from fkeras.campaigns.fault_free import GoldenRequirement
+from fkeras.campaigns.limits import GoldenLimit, Limit, parse_limit
 from fkeras.errors import Argument, FkerasError, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.proportions import lower_bound, trials_to_decide_fixed, upper_bound
@@ -44,17 +45,25 @@ class BudgetExceeded(FkerasError, AssertionError):
     """A fault budget whose verdict is FAIL."""
 
 
+class BrokenSetUp(BudgetExceeded):
+    """A fault budget whose network is not what it must be before faults are asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """At most a share `max_failure_rate` of trials may break one of `limits`, at the stated confidence."""
+    """At most a share `max_failure_rate` of trials may break one of `limits`, at the stated confidence.
+
+    golden: what the network must be without faults, before that is asked.
+    """
 
     limits: tuple[Limit, ...]
     max_failure_rate: float = MAX_FAILURE_RATE
     confidence: float = 0.95
+    golden: GoldenRequirement = field(default_factory=GoldenRequirement)
 
     def __post_init__(self) -> None:
         if not self.limits:
-            raise InputError("a requirement needs a limit, as in max_emd=1.25")
+            raise InputError("a requirement needs a limit on what faults do, as in max_emd=1.25")
         if not (is_number(self.max_failure_rate) and 0 <= self.max_failure_rate < 1):
             raise InputError(
                 Argument("max_failure_rate", self.max_failure_rate, " is "),
@@ -81,12 +90,20 @@ def required(
     metrics: Collection[str],
     max_failure_rate: float = MAX_FAILURE_RATE,
     confidence: float = 0.95,
+    allow_chance: bool = False,
 ) -> Requirement | None:
     """The requirement that limits by keyword state, as in {"max_emd": 1.25}; None without any."""
     if not limits:
         return None
-    parsed = tuple(parse_limit(keyword, value, metrics) for keyword, value in limits.items())
-    return Requirement(parsed, max_failure_rate, confidence)
+    of_trials, golden = apart(parse_limit(keyword, value, metrics) for keyword, value in limits.items())
+    return Requirement(of_trials, max_failure_rate, confidence, GoldenRequirement(golden, allow_chance))
+
+
+def apart(limits: Iterable[Limit]) -> tuple[tuple[Limit, ...], tuple[GoldenLimit, ...]]:
+    """Limits on what trials give, and those on the fault-free value."""
+    limits = tuple(limits)
+    golden = tuple(limit for limit in limits if isinstance(limit, GoldenLimit))
+    return tuple(limit for limit in limits if not isinstance(limit, GoldenLimit)), golden
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +134,7 @@ class Verdict:
         exact: no statistics needed.
         max_trials: where a campaign that stops once it is decided would have ended, None for a fixed number of trials.
         changed_nothing: INCONCLUSIVE because no trial changed anything, whatever was counted.
+        broken: FAIL because the network without faults is not what it must be, in sentences.
     """
 
     outcome: Outcome
@@ -128,6 +146,7 @@ class Verdict:
     exact: bool = False
     max_trials: int | None = None
     changed_nothing: bool = False
+    broken: tuple[str, ...] = ()
 
     @property
     def record(self) -> VerdictRecord:
@@ -136,7 +155,9 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why nothing is decided, where the counts do not say it."""
+        """Why it is so, where the counts do not say it."""
+        if self.broken:
+            return self.broken
         if self.changed_nothing:
             return (
                 "no trial changed anything, so nothing shows that faults reach the outputs: draw more faults or "
@@ -149,6 +170,8 @@ class Verdict:
         return (f"about {self.more_trials:,} more trials would decide",)
 
     def __str__(self) -> str:
+        if self.broken:
+            return f"{self.outcome}: {'; '.join(self.reasons)}"
         counted = f"{self.failures} of {self.trials} trials over the limit"
         confidence = f"{self.requirement.confidence:.4g} confidence"
         if self.changed_nothing:
@@ -166,6 +189,12 @@ class Verdict:
             f"{self.outcome}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
             f"decided against {self.requirement.max_failure_rate:.4g}: {'; '.join(self.reasons)}"
         )
+
+
+def broken_verdict(requirement: Requirement, failures: int, trials: int, problems: tuple[str, ...]) -> Verdict:
+    """FAIL, whatever was counted: what faults do to such a network means nothing."""
+    share = Estimate(0.0, failures / trials if trials else 0.0, 1.0, requirement.confidence, "not judged")
+    return Verdict(Outcome.FAIL, requirement, failures, trials, share, broken=problems)
 
 
 def judge(requirement: Requirement, failures: int, trials: int, *, max_trials: int | None, exact: str = "") -> Verdict:

@@ -67,7 +67,7 @@ def limit(text: str) -> tuple[str, float]:
     if not equals or not keyword.isidentifier() or not isfinite(number):
         raise argparse.ArgumentTypeError(
             f"{_short(text)}; a limit is written max_NAME=, min_NAME=, max_NAME_increase= or max_NAME_drop= and a "
-            "number, as in max_emd=1.25"
+            "number, as in max_emd=1.25 (max_golden_NAME= or min_golden_NAME= for the fault-free value)"
         )
     return keyword, number
 

@@ -21,11 +21,12 @@ EXAMPLES = f"""\
   fkeras campaign tagger.h5 --data validation.npz --metric accuracy --ber 1e-3 --limit max_accuracy_drop=0.02
 
 With --limit and no --trials, draws go on until the share of draws that break it is decided against --max-failure-rate
-at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard has none and ends with 0. The
-faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial), `bits`
-(the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1` (those
-that a protection forced, as SECDED and parity may), and `golden`; also by trial `hits` (upsets drawn), `cancelled`
-(those that undid one another), `residual` (faulty bits left) and `undefined` (samples without a score).
+at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard has none and ends with 0. A
+fault-free network that is no better than chance, or breaks a limit such as min_golden_accuracy=0.9, is FAIL at once.
+The faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial),
+`bits` (the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1`
+(those that a protection forced, as SECDED and parity may), and `golden`; also by trial `hits` (upsets drawn),
+`cancelled` (those that undid one another), `residual` (faulty bits left) and `undefined` (samples without a score).
 
 {arguments.BIT_INDICES}"""
 
@@ -45,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--max-trials", type=arguments.whole(1), metavar="N", help="end of a campaign that stays undecided (1000)"
+    )
+    group.add_argument(
+        "--allow-chance",
+        action="store_true",
+        help="judge a network too that is no better than the best prediction that needs no input",
     )
     arguments.add_machine(parser)
     arguments.add_farm(parser)
@@ -96,15 +102,17 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
 
     setting, n_bits = result.setting, len(result.setting.space)
     (trials,) = result.by_metric.values()
-    mean = result.estimate
     lines = [
         f"{len(result):,} trials of {setting.fault_model.describe(n_bits)}, seed {setting.seed}, "
         f"{setting.n_samples:,} samples, engine {setting.engine}",
         f"protected: {statement(setting.protection, n_bits) or 'nothing'}",
-        f"golden {trials.metric}: {trials.golden.value:.6g}",
-        f"mean {trials.metric} over trials: {mean.best:.6g} [{mean.low:.6g}, {mean.high:.6g}] at 95 % ({mean.method})",
+        f"golden {trials.metric}: {trials.golden.value:.6g}{_chance_text(result)}",
+        *(f"cannot hurt: {dead}" for dead in result.fault_free.dead),
     ]
     if len(result):
+        mean = result.estimate
+        interval = f"[{mean.low:.6g}, {mean.high:.6g}] at 95 % ({mean.method})"
+        lines.append(f"mean {trials.metric} over trials: {mean.best:.6g} {interval}")
         least, median, most = np.quantile(trials.values, (0, 0.5, 1), method="nearest").tolist()
         lines.append(f"trials from {least:.6g} to {most:.6g}, median {median:.6g}")
     if result.undefined:
@@ -117,6 +125,11 @@ def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
         if limit.is_broken_without_faults(trials.golden.value)
     ]
     return [*lines, f"required: {verdict.requirement}", str(verdict)]
+
+
+def _chance_text(result: CampaignResult) -> str:
+    chances = ", ".join(f"{chance.value:.6g}" for chance in result.fault_free.chance.values())
+    return f" (chance: {chances})" if chances else ""
 
 
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
@@ -155,6 +168,7 @@ def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.
             "outcome": verdict.outcome,
             "text": str(verdict),
             "requirement": str(verdict.requirement),
+            "broken": list(verdict.broken),
             **plain(verdict.record),
         },
     }

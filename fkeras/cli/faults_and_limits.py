@@ -47,7 +47,8 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         action="append",
         metavar="max_NAME=X",
         help="what the metric NAME must keep in a trial: max_NAME= or min_NAME= a value, or max_NAME_increase= or "
-        "max_NAME_drop= from its fault-free value; may be repeated",
+        "max_NAME_drop= from its fault-free value; what that value must be itself is max_golden_NAME= or "
+        "min_golden_NAME=; may be repeated",
     )
     group.add_argument(
         "--max-failure-rate",
@@ -97,7 +98,8 @@ def requirement(options: argparse.Namespace, study: Study) -> Requirement | None
     """The limits with the share of trials that may break them; None without any."""
     from fkeras.campaigns import required
 
-    return required(limits(options), study.metrics, options.max_failure_rate, options.confidence)
+    allow_chance = vars(options).get("allow_chance", False)
+    return required(limits(options), study.metrics, options.max_failure_rate, options.confidence, allow_chance)
 
 
 def exit_code(outcome: AnyOutcome) -> int:

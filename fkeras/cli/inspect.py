@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, output, session, studies
@@ -12,6 +12,7 @@ from fkeras.errors import InputError, said
 if TYPE_CHECKING:
     from fkeras.engine import GoldenScore
     from fkeras.memory import BitSpace
+    from fkeras.metrics.chance import Chance
     from fkeras.sensitivity.spectrum import LayerTrace
     from fkeras.study import Study
 
@@ -23,9 +24,10 @@ EXAMPLES = """\
   fkeras inspect tagger.h5 --data validation.npz --traces              # and how curved the loss is, layer by layer
 
 Without --metric the golden value is the accuracy for classes (n,), else the mean squared error. Look at it first: if it
-is not what you trained to, the data are scaled differently from what the network expects. The words are those that the
-chip stores: batch norm folded in, scales kept apart. A trace is that of the layer's block of the Hessian of the loss,
-estimated (Hutchinson) until its standard error is 2 % of it, by 200 Hessian-vector products at most.
+is not what you trained to, the data are scaled differently from what the network expects. Chance is what the best
+prediction without a look at the inputs gets. Tensors of which no flip changes an output are named. The words are those
+that the chip stores: batch norm folded in, scales kept apart. A trace is that of the layer's block of the Hessian of
+the loss, estimated (Hutchinson) until its standard error is 2 % of it, by 200 Hessian-vector products at most.
 """
 
 
@@ -40,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table."""
+    from fkeras.plain import plain
+
     output.check_targets(options)
     if options.metric and not options.data:
         raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
@@ -47,10 +51,13 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--traces needs --data FILE.npz with arrays x and y")
     with studies.studied(options) as study:
         golden = {} if study.data is None else study.run(_metrics(study)).golden
+        chances = {} if study.data is None else study.fault_free(list(golden)).chance
+        dead = study.dead_tensors()
         loss, traces = _traces(study) if options.traces else ("", ())
-    session.show("\n".join([*_lines(options.model, study.space, golden), *_trace_lines(loss, traces)]))
+    lines = [*_lines(options.model, study.space, golden, chances), *(f"cannot hurt: {tensor}" for tensor in dead)]
+    session.show("\n".join([*lines, *_trace_lines(loss, traces)]))
     if options.json:
-        content = _content(options.model, study.space, golden)
+        content = _content(options.model, study.space, golden) | {"dead": plain(dead)}
         if options.traces:
             content |= {"loss": loss, "traces": list(traces)}
         output.write_json(options.json, content)
@@ -82,7 +89,7 @@ def _metrics(study: Study) -> list[str]:
     return list(study.metrics) or [implied]
 
 
-def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> Iterator[str]:
+def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: Mapping[str, Chance]) -> Iterator[str]:
     from tabulate import tabulate
 
     words = sum(tensor.size for tensor in space.tensors)
@@ -107,7 +114,8 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> Iterat
     for name, score in golden.items():
         error = "" if score.standard_error != score.standard_error else f" +- {score.standard_error:.2g} (data)"
         undefined = f", {score.undefined} samples undefined (counted as the worst)" if score.undefined else ""
-        yield f"golden {name}: {score.value:.6g}{error}{undefined}"
+        chance = f", chance: {chances[name].value:.6g}" if name in chances else ""
+        yield f"golden {name}: {score.value:.6g}{error}{undefined}{chance}"
 
 
 def _word(codec: Any) -> str:

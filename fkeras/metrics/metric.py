@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.metrics.constant import mean_target
+
 Direction = Literal["lower", "higher"]
 Outputs = Any
 """One array (n, ...) or, for a model with several outputs, a tuple of arrays with the same n."""
@@ -55,7 +57,9 @@ class SampleMetric:
     right becomes wrong, whatever the mean does (paper, section 4.1);
     identity: text that two metrics share only when they compute the same thing (it enters cache keys);
     surrogate: name of the differentiable loss that stands in for it ("emd_cells", "cross_entropy",
-    "squared_error"), or None.
+    "squared_error"), or None;
+    constant: (targets, golden outputs) -> outputs that predict the same for every sample as well as that can be done,
+    None where nothing does.
     """
 
     name: str
@@ -65,6 +69,7 @@ class SampleMetric:
     per_sample_sensitivity: bool = False
     identity: str = ""
     surrogate: str | None = None
+    constant: Callable[[Any, Outputs], Outputs | None] = mean_target
 
     @property
     def worst(self) -> float:
@@ -77,6 +82,7 @@ class DatasetMetric:
     """A metric that is one number for the whole data set (AUC, efficiency at a fixed rate).
 
     function: (targets, outputs) -> float. A NaN or an exception for undefined outputs counts as undefined.
+    constant: as in `SampleMetric`.
     """
 
     name: str
@@ -84,6 +90,7 @@ class DatasetMetric:
     bounds: tuple[float, float] | None
     function: Callable[[Any, Outputs], float]
     identity: str = ""
+    constant: Callable[[Any, Outputs], Outputs | None] = mean_target
 
     @property
     def worst(self) -> float:

@@ -56,6 +56,7 @@ def emd(coordinates: Any, cells: Any = None, name: str = "emd", threads: int | N
         bind=partial(TransportScorer, geometry, threads),
         identity=geometry.identity,
         surrogate="emd_cells",
+        constant=partial(_mean_charges, geometry),
     )
 
 
@@ -211,6 +212,16 @@ def _geometry(coordinates: Any, cells: Any) -> CellGeometry:
         cell_of_output = locked(cell_of_output.astype(np.intp))
         digest.update(cell_of_output.astype(np.int64).tobytes())
     return CellGeometry(locked(distance), cell_of_output, f"emd:{digest.hexdigest()}")
+
+
+def _mean_charges(geometry: CellGeometry, targets: Any, golden_outputs: Outputs) -> Outputs:
+    """Every sample's output is the mean target, each of mass 1."""
+    outputs = single_array(golden_outputs, "golden outputs")
+    cells = geometry.cells_in(prod(outputs.shape[1:]))
+    charges = _charges(targets, outputs, cells)
+    sample = np.zeros(prod(outputs.shape[1:]), outputs.dtype)
+    sample[cells] = (charges / charges.sum(axis=1, keepdims=True)).mean(axis=0)
+    return np.broadcast_to(sample.reshape(outputs.shape[1:]), outputs.shape)
 
 
 def _charges(targets: Any, outputs: NDArray[Any], cells: NDArray[np.intp]) -> NDArray[np.float64]:

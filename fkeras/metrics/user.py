@@ -110,10 +110,12 @@ def on_output(index: int, metric: Metric) -> Metric:
     if not is_whole(index, 0):
         raise InputError(f"on_output needs an output number, 0 or more, got {index!r}")
     index = int(index)
-    identity = f"output {index}: {metric.identity}"
+    identity, constant = f"output {index}: {metric.identity}", partial(_constant_output, metric.constant, index)
     if isinstance(metric, DatasetMetric):
-        return replace(metric, function=partial(_of_output, metric.function, index), identity=identity)
-    return replace(metric, bind=partial(_bind_output, metric.bind, index), identity=identity, surrogate=None)
+        of_output = partial(_of_output, metric.function, index)
+        return replace(metric, function=of_output, identity=identity, constant=constant)
+    bind = partial(_bind_output, metric.bind, index)
+    return replace(metric, bind=bind, identity=identity, surrogate=None, constant=constant)
 
 
 # Functions of this module, not closures, so that metrics can be pickled.
@@ -127,6 +129,13 @@ def _bind_output(
     bind: Callable[[Any, Outputs], Scorer], index: int, targets: Any, golden_outputs: Outputs
 ) -> _OneOutput:
     return _OneOutput(index, bind(_target(targets, index), _output(golden_outputs, index)))
+
+
+def _constant_output(
+    constant: Callable[[Any, Outputs], Outputs | None], index: int, targets: Any, outputs: Outputs
+) -> Outputs | None:
+    output = constant(_target(targets, index), _output(outputs, index))
+    return None if output is None else (*outputs[:index], output, *outputs[index + 1 :])
 
 
 class _OneOutput:

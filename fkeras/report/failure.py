@@ -73,6 +73,14 @@ def failure_text(
     return "\n".join([*lines, f"  again       {rerun}"])
 
 
+def broken_text(problems: Sequence[str], golden_limits: Sequence[str], rerun: str) -> str:
+    """Why the network without faults is not what it must be, a line each."""
+    lines = [f"FAIL: {problems[0]}", *(f"  and         {problem}" for problem in problems[1:])]
+    if golden_limits:
+        lines.append(f"  required    {', '.join(golden_limits)}")
+    return "\n".join([*lines, "  faults      what they do to such a network says nothing", f"  again       {rerun}"])
+
+
 def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
     minimal = explanation.minimal
     if minimal is not None:

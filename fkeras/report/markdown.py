@@ -97,7 +97,7 @@ def _row(record: BudgetRecord) -> list[str]:
     if assumed is None:
         return [_SIGNS[record.verdict], _cell(record.nodeid), "", "", "", _cell(record.text), "", record.label]
     limited = {name: metric for name, metric in record.metrics.items() if metric.limits} or record.metrics
-    means = [f"{name} {metric.mean:.4g}" for name, metric in limited.items()]
+    means = [f"{name} {metric.mean:.4g}" if record.trials else f"{name} -" for name, metric in limited.items()]
     limits = [limit_text(limit) for metric in limited.values() for limit in metric.limits]
     texts = (record.nodeid, assumed.flips, assumed.protected, ", ".join(means), ", ".join(limits), share_text(record))
     return [_SIGNS[record.verdict], *map(_cell, texts), record.label]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 from fkeras.campaigns.bit_map import BitMap
 from fkeras.campaigns.comparison import Comparison
+from fkeras.campaigns.dead_tensors import DeadTensor
 from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
@@ -19,10 +21,9 @@ from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, MetricTrials, Requirement, Setting, Verdict
+    from fkeras.campaigns import CampaignResult, Requirement, Setting, Verdict
     from fkeras.faults import FaultModel
     from fkeras.memory import BitSet, BitSpace
-    from fkeras.statistics import Estimate
 
 
 _USUAL = {
@@ -40,6 +41,7 @@ class MetricRecord:
     """One metric of a budget: golden value with the data set's standard error, mean over trials, limits on it.
 
     better: "lower" or "higher", "" in reports of earlier versions.
+    chance: what the best prediction that needs no input gets, None where that means nothing.
     """
 
     golden: float
@@ -51,6 +53,7 @@ class MetricRecord:
     undefined: int
     limits: tuple[Limit, ...]
     better: Direction | Literal[""] = ""
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,10 @@ class BudgetRecord:
     `MeasuredCampaign.to_plain` gives them; comparison: against the baseline, and drift: against its
     anchor; where the baseline is missed, or was not compared with although it should have been, the verdict says so;
     cached: what was not computed now but read from a store; notices: what a reader must know of the trials, the metrics
-    and the store; reasons: why nothing is decided, beyond the counts; lines: what the project's own hook adds.
+    and the store; reasons: why nothing is decided, beyond the counts; lines: what the project's own hook adds;
+    most_bits: how many critical bits are allowed, None where no number is stated; golden_limits: what fault-free values
+    had to be; broken: why the network without faults is not what it must be, in sentences; dead: tensors of which no
+    single flip changes an output.
     """
 
     nodeid: str
@@ -133,6 +139,10 @@ class BudgetRecord:
     notices: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    most_bits: int | None = None
+    golden_limits: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    dead: tuple[DeadTensor, ...] = ()
 
     @property
     def label(self) -> str:
@@ -176,8 +186,8 @@ def record_of(
     """The record of a campaign; without a verdict the test judged it."""
     limits = () if requirement is None else requirement.limits
     metrics = {
-        name: _metric_record(trials, result[name].estimate, tuple(limit for limit in limits if limit.metric == name))
-        for name, trials in result.by_metric.items()
+        name: _metric_record(result[name], tuple(limit for limit in limits if limit.metric == name))
+        for name in result.by_metric
     }
     record = BudgetRecord(
         nodeid,
@@ -187,6 +197,7 @@ def record_of(
         metrics=metrics,
         assumptions=_assumptions(model, result),
         notices=result.remarks,
+        dead=result.fault_free.dead,
     )
     if verdict is None:
         return record
@@ -204,20 +215,27 @@ def record_of(
         more_trials=verdict.more_trials,
         most_damaging=tuple(most_damaging),
         reasons=verdict.reasons,
+        most_bits=getattr(verdict.requirement, "most_bits", None),
+        golden_limits=tuple(map(str, verdict.requirement.golden.limits)),
+        broken=verdict.broken,
     )
 
 
-def _metric_record(trials: MetricTrials, mean: Estimate, limits: tuple[Limit, ...]) -> MetricRecord:
+def _metric_record(result: CampaignResult, limits: tuple[Limit, ...]) -> MetricRecord:
+    (trials,) = result.by_metric.values()
+    mean = result.estimate if len(result) else None
+    chance = result.fault_free.chance.get(trials.metric)
     return MetricRecord(
         float(trials.golden.value),
         float(trials.golden.standard_error),
-        mean.best,
-        mean.low,
-        mean.high,
-        mean.method,
-        int(trials.undefined.sum()),
+        nan if mean is None else mean.best,
+        -inf if mean is None else mean.low,
+        inf if mean is None else mean.high,
+        "not measured" if mean is None else mean.method,
+        result.undefined,
         limits,
         trials.better,
+        None if chance is None else chance.value,
     )
 
 

@@ -156,7 +156,7 @@ def _rows(record: BudgetRecord, assumed: Assumptions) -> Iterator[dict[str, str]
             row = {
                 "metric": name,
                 "golden": f"{metric.golden:.4g}",
-                "mean": f"{metric.mean:.4g}",
+                "mean": f"{metric.mean:.4g}" if record.trials else "-",
                 "limit": limit_text(limit),
                 "baseline": change_text(record.comparison, name) if is_new else "",
                 **shared,

@@ -249,24 +249,43 @@ def test_campaign_writes_bits_values_and_golden(folder, fkeras):
     [("max_mispredictions=0.99", 0, "PASS"), ("max_mispredictions=0.01", 1, "FAIL")],
 )
 def test_the_exit_code_is_the_verdict(folder, fkeras, limit, code, verdict):
-    done = fkeras("campaign", "small.h5", *DATA, "--faults", "20", "--limit", limit, "--json", "c.json")
+    line = ("campaign", "small.h5", *DATA, "--faults", "20", "--allow-chance", "--limit", limit)
+    done = fkeras(*line, "--json", "c.json")
     assert (done.code, strict(folder / "c.json")["verdict"]["outcome"]) == (code, verdict)
     assert verdict in done.out
 
 
 def test_an_undecided_campaign_is_neither(folder, fkeras):
-    done = fkeras(
-        "campaign", "small.h5", *DATA, "--faults", "5", "--limit", "max_mispredictions=0.6", "--max-trials", "3"
-    )
+    line = ("campaign", "small.h5", *DATA, "--faults", "5", "--allow-chance", "--limit", "max_mispredictions=0.6")
+    done = fkeras(*line, "--max-trials", "3")
     assert done.code == 3
     assert "INCONCLUSIVE" in done.out
 
 
 def test_a_fixed_number_of_trials_is_judged_too(folder, fkeras):
     line = ("campaign", "small.h5", *DATA, "--faults", "20", "--trials", "80", "--limit", "max_mispredictions=0.99")
-    done = fkeras(*line, "--json", "c.json")
+    done = fkeras(*line, "--allow-chance", "--json", "c.json")
     assert done.code == 0
     assert strict(folder / "c.json")["verdict"]["trials"] == 80
+
+
+def test_a_network_at_chance_fails_at_once_unless_that_is_allowed(folder, fkeras):
+    line = ("campaign", "small.h5", *DATA, "--faults", "20", "--limit", "max_mispredictions=0.99")
+    done = fkeras(*line, "--json", "c.json")
+    content = strict(folder / "c.json")
+    assert (done.code, content["values"], content["verdict"]["outcome"]) == (1, [], "FAIL")
+    assert "golden mispredictions 0.458333 is no better than chance, 0.458333" in done.out
+    assert fkeras(*line, "--allow-chance").code == 0
+
+
+def test_a_limit_on_the_fault_free_value_fails_at_once(folder, fkeras):
+    line = ("campaign", "small.h5", *DATA, "--faults", "20", "--allow-chance", "--limit", "max_mispredictions=0.99")
+    done = fkeras(*line, "--limit", "max_golden_mispredictions=0.4")
+    assert done.code == 1
+    assert "FAIL: golden mispredictions 0.458333 breaks max_golden_mispredictions=0.4" in done.out
+    assert fkeras(*line, "--limit", "max_golden_mispredictions=0.5").code == 0
+    wrong = fkeras(*line, "--limit", "min_golden_mispredictions=0.5")
+    assert "did you mean max_golden_mispredictions?" in wrong.err
 
 
 def test_protected_bits_are_those_that_the_ranking_names(folder, fkeras):

@@ -253,7 +253,7 @@ def test_survival_is_a_budget_of_that_many_flips():
     assert (budget.faults, budget.is_exhaustive, budget.counts_flips) == (FlipCount(500), False, True)
 
 
-@pytest.mark.parametrize("keyword", ["max", "min", "worst", "max_worst_emd", "quantile_emd", "Percentile"])
+@pytest.mark.parametrize("keyword", ["max", "min", "worst", "worst_emd", "quantile_emd", "Percentile"])
 def test_worst_cases_are_stated_as_shares_of_trials(keyword):
     remedy = "the worst trial so far is no bound.*max_failure_rate=0.01 is a 99 % quantile"
     with pytest.raises(BudgetError, match=f"{keyword}=: {remedy}"):
