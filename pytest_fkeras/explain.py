@@ -7,6 +7,7 @@ All of it costs further evaluations, a bounded number of them, and none of it to
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ def explain(
 
     try:
         levels = levels_of(budget.protected, source)
+        if budget.protected is None and budget.is_exhaustive:
+            levels = _of_any_ranking(source)
         order = None if levels is None else source.ranking(levels.ranking.method).order
         minimal = minimal_faults(result, run, requirement.limits, order)
         if minimal is None:
@@ -100,10 +103,22 @@ def explain(
         not_yet = None
         if below is not None:
             not_yet = f"{levels.at(below.k)!r} is {below.verdict.outcome} after {below.verdict.trials:,} trials"
-        return Explanation(minimal, curve, repr(budget.protected), would, not_yet, survived)
+        return Explanation(minimal, curve, _stated(budget.protected), would, not_yet, survived)
     except Exception as error:
         # The verdict stands without its explanation.
         return Explanation(problem=f"{type(error).__name__}: {error}")
+
+
+def _of_any_ranking(source: Source) -> Levels | None:
+    """All flips are measured, so it costs no more than a ranking, where there is one, to say how much would do."""
+    with suppress(Exception):
+        source.ranking(None)
+        return Levels(LazyRanking(), 0, len(source.space), lambda part: part)
+    return None
+
+
+def _stated(protected: Any) -> str:
+    return "nothing protected" if protected is None else repr(protected)
 
 
 def with_explanation(record: BudgetRecord, found: Explanation, space: BitSpace) -> BudgetRecord:

@@ -27,6 +27,9 @@ class SingleFlipRequirement(Requirement):
         at_most = most if self.most_bits == 0 else f"at most {most}"
         return f"{at_most} {self.kind}: one flip alone breaks {limits}"
 
+    def against(self, failures: int) -> str:
+        return "" if self.most_bits is None else f"{failures:,} of {self.most_bits:,} allowed {self.kind} bits"
+
     def on(self, limits: tuple[Limit, ...], n_bits: int) -> SingleFlipRequirement:
         if self.most_bits is None:
             return replace(self, limits=limits)

@@ -74,6 +74,10 @@ class Requirement:
             allowed = "; allowed are numbers from 0.5 up to, not including, 1, such as 0.95"
             raise InputError(Argument("confidence", self.confidence, " is "), allowed)
 
+    def against(self, failures: int) -> str:
+        """The failures held against the number that is allowed; "" where a share is."""
+        return ""
+
     def on(self, limits: tuple[Limit, ...], n_bits: int) -> Requirement:
         """The same of these limits, in a memory of `n_bits`."""
         return replace(self, limits=limits)
@@ -177,7 +181,8 @@ class Verdict:
         if self.changed_nothing:
             return f"{self.outcome}: {counted}, but {'; '.join(self.reasons)}"
         if self.exact:
-            return f"{self.outcome}: {counted}, exact ({self.share.method})"
+            against = self.requirement.against(self.failures)
+            return f"{self.outcome}: {counted}, exact ({self.share.method}){against and f': {against}'}"
         saved = (
             "" if self.max_trials is None else f", decided after {self.trials:,} of up to {self.max_trials:,} trials"
         )

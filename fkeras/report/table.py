@@ -174,6 +174,8 @@ def share_text(record: BudgetRecord) -> str:
     """Trials over the limit, with the bound that the verdict rests on, and the share allowed where it is not 5 %."""
     if not record.confidence:
         return f"{record.trials} trials"
+    if record.most_bits is not None:
+        return f"{record.failures:,} of {record.most_bits:,} allowed"
     is_usual = record.max_failure_rate in (None, USUAL_FAILURE_RATE)
     allowed = "" if is_usual else f", {100 * (record.max_failure_rate or 0):.4g} % allowed"
     counted = f"{record.failures}/{record.trials}"

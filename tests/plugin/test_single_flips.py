@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 
@@ -24,8 +26,11 @@ def test_critical_bits_are_counted_exactly(project, write_test):
     result = project.runpytest_inprocess("-rpf")
     result.stdout.fnmatch_lines(
         [
-            "*FAIL: 16 of 32 trials over the limit, exact (every single flip measured)*",
+            "*FAIL: 16 of 32 trials over the limit, exact (every single flip *): 16 of 15 allowed critical bits*",
             "*required    at most 15 bits critical: one flip alone breaks max_mse=0.05",
+            "*would pass  protected=ranking[[]:?[]], on the same faults; you have nothing protected*",
+            "*test_kept *16 of 16 allowed*PASS*",
+            "*test_missed *16 of 15 allowed*FAIL*",
             "PASSED *test_there_are_some",
             "PASSED *test_kept",
             "FAILED *test_missed*",
@@ -91,3 +96,19 @@ def test_min_change_needs_one_metric(project, write_test):
     result = project.runpytest_inprocess()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*min_change=0.05 of which metric? there are *one, two; write a limit instead*"])
+
+
+def test_the_smallest_protection_is_exact_and_the_seed_the_sessions(project, write_test):
+    source = """
+        @fault_budget(max_critical_bits=3, max_mse=0.05{more})
+        def test_one(resilience):
+            pass
+    """
+    write_test(source.format(more=""))
+    result = project.runpytest_inprocess("--fkeras-seed=7")
+    text = result.stdout.str()
+    assert "each of 32 bits flipped alone; seed 7" in text
+    k = int(re.search(r"would pass  protected=ranking\[:(\d+)\]", text)[1])
+    for n, outcome in ((k, "passed"), (k - 1, "failed")):
+        write_test(source.format(more=f", protected=ranking[:{n}]"))
+        project.runpytest_inprocess("--fkeras-seed=7").assert_outcomes(**{outcome: 1})
