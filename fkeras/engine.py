@@ -71,6 +71,10 @@ class Scores:
         """The scores of some of the fault sets."""
         return Scores(self.values[some], self.undefined[some], self.harmed[some])
 
+    def differ_from(self, golden: GoldenScore) -> NDArray[np.bool_]:
+        """Which fault sets changed something, (n,)."""
+        return np.asarray((self.values != golden.value) | (self.undefined != golden.undefined))
+
     def fill(self, positions: NDArray[np.int64], part: Scores) -> None:
         """Write the scores of a batch to their places."""
         self.values[positions], self.undefined[positions] = part.values, part.undefined

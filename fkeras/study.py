@@ -30,7 +30,7 @@ from fkeras.campaigns import (
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
 from fkeras.campaigns.budget import MAX_TRIALS, shared_out, unmeasured
-from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction, dead_tensors
+from fkeras.campaigns.dead_tensors import DeadTensor, alive_by_trials, dead_by_construction, dead_tensors
 from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
 from fkeras.campaigns.fault_free import FaultFree
@@ -411,7 +411,7 @@ class Study:
     def _with(self, known: FaultFree, result: CampaignResult) -> CampaignResult:
         """The result with what is known of the network; where nothing changed, also whether anything could."""
         if result.changed_nothing and not result.is_untouched:
-            known = known.with_dead(self.dead_tensors(), self.space)
+            known = known.with_dead(self.dead_tensors(result), self.space)
         return replace(result, fault_free=known)
 
     def fault_free(self, names: Sequence[str] | None = None, limits: Sequence[GoldenLimit] = ()) -> FaultFree:
@@ -443,10 +443,11 @@ class Study:
 
         return {name: known for name in run.metrics if (known := chance(name)) is not None}
 
-    def dead_tensors(self) -> tuple[DeadTensor, ...]:
+    def dead_tensors(self, result: CampaignResult | None = None) -> tuple[DeadTensor, ...]:
         """The tensors of which no single flip changes an output: by construction and, with data, on these samples.
 
-        The hls4ml engine is not asked about samples: it compiles for each of the looks.
+        result: a campaign of this study, whose trials show of most tensors that they are none. The hls4ml engine is not
+        asked about samples: it compiles for each look.
         """
         if self.data is None or engine_parts(self.engine)[0] == "hls4ml":
             return dead_by_construction(self.space)
@@ -456,8 +457,18 @@ class Study:
         def on(rows: NDArray[np.int64]) -> Run:
             return self.hooks.start_run(self.model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
 
+        def changes(sets: list[FaultSet]) -> NDArray[np.bool_]:
+            assert result is not None
+            with self.stored_sets(list(result.by_metric)) as run:
+                scores = run.fault_sets(sets)
+            golden = run.golden
+            return np.asarray(np.any([score.differ_from(golden[name]) for name, score in scores.items()], axis=0))
+
         def found() -> tuple[DeadTensor, ...]:
-            return dead_tensors(self.space, on, sample_count(x), self.progress)
+            if result is None:
+                return dead_tensors(self.space, on, sample_count(x), self.progress)
+            alive = alive_by_trials(self.space, result.changed, result.setting.residual)
+            return dead_tensors(self.space, on, sample_count(x), self.progress, alive, changes)
 
         return self._dead.get((self.space.content_digest, self.engine), found)
 

@@ -84,15 +84,15 @@ class FaultCampaign:
         self._study.require_bite(required.limits)
         asked = names or sorted({limit.metric for limit in required.limits})
         known = self._study.fault_free(asked, required.limits) if asked else FaultFree()
-        known = known.with_dead(self._study.dead_tensors(), self.space)
         self._problems = required.problems(known)
         if names and self._problems:
             self._result = self._study.unmeasured(names, self.budget.faults, self.protection, known)
         elif names:
             self._measure(names)
             assert self._result is not None
+            known = known.with_dead(self._study.dead_tensors(self._result), self.space)
             self._result = replace(self._result, fault_free=known)
-        self.notices = (*self._own_metrics(names), *map(str, known.dead))
+        self.notices = (*self._own_metrics(names), *(() if known.is_all_dead else map(str, known.dead)))
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
         if project is not None and not self._study.engine.startswith("hls4ml:"):

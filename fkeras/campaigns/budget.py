@@ -259,10 +259,15 @@ class CampaignResult:
     @cached_property
     def changed_nothing(self) -> bool:
         """Whether every trial gave the fault-free network's result, in every metric."""
-        return all(
-            (one.values == one.golden.value).all() and (one.undefined == one.golden.undefined).all()
-            for one in self.by_metric.values()
-        )
+        return not self.changed.any()
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """Which trials gave another result than the fault-free network, in any metric, (trials,)."""
+        changed = np.zeros(len(self), np.bool_)
+        for one in self.by_metric.values():
+            changed |= (one.values != one.golden.value) | (one.undefined != one.golden.undefined)
+        return changed
 
     @property
     def is_untouched(self) -> bool:

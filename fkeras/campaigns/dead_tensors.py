@@ -65,22 +65,53 @@ def _means_one_value(tensor: WordTensor) -> bool:
     )
 
 
+def alive_by_trials(space: BitSpace, changed: NDArray[np.bool_], residual: Callable[[int], FaultSet]) -> frozenset[int]:
+    """The tensors that some trials show to be alive: all its faults lie in the one, and something changed.
+
+    changed: (trials,); residual: what a trial leaves to compute with.
+    """
+    alive: set[int] = set()
+    trials = np.flatnonzero(changed)
+    for trial in trials[_spaced(trials.size, MOST_FLIPS)].tolist():
+        hit = {patch.tensor for patch in residual(trial).patches(space)}
+        alive |= hit if len(hit) == 1 else set()
+        if len(alive) == len(space.tensors):
+            break
+    return frozenset(alive)
+
+
 def dead_tensors(
-    space: BitSpace, start: Callable[[NDArray[np.int64]], Run], n_samples: int, progress: Progress
+    space: BitSpace,
+    start: Callable[[NDArray[np.int64]], Run],
+    n_samples: int,
+    progress: Progress,
+    alive: frozenset[int] = frozenset(),
+    changes: Callable[[list[FaultSet]], NDArray[np.bool_]] | None = None,
 ) -> tuple[DeadTensor, ...]:
     """The tensors of which no single flip changes an output, by construction or on these samples.
 
-    start: a run over chosen samples whose one metric counts the samples with a changed output.
+    start: a run over chosen samples whose one metric counts the samples with a changed output; alive: tensors that are
+    known to be; changes: which fault sets change a number that is measured anyway: asked first.
     """
     constructed = {dead.path: dead for dead in dead_by_construction(space)}
-    suspects = [n for n, tensor in enumerate(space.tensors) if tensor.n_bits and tensor.path not in constructed]
-    everything, first = np.arange(n_samples), np.arange(min(FIRST_SAMPLES, n_samples))
-    for n_flips in (1, 8):
+    suspects = [
+        n for n, t in enumerate(space.tensors) if t.n_bits and t.path not in constructed and n not in alive
+    ]  # fmt: skip
+    n_alive = sum(tensor.n_bits > 0 for tensor in space.tensors) - len(constructed) - len(suspects)
+    first = np.arange(min(FIRST_SAMPLES, n_samples))
+
+    def on_few(sets: list[FaultSet]) -> NDArray[np.bool_]:
+        (scores,) = start(first).fault_sets(sets).values()
+        return np.asarray(scores.values > 0)
+
+    looks = [on_few] * 2 if changes is None else [changes, changes, on_few, on_few]
+    for changed, n_flips in zip(looks, (1, 8) * 2, strict=False):
         if suspects:
-            suspects = _unchanged(space, start(first), suspects, n_flips)
+            found = _unchanged(space, changed, suspects, n_flips)
+            n_alive, suspects = n_alive + len(suspects) - len(found), found
     tried: dict[int, int] = {}
     if suspects:
-        run = start(everything)
+        run = start(np.arange(n_samples))
         for most in (MOST_FLIPS, len(space)):
             for number in list(suspects):
                 bits = _spread(space, number, most)
@@ -88,19 +119,22 @@ def dead_tensors(
                     tried[number] = bits.size
                     if _changes_something(run, bits, progress, space.tensors[number].path):
                         suspects.remove(number)
-            if len(suspects) + len(constructed) < sum(tensor.n_bits > 0 for tensor in space.tensors):
+                        n_alive += 1
+            if n_alive:
                 break
-    found = constructed | {
+    dead = constructed | {
         space.tensors[number].path: _dead(space.tensors[number], tried[number], n_samples) for number in suspects
     }
-    return tuple(found[tensor.path] for tensor in space.tensors if tensor.path in found)
+    return tuple(dead[tensor.path] for tensor in space.tensors if tensor.path in dead)
 
 
-def _unchanged(space: BitSpace, run: Run, tensors: list[int], n_flips: int) -> list[int]:
+def _unchanged(
+    space: BitSpace, changed: Callable[[list[FaultSet]], NDArray[np.bool_]], tensors: list[int], n_flips: int
+) -> list[int]:
     """Those of the tensors of which a few flips change nothing."""
     flips = [(number, bit) for number in tensors for bit in _spread(space, number, n_flips).tolist()]
-    (scores,) = run.fault_sets([FaultSet(np.array([bit])) for _, bit in flips]).values()
-    alive = {number for (number, _), value in zip(flips, scores.values, strict=True) if value > 0}
+    found = changed([FaultSet(np.array([bit])) for _, bit in flips])
+    alive = {number for (number, _), is_changed in zip(flips, found.tolist(), strict=True) if is_changed}
     return [number for number in tensors if number not in alive]
 
 
@@ -123,5 +157,10 @@ def _spread(space: BitSpace, number: int, most: int) -> NDArray[np.int64]:
         left = most - sum(map(len, bits))
         if left <= 0:
             break
-        bits.append(row[np.unique(np.linspace(0, row.size - 1, min(left, row.size)).astype(np.int64))])
+        bits.append(row[_spaced(row.size, left)])
     return np.asarray(space.offsets[number] + np.concatenate(bits), dtype=np.int64)
+
+
+def _spaced(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n places, from all over."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.zeros(0, np.int64)
