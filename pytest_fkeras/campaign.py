@@ -85,20 +85,29 @@ class FaultCampaign:
         asked = names or sorted({limit.metric for limit in required.limits})
         known = self._study.fault_free(asked, required.limits) if asked else FaultFree()
         self._problems = required.problems(known)
+        doubt: tuple[str, ...] = ()
         if names and self._problems:
             self._result = self._study.unmeasured(names, self.budget.faults, self.protection, known)
         elif names:
             self._measure(names)
             assert self._result is not None
-            known = known.with_dead(self._study.dead_tensors(self._result), self.space)
-            self._result = replace(self._result, fault_free=known)
-        self.notices = (*self._own_metrics(names), *(() if known.is_all_dead else map(str, known.dead)))
+            self._result, doubt = self._with_dead(replace(self._result, fault_free=known))
+            known = self._result.fault_free
+        self.notices = (*self._own_metrics(names), *(() if known.is_all_dead else map(str, known.dead)), *doubt)
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
         if project is not None and not self._study.engine.startswith("hls4ml:"):
             hooks: Any = self._study.hooks
             absent = hooks.not_stored(self._study, project)
             self.notices += (absent,) if absent else ()
+
+    def _with_dead(self, result: CampaignResult) -> tuple[CampaignResult, tuple[str, ...]]:
+        """The result with the tensors that cannot hurt; its verdict stands without, and then it is said why."""
+        try:
+            known = result.fault_free.with_dead(self._study.dead_tensors(result), self.space)
+        except Exception as error:
+            return result, (f"whether every tensor can hurt is not known: {type(error).__name__}: {error}",)
+        return replace(result, fault_free=known), ()
 
     @property
     def cached(self) -> tuple[str, ...]:

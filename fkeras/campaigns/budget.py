@@ -271,7 +271,7 @@ class CampaignResult:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is to be expected that no trial changes anything: protection left no fault, or none is ever hit."""
+        """Whether trials are expected to change nothing: protection left no fault, or nothing is ever hit."""
         is_mended = self.setting.is_covered and not self.residual.any()
         return is_mended or self.setting.is_out_of_reach
 
