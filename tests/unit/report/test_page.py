@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import pytest
 
+from fkeras.campaigns.dead_tensors import DeadTensor
 from fkeras.report.document import Report, new_report
 from fkeras.report.headline import headline_of
 from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
@@ -227,6 +228,18 @@ def test_weights_of_one_layer_left_out_for_one_reason_are_one_row(make_record):
         ["alone", "1", "float", "layer"],
         ["net/attention", "query/kernel,", "query/bias,", "key/kernel,", "key/bias", "32", "float", "layer"],
     ]
+
+
+def test_a_broken_set_up_is_said_before_any_number(make_record):
+    one = make_record("t.py::test_broken", [3.0] * 60)
+    chance = replace(one.metrics["emd"], chance=0.95)
+    broken = ("emd 0.9 is no better than chance, 0.95",)
+    dead = (DeadTensor("conv/kernel", 8, 8),)
+    one = replace(one, metrics={"emd": chance}, broken=broken, golden_limits=("max_golden_emd=0.5",), dead=dead)
+    text = " ".join(Page(html_page(new_report([one], 1, 0))).text.split())
+    assert "more trials do not shrink it); chance 0.95" in text
+    for fact in (*broken, "max_golden_emd=0.5", str(dead[0])):
+        assert fact in text
 
 
 def test_everything_from_users_is_escaped(make_record):
