@@ -83,6 +83,14 @@ def test_every_weight_counts_not_only_the_words(model, layer, weight):
     assert fkeras.bit_space(model).content_digest == space.content_digest or (layer, weight) == ("hidden", 0)
 
 
+def test_saving_a_model_of_models_is_no_change(tf, q, tmp_path):
+    inside, inputs = dense(tf, q), tf.keras.layers.Input((5,))
+    outside = tf.keras.Model(inputs, inside(inputs))
+    before = model_identity(outside), model_identity(inside)
+    outside.save(tmp_path / "model.h5")
+    assert (model_identity(outside), model_identity(inside)) == before
+
+
 def test_the_architecture_counts(tf, q):
     one, other = (model_identity(dense(tf, q, activation=name)) for name in ("relu", "tanh"))
     assert {key for key in one if one[key] != other[key]} == {"architecture"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fkeras.backends.tf.freshness import weights_digest
@@ -13,6 +15,7 @@ from fkeras.runs.identity import declared
 from fkeras.store import digest_of
 
 KNOWN = ("fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras")
+_MARK = "use_legacy_config"
 
 
 def is_model(model: Any) -> bool:
@@ -49,9 +52,20 @@ def model_state(model: Any) -> str | None:
     return f"{architecture} {weights_digest(model)}"
 
 
+@contextmanager
+def _as_if_never_saved(model: Any) -> Iterator[None]:
+    """Keras marks the models inside one that it saved as .h5, and writes their configurations otherwise since."""
+    marked = [layer for layer in model._flatten_layers() if vars(layer).pop(_MARK, False)]
+    try:
+        yield
+    finally:
+        for layer in marked:
+            vars(layer)[_MARK] = True
+
+
 def _architecture_digest(model: Any) -> str:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _as_if_never_saved(model):
             warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
             return digest_of([model.to_json()])
     except (NotImplementedError, TypeError, ValueError) as error:
