@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
-from hypothesis import currently_in_test_context, settings, target
+from hypothesis import currently_in_test_context, note, settings, target
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
@@ -98,6 +98,12 @@ def aim_at(damage: float, label: str) -> None:
         target(float(damage), label=label)
     except InvalidArgument:
         return
+
+
+def say(text: str) -> None:
+    """Inside a hypothesis test, print this with the example that fails; elsewhere nothing."""
+    if currently_in_test_context():
+        note(text)
 
 
 def _positions(n: int) -> st.SearchStrategy[int]:

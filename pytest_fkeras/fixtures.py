@@ -130,8 +130,11 @@ class MetricUnderFaults:
         value = float(run.fault_sets([chosen])[name].values[0])
         strategies = sys.modules.get("fkeras.strategies")
         if strategies is not None:
+            from fkeras.report.failure import faults_text
+
             better_down = run.metrics[name].better == "lower"
             strategies.aim_at(value if better_down else -value, f"damage to {name}")
+            strategies.say(f"{name} {value:.6g} under {faults_text(chosen, run.space)}")
         return value
 
 

@@ -184,10 +184,11 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     return Judgement(record, WorseThanBaseline(text) if is_worse else Undecided(text), is_worse)
 
 
-def _is_of_the_environment(problem: BaseException) -> bool:
-    from fkeras.errors import EnvironmentSetupError
+def _is_refusal(problem: BaseException, when: str | None) -> bool:
+    """Whether a message says it all: what the environment lacks, and what set-up gave that cannot be used."""
+    from fkeras.errors import EnvironmentSetupError, FkerasError
 
-    return isinstance(problem, EnvironmentSetupError)
+    return isinstance(problem, EnvironmentSetupError if when == "call" else FkerasError)
 
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
@@ -196,7 +197,11 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     problem = call.excinfo.value if call.excinfo else None
     ours = None if judgement is None else judgement.problem
     misconfigured = report.when == "setup" and isinstance(problem, pytest.UsageError | BudgetError)
-    if report.failed and problem is not None and (problem is ours or misconfigured or _is_of_the_environment(problem)):
+    if (
+        report.failed
+        and problem is not None
+        and (problem is ours or misconfigured or _is_refusal(problem, report.when))
+    ):
         _drop_traceback(call, report)
     if item.get_closest_marker(NAME) is None or report.when == "teardown":
         return

@@ -109,9 +109,14 @@ class Summary:
     def pytest_xdist_node_collection_finished(self) -> None:
         self._write_unfinished()
 
+    @property
+    def _only_collects(self) -> bool:
+        """Whether nothing is to run, so that nothing is missing and earlier reports stay."""
+        return self._session is not None and bool(self._session.config.option.collectonly)
+
     def _write_unfinished(self) -> None:
         """The report of a session that is killed from here on, so that an earlier one's cannot pass for it."""
-        if self._outputs.files:
+        if self._outputs.files and not self._only_collects:
             from fkeras.report.document import new_report
 
             names = dict.fromkeys([*self._names, *self._state.names_of_workers()])
@@ -138,6 +143,8 @@ class Summary:
         return os.path.relpath(root / path, os.environ.get("GITHUB_WORKSPACE") or root), line + 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._only_collects:
+            return
         records = self.records()
         if records:
             from fkeras.report.table import report_lines
@@ -160,7 +167,11 @@ class Summary:
     def pytest_unconfigure(self) -> None:
         # The first moment at which pytest's exit code is final, and the last at which it can be changed.
         session = self._session
-        if session is not None and (self._outputs.files or self._outputs.step_summary is not None):
+        if (
+            session is not None
+            and not self._only_collects
+            and (self._outputs.files or self._outputs.step_summary is not None)
+        ):
             from fkeras.report.document import new_report
 
             report = new_report(self.records(), int(session.exitstatus), self._seed, self._state.context)

@@ -10,6 +10,7 @@ from fkeras.report.record import protection_text
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Culprit, MinimalFaults, ProtectionCurve, Requirement, Verdict
+    from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
 
 MOST_SHOWN = 10
@@ -90,7 +91,7 @@ def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
         yield f"  minimal     {n} of {minimal.n_faults} faults of trial {minimal.trial} will do, {sure}: {values}"
         texts = minimal.faults.text(space).split()
         for text, change in list(zip(texts, minimal.changes(space), strict=True))[:MOST_SHOWN]:
-            yield f"    {text}{' (sign)' if text.endswith(':0') else ''}: {change}"
+            yield f"    {_with_sign(text)}: {change}"
         if n > MOST_SHOWN:
             yield f"    and {n - MOST_SHOWN} more"
         if n <= MOST_PASTED:
@@ -108,6 +109,17 @@ def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
         yield f"  survived    {flips:,} flips of {required:,}: {how}"
     if explanation.problem is not None:
         yield f"  not found   the minimal fault set: {explanation.problem}"
+
+
+def faults_text(faults: FaultSet, space: BitSpace) -> str:
+    """The faults by address, the first of them; sign bits are marked."""
+    texts = [_with_sign(text) for text in faults.text(space).split()]
+    more = f" and {len(texts) - MOST_SHOWN} more" if len(texts) > MOST_SHOWN else ""
+    return (", ".join(texts[:MOST_SHOWN]) or "no fault") + more
+
+
+def _with_sign(address: str) -> str:
+    return f"{address} (sign)" if address.partition("=")[0].endswith(":0") else address
 
 
 def example_line(minimal: MinimalFaults) -> str:

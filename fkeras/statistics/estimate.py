@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from fkeras.errors import InputError, is_number
 
@@ -43,6 +44,14 @@ class Estimate:
             raise InputError(
                 f"confidence {self.confidence!r} is not in (0, 1]: write 0.95 for 95 %, and 1 only for an exact value"
             )
+
+    def _has_no_order(self, other: object) -> NoReturn:
+        raise TypeError(
+            f"an estimate is an interval, {self}: compare its .best, .low or .high with {other!r}; .high < x says that "
+            "it is below x at its confidence"
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _has_no_order
 
     def __str__(self) -> str:
         return f"{_text(self.best)} [{_text(self.low)}, {_text(self.high)}] at {100 * self.confidence:.6g} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -48,3 +49,11 @@ def test_holds_python_floats_whatever_it_was_given():
 def test_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Estimate(0, 0, 0, 1, "t").best = 1.0
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_comparison_says_what_to_compare(compare, turned):
+    estimate = Estimate(0.1, 0.2, 0.3, 0.95, "made up")
+    with pytest.raises(TypeError, match=r"compare its \.best, \.low or \.high with 0\.6; \.high < x says that"):
+        compare(0.6, estimate) if turned else compare(estimate, 0.6)
