@@ -230,7 +230,8 @@ def campaign(
         metric: a name, a metric, or several by name, which are measured on the same faults.
         faults: a number of distinct flips, or a fault model. What is drawn depends on it, the seed and the layout only.
         trials: how many draws; default: 100, or with `limits` until they are decided.
-        protected: bits that cannot fail, or a protection such as `TMR(ranking[:100])`.
+        protected: bits that cannot fail, a protection such as `TMR(ranking[:100])` or `KnownWords()`, or a list of
+            several.
         seed: of the draws, a whole number.
         limits: what a trial must not break, as in {"max_emd": 1.25}; what the fault-free network must be, as in
             {"min_golden_accuracy": 0.9}: where it is not, nothing is measured and the verdict is FAIL.
@@ -342,6 +343,7 @@ def protection_curve(
     faults: int | FaultModel,
     ranking: Ranking,
     limits: Mapping[str, float],
+    under: Callable[[BitSet], Any] = AssumedImmune,
     max_failure_rate: float = 0.05,
     confidence: float = 0.95,
     max_trials: int = MAX_TRIALS,
@@ -355,14 +357,15 @@ def protection_curve(
 ) -> ProtectionCurve:
     """How many bits of a ranking must be protected for a campaign to pass: `.smallest`, and every number tried.
 
-    The campaign is that of `campaign(..., limits=limits)` with `ranking[:k]` assumed immune, on the same faults for
-    every k. That it passes with `ranking[:smallest]` holds for this seed; see `ProtectionCurve` for what it does not
-    say.
+    The campaign is that of `campaign(..., limits=limits)` with `ranking[:k]` assumed immune, or `under` something else,
+    on the same faults for every k. That it passes with `ranking[:smallest]` holds for this seed; see `ProtectionCurve`
+    for what it does not say.
 
     Arguments:
         model, data, metric, space, engine, executor, progress: as in `oracle`.
         faults, limits, max_failure_rate, confidence, max_trials, seed: as in `campaign`.
         ranking: whose first k bits are protected, of this memory's layout.
+        under: what protects them, as in `protect`.
         max_evaluations: the most fault sets that it may take; the search ends there.
         store: as in `endurance`.
     """
@@ -373,6 +376,7 @@ def protection_curve(
         faults,
         ranking,
         required(limits, study.metrics, max_failure_rate, confidence) or {},
+        under=under,
         max_trials=max_trials,
         max_evaluations=max_evaluations,
     )
@@ -416,7 +420,8 @@ def protect(
             with which a campaign passes for every model.
         faults, limits: that campaign, as in `campaign`, with `metric` and `data`; with a size, what it is measured by.
         metric: what damage means, to rankings and limits.
-        under: what protects the bits: `AssumedImmune`, `TMR`, or a function of the bits.
+        under: what protects the bits: `AssumedImmune`, `TMR`, or a function of the bits, such as
+            `lambda bits: [KnownWords(), TMR(bits)]`.
         granularity: whole "bit"s, "word"s or "layer"s.
         aggregate: how the normalised ranks of several models count: their "mean" or "max".
         method: how bits are ranked, as in `rank`.

@@ -527,6 +527,7 @@ class Study:
         limits: Limits,
         *,
         metric: str | None = None,
+        under: Callable[[BitSet], Any] = AssumedImmune,
         max_trials: int = MAX_TRIALS,
         max_evaluations: int = MOST_EVALUATIONS,
     ) -> ProtectionCurve:
@@ -542,7 +543,7 @@ class Study:
                 self.setting(run, faults),
                 UntilDecided(requirement, max_trials),
                 requirement,
-                lambda k: AssumedImmune(ranking[:k]),
+                lambda k: self.protection(under(ranking[:k])),
                 len(ranking),
                 max_evaluations=max_evaluations,
                 progress=self.progress,

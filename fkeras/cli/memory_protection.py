@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments
@@ -11,7 +13,29 @@ from fkeras.errors import InputError
 if TYPE_CHECKING:
     from fkeras.study import Study
 
-KINDS = ("immune", "tmr", "secded", "parity")
+CELLS = {"immune": "AssumedImmune", "tmr": "TMR", "secded": "SECDED", "parity": "Parity"}
+CHECKS = {"range-check": "RangeCheck", "known-words": "KnownWords", "recoded": "Recoded"}
+
+
+@dataclass(frozen=True)
+class Under:
+    """What covers the bits that are named, "" for nothing said, and what checks all words, "" for nothing."""
+
+    cells: str
+    check: str
+
+
+def under(text: str) -> Under:
+    """Reads tmr, known-words or tmr,known-words."""
+    names = text.split(",")
+    cells = [name for name in names if name in CELLS]
+    checks = [name for name in names if name in CHECKS]
+    if len(cells) > 1 or len(checks) > 1 or len(cells) + len(checks) < len(names):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r}; allowed are one of {', '.join(CELLS)}, one of {', '.join(CHECKS)}, or one of each with a "
+            "comma between them, as in tmr,known-words"
+        )
+    return Under("".join(cells), "".join(checks))
 
 
 def share_or_count(text: str) -> int | float:
@@ -43,27 +67,40 @@ def add_kind(group: argparse._ActionsContainer) -> None:
     """By what."""
     group.add_argument(
         "--under",
-        choices=KINDS,
-        default="immune",
+        type=under,
+        default=Under("", ""),
+        metavar="KIND",
         help="what covers them: immune (they cannot fail, whatever that takes; the default), tmr, secded or parity, "
-        "whose own cells are hit too",
+        "whose own cells are hit too; and what checks all words, bits named or not, without a further bit: "
+        "range-check, known-words or recoded; both with a comma, as in tmr,known-words",
     )
     group.add_argument(
-        "--scrub-interval-seconds", type=arguments.real(0), metavar="S", help="how often tmr, secded or parity mend"
+        "--scrub-interval-seconds",
+        type=arguments.real(0),
+        metavar="S",
+        help="how often tmr, secded, parity and checks mend",
     )
 
 
 def kind(options: argparse.Namespace) -> Any:
-    """A function from bits to their protection."""
+    """A function from bits to their protection, and that of all words."""
     import fkeras
 
-    seconds = options.scrub_interval_seconds
-    if options.under == "immune":
-        if seconds is not None:
-            raise InputError("--scrub-interval-seconds goes with --under tmr, secded or parity; immune bits need none")
-        return fkeras.AssumedImmune
-    make = {"tmr": fkeras.TMR, "secded": fkeras.SECDED, "parity": fkeras.Parity}[options.under]
-    return lambda bits: make(bits, scrub_interval_seconds=seconds)
+    seconds, stated = options.scrub_interval_seconds, options.under
+    scrubbed = {} if seconds is None else {"scrub_interval_seconds": seconds}
+    if stated.cells in ("", "immune"):
+        if scrubbed and not stated.check:
+            raise InputError(
+                "--scrub-interval-seconds goes with --under tmr, secded or parity, or with a check of words such as "
+                "known-words; immune bits need none"
+            )
+        cover: Any = fkeras.AssumedImmune
+    else:
+        cover = partial(getattr(fkeras, CELLS[stated.cells]), **scrubbed)
+    if not stated.check:
+        return cover
+    check = getattr(fkeras, CHECKS[stated.check])(**scrubbed)
+    return lambda bits: [cover(bits), check] if len(bits) else check
 
 
 def chosen(options: argparse.Namespace, study: Study) -> Any:
@@ -76,11 +113,11 @@ def chosen(options: argparse.Namespace, study: Study) -> Any:
             raise InputError(f"--method {options.method} says how --protected ranks; give --protected K too")
         if options.mask is not None:
             return make(fkeras.read_mask(options.mask).on(study.space, options.mask))
-        if options.under != "immune":
+        if options.under.cells not in ("", "immune"):
             raise InputError(
-                f"--under {options.under} says what covers bits; name them by --protected K or --mask FILE"
+                f"--under {options.under.cells} says what covers bits; name them by --protected K or --mask FILE"
             )
-        return None
+        return make([]) if options.under.check else None
     if isinstance(options.protected, int) and options.protected > len(study.space):
         raise InputError(
             f"--protected {options.protected:,}: the memory has {len(study.space):,} bits; allowed are 0 to that many"

@@ -8,6 +8,7 @@ differently.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -30,16 +31,24 @@ def _compiled(function: Compiled) -> Compiled:
 
 def place(
     values: NDArray[np.float64],
-    words: NDArray[np.int64],
+    words: Places,
     weights: NDArray[np.float64],
     width: int,
     bit_error_rate: float,
-    stream: RandomStream,
+    seed: int,
 ) -> Places:
     """The pattern of each of n words, (n,), distinct.
 
     values, words, weights: (n,), the words in plain order, ascending by value; weights: how much each counts.
     """
+    # A search for a mask asks for the same patterns beside every mask that it tries.
+    return _place(*(array.tobytes() for array in (values, words, weights)), width, bit_error_rate, seed)
+
+
+@lru_cache(maxsize=256)
+def _place(by_value: bytes, plain: bytes, by_weight: bytes, width: int, bit_error_rate: float, seed: int) -> Places:
+    values, words, weights = np.frombuffer(by_value), np.frombuffer(plain, np.int64), np.frombuffer(by_weight)
+    stream = RandomStream("fkeras-recoded/1", seed)
     odds = bit_error_rate / (1 - bit_error_rate)
     scaled = weights / max(weights.sum(), np.finfo(np.float64).tiny)
     spread = values.max() - values.min() if values.size else 0.0

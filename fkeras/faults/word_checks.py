@@ -24,7 +24,7 @@ from fkeras.faults.readings import (
     steps_away,
 )
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
-from fkeras.faults.stream import RandomStream, whole_seed
+from fkeras.faults.stream import whole_seed
 from fkeras.memory import BitSpace, WordTensor
 
 Per = Literal["tensor", "channel"]
@@ -286,9 +286,8 @@ class Recoded(KnownWords):
         values = tensor.codec.decode(words.astype(np.uint32))
         order = np.argsort(values, kind="stable")
         words, values = words[order], values[order]
-        stream = RandomStream("fkeras-recoded/1", self.seed, tensor.path)
         placed = np.full(known.size, -1)
-        placed[words] = place(values, words, counts[words], tensor.codec.width, self.bit_error_rate, stream)
+        placed[words] = place(values, words, counts[words], tensor.codec.width, self.bit_error_rate, self.seed)
         return placed
 
 

@@ -26,7 +26,7 @@ MOST_EVALUATIONS = 20_000
 """A mask is chosen once: levels close to the limit may take their thousand trials."""
 
 Kind = Callable[[BitSet], Any]
-"""What protects bits: fkeras.TMR, or a function of the bits."""
+"""What protects bits: fkeras.TMR, or a function of the bits, which may give a list."""
 Level = Callable[[int], Protection]
 """The protection of so many units of an order, the best ones."""
 
@@ -63,14 +63,14 @@ class Campaign:
             "note": "sizes and verdicts hold for this seed's faults and these weights; another seed is proof",
         }
 
-    def under(self, guard: Protection) -> Campaigned:
-        """What it gives under a mask."""
+    def under(self, guard: Protection, n_bits: int) -> Campaigned:
+        """What it gives under a mask of so many bits."""
         result = run_campaign(self.run, replace(self.setting, protection=guard), self.plan, self.progress)
-        return Campaigned(len(guard.bits), result.judge(self.plan.requirement).record)
+        return Campaigned(n_bits, result.judge(self.plan.requirement).record)
 
     def smallest(self, name: str, level: Level, most: int, start: int = 0) -> int:
         """The fewest units, from `start` up to `most`, with which it passes. InputError where it does not."""
-        if self.under(level(start)).verdict.outcome is Outcome.PASS:
+        if self.under(level(start), 0).verdict.outcome is Outcome.PASS:
             return start
         requirement, setting = self.plan.requirement, replace(self.setting, protection=level(start))
         curve = protection_curve(
@@ -189,18 +189,21 @@ def choose(
     def order_by(some: Sequence[Weights]) -> Order:
         return common_order([one.ranking for one in some], space, granularity, aggregate)
 
-    def level_of(order: Order) -> Level:
-        return lambda n_units: protection(kind(order.first(n_units)), space)
+    def level_of(order: Order, model: Weights) -> Level:
+        # In the model's own memory: a check of its words is made from them.
+        return lambda n_units: protection(kind(order.first(n_units)), model.space)
 
-    def model_choice(model: Weights, guard: Protection) -> ModelChoice:
+    def model_choice(model: Weights, bits: BitSet) -> ModelChoice:
         own = order_by([model])
-        n_own = own.within(len(guard.bits))
-        covered = np.isin(own.first(n_own).bits, guard.bits.bits)
-        campaigned = None if model.campaign is None else model.campaign.under(guard)
+        n_own = own.within(len(bits))
+        covered = np.isin(own.first(n_own).bits, bits.bits)
+        guard = protection(kind(bits), model.space)
+        campaigned = None if model.campaign is None else model.campaign.under(guard, len(bits))
         campaigned_own = campaigned
         if model.campaign is not None and len(weights) > 1:
-            n_own = model.campaign.smallest(model.name, level_of(own), len(own)) if size is None else n_own
-            campaigned_own = model.campaign.under(level_of(own)(n_own))
+            level = level_of(own, model)
+            n_own = model.campaign.smallest(model.name, level, len(own)) if size is None else n_own
+            campaigned_own = model.campaign.under(level(n_own), len(own.first(n_own)))
         return ModelChoice(
             model.name,
             model.space.content_digest,
@@ -212,11 +215,11 @@ def choose(
         )
 
     order = order_by(weights)
-    size = _sized(order, level_of(order), len(space), bits, share, overhead)
-    n_units = _smallest_for_all(weights, level_of(order), len(order)) if size is None else size
-    guard = level_of(order)(n_units)
-    models = tuple(model_choice(model, guard) for model in weights)
-    description = guard.describe(len(space))
+    size = _sized(order, level_of(order, weights[0]), len(space), bits, share, overhead)
+    n_units = _smallest_for_all(weights, lambda model: level_of(order, model), len(order)) if size is None else size
+    chosen = order.first(n_units)
+    models = tuple(model_choice(model, chosen) for model in weights)
+    description = protection(kind(chosen), space).describe(len(space))
     assumptions = {} if required is None else required.assumptions
     provenance = {
         "granularity": granularity,
@@ -225,7 +228,7 @@ def choose(
         "assumptions": {"protection": description, **assumptions, **(stated or {})},
         "models": plain(models),
     }
-    return Choice(Mask.of(guard.bits, space, provenance), granularity, n_units, description, models)
+    return Choice(Mask.of(chosen, space, provenance), granularity, n_units, description, models)
 
 
 def require_one_layout(names: Sequence[str], spaces: Sequence[BitSpace]) -> None:
@@ -284,7 +287,7 @@ def _sized(
     return low
 
 
-def _smallest_for_all(weights: Sequence[Weights], level: Level, most: int) -> int:
+def _smallest_for_all(weights: Sequence[Weights], level_of: Callable[[Weights], Level], most: int) -> int:
     """The fewest units found with which the campaigns of all weights pass."""
     n_units, settled = 0, 0
     while settled < len(weights):
@@ -296,7 +299,7 @@ def _smallest_for_all(weights: Sequence[Weights], level: Level, most: int) -> in
                     "how many bits? give ", Argument("bits"), ", ", Argument("share"), " or ", Argument("overhead"),
                     ", or what must pass: ", Argument("faults"), " and ", Argument("limits"), ", with data"
                 )  # fmt: skip
-            smallest = model.campaign.smallest(model.name, level, most, n_units)
+            smallest = model.campaign.smallest(model.name, level_of(model), most, n_units)
             settled = settled + 1 if smallest == n_units else 0
             n_units = smallest
     return n_units

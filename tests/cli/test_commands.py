@@ -103,6 +103,22 @@ def test_every_wrong_bit_is_written(folder, fkeras, under):
     assert under != "parity" or any(found["bits_set_to_0"])
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--under", "known-words"), "protected: known words of these weights"),
+        (("--under", "range-check", "--scrub-interval-seconds", "6", "--exposure-seconds", "60"), "scrubbed every 6 s"),
+        (("--protected", "9", "--under", "tmr,recoded"), "9 bits under TMR"),
+        (("--protected", "9", "--under", "tmr,recoded"), "recoded words of these weights"),
+        (("--protected", "9", "--under", "known-words"), "%) assumed immune"),
+    ],
+)
+def test_a_check_of_words_alone_and_beside_protected_bits(folder, fkeras, options, said):
+    done = fkeras("campaign", "small.h5", *DATA, "--faults", "30", "--trials", "3", *options)
+    assert done.code == 0
+    assert said in done.out
+
+
 def test_scrubbing_goes_with_a_bit_error_rate_too(folder, fkeras):
     line = ("campaign", "small.h5", *DATA, "--ber", "0.05", "--trials", "3")
     line += ("--protected", "9", "--under", "tmr", "--scrub-interval-seconds", "60")

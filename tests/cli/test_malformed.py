@@ -346,6 +346,11 @@ CASES = {
         campaign_of("--faults", "1", "--protected", "1", "--scrub-interval-seconds", "9"),
         "goes with --under tmr, secded or parity",
     ),
+    "two codes at once": (
+        nothing,
+        campaign_of("--faults", "1", "--protected", "1", "--under", "tmr,secded"),
+        "'tmr,secded'; allowed are one of immune, tmr, secded, parity, one of range-check, known-words, recoded",
+    ),
     "protection of nothing": (nothing, campaign_of("--faults", "1", "--under", "tmr"), "--protected K or --mask FILE"),
     "a share without its %": (nothing, (*PROTECT, "--share", "32"), "'32'; allowed are shares from 0 to 1, as in"),
     "a confidence above 1": (

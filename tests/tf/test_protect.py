@@ -7,13 +7,14 @@ import pytest
 
 import fkeras
 from fkeras.errors import InputError, LayoutError
+from fkeras.faults import Draw
 
 
 @pytest.fixture(scope="module")
 def models(q, tf):
-    """Two trainings of one network, and one of another."""
+    """Two trainings of one network, one of another, and two of the first with small weights, which use few words."""
 
-    def make(units, seed):
+    def make(units, seed, spread=0.4):
         layers = tf.keras.layers
         model = tf.keras.Sequential(
             [
@@ -23,10 +24,10 @@ def models(q, tf):
             ]
         )
         rng = np.random.default_rng(seed)
-        model.set_weights([rng.normal(0, 0.4, array.shape) for array in model.get_weights()])
+        model.set_weights([rng.normal(0, spread, array.shape) for array in model.get_weights()])
         return model
 
-    return make(5, 1), make(5, 2), make(4, 3)
+    return make(5, 1), make(5, 2), make(4, 3), make(5, 4, 0.1), make(5, 5, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,76 @@ def test_what_makes_no_sense_is_refused(models, data):
         LayoutError, match="the mask of model 1, to be shared by model 2, belongs to a memory of layout"
     ):
         fkeras.protect([models[0], models[2]], bits=3, method="msb")
+
+
+@pytest.fixture(scope="module")
+def small(models):
+    """Two trainings that use few words, with data of the first."""
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    return models[3:], (x, models[3].predict(x, verbose=0))
+
+
+def test_a_check_beside_the_mask_is_made_from_the_words_of_each_training(small):
+    trainings, data = small
+    campaign = {"metric": "mean_squared_error", "faults": 9, "limits": {"max_mean_squared_error_increase": 0.5}}
+    alone = fkeras.protect(trainings, data, method="displacement", **campaign)
+    under = lambda bits: [fkeras.KnownWords(), fkeras.AssumedImmune(bits)]  # noqa: E731
+    beside = fkeras.protect(trainings, data, method="displacement", under=under, **campaign)
+    assert len(beside.mask.bits) < len(alone.mask.bits)
+    assert beside.to_dict()["n_protected"] == len(beside.mask.bits)
+    assert "known words of these weights" in beside.protection
+    for trained, model in zip(trainings, beside.models, strict=True):
+        bits = beside.mask.on(fkeras.bit_space(trained))
+        verdict = model.common.verdict
+        result = fkeras.campaign(trained, data, protected=under(bits), trials=verdict.trials, **campaign)
+        assert int(result.failure_rate(**campaign["limits"]).best * verdict.trials + 0.5) == verdict.failures
+        assert model.common.n_bits == len(bits)
+
+
+def test_a_check_is_a_protection_wherever_one_is_taken(small):
+    (model, _), data = small
+    space, faults = fkeras.bit_space(model), {"metric": "mean_squared_error", "faults": 9}
+    bare = fkeras.campaign(model, data, trials=20, **faults)
+    for check in (fkeras.RangeCheck, fkeras.KnownWords, fkeras.Recoded):
+        result = fkeras.campaign(model, data, protected=check(), trials=20, **faults)
+        assert result.estimate.best < bare.estimate.best / 2
+        assert result.golden.value == bare.golden.value
+    endured = fkeras.endurance(
+        model, data, metric="mean_squared_error", looks=[2, 9], trials=20, protected=fkeras.KnownWords()
+    )
+    assert "known words of these weights" in endured.record.protection
+    order = fkeras.rank(model, data, method="displacement")
+    limits = {"max_mean_squared_error_increase": 0.5}
+    alone, beside = (
+        fkeras.protection_curve(model, data, ranking=order, limits=limits, under=under, max_trials=100, **faults)
+        for under in (fkeras.AssumedImmune, lambda bits: [fkeras.KnownWords(), fkeras.AssumedImmune(bits)])
+    )
+    assert beside.smallest < alone.smallest
+    assert len(space) == len(order)
+
+
+def test_each_flip_alone_under_a_check_is_what_the_faults_left_give(small):
+    (model, _), data = small
+    flips = fkeras.campaign(
+        model, data, metric="mean_squared_error", faults=1, trials="all", protected=[fkeras.KnownWords(), range(8)]
+    )
+    assert len(flips) == len(fkeras.bit_space(model))
+    assert not flips.residual[:8].any()
+    assert (flips.values[flips.residual == 0] == flips.golden.value).all()
+    for bit in np.flatnonzero(flips.residual)[:5].tolist():
+        left = flips.setting.residual(bit)
+        again = fkeras.campaign(model, data, metric="mean_squared_error", faults=_These(left), trials=1)
+        assert (len(left), again.values[0]) == (flips.residual[bit], flips.values[bit])
+
+
+class _These:
+    """The same faults in every trial."""
+
+    def __init__(self, faults):
+        self.faults, self.key = faults, "these"
+
+    def draw(self, n_bits, stream):
+        return Draw(self.faults, len(self.faults))
+
+    def describe(self, n_bits):
+        return "these"
