@@ -68,6 +68,8 @@ from fkeras.memory import (
 from fkeras.protection import (
     Mask as Mask,
     read_mask as read_mask,
+    read_words as read_words,
+    write_words as write_words,
     wrong_bits as wrong_bits,
 )
 from fkeras.sensitivity import (

@@ -107,7 +107,7 @@ class CheckedWords:
             else:
                 continue
             differ = reading.decode(patterns, elements) ^ tensor.words[elements]
-            flips.append(self._bits_of(number, elements, differ))
+            flips.append(self.bits_of(number, elements, differ))
         return FaultSet(np.concatenate(flips), layout_digest=self.space.layout_digest)
 
     def wrong_cells(self, upsets: Upsets, covered: BitSet) -> FaultSet:
@@ -152,7 +152,7 @@ class CheckedWords:
         flips = [np.zeros(0, np.int64)]
         for number in np.unique(first.tensor).tolist():
             mine = first.tensor == number
-            flips.append(self._bits_of(number, first.element[mine], wrong[mine]))
+            flips.append(self.bits_of(number, first.element[mine], wrong[mine]))
         return np.sort(np.concatenate(flips))
 
     def _masks(self, bits: BitSet) -> list[Words]:
@@ -166,7 +166,7 @@ class CheckedWords:
             masks.append(np.bitwise_or.reduce(part.reshape(tensor.size, tensor.codec.width) << places, axis=1))
         return masks
 
-    def _bits_of(self, number: int, elements: Bits, words: Words) -> Bits:
+    def bits_of(self, number: int, elements: Bits, words: Words) -> Bits:
         """The flat indices of the bits that are set in `words`, each in the place of an element."""
         width = self.space.tensors[number].codec.width
         places = np.arange(width - 1, -1, -1, dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""Masks for other tools: a CSV of addresses, and C headers with one mask word per weight."""
+"""For other tools: masks as a CSV of addresses, and as C headers with one mask word per weight; checks as C headers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from fkeras.errors import InputError
+from fkeras.faults.checked_words import CheckedWords
+from fkeras.faults.readings import RangeReading, Reading
 from fkeras.files import check_target, write_text
 from fkeras.memory import BitAddress
 from fkeras.protection.mask import Mask, MaskTensor
+from fkeras.protection.word_tables import stored_ones, words_digest
 
 
 def csv_text(mask: Mask) -> str:
@@ -72,12 +75,38 @@ def _file(name: str) -> str:
 
 
 def write_headers(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write the C headers into a folder, made if need be; their paths."""
+    """Write the C headers of a mask into a folder, made if need be; their paths."""
+    return _written(c_headers(mask), folder)
+
+
+def words_headers(guard: CheckedWords, ones: Mask | None = None) -> dict[str, str]:
+    """A C header per layer by file name: of each tensor the patterns to load, and how they are read.
+
+    ones: the `stored_ones` of the check in another order, as `fkeras.hls4ml.reordered` gives them.
+    """
+    loaded = stored_ones(guard) if ones is None else ones
+    names = _names(tensor.path for tensor in loaded.tensors)
+    layers: dict[str, list[tuple[MaskTensor, np.ndarray, Reading]]] = {layer: [] for layer in names}
+    for tensor, words, reading in zip(loaded.tensors, loaded.words(), guard.readings, strict=True):
+        layers[_layer(tensor.path)].append((tensor, words, reading))
+    digest = words_digest(guard)
+    return {
+        f"{names[layer]}_words.h": _words_header(loaded, digest, layer, names[layer], parts)
+        for layer, parts in layers.items()
+    }
+
+
+def write_words_headers(guard: CheckedWords, folder: str | os.PathLike[str], ones: Mask | None = None) -> list[Path]:
+    """Write the C headers of a check into a folder, made if need be; their paths. ones: as for `words_headers`."""
+    return _written(words_headers(guard, ones), folder)
+
+
+def _written(texts: dict[str, str], folder: str | os.PathLike[str]) -> list[Path]:
     target = Path(folder)
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder for the C headers, one per layer")
     paths = []
-    for name, text in c_headers(mask).items():
+    for name, text in texts.items():
         check_target(target / name)
         write_text(target / name, text)
         paths.append(target / name)
@@ -85,33 +114,57 @@ def write_headers(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, np.ndarray]]) -> str:
-    guard = f"FKERAS_{name.upper()}_MASK_H"
-    lines = [
+    about = [
         f"/* Protected bits of layer {_comment(layer)}: 1 is protected. The highest bit of a mask word",
         "   covers the most significant bit of the weight, which addresses call bit 0.",
         f"   Words in {_ORDERS['order' in mask.provenance]}.",
         f"   Layout {mask.layout_digest[:16]}, mask {mask.digest[:16]} */",
-        f"#ifndef {guard}",
-        f"#define {guard}",
-        "",
-        "#include <stdint.h>",
     ]
+    lines: list[str] = []
     names: set[str] = set()
     for tensor, words in tensors:
         own = _unique(f"{name}_{_identifier(tensor.path.rpartition('/')[2])}_mask", names)
-        store = next(bits for bits in (8, 16, 32) if tensor.width <= bits)
-        digits = store // 4
-        lines += [
-            "",
-            f"/* {_comment(tensor.path)}, shape {tensor.shape} */",
-            f"#define {own.upper()}_WIDTH {tensor.width}",
-            f"#define {own.upper()}_SIZE {tensor.size}",
-            f"static const uint{store}_t {own}[{max(1, tensor.size)}] = {{",
-        ]
-        cells = [f"0x{word:0{digits}x}" for word in words.tolist()] or ["0"]
-        lines += [f"    {', '.join(cells[start : start + 8])}," for start in range(0, len(cells), 8)]
-        lines.append("};")
-    return "\n".join([*lines, "", f"#endif /* {guard} */", ""])
+        lines += _array(own, tensor.width, words, f"{_comment(tensor.path)}, shape {tensor.shape}")
+    return _guarded(f"FKERAS_{name.upper()}_MASK_H", about, lines)
+
+
+def _words_header(
+    loaded: Mask, digest: str, layer: str, name: str, parts: list[tuple[MaskTensor, np.ndarray, Reading]]
+) -> str:
+    about = [
+        f"/* What the cells of layer {_comment(layer)} are loaded with, and how they are read: a table has the word",
+        "   that each pattern reads as; limits are the lower ones, then the upper ones, one each per tensor or channel.",
+        f"   Patterns in {_ORDERS['order' in loaded.provenance]}.",
+        f"   Layout {loaded.layout_digest[:16]}, check {digest[:16]} */",
+    ]
+    lines: list[str] = []
+    names: set[str] = set()
+    for tensor, words, reading in parts:
+        own, path = f"{name}_{_identifier(tensor.path.rpartition('/')[2])}", _comment(tensor.path)
+        what = "limits" if isinstance(reading, RangeReading) else "table"
+        lines += _array(_unique(f"{own}_patterns", names), tensor.width, words, f"{path}, shape {tensor.shape}")
+        lines += _array(_unique(f"{own}_{what}", names), tensor.width, reading.constants, f"{path}: {what}")
+    return _guarded(f"FKERAS_{name.upper()}_WORDS_H", about, lines)
+
+
+def _guarded(guard: str, about: list[str], lines: list[str]) -> str:
+    head = [*about, f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>"]
+    return "\n".join([*head, *lines, "", f"#endif /* {guard} */", ""])
+
+
+def _array(name: str, width: int, words: np.ndarray, about: str) -> list[str]:
+    """An array of words of so many bits, with its width and size."""
+    store = next(bits for bits in (8, 16, 32) if width <= bits)
+    cells = [f"0x{word:0{store // 4}x}" for word in words.tolist()] or ["0"]
+    return [
+        "",
+        f"/* {about} */",
+        f"#define {name.upper()}_WIDTH {width}",
+        f"#define {name.upper()}_SIZE {words.size}",
+        f"static const uint{store}_t {name}[{len(cells)}] = {{",
+        *(f"    {', '.join(cells[start : start + 8])}," for start in range(0, len(cells), 8)),
+        "};",
+    ]
 
 
 def _identifier(text: str) -> str:
