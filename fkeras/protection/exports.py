@@ -133,7 +133,7 @@ def _words_header(
 ) -> str:
     about = [
         f"/* What the cells of layer {_comment(layer)} are loaded with, and how they are read: a table has the word",
-        "   that each pattern reads as; limits are the lower ones, then the upper ones, one each per tensor or channel.",
+        "   that each pattern reads as; limits are the lower ones, then the upper ones, one per tensor or channel.",
         f"   Patterns in {_ORDERS['order' in loaded.provenance]}.",
         f"   Layout {loaded.layout_digest[:16]}, check {digest[:16]} */",
     ]
