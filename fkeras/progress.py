@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 
 class Advance(Protocol):
@@ -21,9 +21,17 @@ Progress = Callable[[int, str, str], AbstractContextManager[Advance]]
 @contextmanager
 def terminal_bar(total: int, unit: str, what: str) -> Iterator[Advance]:
     """A tqdm bar with the time left, shown on a terminal only."""
+    with bar_on(sys.stderr, total, unit, what) as advance:
+        yield advance
+
+
+@contextmanager
+def bar_on(terminal: TextIO, total: int, unit: str, what: str, delay: float = 0.0) -> Iterator[Advance]:
+    """The same on this stream, if it is a terminal, of what takes more than `delay` seconds."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, desc=what, disable=not sys.stderr.isatty(), leave=False) as bar:
+    disable = not terminal.isatty()
+    with tqdm(total=total, unit=unit, desc=what, file=terminal, disable=disable, leave=False, delay=delay) as bar:
 
         def advance(n: int, is_new: bool = True) -> None:
             if not is_new and not bar.disable:

@@ -13,6 +13,7 @@ from fkeras.engines import KERAS
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder
+from pytest_fkeras.progress import progress_in
 from pytest_fkeras.selection import Method, resolved
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
             engine=session.options.engine(),
             seed=session.options.seed(),
             store=session.store,
+            progress=progress_in(session.config),
             hooks=hooks,
         )
 
