@@ -202,7 +202,8 @@ def _facts(measured: Measured) -> Iterator[str]:
     yield _once("not covered", (_not_covered(assumed) for _, assumed in measured))
     yield _once("golden", (_golden(name, metric) for record, _ in measured for name, metric in record.metrics.items()))
     compared = [record.comparison for record, _ in measured if record.comparison is not None]
-    changed = [comparison for comparison in compared if not comparison.is_unchanged]
+    # What was not compared although it should have been is a test's own reason.
+    changed = [comparison for comparison in compared if not (comparison.is_unchanged or comparison.outcome == "NOT_RUN")]
     if changed:
         yield _once("baseline", map(_pairing, changed))
     judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]

@@ -1,0 +1,29 @@
+"""docs/reports.md shows what the example project prints, to the letter."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fkeras.report import read_report
+from fkeras.report.table import report_lines
+
+EXAMPLE = Path(__file__).parents[2] / "example_project"
+
+
+@pytest.fixture(scope="module")
+def digits(docs_shell):
+    """The report of the example's tests of digits."""
+    project = docs_shell.folder / "example"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("econ_t", "__pycache__", ".*cache"))
+    code, output = docs_shell.run("pytest -c example/pyproject.toml example/tests/digits --fkeras-json=example/run.json")
+    assert code == 0, output
+    return read_report(project / "run.json")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_it_looks_like_that(docs_pages, digits, width):
+    (shown,) = [block.text for block in docs_pages.blocks("reports.md") if block.kind == f"text example {width}"]
+    assert "\n".join(report_lines(digits.tests, width)) + "\n" == shown
