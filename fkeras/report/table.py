@@ -201,11 +201,14 @@ def _facts(measured: Measured) -> Iterator[str]:
     """What the table rests on; what several tests share is said once."""
     yield _once("not covered", (_not_covered(assumed) for _, assumed in measured))
     yield _once("golden", (_golden(name, metric) for record, _ in measured for name, metric in record.metrics.items()))
-    compared = [record.comparison for record, _ in measured if record.comparison is not None]
     # What was not compared although it should have been is a test's own reason.
-    changed = [comparison for comparison in compared if not (comparison.is_unchanged or comparison.outcome == "NOT_RUN")]
-    if changed:
-        yield _once("baseline", map(_pairing, changed))
+    compared = [
+        _pairing(record.comparison)
+        for record, _ in measured
+        if record.comparison and not record.comparison.is_unchanged and record.comparison.outcome != Outcome.NOT_RUN
+    ]
+    if compared:
+        yield _once("baseline", compared)
     judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]
     if judged:
         yield f"{_once('over limit', map(_bounds, judged))} for this data"

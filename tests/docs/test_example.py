@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,15 @@ EXAMPLE = Path(__file__).parents[2] / "example_project"
 
 
 @pytest.fixture(scope="module")
-def digits(docs_shell):
+def digits(docs_shell, tmp_path_factory):
     """The report of the example's tests of digits."""
-    project = docs_shell.folder / "example"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("econ_t", "__pycache__", ".*cache"))
-    code, output = docs_shell.run("pytest -c example/pyproject.toml example/tests/digits --fkeras-json=example/run.json")
+    shell = replace(docs_shell, folder=tmp_path_factory.mktemp("example"))
+    shutil.copytree(
+        EXAMPLE, shell.folder, ignore=shutil.ignore_patterns("econ_t", "__pycache__", ".*cache"), dirs_exist_ok=True
+    )
+    code, output = shell.run("pytest tests/digits --fkeras-json=run.json")
     assert code == 0, output
-    return read_report(project / "run.json")
+    return read_report(shell.folder / "run.json")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
