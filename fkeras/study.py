@@ -367,9 +367,11 @@ class Study:
         fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
         run = self.run([metric] if isinstance(metric, str) else metric)
-        requirement = self.requirement(limits, run)
+        requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
         if requirement is not None and allow_chance:
             requirement = replace(requirement, golden=replace(requirement.golden, allow_chance=True))
+        golden_limits = () if requirement is None else requirement.golden.limits
+        self.require_bite(golden_limits, run)
         share = self._share(shard)
         if trials == "all" and (fault_model(faults) != FlipCount(1) or share is not None):
             raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
@@ -383,9 +385,12 @@ class Study:
         setting = self.setting(run, faults, protected)
         if trials == "all":
             setting = exhaustive_setting(run, setting.protection, self.seed)
-        known = self.fault_free(list(run.metrics), () if requirement is None else requirement.golden.limits)
-        if requirement is not None and requirement.golden.problems(known):
-            return replace(unmeasured(run, setting, plan), fault_free=known)
+        known = self.fault_free(list(run.metrics), golden_limits)
+        if requirement is not None:
+            # First of all: of a network that is not sound, limits against its golden value may well make no sense.
+            if requirement.golden.problems(known):
+                return replace(unmeasured(run, setting, FixedTrials(plan.most)), fault_free=known)
+            self.require_bite(requirement.limits, run)
         if trials == "all":
             with self._noticing():
                 entries = self._keeper.oracle(run)
