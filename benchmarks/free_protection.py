@@ -1,6 +1,6 @@
 """What checks that add no bit do for a network under flips: damage, paired with the bare memory, trial by trial.
 
-usage: python -m benchmarks.free_protection DATA [--models econ_t_medium ...] [--trials N] [--json FILE]
+usage: python -m benchmarks.free_protection DATA [--models econ_t_medium ...] [--trials N] [--margins] [--json FILE]
 
 DATA: a folder with the paper's models and inputs. Nothing here was chosen by the trials that are measured: the seed is
 not one that any default was chosen by, and the samples are others too.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,12 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--models", nargs="+", choices=FLIPS, default=list(FLIPS))
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--margins", action="store_true", help="what a margin costs, instead of the checks")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
     for model in options.models:
-        for row in measured(options.data, model, options.trials):
+        for row in measured(options.data, model, options.trials, _margins if options.margins else _checks):
             rows.append(row)
             print(_line(row), flush=True)
     print(tabulate([_cells(row) for row in rows], ("model", "flips", "protection", "damage [95 %]", "saved [95 %]")))
@@ -70,7 +71,7 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 
-def measured(data: Path, name: str, trials: int) -> Iterator[Damage]:
+def measured(data: Path, name: str, trials: int, checks_of: Callable[..., dict[str, Any]]) -> Iterator[Damage]:
     """The damage to one model without protection and under each check."""
     inputs, metric = _case(data, name)
     model = fkeras.load_model(data / "models" / f"{name}.h5")
@@ -80,7 +81,7 @@ def measured(data: Path, name: str, trials: int) -> Iterator[Damage]:
     for flips in FLIPS[name]:
         rate = max(flips / len(study.space), 1e-4)
         bare: Any = None
-        for label, check in _checks(importance, rate).items():
+        for label, check in checks_of(importance, rate).items():
             result = study.campaign(faults=flips, trials=trials, protected=check)
             damage = sign * (result.values - result.golden.value)
             bare = damage if bare is None else bare
@@ -107,6 +108,16 @@ def _checks(importance: fkeras.Ranking, rate: float) -> dict[str, Any]:
         "known words, stored tables": fkeras.KnownWords(stored=True),
         "range, stored limits": fkeras.RangeCheck(stored=True),
     }
+
+
+def _margins(importance: fkeras.Ranking, rate: float) -> dict[str, Any]:
+    """The same with words beside the stored ones taken for stored."""
+    checks: dict[str, Any] = {"none": None}
+    for margin in (0, 1, 2, 4, 8):
+        checks[f"range, margin {margin}"] = fkeras.RangeCheck(margin=margin)
+        checks[f"known words, margin {margin}"] = fkeras.KnownWords(margin=margin, importance=importance)
+        checks[f"recoded, margin {margin}"] = fkeras.Recoded(margin=margin, importance=importance)
+    return checks
 
 
 def _case(data: Path, name: str) -> tuple[Any, Any]:
