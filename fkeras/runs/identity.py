@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, cached_property
@@ -210,6 +211,10 @@ def described(value: Any) -> Any:
     value = getattr(value, "stated", value)
     if isinstance(value, BitSpace):
         return value.content_digest
+    if isinstance(scores := getattr(value, "scores", None), np.ndarray):
+        return {"scores": digest_of(scores)}  # of a ranking, wherever it came from
+    if isinstance(value, Mapping):
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     if isinstance(value, BitSet):
         return {"n_bits": len(value), "bits": digest_of(value.bits)}
     if is_dataclass(value) and not isinstance(value, type):
