@@ -39,7 +39,20 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
         share_threads()
     register_profile(early_config)
-    return (yield)
+    try:
+        return (yield)
+    except Exception as error:
+        without_internals(getattr(error, "cause", None))
+        raise
+
+
+def without_internals(refusal: BaseException | None) -> None:
+    """Cut the traceback of what fkeras refuses where it enters fkeras: the message says all, the line says where."""
+    frame = None if refusal is None or type(refusal).__module__ != "fkeras.errors" else refusal.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        if frame.tb_next.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "fkeras":
+            frame.tb_next = None
+        frame = frame.tb_next
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -54,3 +54,15 @@ def test_collecting_says_and_writes_nothing_of_budgets(project, write_test):
     assert "NOT_RUN" not in result.stdout.str()
     assert "test_one" in result.stdout.str()
     assert (project.path / "r.json").read_text() == "earlier"
+
+
+def test_a_conftest_that_is_refused_shows_its_own_line_and_the_message(project, write_test):
+    (project.path / "conftest.py").write_text("import fkeras\n\nMODEL = fkeras.load_model('none.keras')\n")
+    (project.path / "none.keras").write_text("no model")
+    write_test("def test_one():\n    pass\n")
+    result = project.runpytest_subprocess("-n0")
+    text = result.stderr.str()
+    assert "MODEL = fkeras.load_model('none.keras')" in text
+    assert "none.keras" in text.splitlines()[-1]
+    assert "loading.py" not in text
+    assert "api.py" not in text

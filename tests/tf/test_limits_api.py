@@ -84,3 +84,21 @@ def test_the_protection_curve_ends_where_a_campaign_passes(subject):
 
     assert outcome(curve.smallest) == "PASS" != outcome(curve.largest_failing)
     assert curve.largest_failing < curve.smallest < 80
+
+
+def test_a_layer_that_nothing_looks_at_is_dead_on_these_samples_and_the_others_live():
+    from fkeras.backends.tf.setup import qkeras, tensorflow
+
+    tf, q = tensorflow(), qkeras()
+    inputs = tf.keras.Input((4,))
+    hidden = q.QDense(3, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", use_bias=False, name="unseen")(inputs)
+    other = q.QDense(3, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", use_bias=False, name="seen")(inputs)
+    silent = tf.keras.layers.Lambda(lambda x: 0 * x)(hidden)
+    model = tf.keras.Model(inputs, tf.keras.layers.Add()([silent, other]))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(0, 0.4, weight.shape) for weight in model.get_weights()])
+    x = rng.normal(size=(40, 4)).astype(np.float32)
+    study = fkeras.Study(model, (x, model.predict(x, verbose=0)), "mean_squared_error")
+    expected = ["unseen/kernel: no flip of its 48 bits changes an output on these 40 samples"]
+    assert [str(dead) for dead in study.dead_tensors()] == expected
+    assert [str(dead) for dead in study.but().dead_tensors(study.campaign(faults=3, trials=20))] == expected
