@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import Limit, parse_limit
+from fkeras.campaigns.limits import GoldenLimit, trial_limits
 from fkeras.errors import InputError
 
 
@@ -81,3 +82,29 @@ def test_a_limit_is_read_from_its_text_whatever_the_metric_is_called(metric, kin
 def test_a_text_that_is_no_limit_on_the_metric_is_refused(text):
     with pytest.raises(InputError, match="is no limit on 'emd', such as max_emd="):
         Limit.parse(text, "emd")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "metrics", "expected"),
+    [
+        ("max_golden_mse", {"mse"}, GoldenLimit("mse", "max", 1.0)),
+        ("max_golden_mse", {"mse", "golden_mse"}, Limit("golden_mse", "max", 1.0)),
+        ("max_golden_mse_drop", {"mse", "golden_mse"}, Limit("golden_mse", "drop", 1.0)),
+        ("max_golden_mse_drop", {"mse", "mse_drop"}, GoldenLimit("mse_drop", "max", 1.0)),
+        ("min_worst_recall", {"worst_recall"}, Limit("worst_recall", "min", 1.0)),
+        ("max_quantile", {"quantile"}, Limit("quantile", "max", 1.0)),
+        ("max_mse_drop", {"mse", "mse_drop"}, Limit("mse_drop", "max", 1.0)),
+    ],
+)
+def test_the_longest_name_of_a_metric_wins(keyword, metrics, expected):
+    limit = parse_limit(keyword, 1.0, metrics)
+    assert limit == expected
+    assert type(limit) is type(expected)
+    assert limit.keyword == keyword
+
+
+def test_a_limit_on_the_fault_free_value_counts_no_trials():
+    with pytest.raises(InputError, match=r"min_golden_a=0[.]5 says what a must be without faults"):
+        trial_limits({"min_golden_a": 0.5}, {"a"})
+    with pytest.raises(InputError, match=r"99 % quantile of at most 1.25"):
+        trial_limits({"max_worst_a": 0.5}, {"a"})
