@@ -272,14 +272,18 @@ class CampaignResult:
     @property
     def is_untouched(self) -> bool:
         """Whether trials are expected to change nothing: protection left no fault, or nothing is ever hit."""
-        is_mended = self.setting.is_covered and not self.residual.any()
-        return is_mended or self.setting.is_out_of_reach
+        return self.is_mended or self.setting.is_out_of_reach
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether protection covers every bit, and let nothing through."""
+        return self.setting.is_covered and not self.residual.any()
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of these trials, in sentences."""
         said = {
-            f"every bit is protected ({self.setting.protection.name})": self.setting.is_covered,
+            f"every bit is protected ({self.setting.protection.name})": self.is_mended,
             f"nothing was hit in any of {len(self):,} trials": not self.hits.any(),
             f"no trial of {len(self):,} changed anything": self.changed_nothing,
         }

@@ -54,6 +54,13 @@ def test_every_bit_protected_is_said_and_passes(said):
         assert "every bit is protected" in text
 
 
+def test_a_check_of_every_word_that_lets_errors_through_protects_no_bit(said):
+    test = "\nfrom pytest_fkeras import RangeCheck\n@fault_budget(bits=3, max_mse=1000, protected=RangeCheck())"
+    for text in said(test + "\ndef test_one():\n    pass\n", passed=1):
+        assert "RangeCheck()" in text
+        assert "every bit is protected" not in text
+
+
 CHANGES_NOTHING = {
     "a fault model that draws nothing": ("faults=Nothing()", "nothing was hit in any of 69 trials"),
     "a rate that never hits": ("ber=1e-9", "nothing was hit in any of 69 trials"),
