@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, Name
 from fkeras.faults.fault_models import Bits, odd_ones
@@ -26,11 +27,16 @@ FIRST_PLANE = 4
 
 @dataclass(frozen=True, eq=False)
 class CheckedWords:
-    """The words of a memory behind decoders; stated: the check that was asked for; readings: of each tensor."""
+    """The words of a memory behind decoders.
+
+    stated: the check that was asked for; readings: of each tensor; beside: the bits that other protections cover, which
+    the check's scrubber leaves alone.
+    """
 
     stated: WordCheck
     space: BitSpace
     readings: tuple[Reading, ...]
+    beside: BitSet = field(default_factory=lambda: BitSet(np.zeros(0, np.int64)))
 
     def __post_init__(self) -> None:
         for number, (tensor, reading) in enumerate(zip(self.space.tensors, self.readings, strict=True)):
@@ -89,7 +95,7 @@ class CheckedWords:
 
     def residual(self, upsets: Upsets) -> FaultSet:
         """The faults that the network computes with."""
-        return self.read(self.wrong_cells(upsets, self.bits), upsets)
+        return self.read(self.wrong_cells(upsets), upsets)
 
     def read(self, cells: FaultSet, upsets: Upsets) -> FaultSet:
         """What the network computes with where these faults are in the cells."""
@@ -110,21 +116,39 @@ class CheckedWords:
             flips.append(self.bits_of(number, elements, differ))
         return FaultSet(np.concatenate(flips), layout_digest=self.space.layout_digest)
 
-    def wrong_cells(self, upsets: Upsets, covered: BitSet) -> FaultSet:
-        """The faults in the cells at the end, where only the cells `covered` are scrubbed."""
-        scrubbing = self.stated.scrubbing
+    def wrong_cells(self, upsets: Upsets) -> FaultSet:
+        """The faults in the cells at the end, before anything else mends them."""
+        faults, scrubbing = upsets.faults, self.stated.scrubbing
         if scrubbing.seconds is None:
-            return upsets.faults
-        hits = upsets.hits_on(covered.bits, 1)
-        interval = upsets.intervals(hits.plane, hits.event, scrubbing)
-        if scrubbing.keeps_errors:
-            flips = self._written_back(hits.bit, interval, covered)
-        else:
-            flips = odd_ones(hits.bit[interval == 0])
-        outside = upsets.faults.without(covered)
-        return replace(outside, flips=np.union1d(outside.flips, flips))
+            return faults
+        if faults.n_stuck:
+            upsets.hits_on(np.flatnonzero(self._is_written), 1)  # refuses them
+        hit, event = upsets.plane(0).cells
+        bit, event = hit[self._is_written[hit]], event[self._is_written[hit]]
+        interval = upsets.intervals(np.zeros(bit.size, np.int64), event, scrubbing)
+        flips = self._written_back(bit, interval) if scrubbing.keeps_errors else odd_ones(bit[interval == 0])
+        return replace(faults, flips=np.union1d(faults.flips[~self._is_written[faults.flips]], flips))
 
-    def _written_back(self, bit: Bits, interval: Bits, covered: BitSet) -> Bits:
+    @cached_property
+    def _is_written(self) -> NDArray[np.bool_]:
+        """Whether the check's scrubber writes each cell, (n_bits,)."""
+        written = np.zeros(len(self.space), np.bool_)
+        written[self.bits.bits] = True
+        written[self.beside.bits] = False
+        return written
+
+    @cached_property
+    def _written_masks(self) -> list[Words]:
+        """Of each tensor, the cells of each word that the check's scrubber writes, (size,)."""
+        masks = []
+        for tensor, part in zip(self.space.tensors, np.split(self._is_written, self.space.offsets[1:-1]), strict=True):
+            width = tensor.codec.width
+            places = np.arange(width - 1, -1, -1, dtype=np.uint32)
+            words = part.reshape(tensor.size, width).astype(np.uint32) << places
+            masks.append(np.bitwise_or.reduce(words, axis=1))
+        return masks
+
+    def _written_back(self, bit: Bits, interval: Bits) -> Bits:
         """The cells that are wrong at the end where what is read is written back after every interval."""
         where = self.space.locate(bit)
         word, nth = np.unique(bit - where.bit, return_inverse=True)
@@ -135,7 +159,6 @@ class CheckedWords:
         n_turns = int(turn.max(initial=-1)) + 1
         intervals = np.zeros((word.size, n_turns + 1), np.int64)
         intervals[nth, turn] = interval
-        masks = self._masks(covered)
         for now in range(n_turns):
             np.bitwise_xor.at(wrong, nth[turn == now], flip[turn == now])
             scrubs = intervals[:, now] - intervals[:, now + 1]
@@ -147,24 +170,15 @@ class CheckedWords:
                     reading, elements = self.readings[number], first.element[mine]
                     right = reading.patterns[elements]
                     written, has_pattern = reading.encode(reading.decode(right ^ wrong[mine], elements))
-                    wrong[mine] = np.where(has_pattern, (written ^ right) & masks[number][elements], wrong[mine])
+                    wrong[mine] = np.where(
+                        has_pattern, (written ^ right) & self._written_masks[number][elements], wrong[mine]
+                    )
                 scrubs[due] = np.where(wrong[due] == before, 0, scrubs[due] - 1)
         flips = [np.zeros(0, np.int64)]
         for number in np.unique(first.tensor).tolist():
             mine = first.tensor == number
             flips.append(self.bits_of(number, first.element[mine], wrong[mine]))
         return np.sort(np.concatenate(flips))
-
-    def _masks(self, bits: BitSet) -> list[Words]:
-        """Of each tensor, the bits of each word that are in a set, (size,)."""
-        covered = np.zeros(len(self.space), np.uint32)
-        covered[bits.bits] = 1
-        parts = np.split(covered, self.space.offsets[1:-1])
-        masks = []
-        for tensor, part in zip(self.space.tensors, parts, strict=True):
-            places = np.arange(tensor.codec.width - 1, -1, -1, dtype=np.uint32)
-            masks.append(np.bitwise_or.reduce(part.reshape(tensor.size, tensor.codec.width) << places, axis=1))
-        return masks
 
     def bits_of(self, number: int, elements: Bits, words: Words) -> Bits:
         """The flat indices of the bits that are set in `words`, each in the place of an element."""

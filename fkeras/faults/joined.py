@@ -50,7 +50,8 @@ class Joined:
 
     @cached_property
     def _check(self) -> CheckedWords | None:
-        return next((part for part in self.parts if isinstance(part, CheckedWords)), None)
+        check = next((part for part in self.parts if isinstance(part, CheckedWords)), None)
+        return None if check is None else replace(check, beside=self._mended_bits)
 
     @cached_property
     def _of_cells(self) -> tuple[Protection, ...]:
@@ -88,7 +89,7 @@ class Joined:
     def residual(self, upsets: Upsets) -> FaultSet:
         """The faults that the network computes with."""
         check = self._check
-        cells = upsets.faults if check is None else check.wrong_cells(upsets, check.bits - self._mended_bits)
+        cells = upsets.faults if check is None else check.wrong_cells(upsets)
         cells, zeroed = self._mended(cells, upsets)
         if check is None:
             return replace(cells, set_to_0=np.union1d(cells.set_to_0, zeroed))

@@ -119,6 +119,17 @@ def test_a_check_of_words_alone_and_beside_protected_bits(folder, fkeras, option
     assert said in done.out
 
 
+def test_a_mask_beside_a_check_has_only_the_bits_that_were_chosen(folder, fkeras):
+    done = fkeras("protect", "small.h5", "--share", "10%", "--under", "tmr,known-words", "--json", "choice.json")
+    assert done.code == 0
+    found = strict(folder / "choice.json")
+    assert found["n_protected"] == round(0.1 * found["n_bits"])
+    assert "bits under TMR" in found["protection"]
+    assert "known words of these weights" in found["protection"]
+    line = ("endurance", "small.h5", *DATA, "--max-flips", "20", "--trials", "30")
+    assert "protection known words of these weights" in fkeras(*line, "--under", "known-words").out
+
+
 def test_scrubbing_goes_with_a_bit_error_rate_too(folder, fkeras):
     line = ("campaign", "small.h5", *DATA, "--ber", "0.05", "--trials", "3")
     line += ("--protected", "9", "--under", "tmr", "--scrub-interval-seconds", "60")

@@ -173,7 +173,7 @@ def test_a_scrubber_that_reads_through_the_check_separates_hits():
     upsets = Upsets(space, hits, None, 100.0, lambda plane, n: np.array([0.95, 0.05])[:n])
     for source in ("good copy", "itself"):
         guard = RangeCheck("undo", scrub_interval_seconds=10, scrub_from=source).on(space)
-        assert guard.wrong_cells(upsets, guard.bits) == FaultSet([1])
+        assert guard.wrong_cells(upsets) == FaultSet([1])
 
 
 @pytest.mark.parametrize("check", CHECKS)
