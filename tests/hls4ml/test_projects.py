@@ -12,6 +12,8 @@ from fkeras.backends.hls4ml.causes import rounded
 from fkeras.backends.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
 from fkeras.backends.hls4ml.project import read_project
 from fkeras.protection import Mask
+from fkeras.protection.exports import words_headers
+from fkeras.protection.word_tables import stored_ones
 
 CONFIG = {
     "Backend": "Vitis",
@@ -121,6 +123,19 @@ def test_the_table_has_words_protection_and_hls4mls_own_numbers(tiny, directory)
     unsynthesized = fkeras.hls4ml.resources(tiny, project=CONFIG)
     assert unsynthesized.synthesis == {}
     assert "synthesis: the project has no report" in str(unsynthesized)
+
+
+def test_recoded_weights_in_hls4mls_order_read_as_its_words(tiny, directory):
+    space = fkeras.bit_space(tiny)
+    guard = fkeras.Recoded().on(space)
+    order = fkeras.hls4ml.order(tiny, project=directory, space=space)
+    moved = fkeras.hls4ml.reordered(stored_ones(guard), tiny, project=directory, space=space)
+    plain = fkeras.hls4ml.reordered(stored_ones(fkeras.KnownWords().on(space)), tiny, project=directory, space=space)
+    for patterns, words, reading in zip(moved.words(), plain.words(), guard.readings, strict=True):
+        assert (reading.constants[patterns] == words).all()
+    header = next(iter(words_headers(guard, moved).values()))
+    assert "Patterns in the order of hls4ml's weight files." in header
+    assert order.tensors[0].variable in header
 
 
 def test_masks_in_hls4mls_order_protect_the_same_bits(tiny, directory, tmp_path):
