@@ -65,6 +65,10 @@ CHANGES_NOTHING = {
     "a fault model that draws nothing": ("faults=Nothing()", "nothing was hit in any of 69 trials"),
     "a rate that never hits": ("ber=1e-9", "nothing was hit in any of 69 trials"),
     "a metric that sees nothing": ("bits=3", "no trial of 69 changed anything"),
+    "faults that a check of every word lets through, and the metric sees nothing": (
+        'bits=9, protected=fkeras.RangeCheck("clamp", margin=1)',
+        "no trial of 69 changed anything",
+    ),
     "every bit alone, and the metric sees nothing": ('bits=1, trials="all"', "no trial of 32 changed anything"),
 }
 
