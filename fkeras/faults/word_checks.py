@@ -234,7 +234,9 @@ class KnownWords(WordCheck):
             for number, tensor in enumerate(space.tensors)
         )
 
-    def _table(self, tensor: WordTensor, sources: list[WordTensor], weights: Weights) -> TableReading:
+    def _table(self, tensor: WordTensor, sources: list[WordTensor], weights: Weights) -> Reading:
+        if not tensor.size:
+            return plain_reading(tensor)
         codec = tensor.codec
         require_table(tensor, self.name, WIDEST_TABLE)
         counts, known = _counts(tensor, sources, weights, self.margin)

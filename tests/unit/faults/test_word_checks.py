@@ -125,6 +125,13 @@ def test_all_words_in_use_leave_nothing_to_know_and_reports_say_so():
     assert len(Recoded().on(often_0).bits) == len(often_0)  # all in use, and yet better placed
 
 
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_tensor_without_words_has_nothing_to_know(check):
+    guard = check().on(space_of([], [1, 2, 3]))
+    assert guard.bits.bits.tolist() == list(range(12))
+    assert guard.residual(Upsets.alone(guard.space, FaultSet([0]))).n_stuck == 0
+
+
 def test_costs_are_told():
     space = space_of([1, 2, 3], list(range(-8, 8)))
     assert KnownWords().on(space).describe(76) == (
