@@ -307,7 +307,7 @@ def word_weights(space: BitSpace, importance: Importance) -> list[Weights]:
     if weights.shape != (n_words,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
         raise InputError(
             f"importance: {weights.size:,} numbers for {n_words:,} words; allowed are one per word, finite and from 0 "
-            "up, not all of them 0, or a ranking whose scores are such, as fkeras.rank(..., method='displacement')"
+            "up, not all of them 0, or a ranking by 'displacement', whose scores are such"
         )
     return np.split(weights, ends[:-1])
 
