@@ -393,6 +393,7 @@ def protect(
     limits: Mapping[str, float] | None = None,
     metric: MetricLike | None = None,
     under: Callable[[BitSet], Any] = AssumedImmune,
+    free: bool = False,
     granularity: Granularity = "bit",
     aggregate: Aggregate = "mean",
     method: RankingMethod = None,
@@ -422,6 +423,9 @@ def protect(
         metric: what damage means, to rankings and limits.
         under: what protects the bits: `AssumedImmune`, `TMR`, or a function of the bits, such as
             `lambda bits: [KnownWords(), TMR(bits)]`.
+        free: also choose a check that costs no bit (`RangeCheck`, `KnownWords`, `Recoded`), the one beside which the
+            fewest bits are needed. It is chosen, with the size, on the trials of another seed than the verdict is
+            from, and `.free` of the result says which it is and what it saves.
         granularity: whole "bit"s, "word"s or "layer"s.
         aggregate: how the normalised ranks of several models count: their "mean" or "max".
         method: how bits are ranked, as in `rank`.
@@ -456,6 +460,7 @@ def protect(
         faults=faults,
         limits=required(limits, first.metrics, max_failure_rate, confidence),
         under=under,
+        free=free,
         granularity=granularity,
         aggregate=aggregate,
         method=method,

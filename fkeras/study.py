@@ -63,7 +63,7 @@ from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
 from fkeras.progress import Progress, terminal_bar
-from fkeras.protection import Choice, choose
+from fkeras.protection import Choice, choose, choose_free
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
@@ -563,6 +563,7 @@ class Study:
         faults: int | FaultModel | None = None,
         limits: Limits | None = None,
         under: Callable[[BitSet], Any] = AssumedImmune,
+        free: bool = False,
         granularity: Granularity = "bit",
         aggregate: Aggregate = "mean",
         method: RankingMethod = None,
@@ -576,6 +577,12 @@ class Study:
                 "a campaign that must pass needs ", Argument("faults"), ", ", Argument("metric"), ", ",
                 Argument("limits"), " and data; give all or none"
             )  # fmt: skip
+        sized = {name for name, size in (("bits", bits), ("share", share), ("overhead", overhead)) if size is not None}
+        if free and (sized or faults is None):
+            raise InputError(
+                Argument("free", True), " chooses a check, and the fewest bits beside it with which a campaign passes; "
+                "give ", Argument("faults"), ", ", Argument("limits"), " and data, and no size"
+            )  # fmt: skip
         require_one_layout([study.model_name for study in studies], [study.space for study in studies])
         with ExitStack() as stack:
 
@@ -588,28 +595,28 @@ class Study:
                 run = RememberingRun(stack.enter_context(study.stored_sets([name])))
                 requirement = study._sound_requirement(limits, run)
                 assert requirement is not None
-                if bits is None and share is None and overhead is None:
+                if not sized:
                     require_golden_keeps(study.model_name, run, requirement)
                 setting = replace(study.setting(run, faults), seed=self.seed)
                 return Campaign(run, setting, UntilDecided(requirement, max_trials), max_evaluations, self.progress)
 
             campaigns = [campaign_of(study) for study in studies]
-            return choose(
-                [
-                    Weights(study.model_name, study.space, study.rank(method), campaign)
-                    for study, campaign in zip(studies, campaigns, strict=True)
-                ],
-                bits=bits,
-                share=share,
-                overhead=overhead,
-                kind=under,
-                granularity=granularity,
-                aggregate=aggregate,
-                stated={
+            weights = [
+                Weights(study.model_name, study.space, study.rank(method), campaign)
+                for study, campaign in zip(studies, campaigns, strict=True)
+            ]
+            how: dict[str, Any] = {
+                "kind": under,
+                "granularity": granularity,
+                "aggregate": aggregate,
+                "stated": {
                     "layers": self.layers if isinstance(self.layers, str) else list(self.layers),
                     "biases": self.biases,
                 },
-            )
+            }
+            if free:
+                return choose_free(weights, **how)
+            return choose(weights, bits=bits, share=share, overhead=overhead, **how)
 
     def bit_map(self, golden: Mapping[str, float]) -> BitMap | None:
         """How much each bit matters, as far as it is known: by an oracle of this study, or a stored one of a metric in

@@ -58,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--method", metavar="NAME", help="how bits are ranked, see `fkeras rank --help`")
     memory_protection.add_kind(how)
+    how.add_argument(
+        "--free",
+        action="store_true",
+        help="choose a check that costs no bit too, the one beside which the fewest bits pass; on other trials than "
+        "those that judge",
+    )
     faults_and_limits.add_faults(parser, required=False)
     group = faults_and_limits.add_limits(parser)
     group.add_argument("--max-trials", type=arguments.whole(1), metavar="N", help="end of an undecided campaign (1000)")
@@ -83,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
     output.check_targets(options)
     _check_folder(options)
     faults = faults_and_limits.faults(options)
+    if options.free and options.under.check:
+        raise InputError(f"--free chooses the check of all words; leave {options.under.check} out of --under")
     if (options.metric or options.limit) and not options.data:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     with studies.studied_together(options, options.model) as (study, *others):
@@ -99,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
             faults=faults,
             limits=faults_and_limits.requirement(options, study),
             under=memory_protection.kind(options),
+            free=options.free,
             granularity=options.granularity,
             aggregate=options.aggregate,
             method=options.method,
@@ -115,7 +124,11 @@ def run(options: argparse.Namespace) -> int:
         choice.mask.write(folder / "protection.json")
         write_csv(choice.mask, folder / "protection.csv")
         paths = write_headers(choice.mask, folder)
-        session.show(f"written to {folder}: protection.json, protection.csv, {', '.join(path.name for path in paths)}")
+        names = ["protection.json", "protection.csv", *(path.name for path in paths)]
+        if choice.free is not None and choice.free.check is not None and not others:
+            fkeras.write_words(choice.free.check, study.space, folder / "words.json")
+            names.append("words.json")
+        session.show(f"written to {folder}: {', '.join(names)}")
         if options.hls4ml_order:
             moved = fkeras.hls4ml.reordered(choice.mask, study.model, project=options.project, space=study.space)
             written = fkeras.hls4ml.write_masks(moved, folder / "hls4ml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from fkeras.progress import Progress, silent
 from fkeras.protection.mask import Mask
 from fkeras.protection.order import Aggregate, Granularity, Order, common_order
 from fkeras.sensitivity import Ranking
+
+if TYPE_CHECKING:
+    from fkeras.protection.free import FreeChoice
 
 MOST_EVALUATIONS = 20_000
 """A mask is chosen once: levels close to the limit may take their thousand trials."""
@@ -123,13 +126,17 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """A mask, and how it came about: `.mask.write(path)` keeps it, `str` sums it up, `.to_dict()` has it all."""
+    """A mask, and how it came about: `.mask.write(path)` keeps it, `str` sums it up, `.to_dict()` has it all.
+
+    free: the check beside it that costs no bit, where one was asked for; what it saves.
+    """
 
     mask: Mask
     granularity: str
     n_units: int
     protection: str
     models: tuple[ModelChoice, ...]
+    free: FreeChoice | None = None
 
     def __str__(self) -> str:
         n_bits = self.mask.n_bits
@@ -138,6 +145,7 @@ class Choice:
         lines = [
             f"{len(self.mask.bits):,} of {n_bits:,} bits ({share:.1%}){units}, mask sha {self.mask.digest[:8]}",
             self.protection,
+            *([] if self.free is None else [str(self.free)]),
         ]
         assumed = self.mask.provenance["assumptions"]
         if "requirement" in assumed:
@@ -162,6 +170,7 @@ class Choice:
             "n_units": self.n_units,
             "protection": self.protection,
             "sha256": self.mask.digest,
+            "free": None if self.free is None else self.free.to_dict(),
             "models": plain(self.models),
         }
 
@@ -216,7 +225,7 @@ def choose(
 
     order = order_by(weights)
     size = _sized(order, level_of(order, weights[0]), len(space), bits, share, overhead)
-    n_units = _smallest_for_all(weights, lambda model: level_of(order, model), len(order)) if size is None else size
+    n_units = smallest_for_all(weights, lambda model: level_of(order, model), len(order)) if size is None else size
     chosen = order.first(n_units)
     models = tuple(model_choice(model, chosen) for model in weights)
     description = protection(kind(chosen), space).describe(len(space))
@@ -287,7 +296,7 @@ def _sized(
     return low
 
 
-def _smallest_for_all(weights: Sequence[Weights], level_of: Callable[[Weights], Level], most: int) -> int:
+def smallest_for_all(weights: Sequence[Weights], level_of: Callable[[Weights], Level], most: int) -> int:
     """The fewest units found with which the campaigns of all weights pass."""
     n_units, settled = 0, 0
     while settled < len(weights):

@@ -187,3 +187,48 @@ class _These:
 
     def describe(self, n_bits):
         return "these"
+
+
+def test_a_free_check_leaves_fewer_bits_and_is_judged_on_trials_that_chose_nothing(models, data, tmp_path):
+    campaign = {"metric": "mean_squared_error", "faults": 9, "limits": {"max_mean_squared_error_increase": 0.2}}
+    choice = fkeras.protect(models[0], data, method="displacement", under=fkeras.TMR, free=True, seed=3, **campaign)
+    free = choice.free
+    assert free.n_bits < free.n_bits_without
+    assert free.seed != 3
+    assert choice.outcome == "PASS"
+    assert len(choice.mask.bits) >= free.n_bits
+    by_hand = fkeras.campaign(
+        models[0], data, seed=3, protected=[free.check, fkeras.TMR(choice.mask.bits)], **campaign
+    )  # fmt: skip
+    record = choice.models[0].common.verdict
+    assert (record.outcome, record.failures, record.trials) == (
+        "PASS",
+        by_hand.verdict(by_hand.plan.requirement).failures,
+        len(by_hand),
+    )
+    rehearsed = fkeras.campaign(
+        models[0],
+        data,
+        seed=free.seed,
+        protected=[free.check, fkeras.TMR(fkeras.rank(models[0], data, method="displacement")[: free.n_bits])],
+        **campaign,
+    )
+    assert rehearsed.verdict(rehearsed.plan.requirement).outcome == "PASS"
+    assert f"beside {free.check!r}: {free.n_bits} bits, {free.n_bits_without} without a check" in str(choice)
+    choice.mask.write(tmp_path / "protection.json")
+    kept = fkeras.read_mask(tmp_path / "protection.json").provenance["assumptions"]
+    assert kept["free"] == choice.to_dict()["free"]
+    assert kept["note"].startswith("check and size were found on the trials of another seed")
+
+
+def test_a_free_check_for_several_trainings_passes_for_each(models, data):
+    campaign = {"metric": "mean_squared_error", "faults": 9, "limits": {"max_mean_squared_error_increase": 0.2}}
+    choice = fkeras.protect(models[:2], data, method="displacement", free=True, **campaign)
+    assert [model.common.verdict.outcome for model in choice.models] == ["PASS", "PASS"]
+
+
+def test_a_free_check_needs_what_must_pass(models, data):
+    campaign = {"metric": "mean_squared_error", "faults": 9, "limits": {"max_mean_squared_error_increase": 0.2}}
+    for keywords in ({}, {"bits": 3, **campaign}, {"overhead": 0.5, **campaign}):
+        with pytest.raises(InputError, match=r"free=True chooses a check.*give faults=, limits= and data, and no size"):
+            fkeras.protect(models[0], data, method="displacement", free=True, **keywords)
