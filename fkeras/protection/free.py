@@ -179,6 +179,7 @@ def choose_free(
     space = weights[0].space
     order = common_order([model.ranking for model in weights], space, granularity, aggregate)
     search = _Search(weights, kind, order)
+    search.level(RangeCheck(), weights[0])(0)  # where `kind` has a check of its own, that is said at once
     rehearsal = search.rehearsed
     rehearsed = rehearsal.weights[0].campaign
     assert rehearsed is not None

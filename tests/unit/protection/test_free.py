@@ -1,0 +1,71 @@
+"""A check that costs no bit beside a mask: which is taken, and on which trials it is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fkeras.errors import InputError
+from fkeras.faults import AssumedImmune, RangeCheck
+from fkeras.memory import BitSpace
+from fkeras.protection import choose_free
+from tests.unit.protection.test_choice import weights
+
+DANGEROUS = range(0, 24, 2)
+
+
+@pytest.fixture
+def space(space_of):
+    """Words that are all 0."""
+    return space_of(("a/kernel", (10,), 4), ("b/kernel", (15,), 4))
+
+
+def test_the_cheapest_check_that_needs_no_bit_ends_the_search(space):
+    choice = choose_free([weights(space, range(0, 80, 2), dangerous=DANGEROUS)], kind=AssumedImmune)
+    free = choice.free
+    assert repr(free.check) == "RangeCheck()"
+    assert (free.n_bits, free.n_bits_without) == (0, 12)
+    assert [tried.check for tried in free.tried] == ["no check", "RangeCheck()"]
+    assert len(choice.mask.bits) == 0
+    assert choice.outcome == "PASS"
+
+
+def test_a_tensor_all_of_whose_words_are_in_use_gains_nothing(space_of):
+    space = space_of(("a/kernel", (16,), 4))
+    (tensor,) = space.tensors
+    full = BitSpace((replace(tensor, words=np.arange(16, dtype=np.uint32)),))
+    choice = choose_free([weights(full, range(12), dangerous=range(6))], kind=AssumedImmune)
+    assert choice.free.check is None
+    assert [str(tried) for tried in choice.free.tried] == ["no check 6 bits", "Recoded(bit_error_rate=0.16) no fewer"]
+    assert choice.mask.bits.bits.tolist() == list(range(6))
+    assert "no check saves a bit, 6 without a check" in str(choice)
+
+
+def test_what_protects_the_bits_may_be_a_list_and_may_not_bring_a_check_of_its_own(space):
+    one = weights(space, range(0, 80, 2), dangerous=DANGEROUS)
+    choice = choose_free([one], kind=lambda bits: [AssumedImmune(bits)])
+    assert repr(choice.free.check) == "RangeCheck()"
+    with pytest.raises(InputError, match="both say how words are read; keep one of them"):
+        choose_free([one], kind=lambda bits: [RangeCheck("zero", per="channel"), AssumedImmune(bits)])
+
+
+def test_the_first_size_that_does_not_pass_ends_the_sequence(space, monkeypatch):
+    """What passes below it proves nothing: with a thousand sizes some would by luck."""
+    import fkeras.protection.free as free
+
+    order = free.common_order([weights(space, range(100)).ranking], space)
+    search = free._Search([], AssumedImmune, order)
+    asked = []
+    monkeypatch.setattr(free._Search, "passes", lambda self, check, n_units: asked.append(n_units) or n_units != 12)
+    assert search.judged(None, 10) == 15
+    assert asked == [100, 55, 32, 21, 15, 12]
+
+
+def test_what_cannot_pass_at_all_is_refused(space, monkeypatch):
+    import fkeras.protection.free as free
+
+    monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: None)
+    with pytest.raises(InputError, match="with no check of words and not even with all bits protected: ask for fewer"):
+        choose_free([weights(space, range(9), dangerous=[0])], kind=AssumedImmune)
