@@ -457,3 +457,63 @@ def test_tensor_float_32_is_off_while_a_model_computes_and_the_users_setting_sta
             assert not config.tensor_float_32_execution_enabled()
         assert config.tensor_float_32_execution_enabled() is setting
     config.enable_tensor_float_32_execution(before)
+
+
+def network_with_batch_norms():
+    keras, q = tensorflow().keras, qkeras()
+    tensorflow().keras.utils.set_random_seed(8)
+    x = inputs = keras.Input((7, 6, 1))
+    for filters in (3, 2):
+        x = keras.layers.BatchNormalization()(q.QConv2D(filters, 3, padding="same", kernel_quantizer=KERNEL)(x))
+        x = keras.layers.AveragePooling2D(2, padding="same")(q.QActivation("quantized_relu(4,1)")(x))
+    x = q.QDense(4, kernel_quantizer=KERNEL)(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Activation("softmax")(x))
+
+
+@pytest.mark.parametrize("held_bytes", [2**20, 10_000, 0], ids=["all samples held", "some", "none"])
+def test_what_lies_behind_a_tensor_gives_the_references_numbers_to_the_last_bit(monkeypatch, held_bytes: int) -> None:
+    monkeypatch.setattr("fkeras.backends.tf.fast.tail.HELD_BYTES", held_bytes)
+    monkeypatch.setattr("fkeras.backends.tf.forward.MOST_SAMPLES", 16)
+    model = network_with_batch_norms()
+    generator = np.random.default_rng(4)
+    data = generator.normal(0, 1, (40, 7, 6, 1)).astype("float32"), generator.normal(0, 1, (40, 4))
+    fast, reference = (start_run(model, data, MSE, engine=engine) for engine in ("fast", "reference"))
+    assert not any(fast.worker(number) for number in range(3)), "no shortcut serves floats"
+    bits = every_bit(model)
+    some, others = fast.flips(bits)["mse"], reference.flips(bits)["mse"]
+    np.testing.assert_array_equal(some.values, others.values)
+    np.testing.assert_array_equal(some.harmed, others.harmed)
+    assert (some.values != fast.golden["mse"].value).any()
+
+
+def test_flips_of_the_last_layer_run_no_layer_before_it(monkeypatch) -> None:
+    model = network_with_batch_norms()
+    x = np.random.default_rng(4).normal(0, 1, (40, 7, 6, 1)).astype("float32")
+    run = start_run(model, (x, np.zeros((40, 4))), MSE, engine="fast")
+    first = int(run.space.offsets[2])
+    run.flips(np.arange(first, first + 5))
+    whole_passes = []
+    monkeypatch.setattr(run._reference.forward, "_function", lambda *arguments: whole_passes.append(arguments))
+    run.flips(np.arange(first + 5, first + 20))
+    assert not whole_passes
+    needed, waiting = set(), [output.op for output in run._reference.forward.behind(2)._after._function.outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting += [tensor.op for tensor in operation.inputs]
+    kinds = {operation.type for operation in needed}
+    assert "MatMul" in kinds
+    assert "Conv2D" not in kinds
+
+
+def test_a_tail_that_gives_other_bits_is_not_used(monkeypatch) -> None:
+    from fkeras.backends.tf.forward import Behind
+
+    call = Behind.__call__
+    monkeypatch.setattr(Behind, "__call__", lambda self, *given: tuple(part + 1e-7 for part in call(self, *given)))
+    model = network_with_batch_norms()
+    x = np.random.default_rng(4).normal(0, 1, (40, 7, 6, 1)).astype("float32")
+    runs = [start_run(model, (x, np.zeros((40, 4))), MSE, engine=engine) for engine in ("fast", "reference")]
+    some, others = (run.flips(np.arange(8))["mse"].values for run in runs)
+    np.testing.assert_array_equal(some, others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fkeras.backends.tf.randomness import refuse_randomness
 from fkeras.backends.tf.setup import tensorflow, whole_float32
 from fkeras.backends.tf.slots import Slot, slots_of_layers
-from fkeras.backends.tf.tracing import call_flat, input_specs, pure_function, replaced
+from fkeras.backends.tf.tracing import PureFunction, call_flat, input_specs, pure_function, replaced
 from fkeras.errors import LayoutError
 from fkeras.faults import Patch
 from fkeras.memory import BitSpace
@@ -34,13 +34,42 @@ class Forward:
     def __init__(self, model: Any, space: BitSpace) -> None:
         self._model = model  # its variables live as long as this function can be called
         traced = _traced(model, space)
-        self._function, self.may_be_random = traced.function, traced.may_be_random
+        self._function, self.may_be_random, self._parts = traced.function, traced.may_be_random, traced.parts
+        self._n_inputs = len(input_specs(model))
         self.samples_per_call = int(np.clip(MOST_FLOATS // _floats_per_sample(model), 1, MOST_SAMPLES))
 
     def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
         """Outputs of `inputs`, flattened; `values` in the order and shapes of the space's tensors."""
         with whole_float32():
             return self._function(*inputs, *values)
+
+    def behind(self, tensor: int) -> Behind | None:
+        """The part that depends on the values of one tensor of the space; None where the graph cannot be taken apart.
+
+        Taken apart once per trace.
+        """
+        if tensor not in self._parts:
+            self._parts[tensor] = self._function.split(self._n_inputs + tensor)
+        parts = self._parts[tensor]
+        return None if parts is None else Behind(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A model in two parts: what does not depend on one stored tensor, and what does."""
+
+    _before: PureFunction
+    _after: PureFunction
+
+    def golden(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+        """What the second part reads of the first, as `Forward` computes it."""
+        with whole_float32():
+            return self._before(*inputs, *values)
+
+    def __call__(self, value: Any, golden: Sequence[Any]) -> tuple[Any, ...]:
+        """The outputs when the tensor holds `value`."""
+        with whole_float32():
+            return self._after(value, *golden)
 
 
 def _floats_per_sample(model: Any) -> int:
@@ -49,7 +78,7 @@ def _floats_per_sample(model: Any) -> int:
     return max((prod(size or 1 for size in shape[1:]) for shape in shapes if isinstance(shape, tuple)), default=1)
 
 
-def _trace(model: Any, space: BitSpace) -> tuple[Callable[..., tuple[Any, ...]], bool]:
+def _trace(model: Any, space: BitSpace) -> tuple[PureFunction, bool]:
     tf = tensorflow()
     slots = slots_of_space(model, space)
     specs = input_specs(model)
@@ -77,8 +106,9 @@ def _trace(model: Any, space: BitSpace) -> tuple[Callable[..., tuple[Any, ...]],
 @dataclass(frozen=True, slots=True)
 class _Entry:
     layers: tuple[weakref.ref[Any], ...]
-    function: Callable[..., tuple[Any, ...]]
+    function: PureFunction
     may_be_random: bool
+    parts: dict[int, tuple[PureFunction, PureFunction] | None] = field(default_factory=dict)
 
     def is_of(self, layers: Sequence[Any]) -> bool:
         return len(layers) == len(self.layers) and all(

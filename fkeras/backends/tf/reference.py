@@ -22,13 +22,17 @@ from fkeras.scoring import Scorecard, joined, scores_of
 from fkeras.store import digest_of
 
 
+def chunks(forward: Forward, inputs: Sequence[NDArray[Any]]) -> list[slice]:
+    """The rows of the parts in which all samples are computed."""
+    n_samples, size = inputs[0].shape[0], forward.samples_per_call
+    return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]
+
+
 def outputs_by_chunk(
     forward: Forward, inputs: Sequence[NDArray[Any]], values: Sequence[Any]
 ) -> Iterator[tuple[slice, Outputs]]:
     """The outputs of all samples as arrays, with the rows that each part belongs to."""
-    n_samples = inputs[0].shape[0]
-    for start in range(0, n_samples, forward.samples_per_call):
-        rows = slice(start, min(start + forward.samples_per_call, n_samples))
+    for rows in chunks(forward, inputs):
         outputs = tuple(tensor.numpy() for tensor in forward([array[rows] for array in inputs], values))
         yield rows, outputs[0] if len(outputs) == 1 else outputs
 
@@ -50,15 +54,19 @@ class ReferenceRun:
         self.metrics = dict(metrics)
         self.inputs = flat_data(model, x)
         self.n_samples = self.inputs[0].shape[0]
-        self._forward = forward_of(model, space)
-        self._golden = golden_values(space)
-        self.golden_outputs = read_only(all_outputs(self._forward, self.inputs, self._golden))
-        if self._forward.may_be_random:
-            again = all_outputs(self._forward, self.inputs, self._golden)
+        self.forward = forward_of(model, space)
+        self.golden_values = golden_values(space)
+        self.golden_outputs = read_only(all_outputs(self.forward, self.inputs, self.golden_values))
+        if self.forward.may_be_random:
+            again = all_outputs(self.forward, self.inputs, self.golden_values)
             if digest_of(again) != digest_of(self.golden_outputs):
                 raise random_layer(model, "", "two evaluations without a fault differ")
         self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
         self.golden = self.card.golden
+
+    def outputs(self, rows: slice, values: Sequence[Any]) -> tuple[NDArray[Any], ...]:
+        """The outputs of some samples, flat, when the stored tensors hold `values`."""
+        return tuple(tensor.numpy() for tensor in self.forward([array[rows] for array in self.inputs], values))
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, a few at a time."""
@@ -72,9 +80,9 @@ class ReferenceRun:
         """Each fault set injected alone."""
         results = []
         for fault_set in faults:
-            values = patched_values(self.space, self._golden, fault_set.patches(self.space))
+            values = patched_values(self.space, self.golden_values, fault_set.patches(self.space))
             tally = self.card.tally()
-            for rows, outputs in outputs_by_chunk(self._forward, self.inputs, values):
+            for rows, outputs in outputs_by_chunk(self.forward, self.inputs, values):
                 tally.add(outputs, rows)
             results.append(tally.result())
         return scores_of(results, list(self.metrics))

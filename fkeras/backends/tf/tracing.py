@@ -56,7 +56,7 @@ def replaced(model: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Ca
 
 def pure_function(
     function: Callable[..., Any], specs: Sequence[Any], inspect: Callable[[Any], object] = lambda graph: None
-) -> Callable[..., tuple[Any, ...]]:
+) -> PureFunction:
     """`function` traced once: tensors of `specs` in, its outputs flattened out, differentiable, no side effects.
 
     inspect: is shown the graph, and may raise. Only what the outputs need is kept, so assignments to variables do not
@@ -74,13 +74,56 @@ def pure_function(
     whole = tf.compat.v1.wrap_function(traced, list(specs))
     pruned = whole.prune(whole.inputs[: len(specs)], whole.outputs)
     inspect(pruned.graph)
+    return PureFunction(pruned, [spec.dtype for spec in specs])
 
-    def call(*arguments: Any) -> tuple[Any, ...]:
-        tensors = (tf.convert_to_tensor(value, spec.dtype) for value, spec in zip(arguments, specs, strict=True))
+
+class PureFunction:
+    """A graph as a function of its arguments, and of the variables that it reads."""
+
+    def __init__(self, graph_function: Any, dtypes: Sequence[Any]) -> None:
+        self._function, self._dtypes = graph_function, tuple(dtypes)
+
+    def __call__(self, *arguments: Any) -> tuple[Any, ...]:
+        """The outputs, flat."""
+        convert = tensorflow().convert_to_tensor
+        tensors = [convert(value, dtype) for value, dtype in zip(arguments, self._dtypes, strict=True)]
         with _sums_as_written():
-            return tuple(pruned(*tensors))
+            return tuple(self._function(*tensors))
 
-    return call
+    def split(self, argument: int) -> tuple[PureFunction, PureFunction] | None:
+        """The same operations in two functions: what does not depend on argument number `argument`, and the rest.
+
+        The first takes all arguments; the second that one and what the first gives. None where the graph has operations
+        that cannot be taken apart, or an output that does not depend on the argument.
+        """
+        from tensorflow.python.ops.op_selector import UnliftableError
+
+        arguments = self._function.inputs[: len(self._dtypes)]
+        changing = _dependent(self._function.graph, arguments[argument : argument + 1])
+        given = _dependent(self._function.graph, arguments)
+        if any(output.op not in changing for output in self._function.outputs):
+            return None
+        read = [tensor for op in self._function.graph.get_operations() if op in changing for tensor in op.inputs]
+        border = {tensor.ref(): tensor for tensor in read if tensor.op in given and tensor.op not in changing}
+        between = list(border.values())
+        feeds = [arguments[argument], *between]
+        try:
+            first = self._function.prune(arguments, between)
+            second = self._function.prune(feeds, self._function.outputs)
+        except UnliftableError:
+            return None
+        return PureFunction(first, self._dtypes), PureFunction(second, [tensor.dtype for tensor in feeds])
+
+
+def _dependent(graph: Any, sources: Sequence[Any]) -> set[Any]:
+    """The operations of a graph whose results depend on some tensors, those that make them included."""
+    dependent = {tensor.op for tensor in sources}
+    waiting = list(dependent)
+    while waiting:
+        readers = {op for tensor in waiting.pop().outputs for op in tensor.consumers()} - dependent
+        dependent |= readers
+        waiting += readers
+    return dependent
 
 
 @contextmanager

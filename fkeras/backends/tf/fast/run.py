@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.backends.tf.fast.plan import Plan, plan_of
+from fkeras.backends.tf.fast.tail import Tail
 from fkeras.backends.tf.fast.worker import SiteWorker
 from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.engine import Scores
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric
+
+FEWEST_FLIPS = 4
+"""For fewer flips of a tensor at once the golden values that lie before it are not worth computing."""
 
 
 class FastRun:
@@ -30,6 +34,7 @@ class FastRun:
         self.golden_outputs = self._reference.golden_outputs
         self._model = model
         self._workers: dict[int, SiteWorker | None] = {}
+        self._tail: Tail | None = None
 
     @cached_property
     def _plan(self) -> Plan:
@@ -67,10 +72,19 @@ class FastRun:
             for other in self._workers.values():
                 if other is not None and other is not worker:
                     other.release()
-            part = self._reference.flips(bits[here]) if worker is None else worker.flips(bits[here])
+            part = self._behind(number, bits[here]) if worker is None else worker.flips(bits[here])
             for name, scores in part.items():
                 results[name].fill(here, scores)
         return results
+
+    def _behind(self, number: int, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit of a tensor without a site flipped alone: by what lies behind it, if that is worth its making."""
+        if self._tail is None or self._tail.tensor != number:
+            if bits.size < FEWEST_FLIPS:
+                return self._reference.flips(bits)
+            self._tail = None  # its golden values go before others come
+            self._tail = Tail(self._reference, number)
+        return self._tail.flips(bits)
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
