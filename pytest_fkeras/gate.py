@@ -228,6 +228,23 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     _attach(item, judgement, report)
 
 
+def finish_collect_report(collector: pytest.Collector, report: pytest.CollectReport) -> None:
+    """Show what fkeras refuses while a module is imported as the module's own line and the message."""
+    call = getattr(report, "call", None)
+    refusal = None if call is None or call.excinfo is None else call.excinfo
+    if not report.failed or refusal is None:
+        return
+    from fkeras.errors import FkerasError
+
+    raiser = refusal.traceback[-1].frame.f_globals.get("__name__")
+    # What a selection cannot do is an error of the language's own kind, as hasattr and iter want.
+    is_of_selection = raiser == "pytest_fkeras.selection" and isinstance(refusal.value, TypeError)
+    if is_of_selection or isinstance(refusal.value, FkerasError | BudgetError):
+        own = [entry for entry in refusal.traceback if str(entry.path) == str(collector.path)]
+        where = f"{own[-1].path}:{own[-1].lineno + 1}: {str(own[-1].statement).strip()}\n" if own else ""
+        report.longrepr = f"{where}{type(refusal.value).__name__}: {refusal.value}"
+
+
 def _attach(item: pytest.Item, judgement: Judgement | None, report: pytest.TestReport) -> None:
     from fkeras.campaigns import Outcome
     from fkeras.report.record import BudgetRecord

@@ -85,6 +85,13 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: obje
     return made
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
+    report = yield
+    gate.finish_collect_report(collector, report)
+    return report
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     tell_names(session)
 

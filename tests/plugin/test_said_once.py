@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_a_refusal_in_a_fixture_is_its_message_alone(project, write_test):
     write_test("""
@@ -66,3 +68,18 @@ def test_a_conftest_that_is_refused_shows_its_own_line_and_the_message(project, 
     assert "none.keras" in text.splitlines()[-1]
     assert "loading.py" not in text
     assert "api.py" not in text
+
+
+@pytest.mark.parametrize(
+    "line", ["TEST = fault_budget(bits=-1, max_mse=1)", "PROTECTED = ranking[0]"], ids=["budget", "selection"]
+)
+def test_a_module_that_is_refused_shows_its_own_line_and_the_message(project, write_test, line: str):
+    write_test(f"from pytest_fkeras import ranking\n\n{line}\n")
+    result = project.runpytest("-n0")
+    result.assert_outcomes(errors=1)
+    text = result.stdout.str()
+    assert line in text
+    assert "Error: " in text
+    assert "marks.py" not in text
+    assert "selection.py" not in text
+    assert len(text.splitlines()) < 20
