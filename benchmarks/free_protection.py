@@ -73,7 +73,7 @@ def main() -> None:
 
 def measured(data: Path, name: str, trials: int, checks_of: Callable[..., dict[str, Any]]) -> Iterator[Damage]:
     """The damage to one model without protection and under each check."""
-    inputs, metric = _case(data, name)
+    inputs, metric = case(data, name)
     model = fkeras.load_model(data / "models" / f"{name}.h5")
     study = fkeras.Study(model, inputs, metric, seed=SEED)
     sign = 1 if next(iter(study.metrics.values())).better == "lower" else -1
@@ -120,7 +120,7 @@ def _margins(importance: fkeras.Ranking, rate: float) -> dict[str, Any]:
     return checks
 
 
-def _case(data: Path, name: str) -> tuple[Any, Any]:
+def case(data: Path, name: str) -> tuple[Any, Any]:
     """Inputs with targets, and the metric."""
     if name == "rn07_cifar10":
         images = np.load(data / "cifar10_test_2000.npz")
