@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ import numpy as np
 from fkeras.campaigns import Outcome, Requirement
 from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultModel, KnownWords, RandomStream, RangeCheck, Recoded, draw_trial, protection
-from fkeras.faults.word_checks import WordCheck
+from fkeras.faults.word_checks import WordCheck, word_weights
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import plain
 from fkeras.protection.choice import Choice, Kind, Level, Weights, choose, smallest_for_all
 from fkeras.protection.order import Aggregate, Granularity, Order, common_order
+from fkeras.sensitivity import Ranking
 
 _DRAWS = 20
 """Draws from which the rate is taken that tables are made for."""
@@ -91,7 +93,8 @@ class _Search:
 
     weights: Sequence[Weights]
     covered: Kind
-    order: Order
+    granularity: Granularity
+    aggregate: Aggregate
 
     def kind(self, check: WordCheck | None) -> Kind:
         """What protects bits beside a check."""
@@ -104,10 +107,29 @@ class _Search:
 
         return beside
 
+    def ranked(self, check: WordCheck | None) -> list[Weights]:
+        """The weights with their bits ranked by what flips do as they are read through a check."""
+        if check is None:
+            return list(self.weights)
+        return [replace(model, ranking=_read_through(check, model)) for model in self.weights]
+
+    def order(self, check: WordCheck | None) -> Order:
+        """The units of the mask beside a check, those to protect first."""
+        key = repr(check)
+        if key not in self._orders:
+            rankings = [model.ranking for model in self.ranked(check)]
+            space = self.weights[0].space
+            self._orders[key] = common_order(rankings, space, self.granularity, self.aggregate)
+        return self._orders[key]
+
+    @cached_property
+    def _orders(self) -> dict[str, Order]:
+        return {}
+
     def level(self, check: WordCheck | None, model: Weights) -> Level:
         """The protection of a model with so many units of the mask."""
-        kind = self.kind(check)
-        return lambda n_units: protection(kind(self.order.first(n_units)), model.space)
+        kind, order = self.kind(check), self.order(check)
+        return lambda n_units: protection(kind(order.first(n_units)), model.space)
 
     def passes(self, check: WordCheck | None, n_units: int) -> bool:
         """Whether the campaigns of all weights pass."""
@@ -125,11 +147,12 @@ class _Search:
 
     def judged(self, check: WordCheck | None, smallest: int) -> int:
         """The fewest units that pass, from all of them down to `smallest`, until a size does not."""
-        more, sizes = len(self.order) - smallest, {smallest}
+        most = len(self.order(check))
+        more, sizes = most - smallest, {smallest}
         while more:
             sizes.add(smallest + more)
             more //= 2
-        passing = len(self.order)
+        passing = most
         for n_units in sorted(sizes, reverse=True):
             if not self.passes(check, n_units):
                 break
@@ -155,7 +178,7 @@ class _Search:
             seed = int(RandomStream("fkeras-free/1", campaign.setting.seed).integers(1, 1 << 31)[0])
             return replace(model, campaign=replace(campaign, setting=replace(campaign.setting, seed=seed)))
 
-        return _Search([other(model) for model in self.weights], self.covered, self.order)
+        return replace(self, weights=[other(model) for model in self.weights])
 
 
 def choose_free(
@@ -177,20 +200,20 @@ def choose_free(
             Argument("limits"), ", with data"
         )  # fmt: skip
     space = weights[0].space
-    order = common_order([model.ranking for model in weights], space, granularity, aggregate)
-    search = _Search(weights, kind, order)
+    search = _Search(weights, kind, granularity, aggregate)
     search.level(RangeCheck(), weights[0])(0)  # where `kind` has a check of its own, that is said at once
     rehearsal = search.rehearsed
     rehearsed = rehearsal.weights[0].campaign
     assert rehearsed is not None
     seed = rehearsed.setting.seed
-    best, check = rehearsal.smallest(None, len(order)), None
-    tried = [_tried("no check", best, order)]
+    n_all = len(search.order(None))
+    best, check = rehearsal.smallest(None, n_all), None
+    tried = [_tried("no check", best, search.order(None))]
     for other in free_checks(space, rehearsed.setting.fault_model, seed):
         if best == 0 or not rehearsal.applies(other):
             continue
-        n_units = rehearsal.smallest(other, len(order) if best is None else best - 1)
-        tried.append(_tried(repr(other), n_units, order))
+        n_units = rehearsal.smallest(other, n_all if best is None else best - 1)
+        tried.append(_tried(repr(other), n_units, rehearsal.order(other)))
         if n_units is not None:
             best, check = n_units, other
     if best is None:
@@ -199,10 +222,11 @@ def choose_free(
             f"{weights[0].name}: {requirement} does not pass under {rehearsed.setting.fault_model!r}, with no check of "
             "words and not even with all bits protected: ask for fewer faults, a looser limit, or another protection"
         )
+    order = search.order(check)
     found = FreeChoice(check, _n_bits(order, best), tried[0].n_bits, tuple(tried), seed)
     note = "check and size were found on the trials of another seed, so that the verdict keeps its confidence"
     choice = choose(
-        weights,
+        search.ranked(check),
         bits=_n_bits(order, search.judged(check, best)),
         kind=search.kind(check),
         granularity=granularity,
@@ -210,6 +234,33 @@ def choose_free(
         stated={**(stated or {}), "free": found.to_dict(), "note": note},
     )
     return replace(choice, free=found)
+
+
+def _read_through(check: WordCheck, model: Weights) -> Ranking:
+    """The bits of a memory behind a check: by what protecting one saves, to the second order of the outputs.
+
+    A cell of a pattern is no bit of a value, so the ranking says how much an error of each word matters, and the
+    decoder what a flip makes of it, among up to two further ones at the rate that tables are made for.
+    """
+    space, guard = model.space, check.on(model.space)
+    rate = getattr(check, "bit_error_rate", 0.01)
+    harmful = np.maximum(model.ranking.scores, 0.0)
+    importance = Ranking.from_scores(harmful, space, model.ranking.method) if harmful.any() else None
+    scores = []
+    for tensor, reading, weights in zip(space.tensors, guard.readings, word_weights(space, importance), strict=True):
+        width, every = tensor.codec.width, np.arange(tensor.size)
+        golden, saved = tensor.codec.decode(tensor.words), np.zeros((tensor.size, width))
+        for n_flips in range(4):
+            for places in combinations(range(width), n_flips):
+                flips = np.uint32(sum(1 << (width - 1 - place) for place in places))
+                words = reading.decode(reading.patterns ^ flips, every)
+                harm = weights * np.square(tensor.codec.decode(words) - golden)
+                for place in range(width):
+                    among = n_flips - (place in places)
+                    chance = rate**among * (1 - rate) ** (width - 1 - among)
+                    saved[:, place] += (chance if place in places else -chance) * harm
+        scores.append(saved.ravel())
+    return Ranking.from_scores(np.concatenate(scores), space, f"{model.ranking.method} through a check")
 
 
 def _n_bits(order: Order, n_units: int) -> int:

@@ -352,6 +352,12 @@ CASES = {
         campaign_of("--faults", "1", "--protected", "1", "--under", "tmr,secded"),
         "'tmr,secded'; allowed are one of immune, tmr, secded, parity, one of range-check, known-words, recoded",
     ),
+    "a free check and a stated one": (
+        nothing,
+        (*PROTECT, "--free", "--under", "known-words"),
+        "--free chooses the check of all words; leave known-words out of --under",
+    ),
+    "a free check of a size": (nothing, (*PROTECT, "--free", "--bits", "3"), "and no size"),
     "protection of nothing": (nothing, campaign_of("--faults", "1", "--under", "tmr"), "--protected K or --mask FILE"),
     "a share without its %": (nothing, (*PROTECT, "--share", "32"), "'32'; allowed are shares from 0 to 1, as in"),
     "a confidence above 1": (

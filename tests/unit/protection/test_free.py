@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import fkeras.protection.free as free
 from fkeras.errors import InputError
-from fkeras.faults import AssumedImmune, RangeCheck
+from fkeras.faults import AssumedImmune, KnownWords, RangeCheck, Recoded
 from fkeras.memory import BitSpace
 from fkeras.protection import choose_free
 from tests.unit.protection.test_choice import weights
@@ -24,10 +25,10 @@ def space(space_of):
 
 def test_the_cheapest_check_that_needs_no_bit_ends_the_search(space):
     choice = choose_free([weights(space, range(0, 80, 2), dangerous=DANGEROUS)], kind=AssumedImmune)
-    free = choice.free
-    assert repr(free.check) == "RangeCheck()"
-    assert (free.n_bits, free.n_bits_without) == (0, 12)
-    assert [tried.check for tried in free.tried] == ["no check", "RangeCheck()"]
+    found = choice.free
+    assert repr(found.check) == "RangeCheck()"
+    assert (found.n_bits, found.n_bits_without) == (0, 12)
+    assert [tried.check for tried in found.tried] == ["no check", "RangeCheck()"]
     assert len(choice.mask.bits) == 0
     assert choice.outcome == "PASS"
 
@@ -53,19 +54,36 @@ def test_what_protects_the_bits_may_be_a_list_and_may_not_bring_a_check_of_its_o
 
 def test_the_first_size_that_does_not_pass_ends_the_sequence(space, monkeypatch):
     """What passes below it proves nothing: with a thousand sizes some would by luck."""
-    import fkeras.protection.free as free
-
-    order = free.common_order([weights(space, range(100)).ranking], space)
-    search = free._Search([], AssumedImmune, order)
+    search = free._Search([weights(space, range(100))], AssumedImmune, "bit", "mean")
     asked = []
     monkeypatch.setattr(free._Search, "passes", lambda self, check, n_units: asked.append(n_units) or n_units != 12)
     assert search.judged(None, 10) == 15
     assert asked == [100, 55, 32, 21, 15, 12]
 
 
-def test_what_cannot_pass_at_all_is_refused(space, monkeypatch):
-    import fkeras.protection.free as free
+@pytest.mark.parametrize("check", [RangeCheck(), KnownWords(bit_error_rate=0.1), Recoded(bit_error_rate=0.1)], ids=repr)
+def test_cells_are_ranked_by_what_protecting_one_saves_behind_the_check(space_of, check):
+    """Of words of 3 bits, by all the eight patterns that each may become."""
+    (tensor,) = space_of(("a/kernel", (5,), 3)).tensors
+    space = BitSpace((replace(tensor, words=np.array([0, 1, 1, 3, 6], np.uint32)),))
+    (tensor,), rate = space.tensors, getattr(check, "bit_error_rate", 0.01)
+    (reading,) = check.on(space).readings
+    ranking = free._read_through(check, weights(space, ()))
+    for element in range(5):
+        for place in range(3):
+            saved = 0.0
+            for flips in range(8):
+                pattern = reading.patterns[[element]] ^ np.uint32(flips)
+                error = tensor.codec.decode(reading.decode(pattern, np.array([element]))) - tensor.codec.decode(
+                    tensor.words[[element]]
+                )
+                others = (flips & ~(4 >> place)).bit_count()
+                sign = 1 if flips & (4 >> place) else -1
+                saved += sign * rate**others * (1 - rate) ** (2 - others) * float(error[0]) ** 2
+            assert ranking.scores[element * 3 + place] == pytest.approx(saved)
 
+
+def test_what_cannot_pass_at_all_is_refused(space, monkeypatch):
     monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: None)
     with pytest.raises(InputError, match="with no check of words and not even with all bits protected: ask for fewer"):
         choose_free([weights(space, range(9), dangerous=[0])], kind=AssumedImmune)
