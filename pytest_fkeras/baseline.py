@@ -76,7 +76,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
         comparison = Comparison(refused, "", confidence, (), str(error))
     else:
         if comparison.outcome == "NOT_RUN":
-            reason = f"{comparison.reason}; if that is meant, write a new one{_how_to_update(item)}"
+            reason = f"{comparison.reason}; if that is meant, overwrite the baseline{_how_to_update(item)}"
             comparison = replace(comparison, reason=reason)
     start = item.config.invocation_params.dir
     comparison = replace(comparison, baseline=_shown(gate.folder, measured, start))
@@ -218,7 +218,7 @@ def files_of(folder: Path, schema: str) -> list[Path]:
 def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, after: str = "") -> str:
     """What a test prints when it is worse than its baseline, or nobody knows; `after`: what it prints anyway.
 
-    The first line is what pytest's summary shows.
+    The first line is what pytest's summary shows; what gives up the baseline comes last.
     """
     name = comparison.baseline or "the baseline"
     if comparison.outcome == "NOT_RUN":
@@ -230,6 +230,9 @@ def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, a
     methods = "; ".join(dict.fromkeys("" if one.rule == "draws" else f", {one.method}" for one in decisive))
     bounds = f"one-sided bounds, each at {comparison.confidence:.4g} confidence{methods}"
     lines.append(f"  compared    {comparison.trials_text}; {bounds}")
+    lines += [f"  loss        {one.metric} is {one.where_worse}" for one in decisive if one.where_worse]
+    rerun = rerun_command(item)
+    accept = ""
     if comparison.outcome == "INCONCLUSIVE":
         if against.unknown and all(one.difference == 0 for one in decisive):
             lines.append(f"  unchanged?  that cannot be told: {'; '.join(against.unknown)}")
@@ -242,8 +245,8 @@ def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, a
             where = "in the budget, or --fkeras-max-trials=N; in the baseline too, by --fkeras-baseline-update"
             lines.append(f"  more trials max_trials= (or trials=) {where}")
     elif not item.config.stash[SESSION].gate.is_ci:
-        lines.append(f"  accept it   {rerun_command(item)} --fkeras-baseline-update")
-    return "\n".join([*lines, *filter(None, (after,))])
+        accept = f"  accept it   overwrites the baseline: {rerun} --fkeras-baseline-update"
+    return "\n".join(filter(None, [*lines, after or f"  again       {rerun}", accept]))
 
 
 def tightening_text(comparison: Comparison, item: pytest.Item) -> str:

@@ -13,6 +13,8 @@ from fkeras.errors import FkerasError, InputError
 UNCHANGED = "unchanged"
 PAIRED = "paired"
 EXACT = "exact"
+MOST_OF_IT = 0.9
+"""The share of a loss that counts as about all of it."""
 LEAST_SHOWN = 10
 """With fewer trials, how they are spread is chance."""
 
@@ -129,6 +131,22 @@ class MetricComparison:
             share = f"at least {100 * pairs.low:.2g} %"
         counted = f"worse by more than {self.tolerance_text} in {pairs.worse:,} of {pairs.n:,} pairs"
         return f"{counted}, {share} of draws ({100 * pairs.allowed:.4g} % allowed)"
+
+    @property
+    def where_worse(self) -> str:
+        """Whether a FAIL is there without faults already or only under them; "" where the numbers do not say so."""
+        before, now = self.golden_before, self.golden_now
+        if self.outcome != Outcome.FAIL or self.tolerance is None or before is None or now is None:
+            return ""
+        sign = 1 if self.better == "lower" else -1
+        golden, faulty = sign * new_minus_old(now, before), sign * self.difference
+        if golden > self.tolerance:
+            return "worse by more than the tolerance without faults already"
+        if faulty > self.tolerance and golden >= MOST_OF_IT * faulty:
+            return "worse by about as much without faults already"
+        if golden <= 0:
+            return "worse only under faults"
+        return "worse almost only under faults" if golden <= (1 - MOST_OF_IT) * faulty else ""
 
     def __str__(self) -> str:
         before, now = self.golden_before, self.golden_now

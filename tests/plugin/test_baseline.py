@@ -84,7 +84,11 @@ def test_made_met_and_missed(project, write_test, bounded, flags):
             f"FAIL against base/{name}: mse fault-free 0 -> 0.3 (+*), under faults * -> * (+*); worse by more "
             "than 20 % in *: FAIL",
             "*compared * paired on * identical fault sets; one-sided bounds, each at 0.95 confidence*",
-            "*accept it * python -m pytest test_budgets.py::test_mission * --fkeras-baseline-update*",
+            "  loss        mse is worse by more than the tolerance without faults already",
+            f"  again       python -m pytest test_budgets.py::test_mission --fkeras-baseline=base {GATE}",
+            "  accept it   overwrites the baseline: python -m pytest test_budgets.py::test_mission "
+            f"--fkeras-baseline=base {GATE} --fkeras-baseline-update",
+            "*= fkeras resilience =*",
             f"FAILED test_budgets.py::test_mission - WorseThanBaseline: FAIL against base/{name}: *",
         ]
     )
@@ -400,10 +404,12 @@ def test_what_cannot_be_compared_says_how_to_accept_it(project, write_test, boun
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace("default_rng(1)", "default_rng(2)"))
     run(project, GATE).stdout.fnmatch_lines(
-        ["NOT_RUN*the data changed*; if that is meant, write a new one: python -m pytest *--fkeras-baseline-update"]
+        ["NOT_RUN*the data changed*; if that is meant, overwrite the baseline: python *--fkeras-baseline-update"]
     )
     monkeypatch.setenv("CI", "1")
-    run(project, GATE).stdout.fnmatch_lines(["NOT_RUN*write a new one on your machine and commit it: python *-update"])
+    run(project, GATE).stdout.fnmatch_lines(
+        ["NOT_RUN*overwrite the baseline on your machine and commit it: python *-update"]
+    )
 
 
 def test_a_report_does_not_replace_its_own_baseline(project, write_test, bounded):

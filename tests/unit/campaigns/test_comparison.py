@@ -472,6 +472,32 @@ def test_exact_campaigns_of_constants_need_not_be_equally_long(what):
         assert compare(worse, old, parse_tolerances("err:0.001")).outcome == "FAIL"
 
 
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize(
+    ("golden", "faulty", "tolerance", "said"),
+    [
+        (0.06, 0.1, "err:0.05", "worse by more than the tolerance without faults already"),
+        (0.06, 0.0, "err:0.05", "worse by more than the tolerance without faults already"),
+        (0.049, 0.052, "err.mean:0.05", "worse by about as much without faults already"),
+        (0.0, 0.1, "err:0.05", "worse only under faults"),
+        (-0.1, 0.1, "err:0.05", "worse only under faults"),
+        (0.009, 0.1, "err:0.05", "worse almost only under faults"),
+        (0.02, 0.1, "err:0.05", ""),  # something of both
+        (0.002, 0.0, "err:0.05", ""),  # in many draws, not in the mean
+        (math.nan, 0.1, "err:0.05", ""),
+        (None, 0.1, "err:0.05", ""),
+    ],
+)
+def test_a_loss_says_whether_it_is_there_without_faults(golden, faulty, tolerance, said, better):
+    sign = 1 if better == "lower" else -1
+    pair = [measured(err=(OLD + value, (0, 1), better), golden=0.3) for value in (0.2 + sign * 0.2, 0.2)]
+    (one,) = compare(*pair, parse_tolerances(tolerance)).metrics
+    assert one.outcome == "FAIL"
+    now = None if golden is None else 0.3 + sign * golden
+    assert replace(one, golden_now=now, difference=sign * faulty).where_worse == said
+    assert replace(one, golden_now=now, difference=sign * faulty, outcome="PASS").where_worse == ""
+
+
 def test_golden_and_faulty_changes_stand_side_by_side_in_the_unit_of_the_tolerance():
     old, new = np.full(69, 0.897), np.full(69, 0.886)
     pair = (measured(acc=(values, (0, 1), "higher"), golden=golden) for values, golden in ((new, 0.928), (old, 0.948)))
