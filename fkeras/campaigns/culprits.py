@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from fkeras.campaigns.budget import CampaignResult, MetricTrials
 from fkeras.memory import BitAddress
+from fkeras.statistics.association import chance_of_together
 
-LEAST_FAILING = 10
-"""In fewer failing trials than this, which bits were wrong is mostly chance: of hundreds, some are in all of them."""
+RISK = 0.05
+"""How often bits are named, at most, in a campaign where no bit goes with failing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +29,19 @@ class Culprit:
 
 
 def most_damaging(result: CampaignResult, broken: NDArray[np.bool_], n: int = 3) -> list[Culprit]:
-    """The n bits most to blame for the failing trials, worst first; empty when too few trials fail to tell.
+    """The n bits most to blame for the failing trials, worst first; empty when the trials cannot tell.
 
     Where a single fault got through in every failing trial it is to blame for certain, and the trials with the
-    largest damage to the first metric name the bits. Otherwise at least `LEAST_FAILING` trials must fail, and bits
-    are named by how their faults go with an excess of the metric, a z-score: an association, not a proof. Only bits
-    that were wrong in a failing trial are named; ties by flat index. The fault sets are drawn again from the seed.
+    largest damage to the first metric name the bits. Otherwise bits are named that were wrong in more failing trials
+    than chance explains (Fisher's exact test, one-sided, `RISK` shared out over all bits that were wrong in any trial):
+    an association, not a proof. Ties by flat index. The fault sets are drawn again from the seed.
     """
     trials = next(iter(result.by_metric.values()))
-    damage = trials.values if trials.better == "lower" else -trials.values
     failing = np.flatnonzero(broken & (result.residual > 0))
     if failing.size and (result.residual[failing] == 1).all():
+        damage = trials.values if trials.better == "lower" else -trials.values
         return _each_alone(result, trials, failing[np.argsort(-damage[failing], kind="stable")], n)
-    return _associated(result, damage, broken, n) if failing.size >= LEAST_FAILING else []
+    return _associated(result, broken, n) if failing.size else []
 
 
 def _each_alone(result: CampaignResult, trials: MetricTrials, worst_first: NDArray[np.int64], n: int) -> list[Culprit]:
@@ -54,24 +55,22 @@ def _each_alone(result: CampaignResult, trials: MetricTrials, worst_first: NDArr
     return list(named.values())
 
 
-def _associated(
-    result: CampaignResult, damage: NDArray[np.float64], broken: NDArray[np.bool_], n: int
-) -> list[Culprit]:
-    finite = np.where(np.isfinite(damage), damage, np.max(damage[np.isfinite(damage)], initial=0.0))
-    centred = finite - finite.mean()
-    n_bits = len(result.setting.space)
-    times, failing, excess = np.zeros(n_bits), np.zeros(n_bits, np.int64), np.zeros(n_bits)
+def _associated(result: CampaignResult, broken: NDArray[np.bool_], n: int) -> list[Culprit]:
+    space = result.setting.space
+    times, failing = np.zeros((2, len(space)), np.int64)
     for trial in range(len(result)):
         bits = _bits(result, trial)
         times[bits] += 1
         failing[bits] += broken[trial]
-        excess[bits] += centred[trial]
-    candidates = np.flatnonzero(failing)
-    score = excess[candidates] / np.sqrt(times[candidates])
-    chosen = candidates[np.lexsort((candidates, -score))][:n]
+    hit = np.flatnonzero(times)
+    # Few pairs of counts are different, however many bits there are.
+    pairs, which = np.unique(np.stack([failing[hit], times[hit]], axis=1), axis=0, return_inverse=True)
+    n_failing = int(broken.sum())
+    chances = [chance_of_together(together, n_times, n_failing, len(result)) for together, n_times in pairs.tolist()]
+    p = np.array(chances)[which.ravel()]
+    chosen = hit[np.lexsort((hit, p))][: min(n, int((p <= RISK / hit.size).sum()))]
     return [
-        Culprit(int(bit), result.setting.space.address(int(bit)), f"in {failing[bit]} of {broken.sum()} failing trials")
-        for bit in chosen
+        Culprit(bit, space.address(bit), f"in {failing[bit]} of {n_failing} failing trials") for bit in chosen.tolist()
     ]
 
 

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Setting, most_damaging
+from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Setting, culprits, most_damaging
 from fkeras.campaigns.exhaustive import EachBitAlone, ExhaustiveSetting
 from fkeras.engine import GoldenScore
-from fkeras.faults import FlipCount, protection
+from fkeras.faults import BitErrorRate, FlipCount, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 
 CODEC = FixedPoint(8, 0)
@@ -44,11 +44,38 @@ def test_many_failing_trials_name_the_culprit(better):
     assert (first.bit, first.evidence) == (21, f"in {broken.sum()} of {broken.sum()} failing trials")
 
 
-def test_few_failing_trials_name_nobody():
-    result, broken = sampled(8, 200, culprit=21)
-    few = broken & (np.cumsum(broken) <= 9)
-    assert most_damaging(result, few) == []
-    assert most_damaging(result, broken & (np.cumsum(broken) <= 10))[0].bit == 21
+@pytest.mark.parametrize("model", [FlipCount(8), BitErrorRate(0.1)], ids=repr)
+@pytest.mark.parametrize("rate", [0.03, 0.3, 0.97])
+def test_where_no_bit_goes_with_failing_bits_are_named_in_one_campaign_of_twenty_at_most(monkeypatch, model, rate):
+    space = space_of(8)
+    result = result_of(Setting(model, protection(None, space), 3, "numpy", 1, space), np.ones(80))
+    drawn = [culprits._bits(result, trial) for trial in range(80)]
+    monkeypatch.setattr(culprits, "_bits", lambda _, trial: drawn[trial])
+    labels = np.random.default_rng(1).random((400, 80)) < rate
+    assert sum(bool(most_damaging(result, broken)) for broken in labels) <= 20
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+@pytest.mark.parametrize("trials", [80, 300])
+def test_a_bit_that_fails_is_found_among_failures_of_other_causes(trials, noise):
+    result, hit = sampled(6, trials, culprit=21)
+    others = np.random.default_rng(1).random(trials) < noise
+    assert [one.bit for one in most_damaging(result, hit | others)] == [21]
+
+
+def test_how_the_damage_is_spread_names_nobody():
+    # A bit in 2 of 33 failing trials, with the largest damage of all, is chance.
+    space = space_of(64)
+    result = result_of(Setting(FlipCount(20), protection(None, space), 3, "numpy", 1, space), np.ones(300))
+    failing = np.arange(300) < 33
+    bit = int(result.setting.residual(0).flips[0])
+    damage = np.array([100.0 if bit in result.setting.residual(trial).flips else 1.0 for trial in range(300)])
+    assert most_damaging(result_of(result.setting, damage), failing) == []
+
+
+def test_where_every_trial_fails_nothing_tells_one_bit_from_another():
+    result, _ = sampled(8, 200, culprit=21)
+    assert most_damaging(result, np.ones(200, bool)) == []
 
 
 def test_a_single_fault_that_fails_is_to_blame_for_certain():
