@@ -175,7 +175,7 @@ class Endurance:
         else:
             claim = f"not even {self.text_of(self.proof.looks[0])}, the first look, is shown to be survived"
         return (
-            f"{claim} ({limits}, broken by then in at most {share:.4g} of trials, {len(self.proof)} trials, "
+            f"{claim} ({limits}, broken by then in at most {100 * share:.4g} % of trials, {len(self.proof)} trials, "
             f"each at {confidence:.4g} confidence)"
         )
 

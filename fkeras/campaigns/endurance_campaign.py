@@ -139,7 +139,7 @@ def measure_endurance(
         if trials < fewest:
             raise InputError(
                 Argument("trials", trials),
-                f" cannot show a share below {requirement.max_failure_rate:g} at "
+                f" cannot show a share below {100 * requirement.max_failure_rate:.4g} % at "
                 f"{requirement.confidence:g} confidence even if none fails; allowed are {fewest} and more",
             )
     kind, faults = run.metrics[metric], EnduranceCampaign(run, accumulation, protection, seed)

@@ -192,7 +192,7 @@ class Verdict:
             return f"FAIL: {counted}, share above {self.share.low:.2%} ({confidence}){saved}"
         return (
             f"{self.outcome}: {counted}, share between {self.share.low:.2%} and {self.share.high:.2%}, not "
-            f"decided against {self.requirement.max_failure_rate:.4g}: {'; '.join(self.reasons)}"
+            f"decided against {100 * self.requirement.max_failure_rate:.4g} %: {'; '.join(self.reasons)}"
         )
 
 

@@ -112,7 +112,7 @@ def test_claims_follow_from_the_number_of_failed_trials(function_run):
     assert result.largest in (1, 2, 5)
     assert isinstance(result.largest, int)
     assert str(result) == (
-        f"survives {result.largest} flips, not {excluded[0]:.0f} flips (max_mse=0.5, broken by then in at most 0.05 of "
+        f"survives {result.largest} flips, not {excluded[0]:.0f} flips (max_mse=0.5, broken by then in at most 5 % of "
         "trials, 200 trials, each at 0.95 confidence)"
     )
 

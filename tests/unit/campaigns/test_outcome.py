@@ -50,3 +50,10 @@ def test_the_record_of_a_verdict_has_its_numbers(failures, max_trials):
     record = verdict.record
     assert (record.outcome, record.failures, record.trials) == (verdict.outcome, failures, 60)
     assert (record.share_low, record.share_high) == (verdict.share.low, verdict.share.high)
+
+
+@pytest.mark.parametrize(("rate", "said"), [(0.05, "5 %"), (0.005, "0.5 %"), (0.29, "29 %")])
+def test_what_is_not_decided_says_the_limit_in_per_cent_like_the_bounds(rate, said):
+    requirement = Requirement((Limit("emd", "max", 1.0),), rate)
+    verdict = judge(requirement, round(200 * rate), 200, max_trials=1000)
+    assert f"%, not decided against {said}: " in str(verdict)

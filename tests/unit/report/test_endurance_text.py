@@ -48,7 +48,7 @@ def test_with_a_limit():
     text = endurance_text(result_of(Requirement((Limit("emd", "max", 3.0),))))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines == [
-        "survives 1 flip, not 1,000 flips (max_emd=3, broken by then in at most 0.05 of trials, 100 trials, each at "
+        "survives 1 flip, not 1,000 flips (max_emd=3, broken by then in at most 5 % of trials, 100 trials, each at "
         "0.95 confidence)",
         "",
         "flips trials emd mean [95 %] middle 80 % of trials failed by then [95 %]",
