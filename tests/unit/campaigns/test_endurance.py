@@ -208,7 +208,7 @@ def test_the_plain_form_travels_as_json(function_run):
 
 
 def test_enough_trials_are_asked_for(function_run):
-    with pytest.raises(InputError, match=r"trials=58 cannot show a share below 0.05 .* allowed are 59 and more"):
+    with pytest.raises(InputError, match=r"trials=58 cannot show a share below 5 % .* allowed are 59 and more"):
         endurance(function_run(len), trials=58)
     for share, confidence in [(0.05, 0.95), (0.01, 0.95), (0.1, 0.9), (0.5, 0.5)]:
         n = least_trials(share, confidence)
