@@ -69,8 +69,7 @@ def before_and_now_figure(record: MetricComparison, histogram: Histogram) -> Fig
 def damage_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure:
     """The metric against flips or seconds: what single trials give, and their mean with its interval."""
     axes = _axes()
-    values = [_column(record.curve, name) for name in ("mean", "low", "high")]
-    within = _range([record.golden, *np.concatenate(values)])
+    within = damage_range(record)
     # A survey over the whole range and a proof at closer looks are different trials: a line each.
     for number, points in enumerate(record.parts):
         looks, mean = _column(points, "look"), _column(points, "mean")
@@ -86,6 +85,12 @@ def damage_figure(record: EnduranceRecord, limits: Sequence[float]) -> Figure:
     _mark_levels(axes, "y", within, record.golden, limits)
     axes.set(xlabel=_literal(record.unit), ylabel=_literal(record.metric), xscale="log")
     return _finished(axes)
+
+
+def damage_range(record: EnduranceRecord) -> tuple[float, float]:
+    """Between which values its trials and their means lie."""
+    values = [_column(record.curve, name) for name in ("mean", "low", "high")]
+    return _range([record.golden, *np.concatenate(values)])
 
 
 def survival_figure(record: EnduranceRecord) -> Figure:

@@ -89,5 +89,5 @@ def reason_of(record: BudgetRecord) -> str:
         return ""
     if record.verdict in (Outcome.PASS, Outcome.ASSERTED):
         return "its own assertions failed" if record.outcome in ("failed", "error") else ""
-    counted = f"over the limit: {share_text(record)}" if record.confidence and record.trials else ""
+    counted = f"over the limit: {share_text(record)}" if record.is_judged else ""
     return "; ".join(filter(None, (counted, why(record)))) or record.text

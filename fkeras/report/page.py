@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.resources import files
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from fkeras.campaigns.comparison import LEAST_SHOWN
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fkeras.campaigns.bit_map import BitMap
+    from fkeras.campaigns.endurance import EndurancePoint
     from fkeras.campaigns.limits import Limit
 
 LONGEST_PART = 24
@@ -162,9 +163,21 @@ class _Test:
     @property
     def required(self) -> str:
         record = self.record
+        if record.most_bits is not None:
+            bits = "at most 1 bit" if record.most_bits == 1 else f"at most {record.most_bits:,} bits"
+            return f"{' and '.join(self.limits)}, which {bits if record.most_bits else 'no bit'} may break alone"
         share = "all" if not record.max_failure_rate else f"at least {_percent(1 - record.max_failure_rate)} of all"
         at = "exactly" if record.confidence == 1 else f"at {record.confidence:.4g} confidence"
         return f"{' and '.join(self.limits)} in {share} trials, {at}"
+
+    def interval(self, point: EndurancePoint) -> str:
+        """Of a look's mean; a dash where it is wider than all that the trials show, as beside a figure."""
+        from fkeras.report.figures import damage_range
+
+        assert self.record.endurance is not None
+        low, high = damage_range(self.record.endurance)
+        is_telling = low <= point.mean_low and point.mean_high <= high
+        return _interval(point.mean_low, point.mean_high) if is_telling else _interval(-inf, inf)
 
     def draw(self) -> None:
         record = self.record
@@ -355,6 +368,13 @@ def _number(value: float) -> str:
     return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.4g}"
 
 
+def _interval(low: float, high: float) -> str:
+    """Behind a value; nothing where it is exact, a dash where nothing is known."""
+    if low == high:
+        return ""
+    return f" [{_number(low)}, {_number(high)}]" if isfinite(low) or isfinite(high) else " [\N{EN DASH}]"
+
+
 def _short(value: float) -> str:
     return f"{value:.2g}"
 
@@ -407,7 +427,7 @@ def _template() -> Any:
         trim_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    filters = (_number, _short, _percent, _sentence, _breakable, _labelled)
+    filters = (_number, _interval, _short, _percent, _sentence, _breakable, _labelled)
     environment.filters.update({one.__name__.removeprefix("_"): one for one in filters})
     return environment.get_template("page.html")
 

@@ -102,14 +102,14 @@ class BudgetRecord:
 
     verdict: ASSERTED where the test judges the result itself; outcome: what pytest made of the test (passed, failed,
     error, skipped, xfailed, xpassed), "" while nobody knows; share_low, share_high: one-sided bounds on the share of
-    trials over a limit, each at `confidence`; metrics: by name; measured: the trials one by one, as
-    `MeasuredCampaign.to_plain` gives them; comparison: against the baseline, and drift: against its
-    anchor; where the baseline is missed, or was not compared with although it should have been, the verdict says so;
-    cached: what was not computed now but read from a store; notices: what a reader must know of the trials, the metrics
-    and the store; reasons: why nothing is decided, beyond the counts; lines: what the project's own hook adds;
-    most_bits: how many critical bits are allowed, None where no number is stated; golden_limits: what fault-free values
-    had to be; broken: why the network without faults is not what it must be, in sentences; dead: tensors of which no
-    single flip changes an output.
+    trials over a limit, each at `confidence`, which is the required one where nothing was judged; metrics: by name;
+    measured: the trials one by one, as `MeasuredCampaign.to_plain` gives them; comparison: against the baseline, and
+    drift: against its anchor; where the baseline is missed, or was not compared with although it should have been, the
+    verdict says so; cached: what was not computed now but read from a store; notices: what a reader must know of the
+    trials, the metrics and the store; reasons: why nothing is decided, beyond the counts; lines: what the project's own
+    hook adds; most_bits: how many critical bits are allowed, None where no number is stated; golden_limits: what
+    fault-free values had to be; broken: why the network without faults is not what it must be, in sentences; dead:
+    tensors of which no single flip changes an output.
     """
 
     nodeid: str
@@ -143,6 +143,11 @@ class BudgetRecord:
     golden_limits: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     dead: tuple[DeadTensor, ...] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether trials were held against a requirement, so that the bounds say something."""
+        return bool(self.confidence and self.trials and not self.broken)
 
     @property
     def label(self) -> str:
@@ -199,6 +204,13 @@ def record_of(
         notices=result.remarks,
         dead=result.fault_free.dead,
     )
+    if requirement is not None:
+        record = replace(
+            record,
+            confidence=requirement.confidence,
+            max_failure_rate=requirement.max_failure_rate,
+            most_bits=getattr(requirement, "most_bits", None),
+        )
     if verdict is None:
         return record
     return replace(

@@ -27,7 +27,7 @@ def trend(report: Report) -> str:
 
 def _points(record: BudgetRecord) -> Iterator[dict[str, Any]]:
     name, extra = printable(record.nodeid), f"{record.label}, {record.trials:,} trials"
-    if record.confidence:
+    if record.is_judged:
         share = 100 * record.failures / max(record.trials, 1)
         bounds = f"{100 * record.share_low:.4g} to {100 * record.share_high:.4g}"
         yield {"name": f"{name}: trials over the limit", "unit": "%", "value": share, "range": bounds, "extra": extra}
@@ -52,7 +52,7 @@ def badge(report: Report) -> str:
 def openmetrics(report: Report) -> str:
     """OpenMetrics text, as GitLab's metrics reports and Prometheus read it."""
     measured = [(record.nodeid, record) for record in report.tests if record.assumptions is not None]
-    judged = [(name, record) for name, record in measured if record.confidence]
+    judged = [(name, record) for name, record in measured if record.is_judged]
     metrics = [(name, metric, one) for name, record in measured for metric, one in record.metrics.items()]
 
     def of_metrics(field: str) -> list[tuple[dict[str, str], float]]:

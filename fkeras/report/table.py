@@ -172,7 +172,7 @@ def limit_text(limit: Limit | None) -> str:
 
 def share_text(record: BudgetRecord) -> str:
     """Trials over the limit, with the bound that the verdict rests on, and the share allowed where it is not 5 %."""
-    if not record.confidence:
+    if not record.is_judged:
         return f"{record.trials} trials"
     if record.most_bits is not None:
         return f"{record.failures:,} of {record.most_bits:,} allowed"
@@ -209,7 +209,7 @@ def _facts(measured: Measured) -> Iterator[str]:
     ]
     if compared:
         yield _once("baseline", compared)
-    judged = [record for record, _ in measured if record.confidence and record.verdict != Outcome.ASSERTED]
+    judged = [record for record, _ in measured if record.is_judged]
     if judged:
         yield f"{_once('over limit', map(_bounds, judged))} for this data"
     cached = [text for record, _ in measured for text in record.cached]

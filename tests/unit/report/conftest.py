@@ -27,20 +27,19 @@ MakeRecord = Callable[..., BudgetRecord]
 
 
 @pytest.fixture(scope="session")
+def unmeasured() -> BudgetRecord:
+    """The record of a budget that nothing was drawn for."""
+    return record_of("t.py::test_unmeasured", "econ", _result([]), REQUIREMENT, None)
+
+
+@pytest.fixture(scope="session")
 def make_record() -> MakeRecord:
     """make_record("t.py::test", values, seed=7, model="econ"): a record with its trials."""
 
     def make(
         nodeid: str, values: Sequence[float], *, seed: int = 7, model: str = "econ", outcome: str = ""
     ) -> BudgetRecord:
-        n = len(values)
-        score = GoldenScore(0.9, 0.01, 0, None)
-        bounds = (0.0, 14.0) if np.isfinite(values).all() else None
-        trials = MetricTrials("emd", "lower", bounds, np.array(values, float), np.zeros(n, np.int64), score)
-        nothing = AssumedImmune(BitSet(np.zeros(0, np.int64)))
-        setting = Setting(FlipCount(2), nothing, seed, "numpy", 50, SPACE)
-        hits = np.full(n, 2)
-        result = CampaignResult({"emd": trials}, setting, FixedTrials(n), hits, np.zeros(n, np.int64), hits)
+        result = _result(values, seed)
         verdict = result.verdict(REQUIREMENT)
         made = record_of(nodeid, model, result, REQUIREMENT, verdict)
         measured = MeasuredCampaign.of(result, BudgetIdentity(model, "FlipCount(n_faults=2)")).to_plain()
@@ -48,3 +47,14 @@ def make_record() -> MakeRecord:
         return replace(made, measured=measured, outcome=outcome or usual, rerun=f"python -m pytest {nodeid}")
 
     return make
+
+
+def _result(values: Sequence[float], seed: int = 7) -> CampaignResult:
+    n = len(values)
+    score = GoldenScore(0.9, 0.01, 0, None)
+    bounds = (0.0, 14.0) if np.isfinite(values).all() else None
+    trials = MetricTrials("emd", "lower", bounds, np.array(values, float), np.zeros(n, np.int64), score)
+    nothing = AssumedImmune(BitSet(np.zeros(0, np.int64)))
+    setting = Setting(FlipCount(2), nothing, seed, "numpy", 50, SPACE)
+    hits = np.full(n, 2)
+    return CampaignResult({"emd": trials}, setting, FixedTrials(n or 1), hits, np.zeros(n, np.int64), hits)

@@ -8,14 +8,18 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
+from math import inf
 
 import pytest
 
 from fkeras.campaigns.dead_tensors import DeadTensor
+from fkeras.campaigns.verdict import Outcome
 from fkeras.report.document import Report, new_report
 from fkeras.report.headline import headline_of
 from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
 from fkeras.report.record import BudgetRecord, UncoveredTensor
+from fkeras.report.services import trend
+from fkeras.report.table import report_lines, share_text
 from tests.unit.report.test_document import full
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
@@ -240,6 +244,50 @@ def test_a_broken_set_up_is_said_before_any_number(make_record):
     assert "more trials do not shrink it); chance 0.95" in text
     for fact in (*broken, "max_golden_emd=0.5", str(dead[0])):
         assert fact in text
+
+
+def words(*tests: BudgetRecord) -> str:
+    return " ".join(Page(html_page(new_report(tests, 1, 0))).text.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "required"),
+    [
+        ({}, "emd ≤ 2 in at least 95 % of all trials, at 0.95 confidence"),
+        ({"max_failure_rate": 0.0}, "emd ≤ 2 in all trials, at 0.95 confidence"),
+        ({"most_bits": 3}, "emd ≤ 2, which at most 3 bits may break alone"),
+        ({"most_bits": 0}, "emd ≤ 2, which no bit may break alone"),
+    ],
+)
+def test_a_broken_set_up_changes_nothing_of_what_was_required(unmeasured, changes, required):
+    text = words(replace(unmeasured, verdict=Outcome.FAIL, broken=("golden emd is no better than chance",), **changes))
+    assert f"Required{required}" in text
+    assert "Mean emdnot measured" in text
+    for number in ("inf", "0 confidence", "0/0", "nan"):
+        assert number not in text.partition("Test by test")[2]
+
+
+def test_what_was_not_judged_has_no_point_and_no_bounds(unmeasured):
+    report = new_report([replace(unmeasured, verdict=Outcome.FAIL, broken=("broken",))], 1, 0)
+    assert share_text(report.tests[0]) == "0 trials"
+    assert trend(report).strip() == "[]"
+    assert "one-sided" not in " ".join(report_lines(report.tests, 120))
+    assert '<svg class="bound"' not in html_page(report)
+
+
+def test_a_mean_that_nothing_bounds_has_no_interval_in_numbers(make_record):
+    one = full(make_record)
+    assert one.endurance is not None
+    points = tuple(replace(point, mean=1.0, low=0.9, high=1.2, mean_low=0.95) for point in one.endurance.curve)
+    wide, narrow = (replace(point, mean_high=high) for point, high in zip(points, (5.0, 1.1), strict=False))
+    unbounded = replace(one.metrics["emd"], mean=1.0, mean_low=-inf, mean_high=inf)
+    endurance = replace(one.endurance, curve=(wide, narrow))
+    text = words(replace(one, metrics={"emd": unbounded}, endurance=endurance))
+    dash = "[\N{EN DASH}]"
+    assert f"1 {dash}0.9 to 1.2" in text
+    assert "1 [0.95, 1.1]0.9 to 1.2" in text
+    assert "[0.95, 5]" not in text
+    assert f"Mean emd1 {dash}, " in text
 
 
 def test_everything_from_users_is_escaped(make_record):
