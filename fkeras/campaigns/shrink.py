@@ -30,7 +30,10 @@ Parts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class MinimalFaultsRecord:
-    """Faults of one failing trial that break a limit together; leaving one out keeps it, where is_minimal."""
+    """Faults of one failing trial that break a limit together; leaving one out keeps it, where is_minimal.
+
+    is_as_read: a protection stands between what was hit and these, the bits that the network then reads wrongly.
+    """
 
     faults: tuple[str, ...]
     is_minimal: bool
@@ -38,6 +41,13 @@ class MinimalFaultsRecord:
     n_faults: int
     values: dict[str, float]
     changes: tuple[str, ...] = ()
+    is_as_read: bool = False
+
+    @property
+    def of_how_many(self) -> str:
+        """How many of what in which trial."""
+        what = "bits read wrongly in" if self.is_as_read else "faults of"
+        return f"{len(self.faults)} of {self.n_faults} {what} trial {self.trial}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class MinimalFaults:
     """Faults that break a limit together.
 
     is_minimal: whether leaving out any one of them was measured to keep the limits, or else the evaluations ran out;
-    trial: the failing trial that they come from, and n_faults how many faults that had; values: metric -> value.
+    trial: the failing trial that they come from, and n_faults how many faults that had; values: metric -> value;
+    is_as_read: see `MinimalFaultsRecord`.
     """
 
     faults: FaultSet
@@ -54,6 +65,7 @@ class MinimalFaults:
     trial: int
     n_faults: int
     values: dict[str, float]
+    is_as_read: bool = False
 
     def changes(self, space: BitSpace) -> list[str]:
         """For each fault, in the order of its `text`: its word's value before and after all of them."""
@@ -70,7 +82,8 @@ class MinimalFaults:
         """What reports say: faults as addresses (`=0`, `=1`: stuck), and what they make of their words."""
         faults = tuple(self.faults.text(space).split())
         changes = tuple(self.changes(space))
-        return MinimalFaultsRecord(faults, self.is_minimal, self.trial, self.n_faults, self.values, changes)
+        n_faults, values = self.n_faults, self.values
+        return MinimalFaultsRecord(faults, self.is_minimal, self.trial, n_faults, values, changes, self.is_as_read)
 
 
 def minimal_faults(
@@ -105,7 +118,8 @@ def minimal_faults(
     ranked = np.lexsort((np.arange(len(space)), space.bit_positions)) if order is None else order
     small, is_minimal = shrink(faults, breaks, ranked, max_evaluations)
     values = {name: float(one.values[0]) for name, one in remembering.fault_sets([small]).items()}
-    return MinimalFaults(small, is_minimal, remembering.evaluations, trial, len(faults), values)
+    is_as_read = not result.setting.protection.is_perfect
+    return MinimalFaults(small, is_minimal, remembering.evaluations, trial, len(faults), values, is_as_read)
 
 
 def golden_breaks(run: Run, limits: tuple[Limit, ...]) -> bool:

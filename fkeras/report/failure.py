@@ -85,12 +85,12 @@ def broken_text(problems: Sequence[str], golden_limits: Sequence[str], rerun: st
 def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
     minimal = explanation.minimal
     if minimal is not None:
-        n, values = len(minimal.faults), ", ".join(f"{name} {value:.6g}" for name, value in minimal.values.items())
+        record = minimal.record(space)
+        n, values = len(record.faults), ", ".join(f"{name} {value:.6g}" for name, value in minimal.values.items())
         single = "it cannot be left out" if n == 1 else "none of them can be left out"
         sure = single if minimal.is_minimal else f"fewer may do: the {minimal.evaluations} evaluations ran out"
-        yield f"  minimal     {n} of {minimal.n_faults} faults of trial {minimal.trial} will do, {sure}: {values}"
-        texts = minimal.faults.text(space).split()
-        for text, change in list(zip(texts, minimal.changes(space), strict=True))[:MOST_SHOWN]:
+        yield f"  minimal     {record.of_how_many} will do, {sure}: {values}"
+        for text, change in list(zip(record.faults, record.changes, strict=True))[:MOST_SHOWN]:
             yield f"    {_with_sign(text)}: {change}"
         if n > MOST_SHOWN:
             yield f"    and {n - MOST_SHOWN} more"
@@ -124,7 +124,8 @@ def _with_sign(address: str) -> str:
 
 def example_line(minimal: MinimalFaults) -> str:
     """What to paste above a hypothesis test whose argument `faults` is drawn from fault_sets (after import fkeras)."""
-    return f"@example(faults=fkeras.{minimal.faults!r})"
+    line = f"@example(faults=fkeras.{minimal.faults!r})"
+    return f"{line}  # as read: without the protection" if minimal.is_as_read else line
 
 
 def change_text(space: BitSpace, bit: int) -> str:

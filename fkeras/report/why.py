@@ -33,7 +33,7 @@ def _reasons(record: BudgetRecord) -> Iterator[str]:
     if minimal is not None:
         n = len(minimal.faults)
         named = f": {' '.join(minimal.faults)}" if n <= _MOST_NAMED else ""
-        yield f"{n} of {minimal.n_faults} faults of trial {minimal.trial} {'is' if n == 1 else 'are'} enough{named}"
+        yield f"{minimal.of_how_many} {'is' if n == 1 else 'are'} enough{named}"
     curve = record.protection_curve
     if curve is not None and curve.points:
         most = f"not even {curve.points[-1].k:,} protected bits pass"

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from fkeras.campaigns import FixedTrials, Limit, Setting, minimal_faults, run_campaign
 from fkeras.campaigns.shrink import shrink
 from fkeras.errors import InputError
-from fkeras.faults import FaultSet, FlipCount, protection
+from fkeras.faults import TMR, FaultSet, FlipCount, KnownWords, RangeCheck, protection
+from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.progress import silent
+from fkeras.report.failure import example_line
 
 ORDER = np.arange(400)
+CODEC = FixedPoint(4, 0)
+VALUES = np.resize(np.array([0.25, -0.25, 0.0], np.float32), 25)
+VARIED = BitSpace((WordTensor("d/kernel", (25,), CODEC, CODEC.encode(VALUES), np.ones(25, np.float32), VALUES),))
+"""The memory of `function_run`, with words that differ."""
 
 
 def counted(breaks):
@@ -118,6 +124,27 @@ def test_only_faults_that_got_through_are_named(function_run):
     (bit,) = found.faults.flips.tolist()
     assert bit >= 40
     assert run.space.bit_positions[bit] == 0
+
+
+@pytest.mark.parametrize(
+    ("protected", "what"),
+    [
+        (None, "faults of"),
+        (range(40), "faults of"),
+        (TMR(range(40)), "bits read wrongly in"),
+        (KnownWords(of=VARIED), "bits read wrongly in"),
+        ([RangeCheck(of=VARIED), TMR(range(40))], "bits read wrongly in"),
+    ],
+    ids=str,
+)
+def test_bits_behind_a_protection_are_those_that_are_read_wrongly(function_run, protected, what):
+    run = function_run(lambda bits: float(len(bits)))
+    result = campaign(run, 50, protected=protected)
+    found = minimal_faults(result, run, (Limit("mse", "max", 0.5),))
+    assert found.record(run.space).of_how_many == f"1 of {found.n_faults} {what} trial {found.trial}"
+    line, comment = example_line(found), "  # as read: without the protection"
+    assert line.endswith(comment) == (what != "faults of")
+    assert line.removesuffix(comment) == f"@example(faults=fkeras.{found.faults!r})"
 
 
 def test_there_is_nothing_to_shrink_without_a_failing_trial_or_with_a_golden_failure(function_run):
