@@ -224,10 +224,15 @@ class CheckedWords:
             if stated.stored
             else f"no extra bit, {bits:,} bits of limits and tables as constants of the logic"
         )
-        plain = [tensor.path for tensor in self.space.tensors if tensor not in checked]
-        gains = f"; nothing to gain in {', '.join(plain)}, all of whose words are in use" if plain else ""
-        return (
-            f"{stated.name} of {origin}: {len(self.bits):,} bits ({len(self.bits) / max(1, n_bits):.1%}), "
-            f"{stated.rule}; {cost}; a decoder per read port: {len(checked)} with a port per tensor, {n_words:,} with "
-            f"all words in parallel; {stated.scrubbing}{gains}"
+        in_use = (
+            f"{tensor.path} {np.unique(tensor.words).size:,} of {1 << tensor.codec.width:,}" for tensor in checked
         )
+        plain = [tensor.path for tensor in self.space.tensors if tensor not in checked]
+        parts = [f"{stated.name} of {origin}: {stated.rule}"]
+        parts += [f"words in use: {', '.join(in_use)}"] if checked else []
+        parts += [f"nothing to gain in {', '.join(plain)}, all of whose words are in use"] if plain else []
+        parts += [cost]
+        if checked:
+            ports = f"{len(checked)} with a port per tensor, {n_words:,} with all words in parallel"
+            parts += [f"a decoder per read port: {ports}"]
+        return "; ".join((*parts, str(stated.scrubbing)))

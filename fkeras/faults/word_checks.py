@@ -225,7 +225,7 @@ class KnownWords(WordCheck):
 
     @property
     def rule(self) -> str:
-        return "a word that is never stored reads the expected value of what was"
+        return "a word that is never stored reads the expected value of what was meant"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         weights = word_weights(space, self.importance)

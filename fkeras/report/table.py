@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from fkeras.campaigns.comparison import PAIRED, Comparison
+from fkeras.campaigns.comparison import PAIRED, Comparison, MetricComparison
 from fkeras.campaigns.limits import Limit
-from fkeras.campaigns.verdict import AnyOutcome, Outcome
+from fkeras.campaigns.verdict import WORST_FIRST, AnyOutcome, Outcome
 from fkeras.printable import in_one_line
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
 from fkeras.report.why import why
@@ -40,12 +40,17 @@ def report_lines(
     details: also what every test assumed, measured and was compared with.
     """
     groups: dict[tuple[str, str], list[BudgetRecord]] = {}
-    for record in records:
+    for record in sorted(records, key=_how_bad):
         assumed = record.assumptions
         groups.setdefault(("", "") if assumed is None else (assumed.model, assumed.content_digest), []).append(record)
     lines = [line for group in groups.values() for line in _group_lines(group, width, paint, details)]
     added = (f"{_test(record)}: {text}" for record in records for text in record.lines)
     return [*lines, *(line for text in added for line in wrapped(text, width))]
+
+
+def _how_bad(record: BudgetRecord) -> int:
+    """The worst verdicts first; what was expected to fail is none of them."""
+    return len(WORST_FIRST) if record.outcome == "xfailed" else WORST_FIRST.index(record.verdict)
 
 
 Measured = Sequence[tuple[BudgetRecord, Assumptions]]
@@ -62,12 +67,14 @@ def _group_lines(records: Sequence[BudgetRecord], width: int, paint: Paint, deta
         return
     yield from packed(_head(measured, details), width, "  ")
     yield from _table(measured, width, paint)
-    yield from packed(_facts(measured), width)
+    yield from packed(_facts(measured, details), width)
     for note in _notes(measured):
         yield from wrapped(note, width)
     if details:
-        for note in _details(measured):
-            yield from wrapped(note, width)
+        for record, assumed in measured:
+            yield _test(record)
+            for note in _details(record, assumed):
+                yield from (f"  {line}" for line in wrapped(note, width - 2))
 
 
 def _head(measured: Measured, details: bool) -> Iterator[str]:
@@ -194,12 +201,16 @@ def change_text(comparison: Comparison | None, metric: str) -> str:
         return "-"
     if comparison.reason:
         return comparison.outcome or "none"
-    return next((compared.moved for compared in comparison.metrics if compared.metric == metric), "-")
+    return next((_moved(compared) for compared in comparison.metrics if compared.metric == metric), "-")
 
 
-def _facts(measured: Measured) -> Iterator[str]:
+def _moved(compared: MetricComparison) -> str:
+    return compared.moved if compared.outcome in ("", Outcome.PASS) else f"{compared.moved} {compared.outcome}"
+
+
+def _facts(measured: Measured, details: bool) -> Iterator[str]:
     """What the table rests on; what several tests share is said once."""
-    yield _once("not covered", (_not_covered(assumed) for _, assumed in measured))
+    yield _once("not covered", (_not_covered(assumed, details) for _, assumed in measured))
     yield _once("golden", (_golden(name, metric) for record, _ in measured for name, metric in record.metrics.items()))
     # What was not compared although it should have been is a test's own reason.
     compared = [
@@ -211,9 +222,11 @@ def _facts(measured: Measured) -> Iterator[str]:
         yield _once("baseline", compared)
     judged = [record for record, _ in measured if record.is_judged]
     if judged:
-        yield f"{_once('over limit', map(_bounds, judged))} for this data"
+        usual = [record for record in judged if record.max_failure_rate == USUAL_FAILURE_RATE and not record.most_bits]
+        allowed = f"{100 * USUAL_FAILURE_RATE:.4g} % allowed, " if usual else ""
+        yield f"over limit: {allowed}{'; '.join(dict.fromkeys(map(_bounds, judged)))} for this data"
     cached = [text for record, _ in measured for text in record.cached]
-    if cached:
+    if cached and not details:
         yield _once("cached", cached)
 
 
@@ -238,19 +251,18 @@ def _notes(measured: Measured) -> Iterator[str]:
         yield _once("notice", notices)
 
 
-def _details(measured: Measured) -> Iterator[str]:
-    yield _once("faults", (f"{assumed.fault_model}, seed {assumed.seed}" for _, assumed in measured))
-    yield _once("protection", (assumed.protection for _, assumed in measured))
-    names = [tensor for _, assumed in measured for tensor in assumed.not_covered]
-    if names:
-        yield _once("not covered", (f"{tensor.path} ({tensor.n_values:,} values: {tensor.reason})" for tensor in names))
-    for record, _ in measured:
-        if record.comparison is not None:
-            yield f"baseline ({_test(record)}): {record.comparison}"
-        if record.max_trials is not None and record.verdict != Outcome.INCONCLUSIVE:
-            yield f"decided ({_test(record)}) after {record.trials:,} of up to {record.max_trials:,} trials"
-        if record.most_damaging:
-            yield f"most damaging ({_test(record)}): {'; '.join(record.most_damaging)}"
+def _details(record: BudgetRecord, assumed: Assumptions) -> Iterator[str]:
+    yield f"faults: {assumed.fault_model}, seed {assumed.seed}"
+    yield f"protection: {assumed.protection}"
+    if record.confidence:
+        stopped = f", decided after {record.trials:,} of up to {record.max_trials:,}" if record.max_trials else ""
+        yield f"allowed: {100 * (record.max_failure_rate or 0):.4g} % of trials{stopped}"
+    if record.comparison is not None:
+        yield f"baseline: {record.comparison}"
+    if record.most_damaging:
+        yield f"most damaging: {'; '.join(record.most_damaging)}"
+    if record.cached:
+        yield f"cached: {'; '.join(record.cached)}"
 
 
 def _once(what: str, facts: Iterable[str]) -> str:
@@ -266,8 +278,11 @@ def _bounds(record: BudgetRecord) -> str:
     return "exact" if record.confidence == 1 else f"one-sided {100 * record.confidence:.4g} % bounds"
 
 
-def _not_covered(assumed: Assumptions) -> str:
-    """How many weights lie outside the memory, by reason; records have them all."""
+def _not_covered(assumed: Assumptions, by_name: bool) -> str:
+    """The weights that lie outside the memory: by name, or how many by reason."""
+    if by_name:
+        texts = [f"{tensor.path} ({tensor.n_values:,} values: {tensor.reason})" for tensor in assumed.not_covered]
+        return ", ".join(texts) or "nothing"
     by_reason: dict[str, int] = {}
     for tensor in assumed.not_covered:
         by_reason[tensor.reason] = by_reason.get(tensor.reason, 0) + tensor.n_values

@@ -28,7 +28,8 @@ def _reasons(record: BudgetRecord) -> Iterator[str]:
                 yield f"without a fault the network breaks {limit} already"
     comparison = record.comparison
     if comparison is not None and comparison.outcome not in ("", Outcome.PASS):
-        yield f"baseline: {comparison}"
+        decisive = [str(metric) for metric in comparison.metrics if metric.outcome == comparison.outcome]
+        yield f"baseline: {comparison.reason or '; '.join(decisive)}"
     minimal = record.minimal_faults
     if minimal is not None:
         n = len(minimal.faults)

@@ -70,7 +70,7 @@ def test_made_met_and_missed(project, write_test, bounded, flags):
     met.assert_outcomes(passed=1)
     met.stdout.fnmatch_lines(
         [
-            "baseline (test_mission): mse *; worse by more than 20 % in 0 of 69 pairs, at most 4.9 % of draws (5 % "
+            "  baseline: mse *; worse by more than 20 % in 0 of 69 pairs, at most 4.9 % of draws (5 % "
             "allowed): PASS; paired on 69 identical fault sets*"
         ]
     )
@@ -130,10 +130,7 @@ def test_a_comparison_without_tolerance_informs_and_fails_nothing(project, write
     result = run(project, "-v")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        [
-            "baseline (test_mission): mse * -> * (+1* %); worse in 69, better in 0 of 69 pairs; paired on "
-            "69 identical fault sets*"
-        ]
+        ["  baseline: mse * -> * (+1* %); worse in 69, better in 0 of 69 pairs; paired on 69 identical fault sets*"]
     )
 
 
@@ -530,7 +527,7 @@ def test_an_earlier_report_is_a_baseline_too(project, write_test, bounded):
     for place in ("artifact/report.json", "artifact"):
         result = project.runpytest_inprocess(f"--fkeras-baseline={place}", GATE, "-v")
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["baseline (test_mission): mse *PASS; paired on 100 identical fault sets"])
+        result.stdout.fnmatch_lines(["  baseline: mse *PASS; paired on 100 identical fault sets"])
     bounded(0.5)
     project.runpytest_inprocess("--fkeras-baseline=artifact", GATE).assert_outcomes(failed=1)
     result = project.runpytest_inprocess("--fkeras-baseline=artifact/report.json", "--fkeras-baseline-update")

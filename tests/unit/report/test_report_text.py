@@ -106,7 +106,7 @@ def test_the_table_has_one_row_per_test_and_what_it_rests_on():
         "test         flips  protected    metric  golden  mean  limit  over limit   verdict",
         "test_one[x]      2  ranking[:4]  emd     0.9     1     <=2    0/60 <4.9 %  PASS",
         "not covered: 15 values (bias)  golden: emd 0.9 +- 0.01 (data)",
-        "over limit: one-sided 95 % bounds for this data",
+        "over limit: 5 % allowed, one-sided 95 % bounds for this data",
     ]
 
 
@@ -115,13 +115,24 @@ def test_details_say_what_every_test_assumed_and_measured():
     one = record([1.0] * 60, protected=protected)
     head, *lines = report_lines([one, replace(one, nodeid="t.py::test_two")], 300, details=True)
     assert head.endswith(f"engine numpy  content {SPACE.content_digest[:8]}  layout {SPACE.layout_digest[:8]}")
-    assert lines[-5:] == [
-        "faults: 2 distinct bits, uniform over 8, seed 7",
-        "protection: ranking[:4]: 4 bits (50.0%) assumed immune",
-        f"not covered: {'; '.join(f'layer_{i}/bias (3 values: bias)' for i in range(5))}",
-        "most damaging (test_one[x]): bit 3",
-        "most damaging (test_two): bit 3",
+    assert f"not covered: {', '.join(f'layer_{i}/bias (3 values: bias)' for i in range(5))}" in lines[3]
+    assert lines[-10:] == [
+        line
+        for name in ("test_one[x]", "test_two")
+        for line in (
+            name,
+            "  faults: 2 distinct bits, uniform over 8, seed 7",
+            "  protection: ranking[:4]: 4 bits (50.0%) assumed immune",
+            "  allowed: 5 % of trials",
+            "  most damaging: bit 3",
+        )
     ]
+
+
+def test_the_worst_comes_first_and_what_was_expected_to_fail_last():
+    kept, missed = record([1.0] * 60), record([3.0] * 60)
+    records = [kept, replace(missed, outcome="xfailed"), replace(missed, outcome="failed")]
+    assert [line.split("  ")[-1] for line in report_lines(records, 200)[2:5]] == ["FAIL", "PASS", "FAIL, xfailed"]
 
 
 def test_a_column_in_which_no_row_says_anything_is_left_out():
@@ -259,10 +270,8 @@ def test_models_have_tables_of_their_own():
 
 def test_facts_that_tests_share_are_said_once():
     one = record([1.0] * 60)
-    records = [one, replace(one, nodeid="t.py::test_two"), record([3.0] * 60, faults=FlipCount(3))]
-    lines = report_lines(records, 200, details=True)
-    assert "\n".join(lines).count("golden: ") == 1
-    assert "faults: 2 distinct bits, uniform over 8, seed 7; 3 distinct bits, uniform over 8, seed 7" in lines
+    text = "\n".join(report_lines([one, replace(one, nodeid="t.py::test_two"), record([3.0] * 60)], 200))
+    assert [text.count(f"{what}: ") for what in ("not covered", "golden", "over limit")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("width", [30, 60, 90])
@@ -290,8 +299,8 @@ def test_a_failure_says_everything():
 def test_details_say_what_stopping_saved():
     result = replace(result_of([1.0] * 69), plan=UntilDecided(REQUIREMENT, 1000))
     one = record_of("t.py::test_one", "econ", result, REQUIREMENT, result.verdict(REQUIREMENT))
-    assert "decided (test_one) after 69 of up to 1,000 trials" in report_lines([one], 80, details=True)
-    assert not any("decided" in line for line in report_lines([record([1.0] * 69)], 80, details=True))
+    assert "  allowed: 5 % of trials, decided after 69 of up to 1,000" in report_lines([one], 80, details=True)
+    assert "  allowed: 5 % of trials" in report_lines([record([1.0] * 69)], 80, details=True)
 
 
 def test_a_golden_model_past_the_limit_is_told():
