@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from fkeras.campaigns.verdict import WORST_FIRST, Outcome
+from fkeras.campaigns.verdict import WORST_FIRST, AnyOutcome, Outcome
 from fkeras.report.document import Report
 from fkeras.report.record import BudgetRecord
 from fkeras.report.table import share_text
@@ -21,6 +21,12 @@ _ENDS: dict[int, tuple[Look, str, str, str]] = {
     1: ("bad", "✕", "failed", "The run failed"),
     2: ("doubt", "⊘", "interrupted", "The run was interrupted"),
     5: ("doubt", "⊘", "nothing ran", "No test ran"),
+}
+
+_AGAINST: dict[AnyOutcome, str] = {
+    Outcome.FAIL: "worse than its baseline",
+    Outcome.INCONCLUSIVE: "worse than its baseline or not, which is not decided",
+    Outcome.NOT_RUN: "not compared with its baseline",
 }
 
 
@@ -89,5 +95,25 @@ def reason_of(record: BudgetRecord) -> str:
         return ""
     if record.verdict in (Outcome.PASS, Outcome.ASSERTED):
         return "its own assertions failed" if record.outcome in ("failed", "error") else ""
-    counted = f"over the limit: {share_text(record)}" if record.is_judged else ""
-    return "; ".join(filter(None, (counted, why(record)))) or record.text
+    return explained(record) or record.text
+
+
+def explained(record: BudgetRecord) -> str:
+    """What the verdict rests on, the decisive first: a baseline decides where the limit by itself is not broken."""
+    counted = share_text(record) if record.is_judged else ""
+    most = 1.0 if record.max_failure_rate is None else record.max_failure_rate
+    baseline, reasons = against_baseline(record), why(replace(record, comparison=None))
+    if baseline and counted and not reasons and record.share_high <= most:
+        return f"{baseline}; the limit is kept: {counted}"
+    by_limit = (f"over the limit: {counted}" if counted else "", reasons)
+    is_over = counted and record.share_low > most
+    return "; ".join(filter(None, (*by_limit, baseline) if is_over else (baseline, *by_limit)))
+
+
+def against_baseline(record: BudgetRecord) -> str:
+    """That the baseline is missed, and what shows it; "" where it is not, or was not asked about."""
+    comparison = record.comparison
+    if comparison is None or comparison.outcome not in _AGAINST:
+        return ""
+    metrics = (str(metric).replace(f": {metric.outcome}", "", 1) for metric in comparison.metrics)
+    return f"{_AGAINST[comparison.outcome]}: {comparison.reason or '; '.join(metrics)}"

@@ -79,15 +79,16 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _details(record: BudgetRecord) -> str:
-    """Why a test failed, the fewest faults that do it, and the line that shows it again."""
+    """Why a test failed, faults that are enough for it, and the line that shows it again."""
     lines = [f"**{record.label}** {_code(test_name(record))}", f"- {_code(reason_of(record))}"]
     least = record.minimal_faults
     if least is not None:
         changes = least.changes or ("",) * len(least.faults)
         shown = [_code(f"{bit} {change}") for bit, change in zip(least.faults, changes, strict=True)][:MOST_FAULTS]
         rest = [f"{len(least.faults) - MOST_FAULTS} more"] if len(least.faults) > MOST_FAULTS else []
-        what = "the fewest faults that do it" if least.is_minimal else "few faults that do it"
-        lines.append(f"- {what}, {len(least.faults)} of {least.n_faults}: {', '.join([*shown, *rest])}")
+        spare = ", none of which can be left out" if least.is_minimal else ""
+        enough = f"{len(least.faults)} of {least.n_faults} faults of trial {least.trial} are enough{spare}"
+        lines.append(f"- {enough}: {', '.join([*shown, *rest])}")
     lines += [f"- again: {_code(record.rerun)}"] if record.rerun else []
     return "\n".join([lines[0], "", *lines[1:]])
 

@@ -18,7 +18,7 @@ from fkeras.files import write_text
 from fkeras.plain import plain
 from fkeras.printable import printable
 from fkeras.report.document import Report
-from fkeras.report.headline import headline_of, test_name
+from fkeras.report.headline import against_baseline, explained, headline_of, test_name
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord, UncoveredTensor
 from fkeras.report.table import change_text, share_text
 from fkeras.statistics.means import SPREAD
@@ -77,6 +77,7 @@ def html_page(report: Report) -> str:
         more=sum(test.record.assumptions is not None for test in tests) - len(sections),
         models=_models(tests),
         maps=maps,
+        broken=any(record.broken for record in report.tests),
         drawing=drawing,
         compared=any(record.comparison is not None for record in report.tests),
         change=change_text,
@@ -159,6 +160,10 @@ class _Test:
     def limits(self) -> list[str]:
         limits = (limit for metric in self.record.metrics.values() for limit in metric.limits)
         return [f"{limit.metric} {_SIGNS[limit.sign]} {limit.bound_text}" for limit in limits]
+
+    @property
+    def text(self) -> str:
+        return _sentence(explained(self.record)) if against_baseline(self.record) else self.record.text
 
     @property
     def required(self) -> str:

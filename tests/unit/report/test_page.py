@@ -13,7 +13,7 @@ from math import inf
 import pytest
 
 from fkeras.campaigns.dead_tensors import DeadTensor
-from fkeras.campaigns.verdict import Outcome
+from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.report.document import Report, new_report
 from fkeras.report.headline import headline_of
 from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
@@ -288,6 +288,56 @@ def test_a_mean_that_nothing_bounds_has_no_interval_in_numbers(make_record):
     assert "1 [0.95, 1.1]0.9 to 1.2" in text
     assert "[0.95, 5]" not in text
     assert f"Mean emd1 {dash}, " in text
+
+
+@pytest.mark.parametrize(
+    ("values", "outcome", "start", "end"),
+    [
+        ([1.0] * 60, "FAIL", "worse than its baseline: emd", "; the limit is kept: 0/60 <4.9 %"),
+        ([1.0] * 60, "INCONCLUSIVE", "worse than its baseline or not, which is not decided: emd", "0/60 <4.9 %"),
+        ([1.0] * 30, "FAIL", "worse than its baseline: emd", "over the limit: 0/30 0 to 9.5 %; about"),
+        ([3.0] * 60, "FAIL", "over the limit: 60/60 >95.1 %; ", "worse than its baseline: emd"),
+    ],
+)
+def test_what_decides_is_said_first(make_record, values, outcome, start, end):
+    comparison = full(make_record).comparison
+    assert comparison is not None
+    metrics = tuple(replace(metric, outcome=outcome) for metric in comparison.metrics)
+    one = make_record("t.py::test", values)
+    one = replace(
+        one,
+        verdict=min(one.verdict, outcome, key=WORST_FIRST.index),
+        text=f"{one.text}; against the baseline {comparison}",
+        comparison=replace(comparison, outcome=outcome, metrics=metrics),
+        outcome="failed",
+    )
+    (reason,) = headline_of(new_report([one], 1, 0)).reasons
+    assert reason.startswith(f"test: {start}")
+    assert end in reason
+    assert f": {outcome}" not in reason
+    text = words(one)
+    assert "PASS: " not in text
+    assert f"{start[:1].upper()}{start[1:]}" in text.partition("Test by test")[2], "the test's own section, too"
+
+
+def test_an_expected_miss_of_the_baseline_is_said(make_record):
+    one = replace(full(make_record), minimal_faults=None, outcome="xfailed")
+    assert headline_of(new_report([one], 0, 0)).reasons == ()
+    assert "worse than its baseline: emd" in words(one)
+
+
+def test_it_says_of_a_minimal_set_no_more_than_is_known(make_record):
+    text = words(full(make_record))
+    assert "1 of the 2 faults of trial 3" in text
+    assert "without any one of them the limit is kept" in text
+    assert "fewest" not in text
+
+
+@pytest.mark.parametrize("broken", [(), ("golden emd is no better than chance",)])
+def test_no_map_claims_nothing_about_rankings(unmeasured, broken):
+    text = words(replace(unmeasured, broken=broken))
+    assert "no ranking was used" not in text
+    assert ("A test whose set-up is broken has none" in text) == bool(broken)
 
 
 def test_everything_from_users_is_escaped(make_record):

@@ -64,7 +64,7 @@ def test_markdown_explains_what_failed(make_record):
     assert details[0] == "**FAIL** `test_full`"
     assert details[2].startswith("- `over the limit: 40/100 >31.8 %; ")
     assert details[3:5] == [
-        "- the fewest faults that do it, 1 of 2: `conv/kernel[0]:0 1 -> -1`",
+        "- 1 of 2 faults of trial 3 are enough, none of which can be left out: `conv/kernel[0]:0 1 -> -1`",
         "- again: `python -m pytest t.py::test_full`",
     ]
     assert "test_kept" not in "\n".join(details)
