@@ -9,6 +9,7 @@ enough.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,24 +31,29 @@ from fkeras.sensitivity import Ranking
 _DRAWS = 20
 """Draws from which the rate is taken that tables are made for."""
 
+RELEVANT_SAVING = 0.1
+"""The least that a check must save, of the bits needed without any: less is within what another seed changes, and a
+decoder in front of every word is not had for nothing."""
+_SAVING = f"{RELEVANT_SAVING:.0%}"
+
 
 @dataclass(frozen=True, slots=True)
 class TriedCheck:
-    """A check, and the fewest bits beside it with which a campaign passed; None: not with fewer than one before it."""
+    """A check, and the fewest bits beside it with which a campaign passed; None: a cheaper one does about as well."""
 
     check: str
     n_bits: int | None
 
     def __str__(self) -> str:
-        return f"{self.check} {'no fewer' if self.n_bits is None else f'{self.n_bits:,} bits'}"
+        return f"{self.check} {f'not {_SAVING} fewer' if self.n_bits is None else f'{self.n_bits:,} bits'}"
 
 
 @dataclass(frozen=True, slots=True)
 class FreeChoice:
     """Which check was chosen, and what it saves, on the trials of a seed that judged nothing.
 
-    check: None where none leaves fewer bits to protect than bare words; n_bits, n_bits_without: the fewest bits to
-    protect with it, and without any check, None where not even all are enough; tried: the cheapest first.
+    check: None where none leaves relevantly fewer bits to protect than bare words; n_bits, n_bits_without: the fewest
+    bits to protect with it, and without any check, None where not even all are enough; tried: the cheapest first.
     """
 
     check: WordCheck | None
@@ -59,7 +65,9 @@ class FreeChoice:
     def __str__(self) -> str:
         without = "not even all" if self.n_bits_without is None else f"{self.n_bits_without:,}"
         tried = ", ".join(map(str, self.tried[1:]))
-        chosen = f"beside {self.check!r}: {self.n_bits:,} bits" if self.check else "no check saves a bit"
+        chosen = (
+            f"beside {self.check!r}: {self.n_bits:,} bits" if self.check else f"no check saves {_SAVING} of the bits"
+        )
         others = f" ({tried})" if tried else ""
         return f"{chosen}, {without} without a check{others}; found on the trials of seed {self.seed}"
 
@@ -141,7 +149,7 @@ class _Search:
 
     def smallest(self, check: WordCheck | None, most: int) -> int | None:
         """The fewest units found, up to `most`, with which all pass; None where `most` are too few."""
-        if most < 0 or not self.passes(check, most):
+        if not self.passes(check, most):
             return None
         return smallest_for_all(self.weights, lambda model: self.level(check, model), most)
 
@@ -191,7 +199,8 @@ def choose_free(
 ) -> Choice:
     """Choose one mask for all the weights and the check beside it, which need the fewest bits to protect.
 
-    Arguments as for `choose`. A check is taken only where it needs fewer bits than all that are cheaper.
+    Arguments as for `choose`. A check is taken only where it saves a relevant share of the bits needed without any,
+    compared with every cheaper one.
     """
     campaign = weights[0].campaign
     if campaign is None:
@@ -209,11 +218,14 @@ def choose_free(
     n_all = len(search.order(None))
     best, check = rehearsal.smallest(None, n_all), None
     tried = [_tried("no check", best, search.order(None))]
+    relevant = max(1, math.ceil(RELEVANT_SAVING * (len(space) if best is None else _n_bits(search.order(None), best))))
     for other in free_checks(space, rehearsed.setting.fault_model, seed):
-        if best == 0 or not rehearsal.applies(other):
+        most_bits = len(space) if best is None else _n_bits(search.order(check), best) - relevant
+        if most_bits < 0 or not rehearsal.applies(other):
             continue
-        n_units = rehearsal.smallest(other, n_all if best is None else best - 1)
-        tried.append(_tried(repr(other), n_units, rehearsal.order(other)))
+        order = rehearsal.order(other)
+        n_units = rehearsal.smallest(other, order.within(most_bits))
+        tried.append(_tried(repr(other), n_units, order))
         if n_units is not None:
             best, check = n_units, other
     if best is None:

@@ -39,9 +39,35 @@ def test_a_tensor_all_of_whose_words_are_in_use_gains_nothing(space_of):
     full = BitSpace((replace(tensor, words=np.arange(16, dtype=np.uint32)),))
     choice = choose_free([weights(full, range(12), dangerous=range(6))], kind=AssumedImmune)
     assert choice.free.check is None
-    assert [str(tried) for tried in choice.free.tried] == ["no check 6 bits", "Recoded(bit_error_rate=0.16) no fewer"]
+    tried = [str(tried) for tried in choice.free.tried]
+    assert tried == ["no check 6 bits", "Recoded(bit_error_rate=0.16) not 10% fewer"]
     assert choice.mask.bits.bits.tolist() == list(range(6))
-    assert "no check saves a bit, 6 without a check" in str(choice)
+    assert "no check saves 10% of the bits, 6 without a check" in str(choice)
+
+
+def test_a_check_is_taken_only_where_it_saves_a_relevant_share_of_the_bits_needed_without(space, monkeypatch):
+    """12 bits of 2,065 are what another seed changes, and no reason for a decoder in front of every word."""
+    sizes = iter([40, 37, 36, 33, 32, 20])  # 4 are a tenth of the 40 without: 36 is enough fewer, then 32 would be
+
+    def smallest(self, check, most):
+        size = next(sizes)
+        return size if size <= most else None
+
+    monkeypatch.setattr(free._Search, "smallest", smallest)
+    monkeypatch.setattr(free._Search, "judged", lambda self, check, n_units: n_units)
+    found = choose_free([weights(space, range(100), dangerous=[])], kind=AssumedImmune).free
+    assert [tried.n_bits for tried in found.tried] == [40, None, 36, None, 32, 20]
+    assert "RangeCheck() not 10% fewer" in str(found)
+
+
+def test_what_a_check_saves_is_counted_in_bits_also_where_units_are_layers(space, monkeypatch):
+    """One layer is enough with the check as without: 40 bits instead of 60."""
+    monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: 1 if most >= 1 else None)
+    monkeypatch.setattr(free._Search, "judged", lambda self, check, n_units: n_units)
+    monkeypatch.setattr(free, "_read_through", lambda check, model: weights(space, range(40)).ranking)
+    found = choose_free([weights(space, range(40, 100), dangerous=[])], kind=AssumedImmune, granularity="layer").free
+    assert (found.n_bits_without, found.n_bits) == (60, 40)
+    assert repr(found.check) == "RangeCheck()"
 
 
 def test_what_protects_the_bits_may_be_a_list_and_may_not_bring_a_check_of_its_own(space):
