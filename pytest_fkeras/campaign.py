@@ -253,8 +253,7 @@ class FaultCampaign:
         if self._result is not None and self.budget.is_exhaustive:
             return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))
         golden = {} if self._result is None else {n: one.golden.value for n, one in self._result.by_metric.items()}
-        covered = self.protection.bits
-        return self._study.bit_map(golden) or (map_of_protection(covered, self.space) if len(covered) else None)
+        return self._study.bit_map(golden) or map_of_protection(self.protection, self.space)
 
     def _sole(self) -> str:
         if self._main is None:

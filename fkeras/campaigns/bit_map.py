@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from fkeras.campaigns.budget import CampaignResult
 from fkeras.campaigns.oracle import Oracle
-from fkeras.memory import BitSet, BitSpace
+from fkeras.faults.joined import mended_bits
+from fkeras.faults.protections import Protection
+from fkeras.memory import BitSpace
+
+_PROTECTED, _PLACE = "share of bits protected", "place in the ranking, 1 = first"
+_SHARES = (_PROTECTED, _PLACE)
 
 COLUMNS = 240
 """Columns of a map's picture: with more words, a column is the mean over neighbouring ones."""
@@ -39,6 +44,17 @@ class BitMap:
     tensors: tuple[TensorMap, ...]
     picture: tuple[tuple[float, ...], ...]
     words_per_column: int
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """What the quantity lies between whatever the memory, so that maps of it compare; None for no such bounds."""
+        return (0.0, 1.0) if self.quantity in _SHARES else None
+
+    @property
+    def shown(self) -> str:
+        """What a point of the picture is."""
+        per_column = self.words_per_column
+        return self.quantity if per_column == 1 else f"{self.quantity}, mean over {per_column} words"
 
 
 def map_of_oracle(oracle: Oracle, space: BitSpace) -> BitMap:
@@ -74,15 +90,19 @@ def map_of_ranking(order: NDArray[np.int64], method: str, space: BitSpace) -> Bi
     """Each bit's place in the order of a ranking, 1 for the first, 0 for the last: a prediction, no measurement."""
     place = np.empty(len(space))
     place[order] = np.linspace(1, 0, len(space)) if len(space) > 1 else 1.0
-    return map_of(place, space, f"predicted by the ranking {method}", "place in the ranking, 1 = first")
+    return map_of(place, space, f"predicted by the ranking {method}", _PLACE)
 
 
-def map_of_protection(bits: BitSet, space: BitSpace) -> BitMap:
-    """Which bits are protected: all there is to show where nothing is known of what they do, as under a mask."""
+def map_of_protection(protection: Protection, space: BitSpace) -> BitMap | None:
+    """Which bits are protected: all there is to show where nothing is known of what they do, as under a mask; None
+    where that tells no bit from another, as under a check, which only reads words differently."""
+    bits = mended_bits(protection)
+    if not 0 < len(bits) < len(space):
+        return None
     values = np.zeros(len(space))
     values[bits.bits] = 1.0
     what = f"the {len(bits):,} bits protected by {bits.label or 'the budget'}"
-    return map_of(values, space, f"{what}; how sensitive they are is not known here", "share of bits protected")
+    return map_of(values, space, f"{what}; how sensitive they are is not known here", _PROTECTED)
 
 
 def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: str) -> BitMap:

@@ -24,6 +24,7 @@ from fkeras.campaigns.verdict import HOPELESS, MAX_FAILURE_RATE, Outcome, worst
 from fkeras.errors import Argument, InputError, is_number
 from fkeras.statistics import Estimate
 from fkeras.statistics.estimate import check_confidence
+from fkeras.statistics.histograms import bin_edges
 from fkeras.statistics.means import asymptotic_mean
 from fkeras.statistics.paired import differences, paired_difference, unpaired_difference
 from fkeras.statistics.sequential import (
@@ -324,10 +325,7 @@ def _histogram(old: Values, new: Values) -> Histogram | None:
     finite = [values[np.isfinite(values)] for values in (old, new)]
     if min(part.size for part in finite) < LEAST_SHOWN:
         return None
-    low, high = float(np.min(np.concatenate(finite))), float(np.max(np.concatenate(finite)))
-    edges = np.linspace(low, high if high > low else math.nextafter(low, math.inf), BINS + 1)
-    if not (np.diff(edges) > 0).all():
-        edges = np.array([low, math.nextafter(high, math.inf)])
+    edges = bin_edges(np.concatenate(finite), BINS)
     before, now = (tuple(np.histogram(part, edges)[0].tolist()) for part in finite)
     return Histogram(tuple(edges.tolist()), before, now)
 

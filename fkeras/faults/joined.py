@@ -18,6 +18,13 @@ from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet
 
 
+def mended_bits(protection: Protection) -> BitSet:
+    """The bits that are mended in their cells, which a check's are not: it reads words differently."""
+    parts = protection.parts if isinstance(protection, Joined) else (protection,)
+    covered = [part.bits for part in parts if not isinstance(part, CheckedWords)]
+    return reduce(or_, covered) if covered else BitSet(np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True, eq=False)
 class Joined:
     """Protections of the same memory; parts: those of cells, which cover none in common, and at most one check.
@@ -59,7 +66,7 @@ class Joined:
 
     @cached_property
     def _mended_bits(self) -> BitSet:
-        return reduce(or_, (part.bits for part in self._of_cells), BitSet(()))  # type: ignore[arg-type]
+        return mended_bits(self)
 
     @property
     def stated(self) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError, MissingExtraError
 from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, SERIES
+from fkeras.statistics.histograms import bin_edges
 from fkeras.statistics.means import SPREAD
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 4.6, 2.7
 """Narrow enough to be read on a telephone."""
 MAP_WIDTH = 6.4
+BINS = 40
 _MOST_NAMES = 20
 """Names above a map, of the largest tensors; the table beside it has them all."""
 _LEADER = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
@@ -43,8 +45,8 @@ def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[f
     axes = _axes()
     finite = values[np.isfinite(values)]
     low, high = _range([*finite, golden])
-    bins = np.linspace(low, high, 41)
-    axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
+    bins = bin_edges(finite, BINS).tolist() if np.unique(finite).size > 1 else np.linspace(low, high, BINS + 1).tolist()
+    axes.hist(finite, bins=bins, color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
     _mark_levels(axes, "x", (low, high), golden, limits)
     axes.set(xlabel=_literal(metric), ylabel="trials")
     axes.locator_params(axis="y", integer=True)
@@ -164,6 +166,8 @@ def map_figure(record: BitMap) -> Figure:
         cmap="viridis",
         extent=(0, rows.shape[1] * record.words_per_column, rows.shape[0] - 0.5, -0.5),
     )
+    if record.bounds is not None:
+        picture.set_clim(*record.bounds)
     for end in ends[:-1]:
         axes.axvline(end, color="white", linewidth=1.2)
     level: dict[str, Any] = {"ha": "center"}
@@ -176,7 +180,7 @@ def map_figure(record: BitMap) -> Figure:
     axes.set(xlabel="word", ylabel="bit (0 = MSB)", yticks=range(rows.shape[0]), xlim=(0, n_words))
     axes.locator_params(axis="x", nbins=5)
     bar = figure.colorbar(picture, ax=axes, location="bottom", aspect=45, pad=0.03)
-    bar.set_label(_literal(record.quantity), fontsize=11)
+    bar.set_label(_literal(record.shown), fontsize=11)
     for axis in (axes, bar.ax):
         _themed(axis, 11)
     return figure

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LONGEST_PART = 24
 """Characters of a name that stay on one line."""
+SMALL_TABLE = 12
+"""Rows of a table that paper does not break."""
 MOST_FIGURES = 24
 MOST_SECTIONS = 50
 """Figures, and sections of single tests, on one page, the worst verdicts first: so it is below 2 MB."""
@@ -82,6 +84,7 @@ def html_page(report: Report) -> str:
         compared=any(record.comparison is not None for record in report.tests),
         change=change_text,
         css=_css(),
+        small_table=SMALL_TABLE,
     )
     return text
 
@@ -291,7 +294,7 @@ class _Map:
 
     def level(self, value: float) -> str:
         known = [value for tensor in self.record.tensors for value in tensor.mean if isfinite(value)]
-        most = max(known, default=0.0)
+        most = max(known, default=0.0) if self.record.bounds is None else self.record.bounds[1]
         return f"{value / most if most and isfinite(value) else float(value == float('inf')):.2f}"
 
     def draw(self) -> None:
@@ -301,8 +304,8 @@ class _Map:
         columns = "a column is a word" if per_column == 1 else f"a column is the mean over {per_column} words"
         self.picture = self.drawing.svg(
             self.key,
-            f"{self.record.quantity} of every bit of {self.model}",
-            f"{self.record.quantity[:1].upper()}{self.record.quantity[1:]}: words across ({columns}, in the order of "
+            f"{_sentence(self.record.quantity)}, by word and bit position, {self.model}",
+            f"{_sentence(self.record.quantity)}: words across ({columns}, in the order of "
             "the tensors above), bit positions down. Blank where nothing is known.",
             partial(figures.map_figure, self.record),
         )

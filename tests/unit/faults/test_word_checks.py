@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fkeras.campaigns.bit_map import map_of_protection
 from fkeras.errors import InputError, LayoutError
 from fkeras.faults import (
     SECDED,
@@ -295,3 +296,21 @@ def test_what_cannot_be_joined_is_refused():
         with pytest.raises(InputError) as refused:
             protection(parts, space)
         assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_no_map_calls_bits_protected_that_are_only_read_differently(check):
+    space = space_of([1, 2, 3])
+    mask = BitSet.of([0, 5])
+    assert map_of_protection(protection(check(), space), space) is None
+    for mended in (mask, TMR(mask)):
+        drawn = [map_of_protection(protection(stated, space), space) for stated in (mended, (mended, check()))]
+        assert drawn[0] == drawn[1]
+        assert drawn[0] is not None
+        assert sum(value for row in drawn[0].picture for value in row) == 2
+
+
+def test_no_map_tells_what_is_true_of_every_bit():
+    space = space_of([1, 2, 3])
+    for bits in ([], range(len(space))):
+        assert map_of_protection(protection(BitSet.of(list(bits)), space), space) is None

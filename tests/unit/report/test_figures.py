@@ -84,6 +84,31 @@ def test_trials_fill_their_axes(limit, is_shown):
     assert ("limit 1000, far to the right" in legend(figure)) != is_shown
 
 
+def test_trials_of_few_samples_have_no_narrower_bins_than_their_metric():
+    values = np.repeat(np.arange(15, 20) / 20, 6)
+    figure = figures.trials_figure(values, 0.95, [], "accuracy")
+    bars = [bar for bar in figure.axes[0].patches if bar.get_width() > 0]
+    assert [bar.get_height() for bar in bars] == [6] * 5
+    assert all(bar.get_width() == pytest.approx(1 / 20) for bar in bars)
+
+
+@pytest.mark.parametrize("values", [[], [0.5] * 30, [math.nan] * 30])
+def test_trials_without_a_step_are_drawn(values):
+    assert figures.trials_figure(np.array(values, float), 0.95, [], "accuracy").axes[0].patches
+
+
+@pytest.mark.parametrize(
+    ("quantity", "scale"),
+    [("share of bits protected", (0, 1)), ("place in the ranking, 1 = first", (0, 1)), ("|change of emd|", (0.2, 0.4))],
+)
+@pytest.mark.parametrize(("per_column", "label"), [(1, ""), (5, ", mean over 5 words")])
+def test_a_colour_bar_says_what_is_shown_and_shares_have_one_scale(quantity, scale, per_column, label):
+    record = BitMap("", quantity, (TensorMap("t", 2 * per_column, (0.3,), (0.4,)),), ((0.2, 0.4),), per_column)
+    axes, bar = figures.map_figure(record).axes
+    assert axes.images[0].get_clim() == scale
+    assert bar.get_xlabel() == f"{quantity}{label}"
+
+
 def test_shares_fill_their_axes():
     shown = replace(RECORD, limits=(), max_failure_rate=0.05, largest=10)
     low, high = figures.survival_figure(shown).axes[0].get_ylim()

@@ -12,11 +12,12 @@ from math import inf
 
 import pytest
 
+from fkeras.campaigns.bit_map import BitMap, TensorMap
 from fkeras.campaigns.dead_tensors import DeadTensor
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.report.document import Report, new_report
 from fkeras.report.headline import headline_of
-from fkeras.report.page import LONGEST_PART, MOST_FIGURES, html_page, write_html
+from fkeras.report.page import LONGEST_PART, MOST_FIGURES, SMALL_TABLE, html_page, write_html
 from fkeras.report.record import BudgetRecord, UncoveredTensor
 from fkeras.report.services import trend
 from fkeras.report.table import report_lines, share_text
@@ -450,3 +451,22 @@ def test_names_break_where_they_must_and_lose_nothing(make_record, name):
     assert unescape(cell.replace("<wbr>", "")) == name
     assert max(len(unescape(part)) for part in re.split(r"<wbr>|\s", cell)) <= LONGEST_PART + 1
     assert not re.search(r"\d\.<wbr>\d", cell)
+
+
+def test_shares_are_shaded_from_0_to_1(make_record):
+    half = BitMap(
+        "a mask", "share of bits protected", (TensorMap("t", 2, (0.5, 0.0), (1.0, 0.0)),), ((0.5,), (0.0,)), 2
+    )
+    text = html_page(new_report([replace(make_record("t.py::test", [1.0] * 60), bit_map=half)], 0, 0))
+    assert re.findall(r'class="heat" style="--v:([\d.]+)"', text) == ["0.50", "0.00"]
+    assert "sensitive bits are" not in text, "a mask says nothing about that"
+
+
+def test_paper_breaks_no_row_and_no_small_table(page):
+    css = page.partition("@media print")[2].partition("</style>")[0]
+    (whole,) = re.findall(r"^ *([^{}]*)\{ break-inside: avoid; \}", css, re.MULTILINE)
+    assert {"tr", "td", "th", ".small", "figure"} <= {name.strip() for name in whole.split(",")}
+    tables = re.findall(r'<table class="cards[^"]*".*?</table>', page, re.DOTALL)
+    for table in tables:
+        n_rows = table.partition("<tbody")[2].count("<tr ")
+        assert ("small" in table.partition(">")[0]) == (n_rows <= SMALL_TABLE)
