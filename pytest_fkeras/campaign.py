@@ -318,7 +318,9 @@ class FaultCampaign:
         for limit in self._options.golden_limits(self.metric_names):
             if limit.metric in measured and limit.keyword not in keywords:
                 golden += (limit,)
-        without_faults = GoldenRequirement(golden, self._options.allow_chance)
+        without_faults = GoldenRequirement(
+            golden, self._options.allow_chance, "fkeras_allow_chance = true in the ini file"
+        )
         if not of_trials:
             return None, without_faults
         required = budget.requirement or Requirement(of_trials, budget.max_failure_rate, budget.confidence)

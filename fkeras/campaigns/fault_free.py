@@ -11,10 +11,6 @@ from fkeras.campaigns.limits import GoldenLimit
 from fkeras.memory import BitSpace
 from fkeras.metrics.chance import Chance
 
-ALLOW_CHANCE = (
-    "allow it: fkeras_allow_chance = true in the ini file, allow_chance=True in Python, --allow-chance in the shell"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class FaultFree:
@@ -43,10 +39,14 @@ class FaultFree:
 
 @dataclass(frozen=True, slots=True)
 class GoldenRequirement:
-    """What the fault-free network must be: within `limits`, and better than chance unless `allow_chance`."""
+    """What the fault-free network must be: within `limits`, and better than chance unless `allow_chance`.
+
+    how_to_allow: what to write to allow it, in the words of who asks.
+    """
 
     limits: tuple[GoldenLimit, ...] = ()
     allow_chance: bool = False
+    how_to_allow: str = "allow_chance=True"
 
     def problems(self, known: FaultFree) -> tuple[str, ...]:
         """Why nothing that faults do to this network would mean anything, in sentences; () where it is sound."""
@@ -71,5 +71,5 @@ class GoldenRequirement:
                 yield (
                     f"golden {name} {known.golden[name]:.6g} is no better than chance, {chance.value:.6g} for the best "
                     f"prediction that needs no input{same}: look at the labels and at the scaling of the inputs, or "
-                    f"{ALLOW_CHANCE}"
+                    f"allow it: {self.how_to_allow}"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fkeras.cli import arguments, session
@@ -99,7 +100,8 @@ def requirement(options: argparse.Namespace, study: Study) -> Requirement | None
     from fkeras.campaigns import required
 
     allow_chance = vars(options).get("allow_chance", False)
-    return required(limits(options), study.metrics, options.max_failure_rate, options.confidence, allow_chance)
+    asked = required(limits(options), study.metrics, options.max_failure_rate, options.confidence, allow_chance)
+    return None if asked is None else replace(asked, golden=replace(asked.golden, how_to_allow="--allow-chance"))
 
 
 def exit_code(outcome: AnyOutcome) -> int:

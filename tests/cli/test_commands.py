@@ -302,6 +302,7 @@ def test_a_network_at_chance_fails_at_once_unless_that_is_allowed(folder, fkeras
     content = strict(folder / "c.json")
     assert (done.code, content["values"], content["verdict"]["outcome"]) == (1, [], "FAIL")
     assert "golden mispredictions 0.458333 is no better than chance, 0.458333" in done.out
+    assert "or allow it: --allow-chance" in done.out
     senseless = fkeras(*line[:-1], "max_mispredictions_increase=0.9")
     assert (senseless.code, "is no better than chance" in senseless.out) == (1, True)
     assert fkeras(*line, "--allow-chance").code == 0

@@ -27,6 +27,12 @@ def test_nothing_is_run_before_it_is_installed(docs_pages):
         assert first.startswith(SKIPPED[0]), page
 
 
+def test_who_begins_says_what_the_network_must_be_without_faults(docs_pages):
+    for page in ("tutorial.md", "../README.md"):
+        first = next(block.text for block in docs_pages.blocks(page) if block.kind == "toml")
+        assert 'fkeras_golden = "min_golden_accuracy=' in first, page
+
+
 def test_what_it_shows_is_what_is_printed(tutorial):
     assert len(tutorial.excerpts) == 7
     is_same = CONTENT in tutorial.excerpts[0][1]
@@ -51,6 +57,7 @@ def test_the_comparison_is_paired_and_passes(tutorial):
     assert report["summary"]["exit_code"] == 0
     assert test["verdict"] == "PASS"
     assert test["assumptions"]["file"] == "tagger.h5"
+    assert test["golden_limits"] == ["min_golden_accuracy=0.9"]
     assert len(list((tutorial.project / "baselines").iterdir())) == 1
     assert "paired on" in tutorial.ran[-1][2]
 

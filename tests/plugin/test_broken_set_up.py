@@ -95,6 +95,9 @@ def test_without_the_limit_scaled_inputs_pass(session):
 
 
 def test_chance_may_be_allowed(session):
+    text, record = session(SHUFFLED, failed=1)
+    assert record.broken[0].endswith("or allow it: fkeras_allow_chance = true in the ini file")
+    assert "allow-chance" not in text
     _, record = session(SHUFFLED, ini="fkeras_allow_chance = true\n", passed=1)
     assert record.verdict == "PASS"
     assert record.metrics["mse"].chance < record.metrics["mse"].golden
