@@ -45,11 +45,16 @@ def trials_figure(values: NDArray[np.float64], golden: float, limits: Sequence[f
     axes = _axes()
     finite = values[np.isfinite(values)]
     low, high = _range([*finite, golden])
-    bins = bin_edges(finite, BINS).tolist() if np.unique(finite).size > 1 else np.linspace(low, high, BINS + 1).tolist()
-    axes.hist(finite, bins=bins, color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
+    if np.unique(finite).size > 1:
+        bins = bin_edges(finite, BINS)
+        low, high = min(low, float(bins[0])), max(high, float(bins[-1]))
+    else:
+        bins = np.linspace(low, high, BINS + 1)
+    axes.hist(finite, bins=bins.tolist(), color=SERIES, alpha=0.75, label=f"{values.size:,} trials")
     _mark_levels(axes, "x", (low, high), golden, limits)
     axes.set(xlabel=_literal(metric), ylabel="trials")
     axes.locator_params(axis="y", integer=True)
+    axes.locator_params(axis="x", nbins=6)
     return _finished(axes)
 
 
@@ -65,6 +70,7 @@ def before_and_now_figure(record: MetricComparison, histogram: Histogram) -> Fig
             axes.axvline(mean, color=colour, linestyle=":", linewidth=1.5)
     axes.set(xlabel=_literal(record.metric), ylabel="trials", xlim=_range(histogram.edges))
     axes.locator_params(axis="y", integer=True)
+    axes.locator_params(axis="x", nbins=6)
     return _finished(axes)
 
 

@@ -90,6 +90,9 @@ def test_trials_of_few_samples_have_no_narrower_bins_than_their_metric():
     bars = [bar for bar in figure.axes[0].patches if bar.get_width() > 0]
     assert [bar.get_height() for bar in bars] == [6] * 5
     assert all(bar.get_width() == pytest.approx(1 / 20) for bar in bars)
+    low, high = figure.axes[0].get_xlim()
+    assert low <= bars[0].get_x()
+    assert bars[-1].get_x() + bars[-1].get_width() <= high
 
 
 @pytest.mark.parametrize("values", [[], [0.5] * 30, [math.nan] * 30])

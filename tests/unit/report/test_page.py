@@ -321,6 +321,18 @@ def test_what_decides_is_said_first(make_record, values, outcome, start, end):
     assert f"{start[:1].upper()}{start[1:]}" in text.partition("Test by test")[2], "the test's own section, too"
 
 
+@pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE", "PASS", ""])
+def test_what_became_of_the_comparison_is_said_once_in_its_row(make_record, outcome):
+    comparison = full(make_record).comparison
+    assert comparison is not None
+    metrics = tuple(replace(metric, outcome=outcome) for metric in comparison.metrics)
+    one = replace(
+        make_record("t.py::test", [1.0] * 60), comparison=replace(comparison, outcome=outcome, metrics=metrics)
+    )
+    (cell,) = re.findall(r'data-label="Against the baseline">(.*?)</td>', html_page(new_report([one], 1, 0)))
+    assert re.findall(r"[A-Z]{4,}", cell) == ([outcome] if outcome else [])
+
+
 def test_an_expected_miss_of_the_baseline_is_said(make_record):
     one = replace(full(make_record), minimal_faults=None, outcome="xfailed")
     assert headline_of(new_report([one], 0, 0)).reasons == ()
