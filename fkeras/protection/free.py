@@ -119,7 +119,7 @@ class _Search:
         """The weights with their bits ranked by what flips do as they are read through a check."""
         if check is None:
             return list(self.weights)
-        return [replace(model, ranking=_read_through(check, model)) for model in self.weights]
+        return [replace(model, ranking=ranking_behind(check, model.space, model.ranking)) for model in self.weights]
 
     def order(self, check: WordCheck | None) -> Order:
         """The units of the mask beside a check, those to protect first."""
@@ -248,16 +248,17 @@ def choose_free(
     return replace(choice, free=found)
 
 
-def _read_through(check: WordCheck, model: Weights) -> Ranking:
+def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking) -> Ranking:
     """The bits of a memory behind a check: by what protecting one saves, to the second order of the outputs.
 
-    A cell of a pattern is no bit of a value, so the ranking says how much an error of each word matters, and the
-    decoder what a flip makes of it, among up to two further ones at the rate that tables are made for.
+    A cell of a pattern is no bit of a value, so `ranking`, of the bits of plain words, says how much an error of each
+    word matters, and the decoder what a flip makes of it, among up to two further ones at the rate that tables are made
+    for.
     """
-    space, guard = model.space, check.on(model.space)
+    guard = check.on(space)
     rate = getattr(check, "bit_error_rate", 0.01)
-    harmful = np.maximum(model.ranking.scores, 0.0)
-    importance = Ranking.from_scores(harmful, space, model.ranking.method) if harmful.any() else None
+    harmful = np.maximum(ranking.scores, 0.0)
+    importance = Ranking.from_scores(harmful, space, ranking.method) if harmful.any() else None
     scores = []
     for tensor, reading, weights in zip(space.tensors, guard.readings, word_weights(space, importance), strict=True):
         width, every = tensor.codec.width, np.arange(tensor.size)
@@ -272,7 +273,7 @@ def _read_through(check: WordCheck, model: Weights) -> Ranking:
                     chance = rate**among * (1 - rate) ** (width - 1 - among)
                     saved[:, place] += (chance if place in places else -chance) * harm
         scores.append(saved.ravel())
-    return Ranking.from_scores(np.concatenate(scores), space, f"{model.ranking.method} through a check")
+    return Ranking.from_scores(np.concatenate(scores), space, f"{ranking.method} behind a check")
 
 
 def _n_bits(order: Order, n_units: int) -> int:

@@ -94,7 +94,8 @@ def test_cells_are_ranked_by_what_protecting_one_saves_behind_the_check(space_of
     space = BitSpace((replace(tensor, words=np.array([0, 1, 1, 3, 6], np.uint32)),))
     (tensor,), rate = space.tensors, getattr(check, "bit_error_rate", 0.01)
     (reading,) = check.on(space).readings
-    ranking = free._read_through(check, weights(space, ()))
+    model = weights(space, ())
+    ranking = free.ranking_behind(check, model.space, model.ranking)
     for element in range(5):
         for place in range(3):
             saved = 0.0
