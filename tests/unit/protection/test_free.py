@@ -64,7 +64,7 @@ def test_what_a_check_saves_is_counted_in_bits_also_where_units_are_layers(space
     """One layer is enough with the check as without: 40 bits instead of 60."""
     monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: 1 if most >= 1 else None)
     monkeypatch.setattr(free._Search, "judged", lambda self, check, n_units: n_units)
-    monkeypatch.setattr(free, "_read_through", lambda check, model: weights(space, range(40)).ranking)
+    monkeypatch.setattr(free, "ranking_behind", lambda *ranked: weights(space, range(40)).ranking)
     found = choose_free([weights(space, range(40, 100), dangerous=[])], kind=AssumedImmune, granularity="layer").free
     assert (found.n_bits_without, found.n_bits) == (60, 40)
     assert repr(found.check) == "RangeCheck()"
