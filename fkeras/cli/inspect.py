@@ -99,12 +99,13 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
     yield tabulate(
         [
             [tensor.path, "x".join(map(str, tensor.shape)), _word(tensor.codec), f"{tensor.size:,}",
-             f"{tensor.n_bits:,}", f"{tensor.n_bits / len(space):.1%}"]
+             f"{tensor.n_in_use} of {1 << tensor.codec.width}", f"{tensor.n_bits:,}",
+             f"{tensor.n_bits / len(space):.1%}"]
             for tensor in space.tensors
         ],
-        headers=["tensor", "shape", "word", "words", "bits", "share"],
+        headers=["tensor", "shape", "word", "words", "in use", "bits", "share"],
         disable_numparse=True,
-        colalign=["left", "left", "left", "right", "right", "right"],
+        colalign=["left", "left", "left", "right", "right", "right", "right"],
     )  # fmt: skip
     yield ""
     yield "not covered:" + ("" if space.uncovered else " nothing")
@@ -139,6 +140,7 @@ def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict
                 "codec": repr(tensor.codec),
                 "word_bits": tensor.codec.width,
                 "n_words": tensor.size,
+                "n_words_in_use": tensor.n_in_use,
                 "n_bits": tensor.n_bits,
                 "first_bit": int(first),
             }

@@ -224,9 +224,7 @@ class CheckedWords:
             if stated.stored
             else f"no extra bit, {bits:,} bits of limits and tables as constants of the logic"
         )
-        in_use = (
-            f"{tensor.path} {np.unique(tensor.words).size:,} of {1 << tensor.codec.width:,}" for tensor in checked
-        )
+        in_use = (f"{tensor.path} {tensor.n_in_use:,} of {1 << tensor.codec.width:,}" for tensor in checked)
         plain = [tensor.path for tensor in self.space.tensors if tensor not in checked]
         parts = [f"{stated.name} of {origin}: {stated.rule}"]
         parts += [f"words in use: {', '.join(in_use)}"] if checked else []

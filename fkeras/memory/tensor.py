@@ -49,6 +49,11 @@ class WordTensor:
         """Number of stored bits."""
         return self.size * self.codec.width
 
+    @property
+    def n_in_use(self) -> int:
+        """How many of the 2**width words that there are it stores: one that it does not store announces a fault."""
+        return int(np.unique(self.words).size)
+
     def values_of(self, words: Words, elements: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the network computes with when `elements` hold `words`: word x scale, rounded to float32 once.
 
