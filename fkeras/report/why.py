@@ -31,11 +31,12 @@ def _reasons(record: BudgetRecord) -> Iterator[str]:
         decisive = [str(metric) for metric in comparison.metrics if metric.outcome == comparison.outcome]
         yield f"baseline: {comparison.reason or '; '.join(decisive)}"
     minimal = record.minimal_faults
-    if minimal is not None:
+    if minimal is not None and len(minimal.faults) < minimal.n_faults:
         n = len(minimal.faults)
         named = f": {' '.join(minimal.faults)}" if n <= _MOST_NAMED else ""
         yield f"{minimal.of_how_many} {'is' if n == 1 else 'are'} enough{named}"
     curve = record.protection_curve
     if curve is not None and curve.points:
         most = f"not even {curve.points[-1].k:,} protected bits pass"
-        yield most if curve.smallest is None else f"{curve.smallest:,} protected bits would pass"
+        bits = "bit" if curve.smallest == 1 else "bits"
+        yield most if curve.smallest is None else f"{curve.smallest:,} protected {bits} would pass"
