@@ -55,6 +55,24 @@ def require_regular_file(path: str | os.PathLike[str], what: str) -> Path:
     return file
 
 
+def read_own(path: str | os.PathLike[str], what: str, most_bytes: int, remedy: str) -> str:
+    """The text of a file that fkeras writes. InputError for one that is missing, no regular file, larger than any such
+    file, or no text.
+
+    what: what the file is to the user, for the message; remedy: how to write one.
+    """
+    file = Path(path)
+    try:
+        if not file.exists():
+            raise InputError(f"{what} {file} does not exist (looked in {Path.cwd()}); {remedy}")
+        require_regular_file(file, what)
+        if file.stat().st_size > most_bytes:
+            raise InputError(f"{what} {file} has {file.stat().st_size:,} bytes, more than any {what}; {remedy}")
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {file} cannot be read ({error}); {remedy}") from None
+
+
 def require_own(path: str | os.PathLike[str], kind: str, remedy: str) -> None:
     """InputError for a file in whose place no `kind` may be written: one that is not empty, and no such file of ours.
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fkeras.errors import Argument, InputError, LayoutError
-from fkeras.files import check_target, require_regular_file, write_text
+from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, layout_digest
 
 SCHEMA = "fkeras-protection/1"
@@ -242,14 +242,4 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     Raises:
         InputError: for a file that is missing, foreign, cut short or altered: which, and what to do.
     """
-    file = Path(path)
-    try:
-        if not file.exists():
-            raise InputError(f"mask {file} does not exist (looked in {Path.cwd()}); {_REMEDY}")
-        require_regular_file(file, "mask")
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"mask {file} has {file.stat().st_size:,} bytes, more than any mask; {_REMEDY}")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"mask {file} cannot be read ({error}); {_REMEDY}") from None
-    return Mask.parse(text, f"mask {file}")
+    return Mask.parse(read_own(path, "mask", _MOST_BYTES, _REMEDY), f"mask {Path(path)}")

@@ -15,7 +15,7 @@ from fkeras.errors import InputError, is_whole
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.readings import WIDEST_TABLE, Outside, RangeReading, Reading, TableReading
 from fkeras.faults.word_checks import WordCheck
-from fkeras.files import check_target, require_regular_file, write_text
+from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, WordTensor
 from fkeras.memory import layout_digest as layout_of
 from fkeras.protection.mask import Mask
@@ -170,17 +170,7 @@ def read_words(path: str | os.PathLike[str]) -> WordTables:
     Arguments:
         path: what `write_words` wrote.
     """
-    file = Path(path)
-    try:
-        if not file.exists():
-            raise InputError(f"check {file} does not exist (looked in {Path.cwd()}); {_REMEDY}")
-        require_regular_file(file, "check")
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"check {file} has {file.stat().st_size:,} bytes, more than any check; {_REMEDY}")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"check {file} cannot be read ({error}); {_REMEDY}") from None
-    return parse_words(text, f"check {file}")
+    return parse_words(read_own(path, "check", _MOST_BYTES, _REMEDY), f"check {Path(path)}")
 
 
 def stored_ones(guard: CheckedWords) -> Mask:

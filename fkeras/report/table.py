@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from fkeras.campaigns.comparison import PAIRED, Comparison, MetricComparison
 from fkeras.campaigns.limits import Limit
-from fkeras.campaigns.verdict import WORST_FIRST, AnyOutcome, Outcome
+from fkeras.campaigns.verdict import MAX_FAILURE_RATE, WORST_FIRST, AnyOutcome, Outcome
 from fkeras.printable import in_one_line
 from fkeras.report.record import Assumptions, BudgetRecord, MetricRecord
 from fkeras.report.why import why
@@ -22,9 +22,6 @@ _TEST = ("test", "flips", "protected")
 """Columns about a test; where the table is too wide they stand above its rows, never shortened."""
 
 _NUMBERS = ("metric", "golden", "mean", "limit", "over limit", "baseline", "verdict")
-
-USUAL_FAILURE_RATE = 0.05
-"""The share of trials that may break a limit where nothing else is stated."""
 
 
 def unpainted(verdict: AnyOutcome, text: str) -> str:
@@ -183,7 +180,7 @@ def share_text(record: BudgetRecord) -> str:
         return f"{record.trials} trials"
     if record.most_bits is not None:
         return f"{record.failures:,} of {record.most_bits:,} allowed"
-    is_usual = record.max_failure_rate in (None, USUAL_FAILURE_RATE)
+    is_usual = record.max_failure_rate in (None, MAX_FAILURE_RATE)
     allowed = "" if is_usual else f", {100 * (record.max_failure_rate or 0):.4g} % allowed"
     counted = f"{record.failures}/{record.trials}"
     if record.confidence == 1:
@@ -222,8 +219,8 @@ def _facts(measured: Measured, details: bool) -> Iterator[str]:
         yield _once("baseline", compared)
     judged = [record for record, _ in measured if record.is_judged]
     if judged:
-        usual = [record for record in judged if record.max_failure_rate == USUAL_FAILURE_RATE and not record.most_bits]
-        allowed = f"{100 * USUAL_FAILURE_RATE:.4g} % allowed, " if usual else ""
+        usual = [record for record in judged if record.max_failure_rate == MAX_FAILURE_RATE and not record.most_bits]
+        allowed = f"{100 * MAX_FAILURE_RATE:.4g} % allowed, " if usual else ""
         yield f"over limit: {allowed}{'; '.join(dict.fromkeys(map(_bounds, judged)))} for this data"
     cached = [text for record, _ in measured for text in record.cached]
     if cached and not details:

@@ -22,7 +22,22 @@ Entries = Mapping[str, Entry]
 DIGEST_LENGTH = 32
 
 
-class Claim:
+class Settled:
+    """What writes into entries in a `with`, and settles them where that ends well."""
+
+    _entries: Entries
+    _stack: ExitStack
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if error is None:
+            for entry in self._entries.values():
+                entry.settle()
+
+
+class Claim(Settled):
     """The right to measure what is missing from some entries: writers for them, and nobody else at it meanwhile."""
 
     def __init__(self, entries: Entries, who: str = "") -> None:
@@ -44,14 +59,6 @@ class Claim:
                 self.writers[names[entry.identity.digest]] = self._stack.enter_context(entry.writer())
             self._stack = self._stack.pop_all()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-        if error is None:
-            for entry in self._entries.values():
-                entry.settle()
 
 
 def single_flips(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
 
 import numpy as np
 
 from fkeras.engine import Run, RunAround, Scores
 from fkeras.faults import FaultSet
-from fkeras.runs.stored import Entries, digest_of_faults, recalled, tables_of
+from fkeras.runs.stored import Entries, Settled, digest_of_faults, recalled, tables_of
 from fkeras.store import Writer
 
 
-class StoredSets(RunAround):
+class StoredSets(Settled, RunAround):
     """Gives what `run` gives, a fault set from the store where it is there; to be used in a `with`.
 
     entries: tables of faults (digest of a fault set), value, undefined, harmed, by metric. Nobody waits for anybody: a
@@ -30,14 +29,6 @@ class StoredSets(RunAround):
     def __enter__(self) -> StoredSets:
         self._writers = {name: self._stack.enter_context(entry.writer()) for name, entry in self._entries.items()}
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-        if error is None:
-            for entry in self._entries.values():
-                entry.settle()
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
