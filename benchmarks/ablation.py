@@ -26,9 +26,9 @@ from tabulate import tabulate
 import fkeras
 from benchmarks.speed.cases import EXAMPLE, Case, cifar10, econ_t, example
 from benchmarks.speed.timing import timed
-from fkeras.backends.tf.fast import chain, flow, matrices, outcome, plan, states, suffix, worker
-from fkeras.engines import start_run
+from fkeras.frontends.qkeras.fast import chain, flow, matrices, outcome, plan, states, suffix, worker
 from fkeras.metrics import transport_kernel
+from fkeras.models import start_run
 
 REPEATS = 5
 N_BITS = 128

@@ -28,9 +28,9 @@ from tabulate import tabulate
 
 import fkeras
 import fkeras.hls4ml
-from fkeras.backends.hls4ml import emulation
-from fkeras.engines import start_run
+from fkeras.engines.hls4ml import emulation
 from fkeras.metrics import resolve
+from fkeras.models import start_run
 
 EXAMPLE = Path(__file__).parents[1] / "example_project"
 METRICS = {"mean_squared_error": resolve("mean_squared_error")}

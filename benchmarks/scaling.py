@@ -103,7 +103,7 @@ class Counter:
         """Count the states of faulted channels within the block."""
         import numpy as np
 
-        from fkeras.backends.tf.fast import worker
+        from fkeras.frontends.qkeras.fast import worker
 
         usual = worker.states_of
 
@@ -126,8 +126,8 @@ def rates(name: str, data: Path | None, samples: int, channels: int) -> dict[str
     """Costs and rates, from some channels of every tensor; run this with one thread."""
     import numpy as np
 
-    from fkeras.engines import start_run
     from fkeras.metrics import resolve
+    from fkeras.models import start_run
 
     model, pair, metric = subject(name, data, samples)
     counter = Counter()
@@ -266,11 +266,11 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
     """Bytes and rates of what every further worker adds."""
     import numpy as np
 
-    from fkeras.backends.tf.shipping import packed
     from fkeras.campaigns.shard import Shard
-    from fkeras.engines import start_packed, start_run
     from fkeras.executors import Job
+    from fkeras.frontends.qkeras.shipping import packed
     from fkeras.metrics import resolve
+    from fkeras.models import start_packed, start_run
     from fkeras.store import Identity, Store, merge
 
     model, pair, metric = subject(name, data, samples)

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, required
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
-from fkeras.engines import KERAS
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
+from fkeras.models import KERAS
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -62,7 +62,7 @@ def load_model(
         InputError: for a missing file.
         ModelError: for a file that is no model, is damaged, or would run code.
     """
-    from fkeras.backends.tf.loading import load_model as load
+    from fkeras.frontends.qkeras.loading import load_model as load
 
     return load(path, weights, custom_objects, trusted)
 

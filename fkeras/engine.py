@@ -1,6 +1,6 @@
 """The protocols between those who need outputs under faults and those who compute them.
 
-`campaigns` measures and `sensitivity` predicts; both ask a `Run`, which backends implement. A run is one engine
+`campaigns` measures and `sensitivity` predicts; both ask a `Run`, which engines implement. A run is one engine
 bound to one model, one space, one data set and the metrics asked for.
 """
 

@@ -19,12 +19,12 @@ from fkeras.errors import whole
 from fkeras.memory import BitSet, BitSpace
 
 if TYPE_CHECKING:
-    from fkeras.backends.hls4ml.agreement import Agreement
-    from fkeras.backends.hls4ml.convert import Conversion
-    from fkeras.backends.hls4ml.project import Project
-    from fkeras.backends.hls4ml.storage import Storage
-    from fkeras.backends.hls4ml.table import ResourceTable
-    from fkeras.backends.hls4ml.words import Hls4mlOrder
+    from fkeras.engines.hls4ml.agreement import Agreement
+    from fkeras.engines.hls4ml.convert import Conversion
+    from fkeras.engines.hls4ml.project import Project
+    from fkeras.engines.hls4ml.storage import Storage
+    from fkeras.engines.hls4ml.table import ResourceTable
+    from fkeras.engines.hls4ml.words import Hls4mlOrder
     from fkeras.faults import FaultModel
     from fkeras.protection import Mask
 
@@ -38,9 +38,9 @@ def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
     writes into hls4ml_config.yml: keys Backend, IOType and HLSConfig (what `convert_from_keras_model` calls
     hls_config). UnsupportedError for weights that nothing quantizes.
     """
-    from fkeras.backends.hls4ml.convert import default_config
-    from fkeras.backends.tf.chip import Around, chip_part
-    from fkeras.backends.tf.tracing import flat_data
+    from fkeras.engines.hls4ml.convert import default_config
+    from fkeras.frontends.qkeras.chip import Around, chip_part
+    from fkeras.frontends.qkeras.tracing import flat_data
 
     words = _space(model, space)
     part = chip_part(model, words)
@@ -64,8 +64,8 @@ def agreement(
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
     likely cause (`.cause`); its text is a report.
     """
-    from fkeras.backends.hls4ml.agreement import agreement as compare
-    from fkeras.backends.tf.tracing import flat_data
+    from fkeras.engines.hls4ml.agreement import agreement as compare
+    from fkeras.frontends.qkeras.tracing import flat_data
 
     some = x if samples is None else [array[: whole("samples", samples, 1)] for array in flat_data(model, x)]
     return compare(model, some, _space(model, space), _project(project), faults, trials, seed)
@@ -82,14 +82,14 @@ def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = N
 
 def storage(model: Any, project: ProjectLike, space: BitSpace | None = None) -> tuple[Storage, ...]:
     """Whether the project stores the words of each tensor in a memory at all, and why not."""
-    from fkeras.backends.hls4ml.storage import storage_of
+    from fkeras.engines.hls4ml.storage import storage_of
 
     return storage_of(*_converted(model, project, space))
 
 
 def not_stored(model: Any, project: ProjectLike, space: BitSpace | None = None) -> str:
     """One sentence on the words that the project does not store in any memory, "" where it stores all of them."""
-    from fkeras.backends.hls4ml.storage import missing
+    from fkeras.engines.hls4ml.storage import missing
 
     return missing(storage(model, project, space))
 
@@ -102,7 +102,7 @@ def resources(
     space: BitSpace | None = None,
 ) -> ResourceTable:
     """Words, bits, protected bits and what TMR adds, tensor by tensor, beside hls4ml's own numbers."""
-    from fkeras.backends.hls4ml.table import resource_table
+    from fkeras.engines.hls4ml.table import resource_table
 
     conversion, order = _converted(model, project, space)
     named_project = _project(project)
@@ -127,21 +127,21 @@ def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _space(model: Any, space: BitSpace | None) -> BitSpace:
-    from fkeras.backends.tf.reading import bit_space
+    from fkeras.frontends.qkeras.reading import bit_space
 
     return bit_space(model) if space is None else space
 
 
 def _project(project: ProjectLike) -> Project | None:
-    from fkeras.backends.hls4ml.project import read_project
+    from fkeras.engines.hls4ml.project import read_project
 
     return None if project is None else read_project(project)
 
 
 def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tuple[Conversion, Hls4mlOrder]:
-    from fkeras.backends.hls4ml.convert import convert
-    from fkeras.backends.hls4ml.words import hls4ml_order
-    from fkeras.backends.tf.chip import chip_part
+    from fkeras.engines.hls4ml.convert import convert
+    from fkeras.engines.hls4ml.words import hls4ml_order
+    from fkeras.frontends.qkeras.chip import chip_part
 
     words = _space(model, space)
     part = chip_part(model, words)

@@ -40,7 +40,6 @@ from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
 from fkeras.campaigns.verdict import BrokenSetUp
 from fkeras.engine import GoldenScore, Run
-from fkeras.engines import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
 from fkeras.faults import (
     AssumedImmune,
@@ -62,6 +61,7 @@ from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
+from fkeras.models import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose, choose_free
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -438,7 +438,7 @@ class Study:
     def _chances(self, run: Run) -> dict[str, Chance]:
         _, targets = self.required_data
         if isinstance(targets, dict) and hasattr(self.model, "output_names"):
-            from fkeras.backends.tf.tracing import flat_targets
+            from fkeras.frontends.qkeras.tracing import flat_targets
 
             targets = flat_targets(self.model, targets)
 
@@ -638,7 +638,7 @@ class Study:
 
     def injected(self, faults: FaultSet) -> AbstractContextManager[Any]:
         """A read-only view of the model that computes with `faults`; see `fkeras.injected`."""
-        from fkeras.backends.tf.injection import injected
+        from fkeras.frontends.qkeras.injection import injected
 
         return injected(self.model, faults, self.space)
 

@@ -89,7 +89,7 @@ def _digest(value: Any, fixture: str, hooks: Any) -> str | None:
             return None
     # Elsewhere no model can be one of Keras'.
     if "tensorflow" in sys.modules and callable(getattr(value, "get_weights", None)):
-        from fkeras.backends.tf.identity import model_state
+        from fkeras.frontends.qkeras.identity import model_state
 
         return model_state(value)
     declared = hooks.pytest_fkeras_model_identity(model=value)

@@ -18,8 +18,8 @@ from pytest_fkeras.options import stated
 from pytest_fkeras.session import SESSION, state_of
 
 if TYPE_CHECKING:
-    from fkeras.backends.hls4ml.agreement import Agreement
     from fkeras.campaigns.measured_campaign import MeasuredCampaign
+    from fkeras.engines.hls4ml.agreement import Agreement
     from fkeras.faults import FaultSet
     from fkeras.memory import BitSpace
     from fkeras.runs.remembering import RememberingRun

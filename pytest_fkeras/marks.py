@@ -342,6 +342,6 @@ def _require_words(stated: SimpleNamespace) -> None:
     if not isinstance(stated.biases, bool):
         _refuse(f"biases={stated.biases!r}; write True or False")
     if stated.engine is not None:
-        from fkeras.engines import engine_parts
+        from fkeras.models import engine_parts
 
         engine_parts(stated.engine)

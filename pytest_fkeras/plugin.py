@@ -156,7 +156,7 @@ def pytest_fkeras_model_identity(model: Any) -> Any:
     # Elsewhere no model can be one of Keras', and TensorFlow need not be loaded to find that out.
     if "tensorflow" not in sys.modules:
         return None
-    from fkeras.backends.tf.identity import is_model, model_identity
+    from fkeras.frontends.qkeras.identity import is_model, model_identity
 
     return model_identity(model) if is_model(model) else None
 
@@ -172,6 +172,6 @@ def pytest_fkeras_rank(model: Any, data: tuple[Any, Any], method: Any, metric: A
 def pytest_fkeras_start_run(
     model: Any, data: tuple[Any, Any], metrics: Mapping[str, Any], space: Any, engine: str
 ) -> Any:
-    from fkeras.engines import start_run
+    from fkeras.models import start_run
 
     return start_run(model, data, metrics, space, engine)

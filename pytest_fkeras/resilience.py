@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fkeras.engines import KERAS
+from fkeras.models import KERAS
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder
@@ -213,6 +213,6 @@ def _checked_data(data: Any) -> tuple[Any, Any]:
         raise pytest.UsageError(
             f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs and the targets"
         )
-    from fkeras.engines import as_pair
+    from fkeras.models import as_pair
 
     return as_pair(data)

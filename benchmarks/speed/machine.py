@@ -38,7 +38,7 @@ def _cpuinfo() -> list[str]:
 
 def matmul_gflops() -> float:
     """Operations per second of a large float32 matrix product in TensorFlow, in 10^9."""
-    from fkeras.backends.tf.setup import tensorflow
+    from fkeras.frontends.qkeras.setup import tensorflow
 
     tf = tensorflow()
     a = tf.random.uniform((3000, 3000))

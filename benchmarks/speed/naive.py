@@ -40,8 +40,8 @@ def _emd(case: Case, space: Any) -> Callable[[int], Any]:
 
 def _mispredictions(case: Case, space: Any) -> Callable[[int], Any]:
     """One pass of the network, batch norms folded, kernels as arguments, compiled by XLA; 500 images a call."""
-    from fkeras.backends.tf.forward import forward_of, golden_values, patched_values
-    from fkeras.backends.tf.setup import tensorflow
+    from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+    from fkeras.frontends.qkeras.setup import tensorflow
 
     tf = tensorflow()
     forward, golden = forward_of(case.model, space), golden_values(space)

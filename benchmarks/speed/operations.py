@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.speed.cases import Case
 from benchmarks.speed.timing import best
-from fkeras.engines import start_run
+from fkeras.models import start_run
 
 
 def forward_operations(model: Any) -> float:
@@ -25,9 +25,9 @@ def forward_operations(model: Any) -> float:
 
 def additions(case: Case, tensor: int, n_samples: int = 64, n_faults: int = 64) -> dict[str, float]:
     """Operations per second that the layer behind a tensor does on real changes, counted exactly."""
-    from fkeras.backends.tf.fast.chain import _packed
-    from fkeras.backends.tf.fast.flow import Golden
-    from fkeras.backends.tf.fast.states import states_of
+    from fkeras.frontends.qkeras.fast.chain import _packed
+    from fkeras.frontends.qkeras.fast.flow import Golden
+    from fkeras.frontends.qkeras.fast.states import states_of
 
     some = case.part(n_samples)
     run = start_run(some.model, (some.x, some.y), {"metric": some.metric})

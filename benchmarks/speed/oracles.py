@@ -14,7 +14,7 @@ from benchmarks.speed.machine import seconds_since_start
 from benchmarks.speed.naive import naive
 from benchmarks.speed.operations import forward_operations
 from benchmarks.speed.timing import NONE, Seconds, line_through, timed
-from fkeras.engines import start_run
+from fkeras.models import start_run
 from fkeras.progress import silent
 
 NAIVE_BITS = 3

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.speed.cases import Case
 from benchmarks.speed.timing import timed
-from fkeras.engines import start_run
+from fkeras.models import start_run
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 BIT_STRIDE = 8

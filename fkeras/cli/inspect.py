@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _traces(study: Study) -> tuple[str, tuple[LayerTrace, ...]]:
     """The loss that goes with targets and metric, and the trace of every layer's block of its Hessian."""
-    from fkeras.engines import KERAS
+    from fkeras.models import KERAS
     from fkeras.sensitivity.spectrum import layer_traces
 
     metric = None if study.sole_metric is None else study.metric(study.sole_metric)

@@ -23,7 +23,17 @@ from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of
 
 DECLARED = "fkeras_identity"
 """The attribute by which a function or class of a user states its identity."""
-_CODE = ("backends", "faults", "memory", "metrics", "sensitivity", "engine.py", "scoring.py")
+_CODE = (
+    "engines",
+    "frontends",
+    "network",
+    "faults",
+    "memory",
+    "metrics",
+    "sensitivity",
+    "engine.py",
+    "scoring.py",
+)
 
 
 class Drawing(Protocol):

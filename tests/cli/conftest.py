@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.cli import main
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
 N_BITS = 4 * 3 * 4 + 3 * 2 * 4

@@ -16,9 +16,9 @@ from fkeras.campaigns import CampaignResult, FixedTrials, MetricTrials, Requirem
 from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
 from fkeras.cli import session
 from fkeras.engine import GoldenScore
-from fkeras.engines import KERAS
 from fkeras.faults import AssumedImmune
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
+from fkeras.models import KERAS
 from fkeras.plain import plain
 from fkeras.report.document import new_report
 from fkeras.report.record import record_of

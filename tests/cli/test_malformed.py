@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.setup import tensorflow
 from fkeras.cli import Parser, faults_and_limits
 from fkeras.errors import InputError
+from fkeras.frontends.qkeras.setup import tensorflow
 
 X = np.linspace(-1, 1, 24 * 4, dtype=np.float32).reshape(24, 4)
 Y = np.arange(24) % 2

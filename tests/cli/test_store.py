@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from fkeras.backends.tf.fast.run import FastRun
-from fkeras.backends.tf.reference import ReferenceRun
+from fkeras.frontends.qkeras.fast.run import FastRun
+from fkeras.frontends.qkeras.reference import ReferenceRun
 
 DATA = ("--data", "data.npz", "--metric", "mispredictions")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.setup import qkeras, tensorflow
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
 IGNORED = (
     "ignore::DeprecationWarning",

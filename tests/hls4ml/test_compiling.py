@@ -12,7 +12,7 @@ import filelock
 import pytest
 
 import fkeras
-from fkeras.backends.hls4ml import compiling
+from fkeras.engines.hls4ml import compiling
 
 BRIDGE = """
 #include <cstdio>

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.hls4ml import compiling, emulation
-from fkeras.backends.hls4ml import engine as engine_module
-from fkeras.backends.hls4ml.emulation import Write
-from fkeras.engines import start_run
+from fkeras.engines.hls4ml import compiling, emulation
+from fkeras.engines.hls4ml import engine as engine_module
+from fkeras.engines.hls4ml.emulation import Write
 from fkeras.metrics import resolve
+from fkeras.models import start_run
 
 METRICS = {"mean_squared_error": resolve("mean_squared_error")}
 

@@ -8,9 +8,9 @@ import yaml
 
 import fkeras
 import fkeras.hls4ml
-from fkeras.backends.hls4ml.causes import rounded
-from fkeras.backends.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
-from fkeras.backends.hls4ml.project import read_project
+from fkeras.engines.hls4ml.causes import rounded
+from fkeras.engines.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
+from fkeras.engines.hls4ml.project import read_project
 from fkeras.protection import Mask
 from fkeras.protection.exports import words_headers
 from fkeras.protection.word_tables import stored_ones

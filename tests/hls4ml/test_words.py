@@ -9,11 +9,11 @@ import pytest
 
 import fkeras
 import fkeras.hls4ml
-from fkeras.backends.hls4ml.compiling import write_sources
-from fkeras.backends.hls4ml.convert import convert, default_config
-from fkeras.backends.hls4ml.project import read_project
-from fkeras.backends.hls4ml.words import hls4ml_order
-from fkeras.backends.tf.chip import chip_part
+from fkeras.engines.hls4ml.compiling import write_sources
+from fkeras.engines.hls4ml.convert import convert, default_config
+from fkeras.engines.hls4ml.project import read_project
+from fkeras.engines.hls4ml.words import hls4ml_order
+from fkeras.frontends.qkeras.chip import chip_part
 from fkeras.memory import Binary
 
 

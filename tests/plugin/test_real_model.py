@@ -165,7 +165,7 @@ def test_tensorflow_imported_first_is_explained_and_an_ini_key_helps(pytester, m
         + """
 @pytest.fixture(scope="session")
 def fkeras_model():
-    from fkeras.backends.tf.setup import tensorflow
+    from fkeras.frontends.qkeras.setup import tensorflow
     tensorflow()
     return build()
 """

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.setup import qkeras, tensorflow
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
 WARNINGS_OF_QKERAS = (
     r"ignore:'\w+' deprecated - use:DeprecationWarning",

@@ -8,8 +8,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import fkeras
-from fkeras.backends.tf.setup import qkeras, tensorflow
-from fkeras.engines import start_run
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.models import start_run
 
 EXACT_KERNELS = [
     "quantized_bits(5,1,alpha=1)",
@@ -411,7 +411,7 @@ def test_a_single_sigmoid_is_class_1_above_a_half_in_every_engine(column: bool) 
 def test_data_set_metrics_agree_however_the_memory_is_bounded(
     images, reference_of_squared_accuracy, monkeypatch, bound: str, size: int
 ) -> None:
-    monkeypatch.setattr(f"fkeras.backends.tf.fast.{bound}", size)
+    monkeypatch.setattr(f"fkeras.frontends.qkeras.fast.{bound}", size)
     fast = squared_accuracy(images, "fast")
     np.testing.assert_array_equal(fast.values, reference_of_squared_accuracy.values)
     np.testing.assert_array_equal(fast.harmed, reference_of_squared_accuracy.harmed)
@@ -447,7 +447,7 @@ def test_changes_flow_through_all_exact_layers_and_the_winning_class_counts() ->
 
 
 def test_tensor_float_32_is_off_while_a_model_computes_and_the_users_setting_stays() -> None:
-    from fkeras.backends.tf.setup import whole_float32
+    from fkeras.frontends.qkeras.setup import whole_float32
 
     config = tensorflow().config.experimental
     before = config.tensor_float_32_execution_enabled()
@@ -472,8 +472,8 @@ def network_with_batch_norms():
 
 @pytest.mark.parametrize("held_bytes", [2**20, 10_000, 0], ids=["all samples held", "some", "none"])
 def test_what_lies_behind_a_tensor_gives_the_references_numbers_to_the_last_bit(monkeypatch, held_bytes: int) -> None:
-    monkeypatch.setattr("fkeras.backends.tf.fast.tail.HELD_BYTES", held_bytes)
-    monkeypatch.setattr("fkeras.backends.tf.forward.MOST_SAMPLES", 16)
+    monkeypatch.setattr("fkeras.frontends.qkeras.fast.tail.HELD_BYTES", held_bytes)
+    monkeypatch.setattr("fkeras.frontends.qkeras.forward.MOST_SAMPLES", 16)
     model = network_with_batch_norms()
     generator = np.random.default_rng(4)
     data = generator.normal(0, 1, (40, 7, 6, 1)).astype("float32"), generator.normal(0, 1, (40, 4))
@@ -508,7 +508,7 @@ def test_flips_of_the_last_layer_run_no_layer_before_it(monkeypatch) -> None:
 
 
 def test_a_tail_that_gives_other_bits_is_not_used(monkeypatch) -> None:
-    from fkeras.backends.tf.forward import Behind
+    from fkeras.frontends.qkeras.forward import Behind
 
     call = Behind.__call__
     monkeypatch.setattr(Behind, "__call__", lambda self, *given: tuple(part + 1e-7 for part in call(self, *given)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.loading import PruningStripped
+from fkeras.frontends.qkeras.loading import PruningStripped
 
 pytestmark = pytest.mark.filterwarnings("ignore:The initializer GlorotUniform is unseeded:UserWarning")  # QKeras' own
 

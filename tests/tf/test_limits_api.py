@@ -87,7 +87,7 @@ def test_the_protection_curve_ends_where_a_campaign_passes(subject):
 
 
 def test_a_layer_that_nothing_looks_at_is_dead_on_these_samples_and_the_others_live():
-    from fkeras.backends.tf.setup import qkeras, tensorflow
+    from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
     tf, q = tensorflow(), qkeras()
     inputs = tf.keras.Input((4,))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.loading import PruningStripped
 from fkeras.errors import InputError, ModelError
+from fkeras.frontends.qkeras.loading import PruningStripped
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
 

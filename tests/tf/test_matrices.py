@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.backends.tf.fast import matrices
-from fkeras.backends.tf.fast.graph import flatten
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.frontends.qkeras.fast import matrices
+from fkeras.frontends.qkeras.fast.graph import flatten
+from fkeras.frontends.qkeras.setup import tensorflow
 
 
 @pytest.mark.parametrize("worth_splitting", [0, 2**18])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import fkeras
-from fkeras.backends.tf.setup import qkeras, tensorflow
 from fkeras.errors import ModelError
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.fast.plan import plan_of
-from fkeras.backends.tf.fast.pointwise import reach, unsaturated
-from fkeras.backends.tf.setup import qkeras, tensorflow
+from fkeras.frontends.qkeras.fast.plan import plan_of
+from fkeras.frontends.qkeras.fast.pointwise import reach, unsaturated
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
 
 def plan_with(bias: np.ndarray, *activations: str, bias_quantizer=None):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.quantizers import codec_of, words_of
 from fkeras.errors import UnsupportedError
+from fkeras.frontends.qkeras.quantizers import codec_of, words_of
 from fkeras.memory import Binary, FixedPoint, PowerOfTwo, Ternary
 
 LATENT = np.array([[0.7, -0.31, 0.05], [-0.02, 0.93, -0.6], [0.26, -1.2, 0.41], [-0.55, 0.12, 0.8]], np.float32)

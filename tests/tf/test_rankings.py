@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.losses import ends_in, implied_metric, resolve_loss
 from fkeras.errors import InputError
+from fkeras.frontends.qkeras.losses import ends_in, implied_metric, resolve_loss
 from fkeras.sensitivity.methods import METHODS
 
 
 def dense_model(n_out: int, activation: str):
-    from fkeras.backends.tf.setup import qkeras, tensorflow
+    from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
     tf, q = tensorflow(), qkeras()
     tf.keras.utils.set_random_seed(1)
@@ -151,7 +151,7 @@ class TestLoss:
         assert loss(loss.targets, outputs).numpy() == pytest.approx([0.09 + 0.0225 + 0.04 + 0.1225])
 
     def test_keras_names_objects_and_functions_agree(self, classifier):
-        from fkeras.backends.tf.setup import tensorflow
+        from fkeras.frontends.qkeras.setup import tensorflow
 
         tf = tensorflow()
         model, x, _ = classifier
@@ -188,7 +188,7 @@ class TestLoss:
             fkeras.rank(model, (x, y), method="gradient", loss="mispredictions")
 
     def test_the_last_activation_is_found_in_nested_models_and_layers(self):
-        from fkeras.backends.tf.setup import qkeras, tensorflow
+        from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
         keras, q = tensorflow().keras, qkeras()
         inner = dense_model(3, "softmax")

@@ -10,7 +10,7 @@ import pytest
 
 USE = """
 import fkeras
-from fkeras.backends.tf.setup import tensorflow
+from fkeras.frontends.qkeras.setup import tensorflow
 try:
     print("home", tensorflow().keras.layers.Layer.__module__)
 except fkeras.EnvironmentSetupError as error:
@@ -18,7 +18,7 @@ except fkeras.EnvironmentSetupError as error:
 """
 QKERAS = """
 import sys
-from fkeras.backends.tf.setup import qkeras
+from fkeras.frontends.qkeras.setup import qkeras
 qkeras()
 print("Keras 3 loaded:", "keras" in sys.modules)
 import keras

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.fast.run import FastRun
-from fkeras.backends.tf.identity import model_identity
-from fkeras.backends.tf.reference import ReferenceRun
 from fkeras.errors import ChangedError, IdentityError, InputError, NotStored
+from fkeras.frontends.qkeras.fast.run import FastRun
+from fkeras.frontends.qkeras.identity import model_identity
+from fkeras.frontends.qkeras.reference import ReferenceRun
 from fkeras.metrics import sample_metric
 from fkeras.study import Study
 

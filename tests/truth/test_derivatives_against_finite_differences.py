@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.backends.tf.derivatives import TensorFlowDerivatives
-from fkeras.backends.tf.losses import resolve_loss
 from fkeras.faults import RandomStream
+from fkeras.frontends.qkeras.derivatives import TensorFlowDerivatives
+from fkeras.frontends.qkeras.losses import resolve_loss
 from fkeras.memory.space import concatenate_values
 from fkeras.sensitivity.hessian import eq3
 from fkeras.sensitivity.spectrum import layer_traces, top_eigenpairs
@@ -23,7 +23,7 @@ N_IN, N_HIDDEN, N_OUT, N_SAMPLES = 4, 3, 3, 600
 @pytest.fixture(scope="module")
 def small():
     """(model, x, y): QDense 4 to 3, batch norm with statistics of its own, tanh, QDense 3 to 3, softmax."""
-    from fkeras.backends.tf.setup import qkeras, tensorflow
+    from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 
     tf, q = tensorflow(), qkeras()
     tf.keras.utils.set_random_seed(4)

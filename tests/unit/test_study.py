@@ -7,10 +7,10 @@ import pytest
 
 import fkeras
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, run_campaign
-from fkeras.engines import Keras
 from fkeras.errors import ChangedError, InputError
 from fkeras.faults import FlipCount, protection
 from fkeras.metrics import mean_squared_error
+from fkeras.models import Keras
 from fkeras.progress import silent
 from fkeras.sensitivity import Ranking
 from fkeras.study import Study

@@ -1,0 +1,214 @@
+"""The chip part of a model as hls4ml's graph, under the user's configuration or one made for it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engines.hls4ml.precision import (
+    FixedType,
+    Precisions,
+    quantizer_type,
+    stated,
+    type_before,
+    type_of_data,
+)
+from fkeras.engines.hls4ml.project import Project
+from fkeras.engines.hls4ml.setup import hls4ml, parser, quiet
+from fkeras.errors import FkerasError, UnsupportedError
+from fkeras.frontends.qkeras.chip import ChipPart
+from fkeras.memory import BitSpace
+
+STREAMED = 4096
+"""Activations of more elements than this go through streams: as wires they take g++ (and synthesis) forever."""
+PROJECT = "fkeras"
+WEIGHTS = {"weight": "kernel", "depthwise": "kernel", "pointwise": "kernel", "bias": "bias", "param": "slope"}
+"""What layers have as weights by hls4ml's names, and by Keras'."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conversion:
+    """hls4ml's graph of a chip part.
+
+    config: the configuration it was made with; softmax: per output, whether a final softmax is left to Keras;
+    names: for each Keras layer the nodes that it may have become.
+    """
+
+    part: ChipPart
+    graph: Any
+    config: Mapping[str, Any]
+    softmax: tuple[bool, ...]
+    names: Mapping[str, tuple[str, ...]]
+
+    @property
+    def version(self) -> str:
+        """hls4ml's."""
+        return str(hls4ml().__version__)
+
+
+def convert(
+    part: ChipPart, space: BitSpace, inputs: Sequence[NDArray[Any]], project: Project | None, directory: str
+) -> Conversion:
+    """Convert the chip part. inputs: its data, which decide the input type where no quantizer does.
+
+    UnsupportedError names a layer that hls4ml cannot convert, and a weight that has no word because nothing quantizes
+    it (without `project`; a project states a precision for everything).
+    """
+    layers, outputs = _parsed(part)
+    whole = default_config(part, space, inputs, layers) if project is None else dict(project.config)
+    config = copy.deepcopy(whole)
+    softmax = tuple(_is_softmax(layers, name) for name in outputs)
+    for name, soft in zip(outputs, softmax, strict=True):
+        if soft:
+            config["HLSConfig"].setdefault("LayerName", {}).setdefault(name, {})["Skip"] = True
+    library = hls4ml()
+    with quiet():
+        config = {
+            **library.converters.create_config(backend=config["Backend"], io_type=config.get("IOType")),
+            **config,
+            "KerasModel": part.model,
+            "OutputDir": directory,
+            "ProjectName": PROJECT,
+            "WriterConfig": {"Namespace": None, "WriteWeightsTxt": True, "WriteTar": False, "TBOutputStream": "file"},
+        }
+    with _named(part, "convert"), quiet():
+        graph = parser().keras_v2_to_hls(config)
+    graph.config.config.pop("KerasModel")  # it would be written into the project's YAML
+    return Conversion(part, graph, whole, softmax, _names(layers))
+
+
+def default_config(
+    part: ChipPart, space: BitSpace, inputs: Sequence[NDArray[Any]], layers: Sequence[Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """A configuration for hls4ml under which the chip computes what QKeras computes, where fixed point can.
+
+    Every layer's types follow from the model's quantizers; the first quantizer decides the input's type, or the data.
+    """
+    parsed = _parsed(part)[0] if layers is None else layers
+    _require_quantized(part, parsed)
+    precisions = Precisions(parsed, _input_types(parsed, inputs), _scales(space))
+    largest = max((int(np.prod(shape[1:])) for shape in _shapes(part)), default=0)
+    return {
+        "Backend": "Vitis",
+        "IOType": "io_stream" if largest > STREAMED else "io_parallel",
+        "HLSConfig": {
+            "Model": {"Precision": str(precisions.default), "ReuseFactor": 1, "Strategy": "Latency"},
+            "LayerName": stated(precisions.layers.items()),
+        },
+    }
+
+
+def _parsed(part: ChipPart) -> tuple[list[dict[str, Any]], list[str]]:
+    """The layers as hls4ml's parser describes them, and the names of those that are outputs."""
+    uses = Counter(node.layer.name for nodes in part.model._nodes_by_depth.values() for node in nodes)
+    for name, count in uses.items():
+        if count > 1:
+            raise UnsupportedError(
+                f"layer '{part.prefix}{name}' is used {count} times; hls4ml converts the first use only: give every "
+                "use a layer of its own"
+            )
+    reading = parser()
+    with _named(part, "parse"), quiet():
+        layers, _, outputs, _ = reading.parse_keras_model(
+            json.loads(part.model.to_json()), reading.KerasModelReader(part.model)
+        )
+    return layers, list(outputs) if outputs else [layers[-1]["name"]]
+
+
+@contextmanager
+def _named(part: ChipPart, what: str) -> Iterator[None]:
+    """hls4ml's own exceptions as one of ours."""
+    try:
+        yield
+    except FkerasError:
+        raise
+    except Exception as error:
+        raise UnsupportedError(
+            f"hls4ml {hls4ml().__version__} cannot {what} model '{part.model.name}': {type(error).__name__}: {error}. "
+            "Change that layer, or keep it off the chip: only the nested model that holds the quantized layers is "
+            "converted"
+        ) from error
+
+
+def _require_quantized(part: ChipPart, layers: Sequence[Mapping[str, Any]]) -> None:
+    for layer in layers:
+        name = f"{part.prefix}{layer['name']}"
+        if "BatchNormalization" in str(layer["class_name"]):
+            raise UnsupportedError(
+                f"layer '{name}' ({layer['class_name']}) has float weights, so what the chip holds is not defined; "
+                "fold it (QConv2DBatchnorm), or state its precision in an hls4ml configuration "
+                "(engine='hls4ml:config.yml')"
+            )
+        for kind, called in WEIGHTS.items():
+            data = layer.get(f"{kind}_data")
+            folded = kind == "bias" and "mean_data" in layer
+            if layer.get(f"{kind}_quantizer") is None and (folded or (data is not None and np.any(data))):
+                raise UnsupportedError(
+                    f"layer '{name}': its {called} has no quantizer, so the word that "
+                    "the chip holds is not defined; quantize it, state its precision in an hls4ml configuration "
+                    "(engine='hls4ml:config.yml'), or put the chip's layers into a nested model of their own"
+                )
+
+
+def _input_types(layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[Any]]) -> list[FixedType]:
+    types = []
+    for layer, x in zip([config for config in layers if config["class_name"] == "InputLayer"], inputs, strict=True):
+        users = [
+            config
+            for number, config in enumerate(layers)
+            if config["class_name"] != "InputLayer"
+            and layer["name"] in (config.get("inputs") or ([layers[number - 1]["name"]] if number else []))
+        ]
+        quantizers = [config.get("activation_quantizer") for config in users]
+        if users and all(quantizer is not None for quantizer in quantizers):
+            wanted = [type_before(quantizer_type(q, layer["name"])) for q in quantizers if q is not None]
+            integer, fraction = max(t.integer for t in wanted), max(t.fraction for t in wanted)
+            types.append(FixedType(integer + fraction, integer, True, "TRN", "SAT"))
+        else:
+            types.append(type_of_data(x))
+    return types
+
+
+def _scales(space: BitSpace) -> dict[str, tuple[float, float]]:
+    scales = {}
+    for tensor in space.tensors:
+        scale = np.abs(tensor.scale[tensor.scale != 0])
+        if (tensor.scale != 1).any() and scale.size:
+            scales[tensor.path.split("/")[-2]] = float(scale.max()), float(scale.min())
+    return scales
+
+
+def _shapes(part: ChipPart) -> Iterator[tuple[int, ...]]:
+    for layer in part.model.layers:
+        shape = layer.output_shape
+        yield from shape if isinstance(shape, list) else [shape]
+
+
+def _is_softmax(layers: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return any(
+        layer["class_name"] == "Softmax"
+        for layer in layers
+        if layer["name"] == name or layer["name"] == f"{name}_softmax"
+    )
+
+
+def _names(layers: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """For each Keras layer the nodes it may become; the activation in a layer is a node of its own behind it."""
+    names: dict[str, tuple[str, ...]] = {}
+    owner = ""
+    for layer in layers:
+        name = str(layer["name"])
+        inside = owner and name.startswith(f"{owner}_") and layer.get("inputs") is None and "activation" in layer
+        owner = owner if inside else name
+        names.setdefault(owner, (name, f"{name}_depthwise", f"{name}_pointwise", f"{name}_alpha"))
+        if inside:
+            names[owner] = (*names[owner], name)
+    return names

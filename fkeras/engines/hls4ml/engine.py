@@ -1,0 +1,151 @@
+"""The engine that computes with hls4ml's own arithmetic: the chip part emulated, everything around it by Keras."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Scores
+from fkeras.engines.hls4ml.convert import Conversion, convert
+from fkeras.engines.hls4ml.emulation import Emulation, Write, emulation_of
+from fkeras.engines.hls4ml.project import Project, read_project
+from fkeras.engines.hls4ml.setup import compiler, hls4ml
+from fkeras.engines.hls4ml.storage import ConstantWeights, missing, storage_of
+from fkeras.engines.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
+from fkeras.faults import FaultSet
+from fkeras.frontends.qkeras.chip import Around, chip_part, outputs_of
+from fkeras.frontends.qkeras.forward import forward_of
+from fkeras.frontends.qkeras.tracing import flat_data, flat_targets
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric, Outputs
+from fkeras.scoring import Scorecard, scores_of
+
+NAME = "hls4ml"
+CHUNK = 1024
+"""Samples per call of Keras: bounds the memory of its activations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """A model's chip part, compiled. inputs: the model's; chip_inputs: those of the part."""
+
+    conversion: Conversion
+    order: Hls4mlOrder
+    emulation: Emulation
+    around: Around
+    inputs: tuple[NDArray[Any], ...]
+    chip_inputs: tuple[NDArray[Any], ...]
+
+
+def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) -> Chip:
+    """Convert and compile what of a model goes onto the chip, and check that it holds the space's words."""
+    hls4ml()
+    compiler()
+    forward_of(model, space)  # refuses layers that are random
+    inputs = flat_data(model, x)
+    part = chip_part(model, space)
+    chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))
+    with tempfile.TemporaryDirectory(prefix="fkeras_hls4ml_") as folder:
+        conversion = convert(part, space, chip_inputs, project, folder)
+        order = hls4ml_order(conversion, space)
+        emulation = emulation_of(conversion, Path(folder))
+    require_held(order, emulation.golden)
+    return Chip(conversion, order, emulation, Around(part, conversion.softmax), inputs, chip_inputs)
+
+
+class Hls4mlRun:
+    """An engine at work; its outputs are the chip's, also where they differ from QKeras'.
+
+    engine: its name, with the user's project and what that does not store.
+    """
+
+    def __init__(
+        self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric], source: str | None = None
+    ) -> None:
+        project = None if source is None else read_project(source)
+        self.space = space
+        self.metrics = dict(metrics)
+        self.chip = compiled_chip(model, space, x, project)
+        self.n_samples = len(self.chip.inputs[0])
+        self.batch_size = 4 * self.chip.emulation.workers
+        self.engine = NAME if project is None else self._label(project)
+        self._golden_chip = self.chip.emulation.run(self.chip.chip_inputs)
+        self._golden = self._after(np.arange(self.n_samples), self._golden_chip)
+        self.golden_outputs = outputs_of(self._golden)
+        self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
+        self.golden = self.card.golden
+
+    def _label(self, project: Project) -> str:
+        absent = missing(storage_of(self.chip.conversion, self.chip.order))
+        if absent:
+            warnings.warn(
+                f"{project.name}: {absent}. The campaign treats them as memory all the same; exclude them with "
+                "layers=, or store them (Strategy: Resource with a ReuseFactor above 1, or BramFactor)",
+                ConstantWeights,
+                stacklevel=4,
+            )
+        stored = f", {absent.split(' (', 1)[0]}" if absent else ""
+        return f"{NAME} ({project.name}, {project.digest[:8]}{stored})"
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits`, a few at a time."""
+        return iter(np.split(np.arange(bits.size), range(self.batch_size, bits.size, self.batch_size)))
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit flipped alone."""
+        return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        """Each fault set injected alone."""
+        writes = [self.chip.order.writes(fault_set) for fault_set in faults]
+        results = []
+        for start in range(0, len(writes), self.batch_size):
+            for outputs in self._emulated(writes[start : start + self.batch_size]):
+                tally = self.card.tally()
+                for first in range(0, self.n_samples, CHUNK):
+                    rows = slice(first, min(first + CHUNK, self.n_samples))
+                    tally.add(outputs_of([part[rows] for part in outputs]), rows)
+                results.append(tally.result())
+        return scores_of(results, list(self.metrics))
+
+    def outputs(self, faults: FaultSet) -> Outputs:
+        """The model's outputs with `faults` in the chip."""
+        (outputs,) = self._emulated([self.chip.order.writes(faults)])
+        return outputs_of(outputs)
+
+    def _emulated(self, each: Sequence[Sequence[Write]]) -> Iterator[list[NDArray[np.float32]]]:
+        """The model's outputs; what follows the chip is computed for chunks of samples that the faults change only.
+
+        For whole chunks, because a float layer may round a sample otherwise when there are fewer around it.
+        """
+        for chip in self.chip.emulation.run_all(self.chip.chip_inputs, each):
+            changed = np.zeros(self.n_samples, bool)
+            for faulty, golden in zip(chip, self._golden_chip, strict=True):
+                changed |= (faulty != golden).reshape(self.n_samples, -1).any(axis=1)
+            outputs = [output.copy() for output in self._golden] if changed.any() else self._golden
+            for start in range(0, self.n_samples, CHUNK):
+                rows = np.arange(start, min(start + CHUNK, self.n_samples))
+                if changed[rows].any():
+                    for whole, part in zip(outputs, self._after(rows, [output[rows] for output in chip]), strict=True):
+                        whole[rows] = part
+            yield outputs
+
+    def _after(self, rows: NDArray[np.int64], chip: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        def one(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+            return self.chip.around.after(arrays[: -len(chip)], arrays[-len(chip) :])
+
+        if self.chip.around.is_identity_after:
+            return list(chip)
+        return _in_chunks(one, [*(array[rows] for array in self.chip.inputs), *chip])
+
+
+def _in_chunks(function: Any, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    parts = [function([array[start : start + CHUNK] for array in arrays]) for start in range(0, len(arrays[0]), CHUNK)]
+    return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]

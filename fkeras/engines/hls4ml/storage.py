@@ -1,0 +1,65 @@
+"""Which words the chip stores at all.
+
+hls4ml's default strategy makes weights constants of the logic, which synthesis merges, narrows or drops: there is no
+bit that could flip. What is said here holds for memories on the chip; the FPGA's configuration memory, which holds the
+logic itself and any constants in it, is outside fkeras' model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fkeras.engines.hls4ml.convert import Conversion
+from fkeras.engines.hls4ml.words import Hls4mlOrder
+
+CONFIGURATION_MEMORY = "the FPGA's configuration memory (the logic and the constants in it) is outside this model"
+
+
+class ConstantWeights(UserWarning):
+    """Bits were put into a memory that the chip does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a tensor's words are. stored: whether bits of the tensor exist in a memory; why: in words."""
+
+    path: str
+    n_words: int
+    n_bits: int
+    stored: bool
+    why: str
+
+
+def storage_of(conversion: Conversion, order: Hls4mlOrder) -> tuple[Storage, ...]:
+    """The storage of every tensor of the space, as the strategy, reuse factor and BramFactor of its layer decide."""
+    storage = []
+    for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
+        node = conversion.graph.graph[held.node]
+        stored, why = _where(node, tensor.path.rsplit("/", 1)[-1] == "bias")
+        storage.append(Storage(tensor.path, tensor.size, tensor.n_bits, stored, why))
+    return tuple(storage)
+
+
+def _where(node: Any, is_bias: bool) -> tuple[bool, str]:
+    variable = node.weights["bias" if is_bias else "weight"]
+    if getattr(variable, "storage", "register").lower() == "bram":
+        return True, "external memory (larger than BramFactor)"
+    if is_bias:
+        return False, "constants: biases are partitioned completely"
+    strategy, reuse = str(node.get_attr("strategy", "latency")).lower(), int(node.get_attr("reuse_factor", 1))
+    if strategy not in ("resource", "resource_unrolled"):
+        return False, f"constants: strategy {strategy}"
+    if reuse == 1:
+        return False, f"constants: strategy {strategy} with reuse factor 1 reads all of them at once"
+    left_out = "; zero words may be left out" if strategy == "resource_unrolled" else ""
+    return True, f"block RAM: strategy {strategy}, reuse factor {reuse}{left_out}"
+
+
+def missing(storage: tuple[Storage, ...]) -> str:
+    """One sentence on the words that are not stored, "" when all are."""
+    absent = [tensor for tensor in storage if not tensor.stored]
+    if not absent:
+        return ""
+    bits, every = sum(tensor.n_bits for tensor in absent), sum(tensor.n_bits for tensor in storage)
+    return f"NOT STORED: {bits:,} of {every:,} bits ({', '.join(f'{tensor.path}: {tensor.why}' for tensor in absent)})"

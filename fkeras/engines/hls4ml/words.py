@@ -1,0 +1,239 @@
+"""Which array of hls4ml holds which tensor, in what order, and that both hold the same words.
+
+Nothing is assumed: a tensor whose type, words or order differ from what hls4ml holds is refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engines.hls4ml.convert import Conversion
+from fkeras.engines.hls4ml.emulation import Write
+from fkeras.errors import Argument, InputError, UnsupportedError
+from fkeras.faults import FaultSet
+from fkeras.memory import Binary, BitAddress, BitSet, BitSpace, Codec, FixedPoint, Ternary, WordTensor
+from fkeras.protection import Mask
+from fkeras.protection.mask import MaskTensor
+
+TRANSPOSED = {2: (1, 0), 3: (2, 0, 1), 4: (3, 0, 1, 2)}
+"""How the resource strategy reorders a kernel, by its number of dimensions."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldTensor:
+    """One tensor of the space as hls4ml holds it.
+
+    path: in the space; node, variable: of hls4ml (`w3` is written to firmware/weights/w3.txt); type: of its words, as
+    in `fixed<6,2>`; elements: (size,) int64, the Keras element at each place of the array; scale: the constant that
+    hls4ml multiplies with, one number per channel or one for all, None where there is none.
+    """
+
+    path: str
+    node: str
+    variable: str
+    type: str
+    elements: NDArray[np.int64]
+    scale: NDArray[np.float64] | None
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The place in the array of each Keras element; (size,)."""
+        return np.argsort(self.elements)
+
+
+@dataclass(frozen=True, slots=True)
+class BothAddresses:
+    """One bit: its flat index, `conv/kernel[0,2,1]:0` in Keras' order, and `w3[17]:0`, the place in hls4ml's array."""
+
+    bit: int
+    keras: BitAddress
+    hls4ml: BitAddress
+
+
+@dataclass(frozen=True, eq=False)
+class Hls4mlOrder:
+    """Where hls4ml holds every bit: `order["conv/kernel[0,2,1]:0"].hls4ml`, `order["w3[17]:0"].keras`, `order[17].bit`.
+
+    tensors: in the order of the space. Bit 0 of a word is the most significant in both orders.
+    """
+
+    space: BitSpace
+    tensors: tuple[HeldTensor, ...]
+
+    def __getitem__(self, name: int | BitAddress | str) -> BothAddresses:
+        """All names of one bit, given by any: its flat index, its address in Keras' order, or hls4ml's.
+
+        InputError for a tensor, an array or a place that does not exist.
+        """
+        bit = int(name) if isinstance(name, int | np.integer) else self._bit(name)
+        where = self.space.locate(bit)
+        held = self.tensors[int(where.tensor[0])]
+        place = int(self._places[held.path][where.element[0]])
+        return BothAddresses(bit, self.space.address(bit), BitAddress(held.variable, (place,), int(where.bit[0])))
+
+    def _bit(self, name: BitAddress | str) -> int:
+        address = name if isinstance(name, BitAddress) else BitAddress.parse(name)
+        if "/" in address.tensor:  # Keras' paths have one, hls4ml's arrays have none
+            return self.space.index(address)
+        for number, (held, tensor) in enumerate(zip(self.tensors, self.space.tensors, strict=True)):
+            if held.variable == address.tensor:
+                width = tensor.codec.width
+                if len(address.element) != 1 or address.element[0] >= tensor.size or address.bit >= width:
+                    raise InputError(f"{address}: array {held.variable} has {tensor.size} words of {width} bits")
+                element = int(held.elements[address.element[0]])
+                return int(self.space.offsets[number]) + element * width + address.bit
+        raise InputError(
+            f"no array {address.tensor!r}; hls4ml holds {', '.join(held.variable for held in self.tensors)}"
+        )
+
+    @cached_property
+    def bits(self) -> NDArray[np.int64]:
+        """Every flat index in the order of hls4ml's files: array by array, place by place, most significant first."""
+        parts = []
+        for held, tensor, start in zip(self.tensors, self.space.tensors, self.space.offsets, strict=False):
+            width = tensor.codec.width
+            parts.append((start + held.elements[:, None] * width + np.arange(width)).reshape(-1))
+        return np.concatenate(parts)
+
+    @cached_property
+    def _places(self) -> dict[str, NDArray[np.int64]]:
+        return {held.path: held.places for held in self.tensors}
+
+    def writes(self, faults: FaultSet) -> list[Write]:
+        """What the emulation must hold to compute with `faults`."""
+        writes = []
+        for patch in faults.patches(self.space):
+            held, tensor = self.tensors[patch.tensor], self.space.tensors[patch.tensor]
+            places = self._places[held.path][patch.elements]
+            writes.append(Write(held.variable, places, codes_of(tensor.codec, patch.words)))
+        return writes
+
+    def reordered(self, mask: Mask) -> Mask:
+        """The same bits as a mask of hls4ml's arrays: tensor `conv/w3` has one word per entry of weights/w3.txt.
+
+        LayoutError for a mask of another memory.
+        """
+        bits = mask.on(self.space)
+        covered = np.zeros(len(self.space), bool)
+        covered[bits.bits] = True
+        tensors = tuple(
+            MaskTensor(f"{held.node}/{held.variable}", (tensor.size,), tensor.codec.width)
+            for held, tensor in zip(self.tensors, self.space.tensors, strict=True)
+        )
+        label = f"{bits.label} in hls4ml's order" if bits.label else "in hls4ml's order"
+        moved = Mask(BitSet(np.flatnonzero(covered[self.bits])), tensors)
+        return Mask(
+            BitSet(moved.bits.bits, moved.layout_digest, label),
+            tensors,
+            {
+                **mask.provenance,
+                "keras_mask": mask.digest,
+                "order": {held.variable: held.path for held in self.tensors},
+            },
+        )
+
+
+def codes_of(codec: Codec, words: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Words as the emulation keeps them: sign-extended where the type is signed."""
+    wide = words.astype(np.int64)
+    signed = isinstance(codec, Ternary) or (isinstance(codec, FixedPoint) and codec.signed)
+    return wide - ((wide >> (codec.width - 1)) << codec.width) if signed else wide
+
+
+def hls4ml_order(conversion: Conversion, space: BitSpace) -> Hls4mlOrder:
+    """Where hls4ml holds each tensor. UnsupportedError names one whose words it does not hold."""
+    return Hls4mlOrder(space, tuple(_held(conversion, tensor) for tensor in space.tensors))
+
+
+def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
+    *_, layer, kind = tensor.path.split("/")
+    node, variable = _variable(conversion.graph, tensor.path, layer, kind)
+    precision = variable.type.precision
+    if not _is_type_of(tensor.codec, precision) or variable.weight_class != "WeightVariable":
+        raise UnsupportedError(
+            f"tensor '{tensor.path}': QKeras stores {tensor.codec}, hls4ml {conversion.version} holds "
+            f"{type_text(precision)} ({variable.weight_class}); the hls4ml engine needs the same words: use another "
+            f"quantizer, or exclude the layer with ",
+            Argument("layers", f"!{layer}"),
+        )
+    elements = np.arange(tensor.size)
+    if node.get_attr("_weights_transposed", False) and kind != "bias":
+        elements = elements.reshape(tensor.shape).transpose(TRANSPOSED[len(tensor.shape)]).reshape(-1)
+    _require_equal(conversion, tensor, np.asarray(variable.data, np.float64).reshape(-1), elements)
+    scaled = conversion.graph.graph.get(f"{layer}_alpha")
+    scale = None if scaled is None or kind == "bias" else np.asarray(scaled.weights["scale"].data, np.float64)
+    if scale is None and (tensor.scale != 1).any():
+        raise UnsupportedError(
+            f"tensor '{tensor.path}': has a separate scale (alpha), which hls4ml {conversion.version} does not keep "
+            f"apart for this layer; use alpha=1, or exclude the layer with ",
+            Argument("layers", f"!{layer}"),
+        )
+    return HeldTensor(
+        tensor.path,
+        node.name,
+        variable.name,
+        type_text(precision),
+        elements,
+        None if scale is None else scale.reshape(-1),
+    )
+
+
+def _variable(graph: Any, path: str, layer: str, kind: str) -> tuple[Any, Any]:
+    nodes = {"depthwise_kernel": f"{layer}_depthwise", "pointwise_kernel": f"{layer}_pointwise"}
+    candidates = (f"{layer}_alpha", f"{layer}_pointwise", layer) if kind == "bias" else (nodes.get(kind, layer), layer)
+    for name in candidates:
+        node = graph.graph.get(name)
+        if node is not None:
+            return node, node.weights["bias" if kind == "bias" else "weight"]
+    raise UnsupportedError(f"tensor '{path}': hls4ml's graph has no layer '{layer}'; it has {', '.join(graph.graph)}")
+
+
+def _is_type_of(codec: Codec, precision: Any) -> bool:
+    width, integer = getattr(precision, "width", None), getattr(precision, "integer", None)
+    signed = getattr(precision, "signed", None)
+    if isinstance(codec, FixedPoint):
+        return (width, integer, bool(signed)) == (codec.width, codec.integer + codec.signed, codec.signed)
+    if isinstance(codec, Binary):
+        return any(base.__name__ == "XnorPrecisionType" for base in type(precision).__mro__)
+    return isinstance(codec, Ternary) and (width, integer, signed) == (2, 2, True)
+
+
+def type_text(precision: Any) -> str:
+    """hls4ml's type without the modes that are its defaults."""
+    return str(precision).replace(",TRN,WRAP,0", "").replace(",0>", ">")
+
+
+def _require_equal(
+    conversion: Conversion, tensor: WordTensor, held: NDArray[np.float64], elements: NDArray[np.int64]
+) -> None:
+    codes = codes_of(tensor.codec, tensor.words[elements])
+    ours = codes.astype(np.float64) * (tensor.codec.step if isinstance(tensor.codec, FixedPoint) else 1.0)
+    if held.shape != ours.shape:
+        raise UnsupportedError(f"tensor '{tensor.path}': has {ours.size} words, hls4ml holds {held.size}")
+    wrong = np.flatnonzero(held != ours)
+    if wrong.size:
+        first = int(wrong[0])
+        element = [int(i) for i in np.unravel_index(int(elements[first]), tensor.shape)]
+        raise UnsupportedError(
+            f"tensor '{tensor.path}': {wrong.size} of {ours.size} words are not what hls4ml {conversion.version} "
+            f"holds; element {element} is {ours[first]:g} in QKeras and {held[first]:g} there. The chip would compute "
+            "another network; exclude the layer with ",
+            Argument("layers", f"!{tensor.path.rsplit('/', 1)[0]}"),
+            ", or change its quantizer or strategy",
+        )
+
+
+def require_held(order: Hls4mlOrder, golden: dict[str, NDArray[np.int64]]) -> None:
+    """UnsupportedError unless the compiled library holds exactly the space's words."""
+    for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
+        codes = codes_of(tensor.codec, tensor.words[held.elements])
+        if held.variable not in golden or not np.array_equal(golden[held.variable], codes):
+            raise UnsupportedError(
+                f"tensor '{tensor.path}': the compiled emulation holds other words in '{held.variable}' than hls4ml "
+                "wrote; faults there could not be injected"
+            )

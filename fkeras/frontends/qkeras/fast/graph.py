@@ -1,0 +1,126 @@
+"""A model as a flat list of layer calls: nested models expanded, skips and shared layers included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fkeras.frontends.qkeras.setup import tensorflow
+
+Key = tuple[int, ...]
+"""Names a tensor: the call path of nested models, then the Keras tensor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One layer applied once. inputs, outputs: the keys of its tensors; index: its place in the topological order."""
+
+    index: int
+    layer: Any
+    node: Any
+    inputs: tuple[Key, ...]
+    outputs: tuple[Key, ...]
+
+    def __call__(self, tensors: Mapping[Key, Any]) -> tuple[Any, ...]:
+        """The outputs of the call, flattened, in inference mode."""
+        nest = tensorflow().nest
+        given = iter([tensors[key] for key in self.inputs])
+        args, kwargs = nest.map_structure(
+            lambda x: next(given) if _is_symbolic(x) else x, (self.node.call_args, self.node.call_kwargs)
+        )
+        return tuple(nest.flatten(self.layer(*args, **kwargs)))
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """All calls in topological order; inputs and outputs in the order of the model's."""
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Key, ...]
+    outputs: tuple[Key, ...]
+
+    def consumers(self, key: Key) -> list[Call]:
+        """The calls that read a tensor."""
+        return [call for call in self.calls if key in call.inputs]
+
+    def calls_of(self, layer: Any) -> list[Call]:
+        """Where a layer is applied; a shared layer has several places."""
+        return [call for call in self.calls if call.layer is layer]
+
+    def downstream(self, keys: Iterable[Key]) -> list[Call]:
+        """The calls that a change of these tensors can reach."""
+        tainted = set(keys)
+        reached = []
+        for call in self.calls:
+            if tainted.intersection(call.inputs):
+                tainted.update(call.outputs)
+                reached.append(call)
+        return reached
+
+    def run(
+        self, calls: Sequence[Call], tensors: dict[Key, Any], instead: Mapping[int, Callable[[Any], Any]] | None = None
+    ) -> dict[Key, Any]:
+        """`tensors` with the outputs of `calls` added; `instead` replaces calls of one input by index."""
+        replacements = instead or {}
+        for call in calls:
+            if call.index in replacements:
+                tensors[call.outputs[0]] = replacements[call.index](tensors[call.inputs[0]])
+            else:
+                tensors.update(zip(call.outputs, call(tensors), strict=True))
+        return tensors
+
+
+def _is_symbolic(x: Any) -> bool:
+    return bool(tensorflow().keras.backend.is_keras_tensor(x))
+
+
+class _NamedInputsError(Exception):
+    """A nested model is called with inputs by name, which Keras gives it in another order than the graph lists them."""
+
+
+def flatten(model: Any) -> Graph | None:
+    """The calls of a functional or Sequential model.
+
+    None for a model whose graph Keras does not know, and for one that calls a nested model with inputs by name.
+    """
+    if not getattr(model, "_is_graph_network", False):
+        return None
+    calls: list[Call] = []
+    names: dict[Key, Key] = {}
+
+    def resolve(key: Key) -> Key:
+        while key in names:
+            key = names[key]
+        return key
+
+    def expand(network: Any, scope: Key, counter: list[int]) -> None:
+        for depth in sorted(network._nodes_by_depth, reverse=True):
+            for node in network._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                inputs = tuple(resolve((*scope, id(tensor))) for tensor in node.keras_inputs)
+                outputs = tuple((*scope, id(tensor)) for tensor in tensorflow().nest.flatten(node.outputs))
+                inner = node.layer
+                if getattr(inner, "_is_graph_network", False):
+                    if len(node.call_args) != 1 or isinstance(node.call_args[0], dict):
+                        raise _NamedInputsError
+                    counter[0] += 1
+                    deeper = (*scope, counter[0])
+                    for symbolic, key in zip(inner.inputs, inputs, strict=True):
+                        names[(*deeper, id(symbolic))] = key
+                    expand(inner, deeper, counter)
+                    for symbolic, key in zip(inner.outputs, outputs, strict=True):
+                        names[key] = resolve((*deeper, id(symbolic)))
+                else:
+                    calls.append(Call(len(calls), inner, node, inputs, outputs))
+
+    try:
+        expand(model, (), [0])
+    except _NamedInputsError:
+        return None
+    return Graph(
+        tuple(calls),
+        tuple((id(tensor),) for tensor in model.inputs),
+        tuple(resolve((id(tensor),)) for tensor in model.outputs),
+    )

@@ -1,0 +1,94 @@
+"""The identity of a Keras model: all that its outputs depend on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fkeras.errors import IdentityError
+from fkeras.frontends.qkeras.freshness import weights_digest
+from fkeras.frontends.qkeras.reading import require_model
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.runs.identity import declared
+from fkeras.store import digest_of
+
+KNOWN = ("fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras")
+_MARK = "use_legacy_config"
+
+
+def is_model(model: Any) -> bool:
+    """Whether this is a (tf-)Keras model."""
+    return isinstance(model, tensorflow().keras.Model)
+
+
+def model_identity(model: Any) -> dict[str, str]:
+    """Digests of the architecture and of all weights, those outside the memory too, and versions of what computes.
+
+    IdentityError for code that no digest covers: classes and functions of the user's own without `fkeras_identity`,
+    Lambda layers, models without a configuration.
+    """
+    require_model(model)
+    own = sorted({text for layer in model._flatten_layers() for text in _own_code(layer)})
+    return {
+        "architecture": _architecture_digest(model),
+        "weights": digest_of(tuple(model.get_weights())),
+        "own_code": "; ".join(own),
+        "tensorflow": str(tensorflow().__version__),
+        "qkeras": str(qkeras().__version__),
+    }
+
+
+def model_state(model: Any) -> str | None:
+    """A digest of the weights, and of the architecture where it has one; None for what is no model, or not built
+    yet."""
+    if not is_model(model) or not model.built:
+        return None
+    try:
+        architecture = _architecture_digest(model)
+    except IdentityError:
+        architecture = ""
+    return f"{architecture} {weights_digest(model)}"
+
+
+@contextmanager
+def _as_if_never_saved(model: Any) -> Iterator[None]:
+    """Keras marks the models inside one that it saved as .h5, and writes their configurations otherwise since."""
+    marked = [layer for layer in model._flatten_layers() if vars(layer).pop(_MARK, False)]
+    try:
+        yield
+    finally:
+        for layer in marked:
+            vars(layer)[_MARK] = True
+
+
+def _architecture_digest(model: Any) -> str:
+    try:
+        with warnings.catch_warnings(), _as_if_never_saved(model):
+            warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
+            return digest_of([model.to_json()])
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise IdentityError(
+            f"model '{model.name}' has no configuration ({type(error).__name__}), so what it computes has no digest; "
+            "build it from layers with the functional API, or leave the store out"
+        ) from error
+
+
+def _own_code(layer: Any) -> list[str]:
+    """The identities of the user's own code in a layer: its class, and functions and quantizers that it holds."""
+    digests = []
+    if not _is_known(type(layer)):
+        digests.append(declared(type(layer), f"layer '{layer.name}' of class"))
+    if type(layer).__name__ == "Lambda":
+        digests.append(declared(layer, f"layer '{layer.name}',"))
+    for name, value in vars(layer).items():
+        if not name.startswith("_") and callable(value):
+            code = value if hasattr(value, "__qualname__") else type(value)
+            if not _is_known(code):
+                digests.append(declared(code, f"layer '{layer.name}', {name}="))
+    return digests
+
+
+def _is_known(code: Any) -> bool:
+    return str(getattr(code, "__module__", "")).split(".")[0] in (*KNOWN, "builtins")

@@ -1,0 +1,149 @@
+"""Reading a model's stored words: the bit space."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fkeras.errors import InputError, ModelError, UnsupportedError
+from fkeras.frontends.qkeras.freshness import note_fresh
+from fkeras.frontends.qkeras.quantizers import codec_of, uncomputable, words_of
+from fkeras.frontends.qkeras.refusals import Refusal, Refused
+from fkeras.frontends.qkeras.setup import tensorflow
+from fkeras.frontends.qkeras.slots import Slot, quantizers_in_use, take_inventory, walk
+from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
+from fkeras.memory import BitSpace, Codec, WordTensor
+
+
+def require_model(model: Any) -> None:
+    """InputError unless `model` is a (tf-)Keras model."""
+    if not isinstance(model, tensorflow().keras.Model):
+        raise InputError(
+            f"model is {type(model).__module__}.{type(model).__name__}; allowed are tf-keras models, as "
+            "fkeras.load_model returns them (Keras 3 models must be saved as .h5 and loaded again)"
+        )
+
+
+def _require_name(model: Any) -> None:
+    """ModelError for a name under which TensorFlow cannot compute, so that Keras' own predict fails too."""
+    if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*|", model.name):
+        raise ModelError(
+            f"the model is called {model.name!r}, and TensorFlow computes no model of such a name; allowed are letters "
+            "A-Z, digits, and _ . - / > after the first; save it under another one: keras.Model(model.inputs, "
+            "model.outputs, name='renamed').save('renamed.h5'), with keras of tensorflow"
+        )
+
+
+def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
+    """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
+
+    The words are what the quantizers emit in the model's own computation, batch-norm folding included, and the
+    scale is what they used. ModelError when nothing is quantized.
+    """
+    require_model(model)
+    _require_name(model)
+    _require_computable(model)
+    inventory = take_inventory(model, layers, biases)
+    if not inventory.slots and not inventory.refusals:
+        held = ", ".join(str(entry) for entry in inventory.uncovered[:5]) or "no weights at all"
+        raise ModelError(
+            f"model '{model.name}' has no quantized kernel among the chosen layers; it has {held}; "
+            "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
+        )
+    refusals = list(inventory.refusals)
+    tensors = _tensors(model, inventory.slots, refusals)
+    if refusals:
+        raise Refused(*refusals)
+    space = BitSpace(tuple(tensors), inventory.uncovered)
+    note_fresh(model, space)
+    return space
+
+
+def _require_computable(model: Any) -> None:
+    """UnsupportedError for quantizers that QKeras itself cannot compute, whichever layers are chosen."""
+    reasons = [
+        f"layer '{path}' {reason}"
+        for path, layer in walk(model)
+        for reason in dict.fromkeys(map(uncomputable, quantizers_in_use(layer)))
+        if reason
+    ]
+    if reasons:
+        raise UnsupportedError("; ".join(reasons))
+
+
+def _tensors(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> list[WordTensor]:
+    """The words of the slots; those that cannot be told are added to `refusals`."""
+    codecs: dict[str, Codec] = {}
+    for slot in slots:
+        with _noted(refusals):
+            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path)
+    known = [slot for slot in slots if slot.path in codecs]
+    tensors = []
+    try:
+        read = emitted(model, known)
+    except Exception as error:
+        if not refusals:
+            raise
+        if isinstance(error, Refused):
+            refusals += error.refusals
+        return []  # what could not be computed may be for the layers that are refused
+    for slot, (golden, scale) in zip(known, read, strict=True):
+        shape = golden.shape if slot.shape is None else slot.shape
+        flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
+        with _noted(refusals):
+            words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
+            tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
+    return tensors
+
+
+@contextmanager
+def _noted(refusals: list[Refusal]) -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        refusals += refused.refusals
+
+
+def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """What each slot's quantizer emits in the model's own graph, and its scale; float32 each."""
+    tf = tensorflow()
+    records: dict[str, tuple[Any, Any]] = {}
+    doubles: list[str] = []
+
+    def recording(slot: Slot) -> Callable[[Any], Any]:
+        quantizer = copy.copy(slot.quantizer)
+
+        def quantize(x: Any) -> Any:
+            values = quantizer(x)
+            if values.dtype == tf.float64:
+                doubles.append(slot.layer_path)
+            scale = getattr(quantizer, "scale", None)
+            records.setdefault(
+                slot.path, (tf.cast(values, tf.float32), tf.cast(1.0 if scale is None else scale, tf.float32))
+            )
+            return values
+
+        return quantize
+
+    def read(*inputs: Any) -> Any:
+        with replaced(model, slots, recording):
+            call_flat(model, inputs)
+        return [records[slot.path] for slot in slots]
+
+    specs = input_specs(model)
+    one_sample = [tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype) for spec in specs]
+    function = pure_function(read, specs)
+    if doubles:
+        raise Refused(
+            *(
+                Refusal(path, " computes in float64; stored words are read in float32 or less", "use dtype='float32'")
+                for path in dict.fromkeys(doubles)
+            )
+        )
+    arrays = [tensor.numpy() for tensor in function(*one_sample)]
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
