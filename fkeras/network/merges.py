@@ -1,0 +1,66 @@
+"""What becomes one tensor out of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from types import MappingProxyType
+
+import numpy as np
+
+from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights
+
+KINDS: Mapping[str, Callable[[Floats, Floats], Floats]] = MappingProxyType(
+    {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Merge(Operation):
+    """Elementwise, one after the other: add, subtract, multiply, maximum, minimum; and average."""
+
+    kind: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in (*KINDS, "average"):
+            raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}, average")
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        return tuple(np.broadcast_shapes(*given))
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        result = reduce(KINDS["add" if self.kind == "average" else self.kind], given)
+        return np.asarray(result / np.float32(len(given)) if self.kind == "average" else result, np.float32)
+
+    def grid(self, weights: Weights, *given: Grid) -> Grid:
+        if not all(x.reproducible for x in given):
+            return UNKNOWN
+        steps = [x.step for x in given if x.step is not None]
+        step = min(steps) if len(steps) == len(given) else None
+        if self.kind in ("maximum", "minimum"):
+            return Grid(step, max(x.bound for x in given), True)
+        if self.kind in ("add", "subtract"):
+            bound = sum(x.bound for x in given)
+            return Grid(step if step is not None and bound < EXACT_STEPS * step else None, bound, True)
+        return UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate(Operation):
+    """Side by side on an axis of a sample, counted from 0."""
+
+    axis: int
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        if len({(*x[: self.axis], *x[self.axis + 1 :]) for x in given}) != 1:
+            raise ValueError(f"{', '.join(map(str, given))} do not fit side by side on axis {self.axis}")
+        return (*given[0][: self.axis], sum(x[self.axis] for x in given), *given[0][self.axis + 1 :])
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        return np.concatenate(given, axis=self.axis + 1)
+
+    def grid(self, weights: Weights, *given: Grid) -> Grid:
+        steps = [x.step for x in given if x.step is not None]
+        step = min(steps) if len(steps) == len(given) else None
+        return Grid(step, max(x.bound for x in given), all(x.reproducible for x in given))

@@ -1,0 +1,191 @@
+"""A network as plain values: inputs, operations in order, outputs, and the words and constants that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import ModelError
+from fkeras.memory import WordTensor
+from fkeras.memory.inventory import Inventory
+from fkeras.network.operation import Floats, Grid, Operation, Shape, Values, grid_of
+
+Outputs = tuple[Floats, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input: shape of a sample; dtype: what data are converted to, "float32" or an integer type's name."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operation applied once; its result has its name. inputs: names of nodes or inputs."""
+
+    name: str
+    operation: Operation
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a model stores and computes, in inference.
+
+    name: the model's; nodes: in an order in which each reads only what stands before it; outputs: names of nodes or
+    inputs; output_names: what data call them; memory: its layers and their stored words; constants: other parameters.
+    ModelError for a description that contradicts itself.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+    memory: Inventory
+    constants: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [*(part.name for part in self.inputs), *(node.name for node in self.nodes)]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ModelError(f"network '{self.name}': two nodes are called '{min(twice)}'")
+        if not self.inputs or not self.outputs or len(self.outputs) != len(self.output_names):
+            raise ModelError(f"network '{self.name}': needs inputs, and a name for each of its outputs")
+        if unknown := [name for name in self.outputs if name not in self.shapes]:
+            raise ModelError(f"network '{self.name}': output '{unknown[0]}' is no node")
+
+    @cached_property
+    def tensors(self) -> Mapping[str, WordTensor]:
+        """The stored tensors by path."""
+        return {tensor.path: tensor for tensor in self.memory.tensors}
+
+    @cached_property
+    def values(self) -> Mapping[str, Floats]:
+        """Every parameter by name, fault-free."""
+        words = {path: tensor.golden.reshape(tensor.shape) for path, tensor in self.tensors.items()}
+        return {**self.constants, **words}
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of a sample of every tensor. ModelError where an operation does not fit."""
+        parameters = {name: part.shape for name, part in self.constants.items()}
+        parameters |= {path: tensor.shape for path, tensor in self.tensors.items()}
+        shapes = {part.name: part.shape for part in self.inputs}
+        for node in self.nodes:
+            missing = [name for name in node.inputs if name not in shapes]
+            missing += [name for name in node.operation.parameters if name not in parameters]
+            if missing or not node.inputs:
+                what = f"reads '{missing[0]}', which does not stand before it" if missing else "reads nothing"
+                raise ModelError(f"network '{self.name}': node '{node.name}' {what}")
+            try:
+                shapes[node.name] = node.operation.shape(parameters, *(shapes[name] for name in node.inputs))
+            except (ValueError, IndexError, TypeError) as error:
+                kind = type(node.operation).__name__
+                raise ModelError(f"network '{self.name}': node '{node.name}' ({kind}): {error}") from error
+        return shapes
+
+    def readers(self, name: str) -> list[Node]:
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if name in node.inputs]
+
+    def readers_of(self, parameter: str) -> list[Node]:
+        """The nodes that read a parameter: several where a layer is shared."""
+        return [node for node in self.nodes if parameter in node.operation.parameters]
+
+    def behind(self, names: Iterable[str]) -> list[Node]:
+        """The nodes that a change of these tensors can reach."""
+        reached = set(names)
+        found = []
+        for node in self.nodes:
+            if reached.intersection(node.inputs):
+                reached.add(node.name)
+                found.append(node)
+        return found
+
+    def before(self, names: Iterable[str]) -> list[Node]:
+        """The nodes that these tensors depend on, themselves included."""
+        wanted, found = set(names), []
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+                found.append(node)
+        return found[::-1]
+
+    def compute(
+        self, nodes: Sequence[Node], tensors: dict[str, Floats], values: Values | None = None
+    ) -> dict[str, Floats]:
+        """`tensors` with the results of `nodes` added; values: the parameters, fault-free unless given."""
+        parameters = self.values if values is None else values
+        with np.errstate(all="ignore"):  # NaN and infinity are outcomes
+            for node in nodes:
+                tensors[node.name] = node.operation.compute(parameters, *(tensors[name] for name in node.inputs))
+        return tensors
+
+    def __call__(self, inputs: Sequence[NDArray[Any]], values: Values | None = None) -> Outputs:
+        """The outputs of inputs (n, *shape) each: slow and obvious."""
+        given = {part.name: np.asarray(x, np.float32) for part, x in zip(self.inputs, inputs, strict=True)}
+        tensors = self.compute(self.before(self.outputs), given, values)
+        return tuple(tensors[name] for name in self.outputs)
+
+    def grids(self, inputs: Mapping[str, Grid], values: Values | None = None) -> dict[str, Grid]:
+        """What is known of every tensor: with any one stored word wrong, or under exactly these `values`."""
+        weights = AnyWordWrong(self) if values is None else Fixed(self, values)
+        found = dict(inputs)
+        for node in self.nodes:
+            found[node.name] = node.operation.grid(weights, *(found[name] for name in node.inputs))
+        return found
+
+
+class AnyWordWrong:
+    """The weights of a network of which any one word may hold anything."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def values(self, name: str) -> Floats:
+        """The parameter, fault-free."""
+        return self._network.values[name]
+
+    def step(self, name: str) -> float | None:
+        """The grid of everything that its words decode to."""
+        tensor = self._network.tensors.get(name)
+        return grid_of(self._network.values[name]).step if tensor is None else power_of_two_step(tensor)
+
+    def spare(self, name: str) -> float:
+        """The most by which one wrong word changes a value of it."""
+        tensor = self._network.tensors.get(name)
+        return 0.0 if tensor is None else 2 * tensor.codec.largest * float(np.abs(tensor.scale).max())
+
+
+class Fixed(AnyWordWrong):
+    """The weights of a network in which nothing else is wrong than what `values` say."""
+
+    def __init__(self, network: Network, values: Values) -> None:
+        super().__init__(network)
+        self._values = values
+
+    def values(self, name: str) -> Floats:
+        """The parameter."""
+        return self._values[name]
+
+    def spare(self, name: str) -> float:
+        """Nothing."""
+        return 0.0
+
+
+def power_of_two_step(tensor: WordTensor) -> float | None:
+    """The finest grid that all words of a tensor share, any fault included; None when there is none."""
+    scales = np.unique(tensor.scale)
+    if (scales <= 0).any() or (np.frexp(scales)[0] != 0.5).any():
+        return None
+    exact = tensor.codec.decode(tensor.words) * tensor.scale
+    return float(tensor.codec.step * scales.min()) if np.array_equal(exact, tensor.golden) else None

@@ -1,0 +1,199 @@
+"""Weighted sums of stored words, and what is added to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights, grid_of
+from fkeras.network.windows import n_windows, pads, spread, windows
+
+
+def as_columns(kernel: Floats, depthwise: bool = False) -> Floats:
+    """A kernel as (terms, output channels)."""
+    if depthwise:
+        return kernel.reshape(int(np.prod(kernel.shape[:-2])), -1)
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _WeightedSum(Operation):
+    kernel: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (self.kernel,)
+
+    def columns(self, kernel: Floats) -> Floats:
+        """The kernel as (terms, output channels)."""
+        return as_columns(kernel)
+
+    def grid(self, weights: Weights, *given: Grid) -> Grid:
+        (x,), step = given, weights.step(self.kernel)
+        if step is None or x.step is None:
+            return UNKNOWN
+        columns = np.abs(self.columns(weights.values(self.kernel)).astype(np.float64)).sum(0)
+        bound = x.bound * float(columns.max(initial=0.0) + weights.spare(self.kernel))
+        return Grid(step * x.step, bound, x.reproducible) if bound < EXACT_STEPS * step * x.step else UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(_WeightedSum):
+    """x @ kernel over the last axis; kernel (inputs, outputs)."""
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        (x,), (inputs, outputs) = given, parameters[self.kernel]
+        if x[-1] != inputs:
+            raise ValueError(f"a kernel for {inputs} inputs reads {x[-1]}")
+        return (*x[:-1], outputs)
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        (x,) = given
+        return np.asarray(x.astype(np.float64) @ values[self.kernel].astype(np.float64), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution(_WeightedSum):
+    """Channels last, over one axis or two; kernel (*size, input channels / groups, output channels)."""
+
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        (x,), (*size, inputs, outputs) = given, parameters[self.kernel]
+        if x[-1] != inputs * self.groups or outputs % self.groups:
+            raise ValueError(f"a kernel for {inputs} channels in {self.groups} group(s) reads {x[-1]}")
+        return (*n_windows(x[:-1], tuple(size), self.strides, self.dilation, self.padding), outputs)
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        (x,), kernel = given, values[self.kernel].astype(np.float64)
+        size = kernel.shape[:-2]
+        parts = []
+        for group, columns in zip(
+            np.split(x, self.groups, axis=-1), np.split(kernel, self.groups, axis=-1), strict=True
+        ):
+            view = windows(group, size, self.strides, self.dilation, self.padding)
+            rank = len(size)
+            over = [rank + 1 + axis for axis in (*range(1, rank + 1), 0)]  # the window's axes, then the channels
+            parts.append(np.tensordot(view.astype(np.float64), columns, (over, list(range(rank + 1)))))
+        return np.concatenate(parts, axis=-1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthwiseConvolution(_WeightedSum):
+    """Each output channel reads one input channel; kernel (*size, input channels, outputs per input channel)."""
+
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+
+    def columns(self, kernel: Floats) -> Floats:
+        return as_columns(kernel, depthwise=True)
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        (x,), (*size, inputs, each) = given, parameters[self.kernel]
+        if x[-1] != inputs:
+            raise ValueError(f"a kernel for {inputs} channels reads {x[-1]}")
+        return (*n_windows(x[:-1], tuple(size), self.strides, self.dilation, self.padding), inputs * each)
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        (x,), kernel = given, values[self.kernel].astype(np.float64)
+        view = windows(x, kernel.shape[:-2], self.strides, self.dilation, self.padding).astype(np.float64)
+        window = "ij"[: kernel.ndim - 2]
+        sums = np.einsum(f"...c{window},{window}cm->...cm", view, kernel)
+        return np.asarray(sums.reshape(*sums.shape[:-2], -1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class TransposedConvolution(_WeightedSum):
+    """The transpose of a convolution; kernel (*size, output channels, input channels); lengths: of its result."""
+
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    def columns(self, kernel: Floats) -> Floats:
+        return as_columns(np.moveaxis(kernel, -2, -1))
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        (x,), (*size, outputs, inputs) = given, parameters[self.kernel]
+        if x[-1] != inputs:
+            raise ValueError(f"a kernel for {inputs} channels reads {x[-1]}")
+        if n_windows(self.lengths, tuple(size), self.strides, self.dilation, self.padding) != x[:-1]:
+            raise ValueError(f"{x[:-1]} elements do not become {self.lengths}")
+        return (*self.lengths, outputs)
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        (x,), kernel = given, values[self.kernel]
+        start = self.start(kernel.shape[:-2])
+        return spread(x, kernel, self.strides, self.dilation, start, self.lengths).astype(np.float32)
+
+    def start(self, size: Shape) -> Shape:
+        """Where the result begins in all that the windows reach."""
+        return tuple(before for before, _ in pads(self.lengths, size, self.strides, self.dilation, self.padding))
+
+
+@dataclass(frozen=True, slots=True)
+class Bias(Operation):
+    """x + bias; bias (channels,), or the shape of a sample."""
+
+    bias: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (self.bias,)
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        return _broadcast(given[0], parameters[self.bias])
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        return given[0] + values[self.bias]
+
+    def grid(self, weights: Weights, *given: Grid) -> Grid:
+        """A bias off the grid leaves values that were rounded once: reproducible, without a grid."""
+        (x,), bias = given, weights.values(self.bias)
+        if not x.reproducible:
+            return UNKNOWN
+        bound = x.bound + float(np.max(np.abs(bias), initial=0.0)) + weights.spare(self.bias)
+        step = weights.step(self.bias)
+        if x.step is not None and step is not None and bound < EXACT_STEPS * min(step, x.step):
+            return Grid(min(step, x.step), bound, True)
+        return Grid(None, bound, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Affine(Operation):
+    """x * scale + offset, per channel: a batch norm that is no part of a kernel."""
+
+    scale: str
+    offset: str
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (self.scale, self.offset)
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        return _broadcast(_broadcast(given[0], parameters[self.scale]), parameters[self.offset])
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        return given[0] * values[self.scale] + values[self.offset]
+
+    def grid(self, weights: Weights, *given: Grid) -> Grid:
+        (x,), scale = given, weights.values(self.scale)
+        step, offset = weights.step(self.scale), grid_of(weights.values(self.offset))
+        if step is None or x.step is None or offset.step is None:
+            return UNKNOWN
+        bound = x.bound * float(np.abs(scale).max(initial=0.0)) + offset.bound
+        finest = min(step * x.step, offset.step)
+        return Grid(finest, bound, x.reproducible) if bound < EXACT_STEPS * finest else UNKNOWN
+
+
+def _broadcast(x: Shape, parameter: Shape) -> Shape:
+    if np.broadcast_shapes(x, parameter) != x:
+        raise ValueError(f"a parameter of shape {parameter} does not fit {x}")
+    return x
