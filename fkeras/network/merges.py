@@ -9,16 +9,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights
+from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Grid, Linear, Numbers, Shape, Weights
 
-KINDS: Mapping[str, Callable[[Floats, Floats], Floats]] = MappingProxyType(
+KINDS: Mapping[str, Callable[[Numbers, Numbers], Numbers]] = MappingProxyType(
     {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Merge(Operation):
-    """Elementwise, one after the other: add, subtract, multiply, maximum, minimum; and average."""
+class Merge(Linear):
+    """Elementwise, one after the other: add, subtract, multiply, maximum, minimum; and average. Linear in each input,
+    but for maximum and minimum."""
 
     kind: str
 
@@ -29,9 +30,9 @@ class Merge(Operation):
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         return tuple(np.broadcast_shapes(*given))
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         result = reduce(KINDS["add" if self.kind == "average" else self.kind], given)
-        return np.asarray(result / np.float32(len(given)) if self.kind == "average" else result, np.float32)
+        return np.asarray(result / np.float32(len(given)) if self.kind == "average" else result)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         if not all(x.reproducible for x in given):
@@ -47,7 +48,7 @@ class Merge(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class Concatenate(Operation):
+class Concatenate(Linear):
     """Side by side on an axis of a sample, counted from 0."""
 
     axis: int
@@ -57,7 +58,7 @@ class Concatenate(Operation):
             raise ValueError(f"{', '.join(map(str, given))} do not fit side by side on axis {self.axis}")
         return (*given[0][: self.axis], sum(x[self.axis] for x in given), *given[0][self.axis + 1 :])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         return np.concatenate(given, axis=self.axis + 1)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:

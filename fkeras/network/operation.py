@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Grid:
 
 
 UNKNOWN = Grid(None, np.inf, False)
+Numbers = NDArray[Any]
 
 
 class Weights(Protocol):
@@ -68,6 +69,17 @@ class Operation(ABC):
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         """What is known of its result."""
         return UNKNOWN
+
+
+class Linear(Operation):
+    """An operation that is linear in every input and parameter, so that it takes complex numbers as well."""
+
+    @abstractmethod
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        """The result for float64, float32 or complex numbers."""
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        return np.asarray(self.on(values, *given), np.float32)
 
 
 def grid_of(values: NDArray[np.floating]) -> Grid:

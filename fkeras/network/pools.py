@@ -8,12 +8,23 @@ from math import prod
 
 import numpy as np
 
-from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights
+from fkeras.network.operation import (
+    EXACT_STEPS,
+    UNKNOWN,
+    Floats,
+    Grid,
+    Linear,
+    Numbers,
+    Operation,
+    Shape,
+    Values,
+    Weights,
+)
 from fkeras.network.windows import n_windows, windows
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool(Operation):
+class Pool(Operation):
     size: tuple[int, ...]
     strides: tuple[int, ...]
     padding: str
@@ -22,7 +33,8 @@ class _Pool(Operation):
         (x,) = given
         return (*n_windows(x[:-1], self.size, self.strides, (1,) * len(self.size), self.padding), x[-1])
 
-    def _windows(self, x: Floats, fill: float) -> Floats:
+    def windows(self, x: Numbers, fill: float) -> Numbers:
+        """Every window of x (n, *windows, channels, *size), `fill` around it."""
         return windows(x, self.size, self.strides, (1,) * len(self.size), self.padding, fill)
 
     @property
@@ -31,25 +43,28 @@ class _Pool(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPool(_Pool):
+class MaxPool(Pool):
     """The largest value of each window, padding left out."""
 
     def compute(self, values: Values, *given: Floats) -> Floats:
-        return np.asarray(self._windows(given[0], -np.inf).max(self._over), np.float32)
+        return np.asarray(self.windows(given[0], -np.inf).max(self._over), np.float32)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         return given[0]
 
 
 @dataclass(frozen=True, slots=True)
-class AveragePool(_Pool):
+class AveragePool(Pool, Linear):
     """The mean of each window, padding left out."""
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         (x,) = given
-        total = self._windows(x, 0.0).sum(self._over, dtype=np.float64)
-        count = self._windows(np.ones_like(x[:1]), 0.0).sum(self._over)
-        return np.asarray(total / count, np.float32)
+        total = self.windows(x, 0.0).sum(self._over, dtype=np.result_type(x, np.float64))
+        return np.asarray(total / self.counts(x.shape[1:]))
+
+    def counts(self, shape: Shape) -> Numbers:
+        """How many elements of a sample each window holds, (*windows, channels)."""
+        return np.asarray(self.windows(np.ones((1, *shape), np.float32), 0.0).sum(self._over)[0])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         """The mean of a power of two of values is exact."""

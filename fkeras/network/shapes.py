@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
-from fkeras.network.operation import Floats, Grid, Operation, Shape, Values, Weights
+from fkeras.network.operation import Grid, Linear, Numbers, Shape, Weights
 
 
-class _SameValues(Operation):
+class _SameValues(Linear):
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         return given[0]
 
@@ -27,7 +27,7 @@ class Reshape(_SameValues):
             raise ValueError(f"{given[0]} does not become {self.to}")
         return self.to
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         return given[0].reshape(len(given[0]), *self.to)
 
 
@@ -42,7 +42,7 @@ class Permute(_SameValues):
             raise ValueError(f"{self.axes} are not the axes of {given[0]}")
         return tuple(given[0][axis] for axis in self.axes)
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         return given[0].transpose(0, *(axis + 1 for axis in self.axes))
 
 
@@ -56,7 +56,7 @@ class ZeroPadding(_SameValues):
         lengths = given[0][:-1]
         return (*(n + before + after for n, (before, after) in zip(lengths, self.pads, strict=True)), given[0][-1])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         return np.pad(given[0], ((0, 0), *self.pads, (0, 0)))
 
 
@@ -72,7 +72,7 @@ class Cropping(_SameValues):
             raise ValueError(f"nothing is left of {given[0]}")
         return (*lengths, given[0][-1])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         inner = (slice(before, n - after) for n, (before, after) in zip(given[0].shape[1:-1], self.crops, strict=True))
         return given[0][(slice(None), *inner)]
 
@@ -86,7 +86,7 @@ class Repeat(_SameValues):
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         return (*(n * times for n, times in zip(given[0][:-1], self.times, strict=True)), given[0][-1])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         (x,) = given
         for axis, times in enumerate(self.times, 1):
             x = np.repeat(x, times, axis)

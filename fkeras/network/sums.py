@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights, grid_of
+from fkeras.network.operation import (
+    EXACT_STEPS,
+    UNKNOWN,
+    Floats,
+    Grid,
+    Linear,
+    Numbers,
+    Shape,
+    Values,
+    Weights,
+    grid_of,
+)
 from fkeras.network.windows import n_windows, pads, spread, windows
 
 
@@ -19,7 +30,9 @@ def as_columns(kernel: Floats, depthwise: bool = False) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _WeightedSum(Operation):
+class WeightedSum(Linear):
+    """A sum of products of inputs and the words of a kernel."""
+
     kernel: str
 
     @property
@@ -29,6 +42,11 @@ class _WeightedSum(Operation):
     def columns(self, kernel: Floats) -> Floats:
         """The kernel as (terms, output channels)."""
         return as_columns(kernel)
+
+    def compute(self, values: Values, *given: Floats) -> Floats:
+        """Summed in float64, where it is exact, and rounded once."""
+        wide = {self.kernel: values[self.kernel].astype(np.float64)}
+        return np.asarray(self.on(wide, given[0].astype(np.float64)), np.float32)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         (x,), step = given, weights.step(self.kernel)
@@ -40,7 +58,7 @@ class _WeightedSum(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class Dense(_WeightedSum):
+class Dense(WeightedSum):
     """x @ kernel over the last axis; kernel (inputs, outputs)."""
 
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
@@ -49,13 +67,12 @@ class Dense(_WeightedSum):
             raise ValueError(f"a kernel for {inputs} inputs reads {x[-1]}")
         return (*x[:-1], outputs)
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
-        (x,) = given
-        return np.asarray(x.astype(np.float64) @ values[self.kernel].astype(np.float64), np.float32)
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        return np.asarray(given[0] @ values[self.kernel])
 
 
 @dataclass(frozen=True, slots=True)
-class Convolution(_WeightedSum):
+class Convolution(WeightedSum):
     """Channels last, over one axis or two; kernel (*size, input channels / groups, output channels)."""
 
     strides: tuple[int, ...]
@@ -69,8 +86,8 @@ class Convolution(_WeightedSum):
             raise ValueError(f"a kernel for {inputs} channels in {self.groups} group(s) reads {x[-1]}")
         return (*n_windows(x[:-1], tuple(size), self.strides, self.dilation, self.padding), outputs)
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
-        (x,), kernel = given, values[self.kernel].astype(np.float64)
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        (x,), kernel = given, values[self.kernel]
         size = kernel.shape[:-2]
         parts = []
         for group, columns in zip(
@@ -79,12 +96,12 @@ class Convolution(_WeightedSum):
             view = windows(group, size, self.strides, self.dilation, self.padding)
             rank = len(size)
             over = [rank + 1 + axis for axis in (*range(1, rank + 1), 0)]  # the window's axes, then the channels
-            parts.append(np.tensordot(view.astype(np.float64), columns, (over, list(range(rank + 1)))))
-        return np.concatenate(parts, axis=-1).astype(np.float32)
+            parts.append(np.tensordot(view, columns, (over, list(range(rank + 1)))))
+        return np.concatenate(parts, axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
-class DepthwiseConvolution(_WeightedSum):
+class DepthwiseConvolution(WeightedSum):
     """Each output channel reads one input channel; kernel (*size, input channels, outputs per input channel)."""
 
     strides: tuple[int, ...]
@@ -100,16 +117,16 @@ class DepthwiseConvolution(_WeightedSum):
             raise ValueError(f"a kernel for {inputs} channels reads {x[-1]}")
         return (*n_windows(x[:-1], tuple(size), self.strides, self.dilation, self.padding), inputs * each)
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
-        (x,), kernel = given, values[self.kernel].astype(np.float64)
-        view = windows(x, kernel.shape[:-2], self.strides, self.dilation, self.padding).astype(np.float64)
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        (x,), kernel = given, values[self.kernel]
+        view = windows(x, kernel.shape[:-2], self.strides, self.dilation, self.padding)
         window = "ij"[: kernel.ndim - 2]
         sums = np.einsum(f"...c{window},{window}cm->...cm", view, kernel)
-        return np.asarray(sums.reshape(*sums.shape[:-2], -1), np.float32)
+        return np.asarray(sums.reshape(*sums.shape[:-2], -1))
 
 
 @dataclass(frozen=True, slots=True)
-class TransposedConvolution(_WeightedSum):
+class TransposedConvolution(WeightedSum):
     """The transpose of a convolution; kernel (*size, output channels, input channels); lengths: of its result."""
 
     strides: tuple[int, ...]
@@ -128,10 +145,10 @@ class TransposedConvolution(_WeightedSum):
             raise ValueError(f"{x[:-1]} elements do not become {self.lengths}")
         return (*self.lengths, outputs)
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
         (x,), kernel = given, values[self.kernel]
         start = self.start(kernel.shape[:-2])
-        return spread(x, kernel, self.strides, self.dilation, start, self.lengths).astype(np.float32)
+        return spread(x, kernel, self.strides, self.dilation, start, self.lengths)
 
     def start(self, size: Shape) -> Shape:
         """Where the result begins in all that the windows reach."""
@@ -139,7 +156,7 @@ class TransposedConvolution(_WeightedSum):
 
 
 @dataclass(frozen=True, slots=True)
-class Bias(Operation):
+class Bias(Linear):
     """x + bias; bias (channels,), or the shape of a sample."""
 
     bias: str
@@ -151,8 +168,8 @@ class Bias(Operation):
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         return _broadcast(given[0], parameters[self.bias])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
-        return given[0] + values[self.bias]
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        return np.asarray(given[0] + values[self.bias])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         """A bias off the grid leaves values that were rounded once: reproducible, without a grid."""
@@ -167,7 +184,7 @@ class Bias(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class Affine(Operation):
+class Affine(Linear):
     """x * scale + offset, per channel: a batch norm that is no part of a kernel."""
 
     scale: str
@@ -180,8 +197,8 @@ class Affine(Operation):
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         return _broadcast(_broadcast(given[0], parameters[self.scale]), parameters[self.offset])
 
-    def compute(self, values: Values, *given: Floats) -> Floats:
-        return given[0] * values[self.scale] + values[self.offset]
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        return np.asarray(given[0] * values[self.scale] + values[self.offset])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         (x,), scale = given, weights.values(self.scale)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fkeras.network.operation import Floats, Shape
+from fkeras.network.operation import Numbers, Shape
 
 Padding = Literal["valid", "same", "causal"]
 Pads = tuple[tuple[int, int], ...]
@@ -42,7 +42,7 @@ def n_windows(lengths: Shape, size: Shape, strides: Shape, dilation: Shape, padd
     return tuple(found)
 
 
-def windows(x: Floats, size: Shape, strides: Shape, dilation: Shape, padding: str, fill: float = 0.0) -> Floats:
+def windows(x: Numbers, size: Shape, strides: Shape, dilation: Shape, padding: str, fill: float = 0.0) -> Numbers:
     """(n, *windows, channels, *size): a view of every window of x (n, *lengths, channels)."""
     rank = len(size)
     around = ((0, 0), *pads(x.shape[1:-1], size, strides, dilation, padding), (0, 0))
@@ -53,9 +53,9 @@ def windows(x: Floats, size: Shape, strides: Shape, dilation: Shape, padding: st
     return view[(*outer, *(slice(None, None, rate) for rate in dilation))]
 
 
-def spread(x: Floats, kernel: Floats, strides: Shape, dilation: Shape, start: Shape, lengths: Shape) -> Floats:
+def spread(x: Numbers, kernel: Numbers, strides: Shape, dilation: Shape, start: Shape, lengths: Shape) -> Numbers:
     """The transpose of a convolution: every element of x (n, *lengths, in) adds its multiple of the kernel
-    (*size, out, in) to a window; the result (n, *lengths, out) in float64 begins at `start`."""
+    (*size, out, in) to a window; the result (n, *lengths, out) begins at `start`."""
     rank, size = len(strides), kernel.shape[: len(strides)]
     whole = [
         max((n - 1) * stride + (width - 1) * rate + 1, begin + length)
@@ -63,12 +63,12 @@ def spread(x: Floats, kernel: Floats, strides: Shape, dilation: Shape, start: Sh
             x.shape[1:-1], strides, size, dilation, start, lengths, strict=True
         )
     ]
-    result = np.zeros((x.shape[0], *whole, kernel.shape[rank]))
+    result = np.zeros((x.shape[0], *whole, kernel.shape[rank]), np.result_type(x, kernel))
     for place in product(*map(range, size)):
         into = tuple(
             slice(at * rate, at * rate + (n - 1) * stride + 1, stride)
             for at, rate, n, stride in zip(place, dilation, x.shape[1:-1], strides, strict=True)
         )
-        result[(slice(None), *into)] += x.astype(np.float64) @ kernel[place].astype(np.float64).T
+        result[(slice(None), *into)] += x @ kernel[place].T
     cut: Sequence[slice] = [slice(begin, begin + length) for begin, length in zip(start, lengths, strict=True)]
     return result[(slice(None), *cut)]
