@@ -1,0 +1,251 @@
+"""Forward passes of a fixed-point network in whole numbers, at the speed of the processor's dot products.
+
+A pass takes as many samples at once as fit into a core's cache, through all layers. Levels are stored as bytes where
+they and the weights fit into eight bits, as words of 16 bits where they fit there, else as float32. Sums are exact in
+each: the largest level times the sum of the sizes of a channel's weights, faults included, stays below 2**24, which is
+checked for every kernel; there float32 sums are exact in any order as well, and all agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.arithmetic.layers import NO_PADS, Layer, MaxPool, Shape, WeightedSum, largest_sum, output_shape
+from fkeras.arithmetic.packing import Layout, Window, layout_of
+from fkeras.arithmetic.passes import BLOCK, LINE, MAXIMUM, STEP, Bytes, Floats, Ints, run_pass
+from fkeras.arithmetic.tensors import TYPES, Tensor, form_of_levels, form_of_weights
+from fkeras.arithmetic.tiles import BYTES, FLOATS
+from fkeras.errors import InputError
+
+EXACT = 2**24
+"""Whole numbers up to it are exact in float32."""
+CACHE = 2**20
+"""Bytes of a core's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernels:
+    """What a pass multiplies with and adds: weights, as the tiles read them; starts: what each lane's sums begin with;
+    offsets of each lane."""
+
+    weights: Bytes
+    starts: Ints
+    offsets: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A row of layers.
+
+    shape: (height, width, channels) of the input; low, high: its least and largest level; layers: in order.
+    """
+
+    shape: Shape
+    low: float
+    high: float
+    layers: tuple[Layer, ...]
+
+    def part(self, first: int, stop: int | None = None) -> Forward:
+        """The layers from number `first` to before number `stop`, as a pass of their own."""
+        source = self.tensors[first]
+        return Forward(source.shape, source.low, source.high, self.layers[first:stop])
+
+    def stored(self, levels: NDArray[Any]) -> Bytes:
+        """Inputs (n, height, width, channels) as a pass reads them; InputError unless they are levels of the input."""
+        if levels.shape[1:] != self.shape:
+            raise InputError(f"the inputs have shape {levels.shape[1:]}; the layers take {self.shape}")
+        if levels.size and not (self.low <= levels.min() and levels.max() <= self.high):
+            raise InputError(f"the inputs go from {levels.min()} to {levels.max()}; said was {self.low} to {self.high}")
+        if levels.dtype.kind == "f" and not np.array_equal(levels, np.rint(levels)):
+            raise InputError("the inputs are not whole numbers; divide them by their step")
+        return self.tensors[0].stored(levels)
+
+    def levels(self, stored: Bytes, kernels: Kernels | None = None) -> Floats:
+        """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores."""
+        target = self.tensors[-1]
+        kernels = kernels or self.golden
+        steps, blocks, places, taps, blank = self._program
+        ends = np.empty((len(stored), target.size), np.uint8)
+        n_at_once = min(max(1, CACHE // blank.size), max(1, len(stored)))
+        n_chunks = min(numba.get_num_threads(), max(1, len(stored)))
+        run_pass(
+            *(steps, blocks, places, taps, blank, kernels.weights, kernels.starts, kernels.offsets),
+            *(stored, ends, n_at_once, n_chunks),
+        )
+        return ends.view(np.float32).reshape(-1, *target.shape)
+
+    @cached_property
+    def golden(self) -> Kernels:
+        """The layers' own kernels. InputError where a sum may not be exact."""
+        parts = []
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, WeightedSum):
+                packed = self._packed(number, layer.kernel)
+                if packed is None:
+                    raise InputError(f"the sums of layer {number} may reach 2**24, where float32 is not exact")
+                parts.append((*packed, self._by_lane(number, layer.offsets)))
+        weights, starts, offsets = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+        return Kernels(_aligned(weights), starts, offsets)
+
+    def faulty(self, words: Mapping[int, tuple[NDArray[Any], NDArray[Any]]]) -> Kernels | None:
+        """The kernels with some words replaced; None where sums may pass what is exact.
+
+        words: by the layer's number, (elements of its flat kernel, what they are instead).
+        """
+        golden = self.golden
+        weights, starts = _aligned(golden.weights), golden.starts.copy()
+        for number, (elements, values) in words.items():
+            layer = self.layers[number]
+            assert isinstance(layer, WeightedSum)
+            kernel = layer.kernel.copy()
+            kernel.reshape(-1)[elements] = values
+            packed = self._packed(number, kernel)
+            if packed is None:
+                return None
+            weights_at, lane = self._begins[number]
+            weights[weights_at : weights_at + packed[0].size] = packed[0]
+            starts[lane : lane + packed[1].size] = packed[1]
+        return replace(golden, weights=weights, starts=starts)
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The input, and what each layer makes."""
+        shapes, ranges = [self.shape], [(self.low, self.high, True)]
+        for layer in self.layers:
+            shapes.append(output_shape(layer, shapes[-1]))
+            ranges.append(ranges[-1] if isinstance(layer, MaxPool) else (layer.low, layer.high, layer.rounds))
+        forms = self._forms(ranges)
+        tensors: list[Tensor] = []
+        at = 0
+        for number, (shape, (low, high, _), form) in enumerate(zip(shapes, ranges, forms, strict=True)):
+            reader = self.layers[number] if number < len(self.layers) else None
+            vertical, horizontal = reader.pads if isinstance(reader, WeightedSum) else NO_PADS
+            before, after = zip(vertical, horizontal, strict=True)
+            tensors.append(Tensor(shape, low, high, form, before, after, at))
+            at += -(-tensors[-1].size // LINE) * LINE
+        return tuple(tensors)
+
+    def _forms(self, ranges: Sequence[tuple[float, float, bool]]) -> list[int]:
+        """How the tensors are stored; the last one as float32."""
+        forms = [form_of_levels(*levels) for levels in ranges[:-1]] + [FLOATS]
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, WeightedSum):
+                forms[number] = max(forms[number], form_of_weights(*layer.words))
+                if not ranges[number][2]:
+                    raise InputError(f"layer {number} reads levels that are not rounded; its sums would not be exact")
+        numbers = range(len(self.layers))
+        for number in (*numbers, *reversed(numbers)):
+            if isinstance(self.layers[number], MaxPool):  # which hands levels on as they are stored
+                forms[number] = forms[number + 1] = max(forms[number : number + 2])
+        return forms
+
+    @cached_property
+    def _layouts(self) -> dict[int, Layout]:
+        layouts = {}
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, WeightedSum):
+                source, width = self.tensors[number], self.tensors[number + 1].shape[1]
+                window = Window(layer.kernel.shape, layer.strides, layer.dilation, source.shape[2], source.pitch, width)
+                layouts[number] = layout_of(window, 4 // source.item)
+        return layouts
+
+    @cached_property
+    def _begins(self) -> dict[int, tuple[int, int]]:
+        """Where the weights and the lanes of each layer begin."""
+        begins, weights, lane = {}, 0, 0
+        for number, layout in self._layouts.items():
+            begins[number] = weights, lane
+            weights += layout.elements.size * self.tensors[number].item
+            lane += layout.n_lanes
+        return begins
+
+    def _by_lane(self, number: int, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of a layer's output channels for its lanes, those that nobody reads included."""
+        layout = self._layouts[number]
+        tiled = np.tile(values, layout.neighbours)
+        return np.pad(tiled, (0, layout.n_lanes - tiled.size))
+
+    def _packed(self, number: int, kernel: NDArray[Any]) -> tuple[Bytes, Ints] | None:
+        """A layer's weights and what its sums begin with; None where sums may pass what is exact."""
+        layer, source = self.layers[number], self.tensors[number]
+        assert isinstance(layer, WeightedSum)
+        least, most = kernel.min(), kernel.max()
+        if not layer.words[0] <= least <= most <= layer.words[1]:
+            raise InputError(f"layer {number}: weights go from {least} to {most}; said was {layer.words}")
+        if largest_sum(kernel, max(abs(source.low), abs(source.high))) >= EXACT:
+            return None
+        kind = np.dtype(np.int8) if source.form == BYTES else TYPES[source.form]
+        weights = np.append(kernel.astype(kind), kind.type(0))[self._layouts[number].elements]
+        sums = (
+            kernel.reshape(-1, kernel.shape[3]).sum(0, dtype=np.int32)
+            if source.zero
+            else np.zeros(kernel.shape[3], np.int32)
+        )
+        return weights.view(np.uint8), self._by_lane(number, -source.zero * sums).astype(np.int32)
+
+    @cached_property
+    def _program(self) -> tuple[Any, ...]:
+        """What `run_pass` reads besides kernels and inputs."""
+        steps, blocks = np.zeros(len(self.layers), STEP), list[tuple[int, ...]]()
+        places, taps = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.int64)]
+        n_places = n_taps = 0
+        for number, (layer, step) in enumerate(zip(self.layers, steps, strict=True)):
+            source, target = self.tensors[number : number + 2]
+            (above, _), (left, _) = layer.pads
+            height, width, channels = target.shape
+            step["form"], step["into"], step["zero"] = source.form, target.form, target.zero
+            if isinstance(layer, MaxPool):
+                first = np.zeros(1, np.int64)
+                step["kind"], step["lanes"], step["above"], step["left"] = MAXIMUM, channels, above, left
+                step["source"], step["target"] = source.begins(first, first)[0], target.begins(first, first)[0]
+                step["height"], step["width"], _ = source.shape
+                step["height_out"], step["width_out"], step["pitch"], step["pitch_out"] = (
+                    height,
+                    width,
+                    source.pitch,
+                    target.pitch,
+                )
+                (step["rows"], step["columns"]), (step["down"], step["across"]) = layer.size, layer.strides
+                continue
+            layout = self._layouts[number]
+            weights, step["lane"] = self._begins[number]
+            step["lanes"] = channels * layout.neighbours
+            step["scale"], step["low"], step["high"], step["rounds"] = layer.scale, layer.low, layer.high, layer.rounds
+            rows, columns = (
+                np.arange(height),
+                np.minimum(np.arange(0, width, layout.neighbours), width - layout.neighbours),
+            )
+            inputs = source.begins(rows * layer.strides[0] - above, columns * layer.strides[1] - left)
+            places.append(np.stack([inputs, target.begins(rows, columns)]))
+            step["place"], step["stop_place"] = n_places, n_places + inputs.size
+            step["block"], step["stop_block"] = len(blocks), len(blocks) + len(layout.blocks)
+            n_places += inputs.size
+            for block in layout.blocks:
+                blocks.append((n_taps, n_taps + block.taps.size, weights, block.lane, block.vectors))
+                taps.append(block.taps * source.item)
+                n_taps += block.taps.size
+                weights += block.elements.size * source.item
+        blank = [tensor.stored(np.zeros((1, *tensor.shape), np.float32))[0] for tensor in self.tensors]
+        lines = [np.pad(tensor, (0, -tensor.size % LINE)) for tensor in blank]
+        return (
+            steps,
+            np.array(blocks, BLOCK),
+            np.concatenate(places, 1),
+            np.concatenate(taps).astype(np.int32),
+            np.concatenate(lines),
+        )
+
+
+def _aligned(weights: Bytes) -> Bytes:
+    """A copy that begins with a cache line."""
+    room = np.empty(weights.size + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    room[begin : begin + weights.size] = weights
+    return room[begin : begin + weights.size]

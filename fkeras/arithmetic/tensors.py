@@ -1,0 +1,89 @@
+"""Where the levels of one sample lie in a pass's memory, and as which numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.arithmetic.layers import Pair, Shape
+from fkeras.arithmetic.tiles import BYTES, FLOATS, HAS_DOT_PRODUCTS, WORDS
+
+TYPES = (np.dtype(np.uint8), np.dtype(np.int16), np.dtype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Levels in an image with margins of zeros.
+
+    shape: (height, width, channels); low, high: the least and the largest level; form: how they are stored; before,
+    after: margins (vertical, horizontal); at: where it begins in a sample's bytes.
+    """
+
+    shape: Shape
+    low: float
+    high: float
+    form: int
+    before: Pair
+    after: Pair
+    at: int
+
+    @property
+    def zero(self) -> int:
+        """What level 0 is stored as."""
+        return max(0, -int(self.low)) if self.form == BYTES else 0
+
+    @property
+    def item(self) -> int:
+        """Bytes of a level."""
+        return TYPES[self.form].itemsize
+
+    @property
+    def image(self) -> Shape:
+        """The shape with margins."""
+        height, width, channels = self.shape
+        return height + self.before[0] + self.after[0], width + self.before[1] + self.after[1], channels
+
+    @property
+    def pitch(self) -> int:
+        """Levels from one row to the next."""
+        return self.image[1] * self.shape[2]
+
+    @property
+    def size(self) -> int:
+        """Bytes with margins."""
+        return prod(self.image) * self.item
+
+    def begins(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
+        """Where in a sample's bytes the pixels of these rows and columns begin, flat, row by row."""
+        levels = (rows[:, None] + self.before[0]) * self.pitch + (columns + self.before[1]) * self.shape[2]
+        begins: NDArray[np.int64] = self.at + levels.ravel() * self.item
+        return begins
+
+    def stored(self, levels: NDArray[Any]) -> NDArray[np.uint8]:
+        """(n, size) bytes of levels (n, height, width, channels)."""
+        images = np.full((len(levels), *self.image), self.zero, TYPES[self.form])
+        (top, left), (height, width, _) = self.before, self.shape
+        images[:, top : top + height, left : left + width] = levels + self.zero if self.zero else levels
+        return images.reshape(len(levels), -1).view(np.uint8)
+
+
+def form_of_levels(low: float, high: float, whole: bool) -> int:
+    """The smallest form for levels from `low` to `high`."""
+    if whole and HAS_DOT_PRODUCTS and high - min(low, 0) <= 255:
+        return BYTES
+    return WORDS if whole and _are_words(low, high) else FLOATS
+
+
+def form_of_weights(low: int, high: int) -> int:
+    """The smallest form whose weights go from `low` to `high`."""
+    if low >= -128 and high <= 127:
+        return BYTES
+    return WORDS if _are_words(low, high) else FLOATS
+
+
+def _are_words(low: float, high: float) -> bool:
+    return low >= -(2**15) and high < 2**15
