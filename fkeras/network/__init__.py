@@ -38,4 +38,31 @@ OPERATIONS = {
 }
 """Every kind of node, by the name that files give it."""
 
-__all__ = [*OPERATIONS, "OPERATIONS", "Grid", "Input", "Network", "Node", "Operation", "grid_of"]
+__all__ = [
+    "OPERATIONS",
+    "Affine",
+    "AveragePool",
+    "Bias",
+    "Concatenate",
+    "Convolution",
+    "Cropping",
+    "Dense",
+    "DepthwiseConvolution",
+    "Function",
+    "Grid",
+    "Input",
+    "MaxPool",
+    "Merge",
+    "Network",
+    "Node",
+    "Operation",
+    "Permute",
+    "Quantize",
+    "Relu",
+    "Repeat",
+    "Reshape",
+    "Steps",
+    "TransposedConvolution",
+    "ZeroPadding",
+    "grid_of",
+]

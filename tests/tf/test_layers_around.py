@@ -107,7 +107,7 @@ def test_unsupported_layers_are_refused_by_name_and_can_be_excluded(tf, q, kit, 
 
 @pytest.mark.parametrize("kind", ["QConv2DTranspose", "QGRU"])
 def test_a_layer_kind_that_cannot_be_built_is_refused_with_the_reason(q, kind):
-    from fkeras.frontends.qkeras.slots import _slots_of
+    from fkeras.frontends.qkeras.slots import slots_of_layer
 
     layer = {"QConv2DTranspose": lambda: q.QConv2DTranspose(2, 3), "QGRU": lambda: q.QGRU(3)}[kind]()
     with pytest.raises(
@@ -115,7 +115,7 @@ def test_a_layer_kind_that_cannot_be_built_is_refused_with_the_reason(q, kind):
         match=rf"layer 'up' \({kind}\) is not supported \(QKeras 0.9 cannot build it "
         r"on current TensorFlow\); exclude it with layers='!up'",
     ):
-        _slots_of("up", layer, biases=False)
+        slots_of_layer("up", layer, biases=False)
 
 
 def test_a_model_without_quantized_kernels_says_what_it_has(tf):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fkeras.frontends.qkeras.fast import matrices
-from fkeras.frontends.qkeras.fast.graph import flatten
+from fkeras.frontends.qkeras.graph import flatten
 from fkeras.frontends.qkeras.setup import tensorflow
 
 

@@ -29,7 +29,7 @@ def require_model(model: Any) -> None:
         )
 
 
-def _require_name(model: Any) -> None:
+def require_name(model: Any) -> None:
     """ModelError for a name under which TensorFlow cannot compute, so that Keras' own predict fails too."""
     if not re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*|", model.name):
         raise ModelError(
@@ -46,8 +46,8 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     scale is what they used. ModelError when nothing is quantized.
     """
     require_model(model)
-    _require_name(model)
-    _require_computable(model)
+    require_name(model)
+    require_computable(model)
     inventory = take_inventory(model, layers, biases)
     if not inventory.slots and not inventory.refusals:
         held = ", ".join(str(entry) for entry in inventory.uncovered[:5]) or "no weights at all"
@@ -56,7 +56,7 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
             "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
         )
     refusals = list(inventory.refusals)
-    tensors = _tensors(model, inventory.slots, refusals)
+    tensors = tensors_of(model, inventory.slots, refusals)
     if refusals:
         raise Refused(*refusals)
     space = BitSpace(tuple(tensors), inventory.uncovered)
@@ -64,7 +64,7 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     return space
 
 
-def _require_computable(model: Any) -> None:
+def require_computable(model: Any) -> None:
     """UnsupportedError for quantizers that QKeras itself cannot compute, whichever layers are chosen."""
     reasons = [
         f"layer '{path}' {reason}"
@@ -76,7 +76,7 @@ def _require_computable(model: Any) -> None:
         raise UnsupportedError("; ".join(reasons))
 
 
-def _tensors(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> list[WordTensor]:
+def tensors_of(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> list[WordTensor]:
     """The words of the slots; those that cannot be told are added to `refusals`."""
     codecs: dict[str, Codec] = {}
     for slot in slots:

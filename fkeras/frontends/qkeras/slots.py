@@ -41,7 +41,7 @@ PASS_THROUGH = (
 CANNOT_BE_BUILT = " (QKeras 0.9 cannot build it on current TensorFlow)"
 Why = tuple[str | Argument, ...]
 """Why a weight is not covered: texts, and the arguments that these speak of."""
-_NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
+NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
 REASONS = {name: CANNOT_BE_BUILT for name in ("QConv2DTranspose", "QGRU", "QSimpleRNN")}
 
 
@@ -58,6 +58,11 @@ class Slot:
     def quantizer(self) -> Any:
         """The QKeras quantizer that the layer calls."""
         return getattr(self.layer, self.attribute)
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it is a bias, not a kernel."""
+        return self.attribute == BIAS[1]
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -126,21 +131,21 @@ def take_inventory(model: Any, layers: str | Sequence[str] = "*", biases: bool =
     refusals: list[Refusal] = []
     for path, layer in walked:
         try:
-            here, why = _slots_of(path, layer, biases) if choice(path) else ((), _NOT_CHOSEN)
+            here, why = slots_of_layer(path, layer, biases) if choice(path) else ((), NOT_CHOSEN)
         except Refused as refused:
             refusals += refused.refusals
             continue
         slots += here
-        uncovered += _left_out(path, layer, here, why)
+        uncovered += left_out(path, layer, here, why)
     return Inventory(tuple(slots), tuple(uncovered), tuple(refusals))
 
 
 def slots_of_layers(model: Any, paths: Collection[str]) -> list[Slot]:
     """Every slot, biases included, of the layers with exactly these paths."""
-    return [slot for path, layer in walk(model) if path in paths for slot in _slots_of(path, layer, True)[0]]
+    return [slot for path, layer in walk(model) if path in paths for slot in slots_of_layer(path, layer, True)[0]]
 
 
-def _slots_of(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], Why]:
+def slots_of_layer(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...], Why]:
     """The slots of a chosen layer, and why its other weights are not covered."""
     kind = _kind(layer)
     if kind is None:
@@ -171,7 +176,7 @@ def _refuse_wrapped(path: str, layer: Any) -> None:
             raise Refused(Refusal(path, f" ({around}) is not supported", f"put the {kind} into the model directly"))
 
 
-def _left_out(path: str, layer: Any, slots: tuple[Slot, ...], why: Why) -> Iterator[Uncovered]:
+def left_out(path: str, layer: Any, slots: tuple[Slot, ...], why: Why) -> Iterator[Uncovered]:
     stored = {slot.path.rsplit("/", 1)[-1] for slot in slots}
     if stored & KERNELS and _kind(layer) in FOLDING:
         if "bias" not in stored:

@@ -170,10 +170,16 @@ def packed_outputs(model: Any, flat_outputs: Sequence[Any]) -> Any:
     return tensorflow().nest.pack_sequence_as(model.output, list(flat_outputs))
 
 
-def _input_names(model: Any) -> list[str]:
+def input_names(model: Any) -> list[str]:
     """What Keras calls the inputs in a dict of data, in the order of `model.inputs`."""
     structure = model.input
     return sorted(structure) if isinstance(structure, dict) else list(model.input_names)
+
+
+def output_names(model: Any) -> list[str]:
+    """What Keras calls the outputs in a dict of data, in the order of `model.outputs`."""
+    structure = model.output
+    return sorted(structure) if isinstance(structure, dict) else list(model.output_names)
 
 
 def flat_data(model: Any, x: Any) -> tuple[np.ndarray[Any, Any], ...]:
@@ -182,7 +188,7 @@ def flat_data(model: Any, x: Any) -> tuple[np.ndarray[Any, Any], ...]:
     InputError for a wrong number, wrong shapes, no samples, or numbers that are not finite.
     """
     specs = input_specs(model)
-    names = _input_names(model)
+    names = input_names(model)
     if isinstance(x, dict):
         parts = _by_name(x, names, "x", "inputs")
     else:
@@ -203,9 +209,7 @@ def flat_targets(model: Any, y: Any) -> Any:
     """`y`, where it is a dict by output name as a tuple in the order of `model.outputs`. InputError for other names."""
     if not isinstance(y, dict):
         return y
-    structure = model.output
-    names = sorted(structure) if isinstance(structure, dict) else list(model.output_names)
-    parts = _by_name(y, names, "y", "outputs")
+    parts = _by_name(y, output_names(model), "y", "outputs")
     return tuple(parts) if len(parts) > 1 else parts[0]
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from fkeras.frontends.qkeras.fast.channels import Floats
 from fkeras.frontends.qkeras.fast.golden import gathered
-from fkeras.frontends.qkeras.fast.graph import Key
 from fkeras.frontends.qkeras.fast.plan import Plan
 from fkeras.frontends.qkeras.fast.pointwise import Pointwise
 from fkeras.frontends.qkeras.fast.sites import Faults, Inputs, Site
 from fkeras.frontends.qkeras.fast.states import Channel
 from fkeras.frontends.qkeras.fast.suffix import floats_per_sample
+from fkeras.frontends.qkeras.graph import Key
 from fkeras.frontends.qkeras.reference import ReferenceRun
 
 HELD_BYTES = 192 * 2**20

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from fkeras.frontends.qkeras.fast.channels import Floats, Ints, as_integers
 from fkeras.frontends.qkeras.fast.exactness import EXACT_STEPS
 from fkeras.frontends.qkeras.fast.flow import LAYER, Golden, Program, flow
-from fkeras.frontends.qkeras.fast.graph import Graph, Key
 from fkeras.frontends.qkeras.fast.pointwise import Pointwise
 from fkeras.frontends.qkeras.fast.sites import Site, as_image
+from fkeras.frontends.qkeras.graph import Graph, Key
 
 BLOCKS_PER_THREAD = 4
 

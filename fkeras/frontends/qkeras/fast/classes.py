@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fkeras.frontends.qkeras.fast.channels import Floats, Ints
 from fkeras.frontends.qkeras.fast.functions import is_softmax
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key
+from fkeras.frontends.qkeras.graph import Call, Graph, Key
 from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard

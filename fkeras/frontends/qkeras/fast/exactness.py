@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fkeras.frontends.qkeras.fast.functions import is_linear, is_of_qkeras, is_relu
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key
+from fkeras.frontends.qkeras.graph import Call, Graph, Key
 from fkeras.memory import WordTensor
 
 EXACT_STEPS = 2.0**24

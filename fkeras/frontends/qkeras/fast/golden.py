@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key
+from fkeras.frontends.qkeras.graph import Call, Graph, Key
 from fkeras.frontends.qkeras.setup import tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import Slot
 from fkeras.frontends.qkeras.tracing import input_specs, replaced

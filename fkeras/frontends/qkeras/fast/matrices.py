@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.frontends.qkeras.fast.exactness import is_rounding
-from fkeras.frontends.qkeras.fast.graph import Call, Graph
+from fkeras.frontends.qkeras.graph import Call, Graph
 from fkeras.frontends.qkeras.setup import tensorflow
 
 MOST_ENTRIES = 2**20

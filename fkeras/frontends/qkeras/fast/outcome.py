@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fkeras.engine import Scores
 from fkeras.frontends.qkeras.fast.channels import Floats, Ints
 from fkeras.frontends.qkeras.fast.classes import ClassScores, counts_classes, decided_by_class, nearly_tied
-from fkeras.frontends.qkeras.fast.graph import Key
 from fkeras.frontends.qkeras.fast.plan import Plan
 from fkeras.frontends.qkeras.fast.states import States, add_up
+from fkeras.frontends.qkeras.graph import Key
 from fkeras.frontends.qkeras.reference import ReferenceRun
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard, joined

@@ -14,12 +14,12 @@ from fkeras.errors import FkerasError
 from fkeras.frontends.qkeras.fast.chain import Chain, chain_after
 from fkeras.frontends.qkeras.fast.exactness import Fact, analyse, grid_of, power_of_two_step
 from fkeras.frontends.qkeras.fast.golden import GoldenFunction, Kernels
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key, flatten
 from fkeras.frontends.qkeras.fast.pointwise import Pointwise, pointwise_of
 from fkeras.frontends.qkeras.fast.sites import Site, elementwise_segment, fact_after, window_of
 from fkeras.frontends.qkeras.fast.suffix import Suffix, downstream_is_reproducible
 from fkeras.frontends.qkeras.forward import slots_of_space
 from fkeras.frontends.qkeras.freshness import weights_digest
+from fkeras.frontends.qkeras.graph import Call, Graph, Key, flatten
 from fkeras.frontends.qkeras.reading import bit_space
 from fkeras.frontends.qkeras.slots import FOLDING
 from fkeras.memory import BitSpace, WordTensor

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fkeras.frontends.qkeras.fast.channels import Floats, Ints, as_integers
 from fkeras.frontends.qkeras.fast.exactness import Fact, activation_fact, weighted_sum_fact, with_bias
 from fkeras.frontends.qkeras.fast.functions import is_softmax
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key
+from fkeras.frontends.qkeras.graph import Call, Graph, Key
 from fkeras.frontends.qkeras.setup import tensorflow, whole_float32
 from fkeras.memory import BitSpace, WordTensor
 

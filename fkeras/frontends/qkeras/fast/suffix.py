@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fkeras.frontends.qkeras.fast.channels import Ints
 from fkeras.frontends.qkeras.fast.exactness import Fact, is_rounding, quantizer_fact
 from fkeras.frontends.qkeras.fast.golden import Kernels, with_fixed_kernels
-from fkeras.frontends.qkeras.fast.graph import Call, Graph, Key
 from fkeras.frontends.qkeras.fast.matrices import as_matrix_products
+from fkeras.frontends.qkeras.graph import Call, Graph, Key
 from fkeras.frontends.qkeras.setup import tensorflow, whole_float32
 from fkeras.metrics.metric import Outputs
 

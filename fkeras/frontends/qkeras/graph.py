@@ -22,6 +22,16 @@ class Call:
     inputs: tuple[Key, ...]
     outputs: tuple[Key, ...]
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What the layer is told besides its tensors, other than to be in inference mode."""
+        nest = tensorflow().nest
+        told = [repr(x) for x in nest.flatten(self.node.call_args) if not _is_symbolic(x)]
+        for name, value in self.node.call_kwargs.items():
+            if not (name == "training" and value in (None, False)) and value is not None:
+                told.append(f"{name}={value!r}" if not any(map(_is_symbolic, nest.flatten(value))) else name)
+        return tuple(told)
+
     def __call__(self, tensors: Mapping[Key, Any]) -> tuple[Any, ...]:
         """The outputs of the call, flattened, in inference mode."""
         nest = tensorflow().nest

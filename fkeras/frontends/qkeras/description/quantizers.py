@@ -1,0 +1,194 @@
+"""Activation quantizers as operations, each compared with the quantizer itself on both sides of all its steps.
+
+A quantizer is a monotone function of few values: two that agree at both sides of every step agree everywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.frontends.qkeras.description.steps import NoOperation, Step, Steps, constant
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
+from fkeras.network import Quantize
+from fkeras.network import Steps as StepFunction
+from fkeras.network.operation import Floats
+
+MOST_LEVELS = 2**12
+"""Of a quantizer whose steps are searched for, and of those of any other that are compared."""
+_LARGEST = np.float32(np.finfo(np.float32).max)
+
+
+def quantizer_steps(quantizer: Any, part: str, path: str) -> Steps:
+    """The step of an activation quantizer. NoOperation for one that is no monotone function of few values."""
+    module = qkeras().quantizers
+    kind = type(quantizer).__name__
+    if type(quantizer) is not getattr(module, kind, None):
+        raise NoOperation(f"the quantizer {kind} is not QKeras' own")
+    if float(_number(getattr(quantizer, "qnoise_factor", 1.0))) != 1.0:
+        raise NoOperation(f"{quantizer} does not quantize fully (qnoise_factor)")
+    if isinstance(getattr(quantizer, "alpha", None), str | np.ndarray):
+        raise NoOperation(f"{quantizer} has a scale that depends on what it quantizes, or one per channel")
+    emitted = _emitted(quantizer)
+    uniform = _uniform(quantizer)
+    if uniform is not None and _agree(Step(part, uniform), emitted, _probes_of_steps(uniform)):
+        yield Step(part, uniform)
+        return
+    yield _searched(quantizer, part, path, emitted)
+
+
+def _number(value: Any) -> Any:
+    return value.numpy() if hasattr(value, "numpy") else value
+
+
+def _emitted(quantizer: Any) -> Callable[[Floats], Floats]:
+    """The quantizer as a function that leaves it as it is."""
+
+    def function(x: Floats) -> Floats:
+        tf = tensorflow()
+        state = dict(vars(quantizer))
+        try:
+            with whole_float32():
+                return np.asarray(tf.cast(quantizer(tf.constant(x)), tf.float32))
+        finally:
+            vars(quantizer).clear()
+            vars(quantizer).update(state)
+
+    return function
+
+
+def _through(quantizer: Any) -> str:
+    """What is added to and subtracted from the quantized value, as `Quantize` calls it."""
+    kind = type(quantizer).__name__
+    if kind in ("quantized_tanh", "quantized_sigmoid", "quantized_ulaw") or not getattr(quantizer, "use_ste", True):
+        return ""
+    if kind in ("binary", "ternary", "stochastic_binary", "stochastic_ternary"):
+        return "" if quantizer.alpha is None else "input"  # tanh(x) + (level - tanh(x)) is the level itself
+    if kind == "quantized_relu":
+        clipped = quantizer.is_quantized_clip or quantizer.relu_upper_bound is not None
+        return "range" if clipped else "relu"
+    if kind == "quantized_relu_po2":
+        return "relu" if quantizer.max_value is None else "range"
+    return "input"
+
+
+def _uniform(quantizer: Any) -> Quantize | None:
+    """The quantizer as equal steps, as far as its configuration tells."""
+    kind = type(quantizer).__name__
+    if kind == "quantized_bits" and quantizer.alpha in (None, 1) and quantizer.bits > quantizer.keep_negative:
+        unsigned = int(quantizer.bits - quantizer.keep_negative)
+        low = -(2**unsigned) + int(quantizer.symmetric) if quantizer.keep_negative else 0
+        high = 2**unsigned - 1
+    elif kind == "quantized_relu" and not quantizer.use_sigmoid and not quantizer.negative_slope:
+        unsigned, low, high = int(quantizer.bits), 0, 2 ** int(quantizer.bits) - 1
+    else:
+        return None
+    integer = _number(quantizer.integer)
+    if np.size(integer) != 1 or not -120 <= int(integer) - unsigned <= 120:
+        return None
+    step = 2.0 ** (int(integer) - unsigned)
+    bound = getattr(quantizer, "relu_upper_bound", None)
+    if kind == "quantized_relu" and bound is not None and not quantizer.is_quantized_clip:
+        high = min(high, int(bound // step))
+    return Quantize(step, float(low), float(high), through=_through(quantizer))
+
+
+def _probes_of_steps(uniform: Quantize) -> Floats:
+    """Where a value may step."""
+    low, high = float(uniform.low), float(uniform.high)
+    if high - low <= 2 * MOST_LEVELS:
+        levels = np.arange(low, high + 1)
+    else:
+        random = np.random.default_rng(0).integers(int(low), int(high), MOST_LEVELS)
+        ends = [np.arange(end, end + MOST_LEVELS // 4) for end in (low, high - MOST_LEVELS // 4 + 1)]
+        levels = np.concatenate([*ends, random, np.arange(-MOST_LEVELS // 4, MOST_LEVELS // 4)])
+    return np.asarray((levels - 0.5) * float(uniform.step), np.float32)
+
+
+def _agree(step: Step, emitted: Callable[[Floats], Floats], thresholds: Floats) -> bool:
+    """Whether an operation is what a quantizer computes: around its thresholds, at the extremes, at random."""
+    generator = np.random.default_rng(0)
+    largest = float(np.abs(thresholds).max(initial=1.0))
+    with np.errstate(all="ignore"):
+        probes = np.concatenate(
+            [
+                thresholds,
+                np.nextafter(thresholds, np.float32(-np.inf)),
+                np.nextafter(thresholds, np.float32(np.inf)),
+                [0.0, -0.0, 1.0, -1.0, 2 * largest, -2 * largest, 1e30, -1e30],
+                generator.normal(0, largest, 2048),
+                generator.uniform(-2 * largest, 2 * largest, 2048),
+                generator.normal(0, 1, 512) * 2.0 ** generator.integers(-30, 30, 512),
+            ]
+        ).astype(np.float32)
+        probes = probes[(np.abs(probes) >= np.finfo(np.float32).tiny) | (probes == 0)]  # TensorFlow has none below
+        actual = step.operation.compute(step.constants, probes)
+    # the last few of a tensor are computed by other instructions than the rest
+    return all(
+        np.array_equal(np.roll(actual, shift), emitted(np.roll(probes, shift)), equal_nan=True) for shift in (0, 3)
+    )
+
+
+def _searched(quantizer: Any, part: str, path: str, emitted: Callable[[Floats], Floats]) -> Step:
+    """The steps of a quantizer, found by bisection on the ordered float32 numbers."""
+    through = _through(quantizer)
+    bare = copy.copy(quantizer)
+    if through and hasattr(bare, "use_ste"):
+        bare.use_ste = False  # which leaves the quantized value alone
+        thresholds, levels = _bisected(_emitted(bare), str(quantizer))
+    elif through:  # of binary and ternary, whose levels alpha multiplies
+        bare.alpha = None
+        thresholds, signs = _bisected(_emitted(bare), str(quantizer))
+        levels = signs * np.float32(quantizer.alpha)
+    else:
+        thresholds, levels = _bisected(emitted, str(quantizer))
+    names = f"{path}/{part}/thresholds", f"{path}/{part}/levels"
+    constants = dict(zip(names, map(constant, (thresholds, levels)), strict=True))
+    step = Step(part, StepFunction(*names, through=through), constants)
+    if not _agree(step, emitted, thresholds):
+        raise NoOperation(f"what {quantizer} computes is no step function that is known")
+    return step
+
+
+def _bisected(function: Callable[[Floats], Floats], name: str) -> tuple[Floats, Floats]:
+    """The thresholds and the levels of a monotone step function of float32."""
+    ends = np.concatenate([np.linspace(-4, 4, 8 * MOST_LEVELS + 1), np.geomspace(1e-30, 1e30, 4 * MOST_LEVELS)])
+    ends = np.unique(np.concatenate([ends, -ends, [_LARGEST, -_LARGEST]]).astype(np.float32))
+    places = _order(ends)
+    values = function(ends)
+    if not np.isfinite(values).all() or (np.diff(values) < 0).any():
+        raise NoOperation(f"{name} is no monotone function")
+    while True:
+        apart = (values[1:] != values[:-1]) & (np.diff(places) > 1)
+        if not apart.any():
+            break
+        if np.unique(values).size > MOST_LEVELS:
+            raise NoOperation(f"{name} has more than {MOST_LEVELS} levels")
+        middle = (places[:-1][apart] + places[1:][apart]) // 2
+        places = np.concatenate([places, middle])
+        values = np.concatenate([values, function(_at(middle))])
+        order = np.argsort(places)
+        places, values = places[order], values[order]
+        if (np.diff(values) < 0).any():
+            raise NoOperation(f"{name} is no monotone function")
+        keep = np.ones(places.size, bool)  # what lies within a level is of no further use
+        keep[1:-1] = (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:])
+        places, values = places[keep], values[keep]
+    steps = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return _at(places[steps]), np.concatenate([values[:1], values[steps]])
+
+
+def _order(x: Floats) -> NDArray[np.int64]:
+    """Where float32 numbers stand among all, in order; both zeros are 0."""
+    bits = x.view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(bits + 2**31), bits)
+
+
+def _at(places: NDArray[np.int64]) -> Floats:
+    """The float32 numbers at some places."""
+    magnitudes = np.abs(places).astype(np.int32).view(np.float32)
+    return np.where(places < 0, -magnitudes, magnitudes).astype(np.float32)

@@ -1,0 +1,60 @@
+"""How a layer is described: a row of operations, each on the result of the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fkeras.errors import UnsupportedError
+from fkeras.network import Operation
+from fkeras.network.operation import Floats, Shape
+
+
+class NotDescribed(UnsupportedError):
+    """What a network cannot say of a model: the path of the layer, and why."""
+
+    def __init__(self, layer: str, why: str) -> None:
+        super().__init__(f"layer '{layer}': {why}")
+        self.layer, self.why = layer, why
+
+
+class NoOperation(Exception):
+    """Why something has no operation; whoever knows the layer makes a NotDescribed of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation; part: what it is within its layer; constants: the parameters that are stored nowhere."""
+
+    part: str
+    operation: Operation
+    constants: Mapping[str, Floats] = field(default_factory=dict)
+
+
+Steps = Iterator[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer where it is applied. shapes: of its inputs; shape: of its output; stored: the paths of stored tensors."""
+
+    path: str
+    layer: Any
+    shapes: tuple[Shape, ...]
+    shape: Shape
+    stored: Collection[str]
+
+    def parameter(self, name: str, value: Any) -> tuple[str, dict[str, Floats]]:
+        """The name of a tensor, and the tensor itself where no words of it are stored."""
+        path = f"{self.path}/{name}"
+        return path, {} if path in self.stored else {path: constant(value)}
+
+
+def constant(value: Any) -> Floats:
+    """A parameter that nothing changes."""
+    array = np.asarray(value).astype(np.float32)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,71 @@
+"""Whether a network computes what the framework that it was made from computes, on the data at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.network.network import Network
+from fkeras.network.operation import grid_of
+from fkeras.network.pointwise import Quantize, Steps
+
+TOLERANCE = 1e-6
+"""Of outputs behind a float tail; relative where they are larger than 1."""
+MOST_FLOATS = 2**24
+"""Bounds the tensors that are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Where a network is not to be relied on, and why; node: its name, or that of an output."""
+
+    node: str
+    why: str
+
+
+def misfit(network: Network, inputs: Sequence[NDArray[Any]], golden: Sequence[NDArray[Any]]) -> Misfit | None:
+    """What keeps a network from serving some data, of which the framework's outputs are `golden`; None: nothing."""
+    return rounding_misfit(network, inputs) or golden_misfit(network, inputs, golden)
+
+
+def rounding_misfit(network: Network, inputs: Sequence[NDArray[Any]]) -> Misfit | None:
+    """The first quantizer that rounds what another order of additions computes differently in the last bits."""
+    given = {part.name: grid_of(x) for part, x in zip(network.inputs, inputs, strict=True)}
+    grids = network.grids(given)
+    for node in network.before(network.outputs):
+        if isinstance(node.operation, Quantize | Steps) and not grids[node.inputs[0]].reproducible:
+            return Misfit(node.name, "rounds sums that are not exact in float32")
+    return None
+
+
+def golden_misfit(network: Network, inputs: Sequence[NDArray[Any]], golden: Sequence[NDArray[Any]]) -> Misfit | None:
+    """The first output that differs from the framework's: at all, or behind a float tail by more than 1e-6."""
+    given = {part.name: grid_of(x) for part, x in zip(network.inputs, inputs, strict=True)}
+    grids = network.grids(given)
+    rows = max(1, MOST_FLOATS // sum(map(prod, network.shapes.values())))
+    for start in range(0, len(inputs[0]), rows):
+        part = slice(start, start + rows)
+        outputs = network([x[part] for x in inputs])
+        for name, called, output, expected in zip(network.outputs, network.output_names, outputs, golden, strict=True):
+            exact = grids[name].reproducible
+            difference = _difference(output, np.asarray(expected[part], np.float64), exact)
+            if difference:
+                allowed = "must be equal" if exact else f"may differ by {TOLERANCE:g}"
+                return Misfit(called, f"differs from the framework's by {difference:.3g} and {allowed}")
+    return None
+
+
+def _difference(output: NDArray[Any], expected: NDArray[Any], exact: bool) -> float:
+    """The largest difference that is not allowed, 0.0 without one."""
+    if output.shape != expected.shape:
+        return np.inf
+    with np.errstate(all="ignore"):
+        apart = np.abs(output - expected) / (1.0 if exact else np.maximum(np.abs(expected), 1.0))
+    apart[(output == expected) | (np.isnan(output) & np.isnan(expected))] = 0.0
+    wrong = ~(apart <= (0.0 if exact else TOLERANCE))
+    return float(np.nan_to_num(apart[wrong], nan=np.inf).max(initial=0.0))
