@@ -205,9 +205,12 @@ class Evidence(Protocol):
 
     space: BitSpace
     seed: int
-    n_samples: int
-    """Samples in the data, 0 without any."""
     metric: Metric | None
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in the data, 0 without any."""
+        ...
 
     def derivatives(self) -> Derivatives:
         """Derivatives of the loss, or of the outputs alone where there are no targets."""

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fkeras.engine import Evidence, Run
 from fkeras.errors import Argument, IdentityError, InputError, NotStored
@@ -16,6 +16,9 @@ from fkeras.metrics.inputs import refuse_masked
 from fkeras.metrics.metric import Metric
 from fkeras.sensitivity import Ranking
 from fkeras.store import digest_of
+
+if TYPE_CHECKING:
+    from fkeras.sensitivity.evidence import Subject
 
 ENGINES = ("auto", "fast", "reference", "hls4ml")
 _HERE = str(Path(__file__).parent) + os.sep
@@ -114,9 +117,15 @@ class Keras:
         self, model: Any, data: tuple[Any, Any] | None, metric: Metric | None, loss: Any, seed: int, space: BitSpace
     ) -> Evidence:
         """What ranking methods and spectra may ask about a model."""
-        from fkeras.frontends.qkeras.evidence import ModelEvidence
+        from fkeras.sensitivity.evidence import SubjectEvidence
 
-        return ModelEvidence(model, space, data, metric, loss, seed, start_run)
+        def subject() -> Subject:
+            from fkeras.frontends.qkeras.evidence import KerasSubject
+
+            assert data is not None
+            return KerasSubject(model, space, data, start_run)
+
+        return SubjectEvidence(space, None if data is None else subject, metric, loss, seed)
 
     def start_run(
         self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str

@@ -30,6 +30,8 @@ Array = NDArray[Any]
 Parameters = Mapping[str, Array]
 Slopes = tuple[tuple[Array, ...], dict[str, Array]]
 """Of the inputs in order, and of the parameters by name."""
+TINY = 1e-20
+"""The size of a first-order change: its square is nothing beside 1."""
 
 
 class Trace:
@@ -392,3 +394,51 @@ def _unpooled(operation: Pool, x: Array, parts: Array) -> Array:
         whole[(slice(None), *into)] += parts[..., number]
     inner = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape[1:-1], around, strict=True))
     return whole[(slice(None), *inner)]
+
+
+class NetworkDerivatives:
+    """A network as a function of some of its parameters, for `fkeras.sensitivity`.
+
+    paths: the parameters, flat and one after the other.
+    """
+
+    def __init__(self, network: Network, paths: Sequence[str]) -> None:
+        self._network, self._paths = network, tuple(paths)
+
+    def outputs(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """The outputs of some samples."""
+        return Trace(self._network, inputs).outputs
+
+    def pulled(
+        self, inputs: Sequence[Array], slopes_of: Callable[[tuple[Array, ...]], Sequence[Sequence[Array]]]
+    ) -> list[NDArray[np.float64]]:
+        """J^T slopes for each set of slopes in the outputs, summed over the samples."""
+        trace = Trace(self._network, inputs)
+        with np.errstate(all="ignore"):
+            slopes = slopes_of(trace.outputs)
+        return [self._flat(trace.pull([part.astype(np.float32) for part in parts], self._paths)) for parts in slopes]
+
+    def curved(
+        self,
+        inputs: Sequence[Array],
+        direction: NDArray[np.float64],
+        slopes_along: Callable[[tuple[Array, ...], tuple[Array, ...]], tuple[tuple[Array, ...], tuple[Array, ...]]],
+    ) -> NDArray[np.float64]:
+        """The change of J^T slopes along a direction of the parameters, summed over the samples."""
+        network, values, start = self._network, dict(self._network.values), 0
+        for path in self._paths:
+            golden = network.values[path].astype(np.float64)
+            change = direction[start : start + golden.size].reshape(golden.shape)
+            values[path], start = golden + 1j * TINY * change, start + golden.size
+        trace = Trace(network, inputs, values)
+        outputs = tuple(part.real for part in trace.outputs)
+        slopes, bends = slopes_along(outputs, tuple(part.imag / TINY for part in trace.outputs))
+        return self._flat(
+            [
+                part.imag / TINY
+                for part in trace.pull([s + 1j * TINY * c for s, c in zip(slopes, bends, strict=True)], self._paths)
+            ]
+        )
+
+    def _flat(self, parts: Sequence[Array]) -> NDArray[np.float64]:
+        return np.concatenate([np.asarray(part, np.float64).reshape(-1) for part in parts])

@@ -7,7 +7,8 @@ import pytest
 
 import fkeras
 from fkeras.errors import InputError
-from fkeras.frontends.qkeras.losses import ends_in, implied_metric, resolve_loss
+from fkeras.frontends.qkeras.losses import final_activation, users_loss
+from fkeras.sensitivity.losses import implied_metric, resolve_loss
 from fkeras.sensitivity.methods import METHODS
 
 
@@ -98,25 +99,29 @@ def test_metric_aware_rankings_know_the_damage_best(classifier):
     assert area["adaptive_tenth"] > area["msb"] > area["random"]
 
 
+def loss_of(loss, metric, model, y, outputs):
+    return resolve_loss(loss, metric, final_activation(model), y, outputs, users_loss)
+
+
 class TestLoss:
     """Which loss stands for the damage when none is given."""
 
     def test_class_targets_have_cross_entropy_of_probabilities(self, classifier):
         model, x, y = classifier
         outputs = model.predict(x, verbose=0)
-        loss = resolve_loss(None, None, model, y, outputs)
+        loss = loss_of(None, None, model, y, outputs)
         expected = -np.log(outputs[np.arange(400), y])
         assert loss.name == "cross_entropy"
-        assert loss(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert loss.per_sample(loss.targets, (outputs,)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
     def test_without_a_softmax_outputs_are_logits(self, classifier):
         _, x, y = classifier
         model = dense_model(3, "linear")
         outputs = model.predict(x, verbose=0)
-        loss = resolve_loss(None, None, model, y, outputs)
+        loss = loss_of(None, None, model, y, outputs)
         shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         expected = -np.log((shifted / shifted.sum(axis=1, keepdims=True))[np.arange(400), y])
-        assert loss(loss.targets, outputs).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        assert loss.per_sample(loss.targets, (outputs,)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
     def test_a_single_score_is_told_apart_where_accuracy_does(self, tf):
         y, probabilities = np.array([0, 1, 1, 0]), np.array([[0.2], [0.9], [0.5], [0.6]], np.float32)
@@ -126,29 +131,29 @@ class TestLoss:
             (dense_model(1, "linear"), probabilities, 4 * (probabilities - 0.5)),
             (dense_model(1, "linear"), probabilities * 8 - 4, probabilities * 8 - 4),  # no probabilities: logits
         ):
-            loss = resolve_loss(None, None, model, y, given)
+            loss = loss_of(None, None, model, y, given)
             expected = from_logits(y[:, None], logits).numpy()
-            assert loss(loss.targets, given).numpy() == pytest.approx(expected, rel=1e-4)
+            assert loss.per_sample(loss.targets, (given,)) == pytest.approx(expected, rel=1e-4)
 
     def test_one_hot_targets_are_classes(self, classifier):
         model, x, y = classifier
-        loss = resolve_loss(None, None, model, np.eye(3, dtype=int)[y], model.predict(x, verbose=0))
+        loss = loss_of(None, None, model, np.eye(3, dtype=int)[y], model.predict(x, verbose=0))
         assert (loss.name, loss.targets.tolist()) == ("cross_entropy", y.tolist())
 
     def test_targets_shaped_like_the_outputs_have_squared_error(self, classifier):
         model, x, _ = classifier
         outputs = model.predict(x, verbose=0)
-        loss = resolve_loss(None, None, model, outputs + 0.5, outputs)
+        loss = loss_of(None, None, model, outputs + 0.5, outputs)
         assert loss.name == "squared_error"
-        assert loss(loss.targets, outputs).numpy() == pytest.approx(np.full(400, 0.25), rel=1e-5)
+        assert loss.per_sample(loss.targets, (outputs,)) == pytest.approx(np.full(400, 0.25), rel=1e-5)
 
     def test_emd_has_the_squared_difference_of_normalized_cells(self):
         model = dense_model(4, "sigmoid")
         metric = fkeras.metrics.emd([[0.0, 0], [1, 0], [0, 1], [1, 1]], cells=[2, 0, 1, 3])
         outputs = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
-        loss = resolve_loss(None, metric, model, np.array([[0, 1, 0, 3]]), outputs)
+        loss = loss_of(None, metric, model, np.array([[0, 1, 0, 3]]), outputs)
         # cells in the order of the coordinates: 0.3, 0.1, 0.2, 0.4 against 0, 1/4, 0, 3/4
-        assert loss(loss.targets, outputs).numpy() == pytest.approx([0.09 + 0.0225 + 0.04 + 0.1225])
+        assert loss.per_sample(loss.targets, (outputs,)) == pytest.approx([0.09 + 0.0225 + 0.04 + 0.1225])
 
     def test_keras_names_objects_and_functions_agree(self, classifier):
         from fkeras.frontends.qkeras.setup import tensorflow
@@ -162,9 +167,9 @@ class TestLoss:
             return tf.reduce_mean(tf.square(y_true - y_pred))
 
         values = [
-            np.mean(loss(loss.targets, outputs))
+            np.mean(loss.per_sample(loss.targets, (outputs,)))
             for loss in (
-                resolve_loss(given, None, model, targets, outputs)
+                loss_of(given, None, model, targets, outputs)
                 for given in ("mse", tf.keras.losses.MeanSquaredError(), tf.keras.losses.mean_squared_error, mean)
             )
         ]
@@ -193,15 +198,11 @@ class TestLoss:
         keras, q = tensorflow().keras, qkeras()
         inner = dense_model(3, "softmax")
         given = keras.Input((6,))
-        assert ends_in(keras.Model(given, inner(given)), "softmax")
-        assert ends_in(keras.Sequential([keras.Input((6,)), keras.layers.Softmax()]), "softmax")
-        assert ends_in(
-            keras.Sequential(
-                [keras.Input((6,)), q.QDense(2, kernel_quantizer="quantized_bits(4, 0, alpha=1)", activation="softmax")]
-            ),
-            "softmax",
-        )
-        assert not ends_in(dense_model(3, "linear"), "softmax")
+        assert final_activation(keras.Model(given, inner(given))) == "softmax"
+        assert final_activation(keras.Sequential([keras.Input((6,)), keras.layers.Softmax()])) == "softmax"
+        last = q.QDense(2, kernel_quantizer="quantized_bits(4, 0, alpha=1)", activation="softmax")
+        assert final_activation(keras.Sequential([keras.Input((6,)), last])) == "softmax"
+        assert final_activation(dense_model(3, "linear")) == "linear"
 
     def test_targets_suggest_a_metric(self, classifier):
         model, x, y = classifier

@@ -8,9 +8,11 @@ import pytest
 import fkeras
 from fkeras.faults import RandomStream
 from fkeras.frontends.qkeras.derivatives import TensorFlowDerivatives
-from fkeras.frontends.qkeras.losses import resolve_loss
+from fkeras.frontends.qkeras.losses import final_activation, users_loss
 from fkeras.memory.space import concatenate_values
+from fkeras.sensitivity.derivatives import LossDerivatives
 from fkeras.sensitivity.hessian import eq3
+from fkeras.sensitivity.losses import resolve_loss
 from fkeras.sensitivity.spectrum import layer_traces, top_eigenpairs
 
 pytestmark = pytest.mark.filterwarnings(
@@ -83,12 +85,17 @@ def known(small):
     return theta, differences(loss, theta), (hessian + hessian.T) / 2, np.square(jacobian).sum(axis=1).mean(axis=0)
 
 
+def derivatives_of(model, x, loss):
+    space = fkeras.bit_space(model)
+    return LossDerivatives(TensorFlowDerivatives(model, space), space, (x,), loss)
+
+
 @pytest.fixture(scope="module")
 def derivatives(small):
     model, x, y = small
-    loss = resolve_loss(None, None, model, y, model.predict(x, verbose=0))
+    loss = resolve_loss(None, None, final_activation(model), y, model.predict(x, verbose=0), users_loss)
     assert loss.name == "cross_entropy"
-    return TensorFlowDerivatives(model, fkeras.bit_space(model), (x,), loss)
+    return derivatives_of(model, x, loss)
 
 
 def test_gradient(derivatives, known):
@@ -149,7 +156,7 @@ def test_gauss_newton_diagonal_of_a_cross_entropy(small, derivatives, known):
 def test_gauss_newton_diagonal_of_a_squared_error_is_the_squared_jacobian(small, known):
     model, x, _ = small
     outputs = model.predict(x, verbose=0)
-    loss = resolve_loss("mse", None, model, outputs, outputs)
-    squared = TensorFlowDerivatives(model, fkeras.bit_space(model), (x,), loss)
+    loss = resolve_loss("mse", None, final_activation(model), outputs, outputs, users_loss)
+    squared = derivatives_of(model, x, loss)
     draws = np.mean([squared.gauss_newton_diagonal(RandomStream("test", i)) for i in range(20)], axis=0)
     assert draws == pytest.approx(known[3] * 2 / N_OUT, rel=0.15)
