@@ -131,7 +131,7 @@ def _sizes(file: Path, needed: Sequence[str]) -> dict[str, int]:
 
 def _arrays(file: Path, names: Sequence[str], sizes: Mapping[str, int], kinds: str = _REAL) -> dict[str, NDArray[Any]]:
     needed = sum(sizes[name] for name in names)
-    if needed > _memory_bytes():
+    if needed > memory_bytes():
         raise InputError(
             f"{file}: its arrays take {needed / 2**30:,.1f} GiB once unpacked, more than this machine's memory; "
             "store fewer samples"
@@ -162,7 +162,8 @@ def _array(file: Path, name: str, kinds: str) -> NDArray[Any]:
     return array
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
+    """The memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

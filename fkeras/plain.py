@@ -16,7 +16,8 @@ FLAT = MappingProxyType({"flat": True})
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as objects, tuples as lists, numbers that JSON lacks as texts; what has a `to_plain()` knows how."""
+    """Dataclasses as objects, tuples as lists, numpy's numbers as Python's, numbers that JSON lacks as texts; what has
+    a `to_plain()` knows how."""
     if hasattr(value, "to_plain"):
         return value.to_plain()
     if is_dataclass(value):
@@ -31,6 +32,8 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if isinstance(value, StrEnum):
         return value.value
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value
@@ -46,6 +49,8 @@ def restored(kind: Any, value: Any) -> Any:
         return value
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (UnionType, Union):
+        if type(value) in arguments:
+            return value
         return restored(next(part for part in arguments if part is not type(None)), value)
     if origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments

@@ -2,12 +2,13 @@
 
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
-from fkeras.memory.codecs import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
+from fkeras.memory.codecs import CODECS, Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.layer_choice import LayerChoice
 from fkeras.memory.space import BitSpace, Location, Uncovered, layout_digest
 from fkeras.memory.tensor import WordTensor
 
 __all__ = [
+    "CODECS",
     "Binary",
     "BitAddress",
     "BitSet",

@@ -9,6 +9,7 @@ Values are in units of the codec; a separate scale (QKeras' alpha) is a constant
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -221,3 +222,7 @@ class PowerOfTwo:
         order = np.argsort(known)
         codes = order[np.searchsorted(known[order], exponents)]
         return ((exact < 0).astype(np.int64) << (self.width - 1) | codes).astype(np.uint32)
+
+
+CODECS = MappingProxyType({kind.__name__: kind for kind in (Binary, FixedPoint, PowerOfTwo, Ternary)})
+"""Every codec, by the name that files give it."""

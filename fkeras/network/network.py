@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import ModelError
+from fkeras.errors import ModelError, is_whole
 from fkeras.memory import WordTensor
 from fkeras.memory.inventory import Inventory
 from fkeras.network.operation import Floats, Grid, Operation, Shape, Values, grid_of
 
 Outputs = tuple[Floats, ...]
+_TYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Input:
     name: str
     shape: Shape
     dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _TYPES:
+            raise ModelError(f"input '{self.name}' of {self.dtype}; allowed are {', '.join(_TYPES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,10 @@ class Network:
 
     def __post_init__(self) -> None:
         names = [*(part.name for part in self.inputs), *(node.name for node in self.nodes)]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ModelError(f"network '{self.name}': two nodes are called '{min(twice)}'")
+        parameters = [*self.constants, *(tensor.path for tensor in self.memory.tensors)]
+        for what, each in (("nodes", names), ("parameters", parameters)):
+            if twice := [name for name, n in Counter(each).items() if n > 1]:
+                raise ModelError(f"network '{self.name}': two {what} are called '{min(twice)}'")
         if not self.inputs or not self.outputs or len(self.outputs) != len(self.output_names):
             raise ModelError(f"network '{self.name}': needs inputs, and a name for each of its outputs")
         if unknown := [name for name in self.outputs if name not in self.shapes]:
@@ -80,6 +87,9 @@ class Network:
         parameters = {name: part.shape for name, part in self.constants.items()}
         parameters |= {path: tensor.shape for path, tensor in self.tensors.items()}
         shapes = {part.name: part.shape for part in self.inputs}
+        for name, shape in shapes.items():
+            if not all(is_whole(n, 1) for n in shape):
+                raise ModelError(f"network '{self.name}': input '{name}' has the shape {shape}")
         for node in self.nodes:
             missing = [name for name in node.inputs if name not in shapes]
             missing += [name for name in node.operation.parameters if name not in parameters]
@@ -88,10 +98,19 @@ class Network:
                 raise ModelError(f"network '{self.name}': node '{node.name}' {what}")
             try:
                 shapes[node.name] = node.operation.shape(parameters, *(shapes[name] for name in node.inputs))
-            except (ValueError, IndexError, TypeError) as error:
+                if not all(is_whole(n, 1) for n in shapes[node.name]):
+                    raise ValueError(f"its result would have the shape {shapes[node.name]}")
+            except (ValueError, IndexError, TypeError, ArithmeticError) as error:
                 kind = type(node.operation).__name__
                 raise ModelError(f"network '{self.name}': node '{node.name}' ({kind}): {error}") from error
         return shapes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what it computes; the same on every machine."""
+        from fkeras.network.content import digest_of_network
+
+        return digest_of_network(self)
 
     def readers(self, name: str) -> list[Node]:
         """The nodes that read a tensor."""

@@ -46,6 +46,9 @@ class Quantize(_Pointwise):
                 raise ValueError(f"{name} {getattr(self, name)!r} is none of {', '.join(map(repr, allowed))}")
         if not isinstance(self.step, str) and not (self.step > 0 and np.frexp(self.step)[0] == 0.5):
             raise ValueError(f"step {self.step!r} is no power of two")
+        for part in (self.low, self.high):
+            if not isinstance(part, str) and part != np.rint(part):
+                raise ValueError(f"{part!r} is no whole number of steps")
 
     @property
     def parameters(self) -> tuple[str, ...]:

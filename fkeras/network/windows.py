@@ -31,6 +31,8 @@ def pads(lengths: Shape, size: Shape, strides: Shape, dilation: Shape, padding: 
 
 def n_windows(lengths: Shape, size: Shape, strides: Shape, dilation: Shape, padding: str) -> Shape:
     """How many windows fit on each axis. ValueError where none does."""
+    if min((*size, *strides, *dilation), default=1) < 1:
+        raise ValueError(f"windows of {size}, strides {strides}, dilation {dilation}: allowed are 1 and more")
     found = []
     for length, width, stride, rate, (before, after) in zip(
         lengths, size, strides, dilation, pads(lengths, size, strides, dilation, padding), strict=True
