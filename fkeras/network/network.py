@@ -76,6 +76,11 @@ class Network:
         return {tensor.path: tensor for tensor in self.memory.tensors}
 
     @cached_property
+    def steps(self) -> Mapping[str, float | None]:
+        """The grid of every stored tensor, whatever its words hold; None without one."""
+        return {path: power_of_two_step(tensor) for path, tensor in self.tensors.items()}
+
+    @cached_property
     def values(self) -> Mapping[str, Floats]:
         """Every parameter by name, fault-free."""
         words = {path: tensor.golden.reshape(tensor.shape) for path, tensor in self.tensors.items()}
@@ -84,7 +89,7 @@ class Network:
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """The shape of a sample of every tensor. ModelError where an operation does not fit."""
-        parameters = {name: part.shape for name, part in self.constants.items()}
+        parameters = {name: values.shape for name, values in self.constants.items()}
         parameters |= {path: tensor.shape for path, tensor in self.tensors.items()}
         shapes = {part.name: part.shape for part in self.inputs}
         for name, shape in shapes.items():
@@ -176,8 +181,8 @@ class AnyWordWrong:
 
     def step(self, name: str) -> float | None:
         """The grid of everything that its words decode to."""
-        tensor = self._network.tensors.get(name)
-        return grid_of(self._network.values[name]).step if tensor is None else power_of_two_step(tensor)
+        steps = self._network.steps
+        return steps[name] if name in steps else grid_of(self._network.values[name]).step
 
     def spare(self, name: str) -> float:
         """The most by which one wrong word changes a value of it."""

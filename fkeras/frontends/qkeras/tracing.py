@@ -7,16 +7,17 @@ write into variables while they compute (step counters, moving averages) is cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fkeras.errors import InputError, ModelError
+from fkeras.errors import ModelError
 from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.slots import Slot, all_quantizers
+from fkeras.network import feeding
 
 
 @contextmanager
@@ -187,68 +188,16 @@ def flat_data(model: Any, x: Any) -> tuple[np.ndarray[Any, Any], ...]:
 
     InputError for a wrong number, wrong shapes, no samples, or numbers that are not finite.
     """
-    specs = input_specs(model)
-    names = input_names(model)
-    if isinstance(x, dict):
-        parts = _by_name(x, names, "x", "inputs")
-    else:
-        parts = list(x) if isinstance(x, list | tuple) and (len(specs) > 1 or _is_one_array(x, specs[0])) else [x]
-    if len(parts) != len(specs):
-        raise InputError(
-            f"x has {len(parts)} array(s); the model has {len(specs)} inputs: {', '.join(names)}; give one array each, "
-            f"in this order or by name{_in_npz('x', names)}"
-        )
-    arrays = tuple(_one_input(part, spec, name) for part, spec, name in zip(parts, specs, names, strict=True))
-    counts = {array.shape[0] for array in arrays}
-    if len(counts) != 1:
-        raise InputError(f"the inputs have different numbers of samples: {[array.shape[0] for array in arrays]}")
-    return arrays
+    parts = zip(input_names(model), input_specs(model), strict=True)
+    return feeding.flat_data([_Expected(name, tuple(spec.shape[1:]), spec.dtype.name) for name, spec in parts], x)
+
+
+class _Expected(NamedTuple):
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
 
 
 def flat_targets(model: Any, y: Any) -> Any:
     """`y`, where it is a dict by output name as a tuple in the order of `model.outputs`. InputError for other names."""
-    if not isinstance(y, dict):
-        return y
-    parts = _by_name(y, output_names(model), "y", "outputs")
-    return tuple(parts) if len(parts) > 1 else parts[0]
-
-
-def _by_name(arrays: Mapping[str, Any], names: Sequence[str], letter: str, what: str) -> list[Any]:
-    if set(arrays) != set(names):
-        raise InputError(
-            f"{letter} names the {what} {', '.join(sorted(map(str, arrays)))}; the model has {', '.join(names)}; give "
-            f"one array each, by these names{_in_npz(letter, names)}"
-        )
-    return [arrays[name] for name in names]
-
-
-def _in_npz(letter: str, names: Sequence[str]) -> str:
-    return f" (in a .npz file {letter}0, {letter}1, ... or {', '.join(f'{letter}_{name}' for name in names)})"
-
-
-def _is_one_array(x: Sequence[Any], spec: Any) -> bool:
-    """Whether a list holds the only input, as Keras allows, rather than being its rows."""
-    return len(x) == 1 and np.ndim(x[0]) == len(spec.shape)
-
-
-def _one_input(part: Any, spec: Any, name: str) -> np.ndarray[Any, Any]:
-    array = np.asarray(part)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"input '{name}': dtype {array.dtype}; allowed are numbers")
-    if array.ndim != len(spec.shape) or not spec.shape.is_compatible_with(array.shape):
-        raise InputError(
-            f"input '{name}': shape {array.shape}; the model expects {tuple(spec.shape)} (None: any number)"
-        )
-    if array.shape[0] == 0:
-        raise InputError(f"input '{name}': no samples; give at least one")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(
-            f"input '{name}': {int((~np.isfinite(array)).sum())} values are NaN or infinite; clean the data first"
-        )
-    converted: np.ndarray[Any, Any] = array.astype(spec.dtype.as_numpy_dtype, copy=False)
-    if spec.dtype.is_integer and array.dtype.kind == "f" and (converted != array).any():
-        raise InputError(
-            f"input '{name}': the model takes {spec.dtype.name}; {int((converted != array).sum())} values "
-            "are no whole numbers of that type"
-        )
-    return converted
+    return feeding.flat_targets(output_names(model), y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fkeras.frontends.qkeras.fast.classes import ClassScores, nearly_tied, winners
+from fkeras.engines.cpu.classes import ClassScores, nearly_tied, winners
 from fkeras.metrics import accuracy, mispredictions
 from fkeras.scoring import Scorecard
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fkeras.frontends.qkeras.fast.flow import LAYER, Golden, Program, flow
+from fkeras.engines.cpu.flow import LAYER, Golden, Program, flow
 
 
 class Network:

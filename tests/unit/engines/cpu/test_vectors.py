@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from fkeras.frontends.qkeras.fast.vectors import Window, add_products, add_windows, list_changes
+from fkeras.engines.cpu.vectors import Window, add_products, add_windows, list_changes
 
 
 @numba.njit

@@ -1,0 +1,183 @@
+"""Any fault: what lies behind the faulted words is computed again, from golden tensors.
+
+Where values are reproducible they tell which samples a fault reaches at all; the others keep their golden outputs,
+whatever the last bits of a float tail would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Scores
+from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.forward import SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
+from fkeras.engines.cpu.outcome import Places, StateScores
+from fkeras.engines.cpu.plan import Plan
+from fkeras.engines.cpu.samples import Samples
+from fkeras.engines.cpu.states import States
+from fkeras.engines.cpu.worker import Totals, measured
+from fkeras.faults import FaultSet, Patch
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Outputs
+from fkeras.network import Grid, Node
+from fkeras.network.operation import Values
+from fkeras.scoring import joined
+
+HELD_BYTES = 192 * 2**20
+"""Bounds the golden tensors that are held at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """What wrong words of some parameters reach.
+
+    firm: nodes whose values do not depend on who computes them; others: all further ones; given: the golden tensors
+    that they read; ends: the firm tensors that others or nobody read; starts_firm: whether no other node reads the
+    wrong words itself, so that the ends tell which samples differ; exact: sums that may be made in any order.
+    """
+
+    firm: tuple[Node, ...]
+    others: tuple[Node, ...]
+    given: tuple[str, ...]
+    ends: tuple[str, ...]
+    starts_firm: bool
+    exact: frozenset[str]
+
+    @property
+    def golden(self) -> tuple[str, ...]:
+        """The tensors whose golden values are needed."""
+        return (*self.given, *self.ends)
+
+
+def reach_of(plan: Plan, paths: Collection[str], grids: Mapping[str, Grid]) -> Reach:
+    """What wrong words of the tensors `paths` reach; grids: of the network with them."""
+    network = plan.network
+    starts = {node.name for path in paths for node in network.readers_of(path)}
+    reached = starts.union(node.name for node in network.behind(starts))
+    nodes = [node for node in network.before(network.outputs) if node.name in reached]
+    firm = [node for node in nodes if grids[node.name].reproducible and plan.golden_grids[node.name].reproducible]
+    others = [node for node in nodes if node not in firm]
+    results, firm_names = {node.name for node in nodes}, {node.name for node in firm}
+    read = {name for node in others for name in node.inputs}.union(network.outputs)
+    return Reach(
+        tuple(firm),
+        tuple(others),
+        tuple(dict.fromkeys(name for node in nodes for name in node.inputs if name not in results)),
+        tuple(sorted(firm_names & read)),
+        starts.isdisjoint(node.name for node in others),
+        exact_nodes(network, grids),
+    )
+
+
+class Behind:
+    """Faults of a space, each evaluated from the first node that reads a wrong word."""
+
+    def __init__(self, plan: Plan, space: BitSpace, samples: Samples) -> None:
+        self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
+        self._held: tuple[tuple[str, ...], slice, dict[str, Floats]] | None = None
+        self._reaches: dict[str, Reach] = {}
+
+    def release(self) -> None:
+        """Let go of the golden tensors."""
+        self._held = None
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit flipped alone."""
+        return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        """Each fault set injected alone."""
+        patches = [list(fault.patches(self._space)) for fault in faults]
+        reaches = [self._reach(part) for part in patches]
+        names = tuple(dict.fromkeys(name for reach in reaches for name in reach.golden))
+
+        def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
+            number = int(block[0])
+            states, scores = self._states(
+                self._values(patches[number]), reaches[number], self._golden(names, rows), rows
+            )
+            totals.add(block, states, scores, rows, wholes)
+
+        blocks = list(np.arange(len(faults))[:, None])
+        return measured(self._samples, len(faults), blocks, self._chunks(names), measure).scores
+
+    def _values(self, patches: Sequence[Patch]) -> Values:
+        """The network's parameters with some words wrong."""
+        values = dict(self._network.values)
+        for patch in patches:
+            tensor = self._space.tensors[patch.tensor]
+            changed = tensor.golden.copy()
+            changed[patch.elements] = patch.values
+            values[tensor.path] = changed.reshape(tensor.shape)
+        return values
+
+    def _reach(self, patches: Sequence[Patch]) -> Reach:
+        paths = [self._space.tensors[patch.tensor].path for patch in patches]
+        if [patch.elements.size for patch in patches] != [1]:
+            return reach_of(self._plan, paths, self._network.grids(self._plan.inputs, self._values(patches)))
+        if paths[0] not in self._reaches:
+            self._reaches[paths[0]] = reach_of(self._plan, paths, self._plan.grids)
+        return self._reaches[paths[0]]
+
+    def _chunks(self, names: Sequence[str]) -> list[slice]:
+        one_sample = 4 * sum(prod(self._network.shapes[name]) for name in names)
+        return self._samples.chunks(int(np.clip(HELD_BYTES // max(one_sample, 1), 1, self._samples.n)))
+
+    def _golden(self, names: tuple[str, ...], rows: slice) -> dict[str, Floats]:
+        """The golden tensors of a chunk; the last ones are held."""
+        if self._held is None or self._held[:2] != (names, rows):
+            self.release()
+            golden = self._plan.golden(names)
+            tensors = gathered(lambda part: golden(self._samples.inputs, part), rows, golden.rows)
+            self._held = names, rows, tensors
+        return self._held[2]
+
+    def _states(
+        self, values: Values, reach: Reach, golden: Mapping[str, Floats], rows: slice
+    ) -> tuple[States, StateScores]:
+        """The states of the samples `rows` that one fault changes, and their scores."""
+        n = rows.stop - rows.start
+        nodes = (*reach.firm, *reach.others)
+        size = max(1, SCRATCH_BYTES // (4 * floats_per_sample(self._network, nodes)))
+        changed, outputs = [], []
+        for start in range(0, n if nodes else 0, size):
+            part = slice(start, min(start + size, n))
+            samples, found = self._outputs(values, reach, golden, part, rows.start)
+            if samples.size:
+                changed.append(samples)
+                outputs.append(found)
+        samples = np.concatenate([np.zeros(0, np.intp), *changed])
+        of = np.full((1, n), -1, np.int32)
+        of[0, samples] = np.arange(samples.size)
+        scores = StateScores.golden(self._samples.card, samples + rows.start)
+        if outputs:
+            scores.fill(self._samples.card, np.arange(samples.size), joined(outputs))
+        return States.of_one_fault(of, samples.astype(np.int32)), scores
+
+    def _outputs(
+        self, values: Values, reach: Reach, golden: Mapping[str, Floats], part: slice, first: int
+    ) -> tuple[Places, Outputs]:
+        """Which samples of a part of a chunk differ, and their outputs; first: the chunk's first row."""
+        tensors = {name: golden[name][part] for name in reach.given}
+        compute(self._network, reach.firm, tensors, reach.exact, values)
+        differs = np.full(part.stop - part.start, not reach.starts_firm)
+        for name in reach.ends:
+            differs |= (tensors[name] != golden[name][part]).reshape(differs.size, -1).any(axis=1)
+        samples = np.flatnonzero(differs)
+        if samples.size == 0:
+            return samples, ()
+        if samples.size < differs.size:
+            tensors = {name: array[samples] for name, array in tensors.items()}
+        compute(self._network, reach.others, tensors, reach.exact, values)
+        golden_outputs = self._samples.golden_outputs
+        parts = golden_outputs if isinstance(golden_outputs, tuple) else (golden_outputs,)
+        outputs = tuple(
+            tensors[name] if name in tensors else whole[first + part.start + samples]
+            for name, whole in zip(self._network.outputs, parts, strict=True)
+        )
+        return samples + part.start, outputs[0] if len(outputs) == 1 else outputs

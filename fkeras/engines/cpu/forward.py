@@ -1,0 +1,83 @@
+"""Tensors of a network on data: exact sums as matrix products, everything else as the network has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from fkeras.engines.cpu.channels import Floats
+from fkeras.network import Grid, Network, Node
+from fkeras.network.operation import Values
+from fkeras.network.pointwise import Quantize, Steps
+from fkeras.network.sums import WeightedSum
+
+SCRATCH_BYTES = 4 * 2**20
+"""Bounds one activation while others are computed of it; a window's inputs need some ten times that."""
+
+
+def exact_nodes(network: Network, grids: Mapping[str, Grid]) -> frozenset[str]:
+    """The weighted sums that are the same in any order."""
+    return frozenset(
+        node.name
+        for node in network.nodes
+        if isinstance(node.operation, WeightedSum) and grids[node.name].step is not None
+    )
+
+
+def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
+    """Whether a node rounds nothing whose last bits depend on who computes it."""
+    return not isinstance(node.operation, Quantize | Steps) or all(grids[name].reproducible for name in node.inputs)
+
+
+def compute(
+    network: Network,
+    nodes: Sequence[Node],
+    tensors: dict[str, Floats],
+    exact: Collection[str],
+    values: Values | None = None,
+) -> dict[str, Floats]:
+    """As `network.compute`; exact: nodes whose sums may be made in any order."""
+    parameters = network.values if values is None else values
+    for node in nodes:
+        if node.name in exact and isinstance(node.operation, WeightedSum):
+            tensors[node.name] = node.operation.on(parameters, *(tensors[name] for name in node.inputs))
+        else:
+            network.compute([node], tensors, parameters)
+    return tensors
+
+
+def floats_per_sample(network: Network, nodes: Sequence[Node]) -> int:
+    """The size of the largest tensor that some nodes read or write."""
+    names = {name for node in nodes for name in (node.name, *node.inputs)}
+    return max((prod(network.shapes[name]) for name in names), default=1)
+
+
+class Golden:
+    """The fault-free values of some tensors of a network; rows: samples of a call that keep its scratch small."""
+
+    def __init__(self, network: Network, grids: Mapping[str, Grid], names: Iterable[str]) -> None:
+        """grids: of the network with nothing wrong."""
+        self._names = tuple(dict.fromkeys(names))
+        self._network, self._exact = network, exact_nodes(network, grids)
+        self._nodes = network.before(self._names)
+        self.rows = max(1, SCRATCH_BYTES // (4 * floats_per_sample(network, self._nodes)))
+
+    def __call__(self, inputs: Mapping[str, Floats], rows: slice) -> dict[str, Floats]:
+        """By name, the tensors of the samples `rows`."""
+        tensors = {name: x[rows] for name, x in inputs.items()}
+        compute(self._network, self._nodes, tensors, self._exact)
+        return {name: tensors[name] for name in self._names}
+
+
+def gathered(compute: Callable[[slice], Mapping[str, Floats]], rows: slice, size: int) -> dict[str, Floats]:
+    """By name, what `compute` gives for `rows`, asked for `size` samples at a time so that its scratch stays small."""
+    whole: dict[str, Floats] = {}
+    for start in range(rows.start, rows.stop, size):
+        part = slice(start, min(start + size, rows.stop))
+        for name, values in compute(part).items():
+            if name not in whole:
+                whole[name] = np.empty((rows.stop - rows.start, *values.shape[1:]), values.dtype)
+            whole[name][part.start - rows.start : part.stop - rows.start] = values
+    return whole

@@ -1,0 +1,84 @@
+"""Which tensors of a space the shortcuts can serve, one site each, and what they need to know of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from fkeras.engines.cpu.chain import Chain, chain_after
+from fkeras.engines.cpu.forward import Golden, rounds_reproducibly
+from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
+from fkeras.engines.cpu.sites import Site, site_of
+from fkeras.engines.cpu.suffix import Suffix
+from fkeras.memory import BitSpace, WordTensor
+from fkeras.network import Grid, Network
+from fkeras.recent import Recent
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network on data of known grids.
+
+    grids: of every tensor with any one word wrong; golden_grids: with none wrong; tensors: of the space.
+    """
+
+    network: Network
+    inputs: Mapping[str, Grid]
+    grids: Mapping[str, Grid]
+    golden_grids: Mapping[str, Grid]
+    tensors: tuple[WordTensor, ...]
+    _suffixes: dict[str, Suffix] = field(default_factory=dict)
+    _pointwise: dict[int, Pointwise | None] = field(default_factory=dict)
+    _chains: dict[int, Chain | None] = field(default_factory=dict)
+
+    @cached_property
+    def sites(self) -> Mapping[int, Site]:
+        """The sites by tensor number."""
+        sites = {}
+        for number, tensor in enumerate(self.tensors):
+            site = site_of(self.network, self.grids, number, tensor)
+            if site is not None and self._rounds_reproducibly_behind(site.node.name):
+                sites[number] = site
+        return sites
+
+    def _rounds_reproducibly_behind(self, name: str) -> bool:
+        return all(rounds_reproducibly(node, self.grids) for node in self.network.behind([name]))
+
+    def golden(self, names: Iterable[str]) -> Golden:
+        """What computes the golden values of some tensors."""
+        return Golden(self.network, self.golden_grids, names)
+
+    def suffix(self, end: str) -> Suffix:
+        """What computes outputs from `end` on; prepared once."""
+        if end not in self._suffixes:
+            self._suffixes[end] = Suffix(self.network, end)
+        return self._suffixes[end]
+
+    def pointwise(self, site: Site) -> Pointwise | None:
+        """What follows a site's sums, as arithmetic; compared with the network's own operations once."""
+        if site.number not in self._pointwise:
+            self._pointwise[site.number] = pointwise_of(site)
+        return self._pointwise[site.number]
+
+    def chain(self, site: Site) -> Chain | None:
+        """The exact layers behind a site; packed once."""
+        if site.number not in self._chains:
+            self._chains[site.number] = chain_after(self.network, self.sites, site, self.pointwise)
+        return self._chains[site.number]
+
+    def end(self, site: Site) -> str:
+        """The tensor to which a site's changes are followed exactly; what lies behind is the suffix."""
+        chain = self.chain(site)
+        return site.end if chain is None else chain.end
+
+
+_plans: Recent[Plan] = Recent(4)
+
+
+def plan_of(network: Network, space: BitSpace, inputs: Mapping[str, Grid]) -> Plan:
+    """The plan for a network, a space of it and data of these grids; the last ones are kept."""
+    return _plans.get(
+        (network, space.content_digest, *inputs.values()),
+        lambda: Plan(network, inputs, network.grids(inputs), network.grids(inputs, network.values), space.tensors),
+    )

@@ -1,0 +1,93 @@
+"""The CPU engine's run: single flips by channel where the plan allows, else by what lies behind the fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Scores
+from fkeras.engines.cpu.behind import Behind
+from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.forward import gathered
+from fkeras.engines.cpu.plan import Plan, plan_of
+from fkeras.engines.cpu.samples import Samples
+from fkeras.engines.cpu.worker import SiteWorker
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.inputs import read_only
+from fkeras.metrics.metric import Metric, Outputs
+from fkeras.network import Network, grid_of
+from fkeras.network.feeding import flat_data, flat_targets
+from fkeras.scoring import Scorecard
+
+
+class CpuRun:
+    """The outputs of a network under faults, by channel updates where the arithmetic is exact."""
+
+    engine = "cpu"
+    batch_size = 8
+
+    def __init__(self, network: Network, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
+        """space: of tensors that the network stores."""
+        arrays = flat_data(network.inputs, x)
+        inputs = {part.name: array.astype(np.float32) for part, array in zip(network.inputs, arrays, strict=True)}
+        self._plan = plan_of(network, space, {name: grid_of(array) for name, array in inputs.items()})
+        self.golden_outputs: Outputs = read_only(_outputs(self._plan, inputs))
+        card = Scorecard(metrics, flat_targets(network.output_names, y), self.golden_outputs)
+        self.space, self.metrics, self.golden, self.n_samples = space, dict(metrics), card.golden, len(arrays[0])
+        self._samples = Samples(self.n_samples, inputs, self.golden_outputs, card)
+        self._behind = Behind(self._plan, space, self._samples)
+        self._workers: dict[int, SiteWorker | None] = {}
+
+    def worker(self, tensor: int) -> SiteWorker | None:
+        """Who flips the bits of a tensor by channel; None where nobody can."""
+        if tensor not in self._workers:
+            site = self._plan.sites.get(tensor)
+            pointwise = None if site is None else self._plan.pointwise(site)
+            self._workers[tensor] = (
+                None
+                if site is None or pointwise is None
+                else SiteWorker(self._plan, site, pointwise, self.space, self._samples, self._behind.flips)
+            )
+        return self._workers[tensor]
+
+    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions within `bits` that are best measured together: the faults of one channel."""
+        tensor = self.space.locate(bits).tensor
+        for number in np.unique(tensor).tolist():
+            here, worker = np.flatnonzero(tensor == number), self.worker(number)
+            if worker is None:
+                yield from np.split(here, range(self.batch_size, here.size, self.batch_size))
+            else:
+                channel = worker.site.faults(self.space, bits[here]).channel
+                yield from (here[channel == one] for one in np.unique(channel))
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each bit flipped alone."""
+        tensor = self.space.locate(bits).tensor
+        results = {name: Scores.zeros(bits.size) for name in self.metrics}
+        for number in np.unique(tensor).tolist():
+            here, worker = np.flatnonzero(tensor == number), self.worker(number)
+            flipping = self._behind if worker is None else worker
+            for other in (self._behind, *self._workers.values()):
+                if other is not None and other is not flipping:
+                    other.release()
+            for name, scores in flipping.flips(bits[here]).items():
+                results[name].fill(here, scores)
+        return results
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        """Each fault set injected alone."""
+        return self._behind.fault_sets(faults)
+
+
+def _outputs(plan: Plan, inputs: Mapping[str, Floats]) -> Outputs:
+    """The fault-free outputs: one array, or a tuple for several outputs."""
+    golden = plan.golden(plan.network.outputs)
+    n = len(next(iter(inputs.values())))
+    tensors = gathered(lambda rows: golden(inputs, rows), slice(0, n), golden.rows)
+    outputs = tuple(tensors[name] for name in plan.network.outputs)
+    return outputs[0] if len(outputs) == 1 else outputs

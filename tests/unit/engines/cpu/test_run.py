@@ -1,0 +1,200 @@
+"""The law of the CPU engine: whatever it leaves out, its numbers are those of the whole network under the fault."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fkeras.metrics
+from fkeras import network as fn
+from fkeras.engines.cpu.run import CpuRun
+from fkeras.faults import FaultSet
+from fkeras.memory import WordTensor
+from fkeras.memory.codecs import FixedPoint
+from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.scoring import Scorecard, scores_of
+
+
+class Builder:
+    """Puts nodes behind one another; words and constants are random."""
+
+    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.inputs, self.nodes, self.layers, self.constants = [fn.Input("x", shape)], [], [], {}
+        self.shapes = {"x": shape}
+
+    def words(self, path: str, shape: tuple[int, ...], scale: float = 1.0) -> WordTensor:
+        """A tensor of random words."""
+        codec = FixedPoint(5, 1)
+        size = int(np.prod(shape))
+        words = self.rng.integers(0, 1 << codec.width, size).astype(np.uint32)
+        scales = np.full(size, scale, np.float32)
+        return WordTensor(path, shape, codec, words, scales, (codec.decode(words) * scales).astype(np.float32))
+
+    def constant(self, shape: tuple[int, ...], spread: float = 0.7) -> str:
+        """A parameter that is not stored."""
+        name = f"c{len(self.constants)}"
+        self.constants[name] = self.rng.normal(0, spread, shape).astype(np.float32)
+        return name
+
+    def add(self, operation: fn.Operation, *inputs: str) -> str:
+        """A node."""
+        name = f"{type(operation).__name__} {len(self.nodes)}"
+        self.nodes.append(fn.Node(name, operation, inputs))
+        parameters = {tensor.path: tensor.shape for layer in self.layers for tensor in (*layer.kernels, *layer.biases)}
+        parameters |= {path: values.shape for path, values in self.constants.items()}
+        self.shapes[name] = operation.shape(parameters, *(self.shapes[part] for part in inputs))
+        return name
+
+    def weighted(self, x: str, kind: str, channels: int, size=(), bias: str = "", scale: float = 1.0, **options) -> str:
+        """A weighted sum with stored words, and a bias: "stored", "float" or none."""
+        path, given = f"layer{len(self.layers)}", self.shapes[x][-1]
+        shape = (*size, given // options.get("groups", 1), channels)
+        stored = (self.words(f"{path}/bias", (shape[-1] * (given if kind == "DepthwiseConvolution" else 1),)),)
+        layer = LayerMemory(path, (self.words(f"{path}/kernel", shape, scale=scale),), stored * (bias == "stored"))
+        self.layers.append(layer)
+        if kind != "Dense":
+            rank = len(size)
+            options = {"strides": (1,) * rank, "padding": "same", "dilation": (1,) * rank} | options
+        x = self.add(getattr(fn, kind)(f"{path}/kernel", **options), x)
+        if bias:
+            x = self.add(fn.Bias(f"{path}/bias" if bias == "stored" else self.constant((self.shapes[x][-1],))), x)
+        return x
+
+    def quantize(self, x: str, width: int = 4, integer: int = 1, signed: bool = False) -> str:
+        """A quantizer."""
+        step, steps = 2.0 ** (integer + signed - width), 2 ** (width - signed)
+        through = str(self.rng.choice(["", "input", "relu", "range"])) if not signed else ""
+        return self.add(fn.Quantize(step, -steps if signed else 0, steps - 1, through=through), x)
+
+    def network(self, *outputs: str) -> fn.Network:
+        """What was put together."""
+        inventory = Inventory("test", tuple(self.layers))
+        names = tuple(f"y{number}" for number in range(len(outputs)))
+        return fn.Network("test", tuple(self.inputs), tuple(self.nodes), outputs, names, inventory, self.constants)
+
+
+def random_network(seed: int) -> tuple[fn.Network, np.ndarray]:
+    """Branches that rejoin, shared words, groups, pools, a float tail or none."""
+    b = Builder(seed, (6, 5, 2))
+    rng = b.rng
+
+    def bias() -> str:
+        return str(rng.choice(["", "stored", "float"]))
+
+    x = b.quantize("x", 5, 1, signed=True)
+    for _ in range(rng.integers(1, 4)):
+        size = tuple(rng.integers(1, 4, 2).tolist())
+        options = {"padding": str(rng.choice(["same", "valid"])) if min(b.shapes[x]) > 3 else "same"}
+        options["strides"] = tuple(rng.integers(1, 3, 2).tolist())
+        kind = rng.choice(["plain", "plain", "depthwise", "groups", "dilated", "per channel", "separable"])
+        if kind == "depthwise":
+            x = b.weighted(x, "DepthwiseConvolution", 2, size, bias(), **options)
+        elif kind == "groups" and b.shapes[x][-1] % 2 == 0:
+            x = b.weighted(x, "Convolution", 4, size, bias(), groups=2, **options)
+        elif kind == "separable":
+            x = b.weighted(x, "DepthwiseConvolution", 1, size, **options)
+            x = b.weighted(x, "Convolution", 3, (1, 1), bias())
+        elif kind == "dilated":
+            x = b.weighted(x, "Convolution", 3, size, bias(), padding="same", dilation=(2, 1))
+        else:
+            x = b.weighted(x, "Convolution", 3, size, bias(), scale=float(rng.choice([0.5, 1.0])), **options)
+        if rng.random() < 0.2:
+            x = b.add(fn.Relu(), x)
+        if kind == "per channel":
+            low = b.constant((b.shapes[x][-1],))
+            b.constants[low] = np.full(b.shapes[x][-1], -4, np.float32)
+            x = b.add(fn.Quantize(0.25, low, 7, rounding=str(rng.choice(["half_even", "half_up", "floor"]))), x)
+        elif rng.random() < 0.1:
+            levels, thresholds = b.constant((3,)), b.constant((2,))
+            b.constants[levels] = np.array([-1, 0, 1], np.float32)
+            b.constants[thresholds] = np.array([-0.5, 0.5], np.float32)
+            x = b.add(fn.Steps(thresholds, levels), x)
+        else:
+            x = b.quantize(x, int(rng.integers(3, 6)), 1, signed=bool(rng.integers(2)))
+        where = rng.choice(["nothing", "nothing", "merge", "pool", "shared"])
+        if where == "merge":
+            same = b.quantize(b.weighted(x, "Convolution", b.shapes[x][-1], (1, 1), bias()), 5, 2, signed=True)
+            x = b.add(fn.Merge(str(rng.choice(["add", "subtract", "maximum", "multiply"]))), same, x)
+            x = b.quantize(x, 5, 2, signed=True)
+        elif where == "pool":
+            pool = fn.MaxPool if rng.integers(2) else fn.AveragePool
+            x = b.quantize(b.add(pool((2, 2), (2, 2), "same"), x), 5, 2)
+        elif where == "shared":
+            channels = b.shapes[x][-1]
+            x = b.quantize(b.weighted(x, "Convolution", channels, (1, 1)), 4, 1)
+            x = b.quantize(b.add(b.nodes[-2].operation, x), 4, 1)
+    outputs = [x] if rng.random() < 0.1 else []
+    if rng.random() < 0.8:
+        x = b.add(fn.Reshape((int(np.prod(b.shapes[x])),)), x)
+    x = b.weighted(x, "Dense", 4, (), bias(), scale=0.25)
+    tail = rng.choice(["softmax", "transposed", "none", "quantized", "sigmoid"])
+    if tail == "transposed" and len(b.shapes[x]) == 1:
+        x = b.add(fn.Reshape((2, 2, 1)), b.quantize(x))
+        for channels, given, lengths in ((3, 1, (4, 4)), (1, 3, (8, 8))):
+            kernel = b.constant((3, 3, channels, given))
+            x = b.add(fn.TransposedConvolution(kernel, (2, 2), "same", (1, 1), lengths), x)
+            x = b.add(fn.Relu(), b.add(fn.Bias(b.constant((channels,))), x))
+        x = b.add(fn.Reshape((64,)), x)
+    elif tail in ("softmax", "sigmoid"):
+        x = b.add(fn.Function(str(tail)), x)
+    elif tail == "quantized":
+        x = b.quantize(x, 6, 2, signed=True)
+    given = rng.normal(0, 1, (7, 6, 5, 2)).astype(np.float32)
+    return b.network(x, *outputs), given if rng.integers(2) else np.round(given * 16) / 16
+
+
+def slowly(network, space, x, y, metrics, faults):
+    """The scores of fault sets by the whole network."""
+    golden = network([x])
+    card = Scorecard(metrics, y, golden[0] if len(golden) == 1 else golden)
+    results = []
+    for fault in faults:
+        values = dict(network.values)
+        for patch in fault.patches(space):
+            tensor = space.tensors[patch.tensor]
+            changed = tensor.golden.copy()
+            changed[patch.elements] = patch.values
+            values[tensor.path] = changed.reshape(tensor.shape)
+        outputs = network([x], values)
+        tally = card.tally()
+        tally.add(outputs[0] if len(outputs) == 1 else outputs, slice(0, len(x)))
+        results.append(tally.result())
+    return scores_of(results, list(metrics))
+
+
+def metrics_of(network, x, rng):
+    """Metrics of numbers and of classes that fit the outputs, with targets for both."""
+    golden = network([x])
+    mse = fkeras.metrics.mean_squared_error()
+    if len(golden) > 1:
+        targets = tuple(rng.normal(0, 1, part.shape) for part in golden)
+        return {"mse": fkeras.metrics.on_output(0, mse)}, targets, None, None
+    classes = {"right": fkeras.metrics.accuracy(), "wrong": fkeras.metrics.mispredictions()}
+    labels = rng.integers(0, golden[0].shape[1], len(x)) if golden[0].ndim == 2 else None
+    return {"mse": mse}, rng.normal(0, 1, golden[0].shape), classes if labels is not None else None, labels
+
+
+def require_same(ours, truth) -> None:
+    for name in truth:
+        np.testing.assert_allclose(ours[name].values, truth[name].values, rtol=2e-6, atol=1e-12)
+        np.testing.assert_array_equal(ours[name].undefined, truth[name].undefined)
+        if name != "mse":  # whose smallest changes are roundings behind a float tail
+            np.testing.assert_array_equal(ours[name].harmed, truth[name].harmed)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_single_flips_and_fault_sets_are_those_of_the_whole_network(seed: int) -> None:
+    network, x = random_network(seed)
+    rng = np.random.default_rng(seed)
+    space = network.memory.space(biases=True)
+    bits = rng.choice(len(space), min(60, len(space)), replace=False)
+    sets = [FaultSet(rng.choice(len(space), n, replace=False)) for n in (0, 1, 2, 9, 30)]
+    first, targets, second, labels = metrics_of(network, x, rng)
+    for metrics, y in ((first, targets), (second, labels)):
+        if metrics is None:
+            continue
+        run = CpuRun(network, space, x, y, metrics)
+        flips = [FaultSet(np.array([bit])) for bit in bits]
+        require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
+        require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
