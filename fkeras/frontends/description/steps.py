@@ -1,4 +1,4 @@
-"""How a layer is described: a row of operations, each on the result of the one before it."""
+"""How a layer is described: a row of operations, each on the result of the one before it unless it says otherwise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fkeras.errors import UnsupportedError
+from fkeras.frontends.description.home import Home
 from fkeras.network import Operation
 from fkeras.network.operation import Floats, Shape
 
@@ -27,11 +28,13 @@ class NoOperation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation; part: what it is within its layer; constants: the parameters that are stored nowhere."""
+    """One operation; part: what it is within its layer; constants: the parameters that are stored nowhere; reads: the
+    parts before it, or the layer's inputs by number, None: the part before it, and the first all inputs."""
 
     part: str
     operation: Operation
     constants: Mapping[str, Floats] = field(default_factory=dict)
+    reads: tuple[str | int, ...] | None = None
 
 
 Steps = Iterator[Step]
@@ -39,13 +42,15 @@ Steps = Iterator[Step]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A layer where it is applied. shapes: of its inputs; shape: of its output; stored: the paths of stored tensors."""
+    """A layer where it is applied. shapes: of its inputs; shape: of its output; stored: the paths of stored tensors;
+    home: the framework that it is of."""
 
     path: str
     layer: Any
     shapes: tuple[Shape, ...]
     shape: Shape
     stored: Collection[str]
+    home: Home
 
     def parameter(self, name: str, value: Any) -> tuple[str, dict[str, Floats]]:
         """The name of a tensor, and the tensor itself where no words of it are stored."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fkeras.frontends.qkeras.description.quantizers import quantizer_steps
-from fkeras.frontends.qkeras.description.steps import NoOperation, Step, Steps
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.frontends.description.home import Home
+from fkeras.frontends.description.quantizers import quantizer_steps
+from fkeras.frontends.description.steps import NoOperation, Step, Steps
 from fkeras.network import Function, Operation, Relu
 from fkeras.network.operation import Floats
 
@@ -38,26 +38,24 @@ OPERATIONS: Mapping[str, Operation] = {
 PROBES = np.concatenate([np.linspace(-30, 30, 1201), [-1e4, 1e4]]).astype(np.float32)
 
 
-def activation_steps(activation: Any, part: str, path: str) -> Steps:
+def activation_steps(activation: Any, part: str, path: str, home: Home) -> Steps:
     """The steps of a layer's activation; path: where its constants belong. NoOperation for one that is not known."""
-    tf = tensorflow()
-    if activation is None or activation is tf.keras.activations.linear:
+    if activation is None or activation is home.keras.activations.linear:
         return
-    if isinstance(activation, qkeras().quantizers.BaseQuantizer):
-        yield from quantizer_steps(activation, part, path)
+    if home.qkeras is not None and isinstance(activation, home.qkeras.quantizers.BaseQuantizer):
+        yield from quantizer_steps(activation, part, path, home)
         return
     for name, operation in OPERATIONS.items():
-        homes = (tf.keras.activations, tf.nn)
-        if any(activation is getattr(home, name, None) for home in homes):
-            yield checked(Step(part, operation), activation)
+        if any(activation is known for known in home.activations(name)):
+            yield checked(Step(part, operation), activation, home)
             return
     name = getattr(activation, "__name__", type(activation).__name__)
     raise NoOperation(f"the activation {name} is not known")
 
 
-def checked(step: Step, function: Callable[[Any], Any]) -> Step:
+def checked(step: Step, function: Callable[[Any], Any], home: Home) -> Step:
     """The step. NoOperation where a function computes something else."""
-    expected = np.asarray(function(tensorflow().constant(PROBES[:, None])), np.float32)[:, 0]
+    expected = home.evaluate(function, PROBES[:, None])[:, 0]
     with np.errstate(all="ignore"):
         actual = step.operation.compute(step.constants, PROBES[:, None])[:, 0]
     if not close(actual, expected):

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fkeras.frontends.qkeras.description.activations import activation_steps, checked
-from fkeras.frontends.qkeras.description.steps import NoOperation, Place, Step, Steps, constant
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.frontends.description.activations import activation_steps, checked
+from fkeras.frontends.description.steps import NoOperation, Place, Step, Steps, constant
 from fkeras.network import (
     Affine,
     AveragePool,
@@ -32,6 +31,7 @@ from fkeras.network import (
     TransposedConvolution,
     ZeroPadding,
 )
+from fkeras.network.operation import Floats
 
 Describe = Callable[[Place], Steps]
 
@@ -39,8 +39,7 @@ Describe = Callable[[Place], Steps]
 def describe(place: Place) -> Steps:
     """What a layer computes in inference, in order. NoOperation for one that is not known."""
     kind = type(place.layer).__name__
-    homes = (tensorflow().keras.layers, qkeras())
-    if kind not in KINDS or not any(type(place.layer) is getattr(home, kind, None) for home in homes):
+    if kind not in KINDS or not any(type(place.layer) is known for known in place.home.layers(kind)):
         raise NoOperation(f"layers of type {kind} are not known")
     if place.layer.compute_dtype != "float32":
         raise NoOperation(f"it computes in {place.layer.compute_dtype}")
@@ -63,7 +62,7 @@ def _end(place: Place) -> Steps:
     """What follows a weighted sum: bias and activation."""
     if place.layer.use_bias:
         yield _bias(place, place.layer.bias)
-    yield from activation_steps(place.layer.activation, "activation", place.path)
+    yield from activation_steps(place.layer.activation, "activation", place.path, place.home)
 
 
 def _dense(place: Place) -> Steps:
@@ -109,26 +108,33 @@ def _transposed(place: Place) -> Steps:
 def _folded(place: Place) -> Steps:
     """A convolution and its batch norm in one: kernel and bias are what the layer makes of both."""
     layer = place.layer
-    depthwise = hasattr(layer, "depthwise_kernel")
     norm = layer.batchnorm
-    scale = _inverse(norm)
-    offset = scale * ((layer.bias if layer.use_bias else 0.0) - norm.moving_mean) + norm.beta
-    if depthwise:
-        kernel = tensorflow().reshape(scale, layer.depthwise_kernel.shape[2:]) * layer.depthwise_kernel
+    scale = _inverse(place, norm)
+    bias = _array(layer.bias) if layer.use_bias else np.float32(0)
+    offset = scale * (bias - _array(norm.moving_mean)) + _array(norm.beta)
+    if hasattr(layer, "depthwise_kernel"):
+        kernel = _array(layer.depthwise_kernel)
+        kernel = scale.reshape(kernel.shape[2:]) * kernel
         yield _sum(place, "depthwise_kernel", kernel, _depthwise_operation(layer))
     else:
-        yield _sum(place, "kernel", scale * layer.kernel, partial(Convolution, **_geometry(layer), groups=layer.groups))
+        operation = partial(Convolution, **_geometry(layer), groups=layer.groups)
+        yield _sum(place, "kernel", scale * _array(layer.kernel), operation)
     yield _bias(place, offset)
-    yield from activation_steps(layer.activation, "activation", place.path)
+    yield from activation_steps(layer.activation, "activation", place.path, place.home)
 
 
-def _inverse(norm: Any) -> Any:
-    scale = tensorflow().math.rsqrt(norm.moving_variance + norm.epsilon)
-    return scale if norm.gamma is None else scale * norm.gamma
+def _array(value: Any) -> Floats:
+    return np.asarray(value, np.float32)
+
+
+def _inverse(place: Place, norm: Any) -> Floats:
+    scale = place.home.evaluate(place.home.rsqrt, _array(norm.moving_variance) + np.float32(norm.epsilon))
+    return scale if getattr(norm, "gamma", None) is None else scale * _array(norm.gamma)
 
 
 def _norm(place: Place) -> Steps:
-    yield from _affine(place, place.layer, place.layer.moving_mean, _inverse(place.layer), place.layer.beta)
+    layer = place.layer
+    yield from _affine(place, layer, layer.moving_mean, _inverse(place, layer), getattr(layer, "beta", None))
 
 
 def _quantized_norm(place: Place) -> Steps:
@@ -140,27 +146,31 @@ def _quantized_norm(place: Place) -> Steps:
         return value if value is None or not asked else getattr(layer, f"{name}_quantizer_internal")(value)
 
     gamma, variance = quantized("gamma"), quantized("variance")
-    scale = tensorflow().math.rsqrt(variance + layer.epsilon)
-    yield from _affine(place, layer, quantized("mean"), scale if gamma is None else scale * gamma, quantized("beta"))
+    scale = place.home.evaluate(place.home.rsqrt, _array(variance) + np.float32(layer.epsilon))
+    scale = scale if gamma is None else scale * _array(gamma)
+    yield from _affine(place, layer, quantized("mean"), scale, quantized("beta"))
 
 
-def _affine(place: Place, layer: Any, mean: Any, scale: Any, beta: Any) -> Steps:
-    if len(layer.axis) != 1:
+def _affine(place: Place, layer: Any, mean: Any, scale: Floats, beta: Any) -> Steps:
+    axes = np.atleast_1d(layer.axis).tolist()
+    if len(axes) != 1:
         raise NoOperation("it norms several axes at once")
-    shape = [1] * len(place.shape)
-    shape[layer.axis[0] - 1] = -1
-    offset = (0.0 if beta is None else beta) - mean * scale
+    shape = [1] * (len(place.shape) + 1)
+    shape[axes[0]] = -1
+    offset = (np.float32(0) if beta is None else _array(beta)) - _array(mean) * scale
     names = f"{place.path}/scale", f"{place.path}/offset"
-    values = (constant(np.asarray(value).reshape(shape)) for value in (scale, offset))
+    values = (constant(value.reshape(shape[1:])) for value in (scale, offset))
     yield Step("norm", Affine(*names), dict(zip(names, values, strict=True)))
 
 
 def _activation(place: Place) -> Steps:
-    return activation_steps(place.layer.activation, "activation", place.path)
+    return activation_steps(place.layer.activation, "activation", place.path, place.home)
 
 
 def _quantizer(place: Place) -> Steps:
-    return activation_steps(place.layer.quantizer, "activation", place.path)
+    # QKeras on Keras 3 has no attribute `quantizer`: there the activation is it.
+    quantizer = getattr(place.layer, "quantizer", place.layer.activation)
+    return activation_steps(quantizer, "activation", place.path, place.home)
 
 
 def _relu(place: Place) -> Steps:
@@ -168,15 +178,18 @@ def _relu(place: Place) -> Steps:
     if layer.threshold:
         raise NoOperation("it has a threshold")
     most = np.inf if layer.max_value is None else float(layer.max_value)
-    yield checked(Step("activation", Relu(float(layer.negative_slope), most)), layer)
+    yield checked(Step("activation", Relu(float(layer.negative_slope), most)), layer, place.home)
 
 
 def _leaky_relu(place: Place) -> Steps:
-    yield checked(Step("activation", Relu(float(place.layer.alpha))), place.layer)
+    slope = getattr(place.layer, "negative_slope", None)  # Keras 2 calls it alpha
+    yield checked(
+        Step("activation", Relu(float(place.layer.alpha if slope is None else slope))), place.layer, place.home
+    )
 
 
 def _elu(place: Place) -> Steps:
-    yield checked(Step("activation", Function("elu")), place.layer)
+    yield checked(Step("activation", Function("elu")), place.layer, place.home)
 
 
 def _softmax(place: Place) -> Steps:

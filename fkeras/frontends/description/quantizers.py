@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.frontends.qkeras.description.steps import NoOperation, Step, Steps, constant
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
+from fkeras.frontends.description.home import Home
+from fkeras.frontends.description.steps import NoOperation, Step, Steps, constant
 from fkeras.network import Quantize
 from fkeras.network import Steps as StepFunction
 from fkeras.network.operation import Floats
@@ -23,37 +23,34 @@ MOST_LEVELS = 2**12
 _LARGEST = np.float32(np.finfo(np.float32).max)
 
 
-def quantizer_steps(quantizer: Any, part: str, path: str) -> Steps:
+def quantizer_steps(quantizer: Any, part: str, path: str, home: Home) -> Steps:
     """The step of an activation quantizer. NoOperation for one that is no monotone function of few values."""
-    module = qkeras().quantizers
     kind = type(quantizer).__name__
-    if type(quantizer) is not getattr(module, kind, None):
+    if type(quantizer) is not getattr(home.qkeras.quantizers, kind, None):
         raise NoOperation(f"the quantizer {kind} is not QKeras' own")
     if float(_number(getattr(quantizer, "qnoise_factor", 1.0))) != 1.0:
         raise NoOperation(f"{quantizer} does not quantize fully (qnoise_factor)")
     if isinstance(getattr(quantizer, "alpha", None), str | np.ndarray):
         raise NoOperation(f"{quantizer} has a scale that depends on what it quantizes, or one per channel")
-    emitted = _emitted(quantizer)
+    emitted = _emitted(quantizer, home)
     uniform = _uniform(quantizer)
     if uniform is not None and _agree(Step(part, uniform), emitted, _probes_of_steps(uniform)):
         yield Step(part, uniform)
         return
-    yield _searched(quantizer, part, path, emitted)
+    yield _searched(quantizer, part, path, home)
 
 
 def _number(value: Any) -> Any:
     return value.numpy() if hasattr(value, "numpy") else value
 
 
-def _emitted(quantizer: Any) -> Callable[[Floats], Floats]:
+def _emitted(quantizer: Any, home: Home) -> Callable[[Floats], Floats]:
     """The quantizer as a function that leaves it as it is."""
 
     def function(x: Floats) -> Floats:
-        tf = tensorflow()
         state = dict(vars(quantizer))
         try:
-            with whole_float32():
-                return np.asarray(tf.cast(quantizer(tf.constant(x)), tf.float32))
+            return home.evaluate(quantizer, x)
         finally:
             vars(quantizer).clear()
             vars(quantizer).update(state)
@@ -133,16 +130,17 @@ def _agree(step: Step, emitted: Callable[[Floats], Floats], thresholds: Floats) 
     )
 
 
-def _searched(quantizer: Any, part: str, path: str, emitted: Callable[[Floats], Floats]) -> Step:
+def _searched(quantizer: Any, part: str, path: str, home: Home) -> Step:
     """The steps of a quantizer, found by bisection on the ordered float32 numbers."""
+    emitted = _emitted(quantizer, home)
     through = _through(quantizer)
     bare = copy.copy(quantizer)
     if through and hasattr(bare, "use_ste"):
         bare.use_ste = False  # which leaves the quantized value alone
-        thresholds, levels = _bisected(_emitted(bare), str(quantizer))
+        thresholds, levels = _bisected(_emitted(bare, home), str(quantizer))
     elif through:  # of binary and ternary, whose levels alpha multiplies
         bare.alpha = None
-        thresholds, signs = _bisected(_emitted(bare), str(quantizer))
+        thresholds, signs = _bisected(_emitted(bare, home), str(quantizer))
         levels = signs * np.float32(quantizer.alpha)
     else:
         thresholds, levels = _bisected(emitted, str(quantizer))

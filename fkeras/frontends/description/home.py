@@ -1,0 +1,30 @@
+"""The framework that a model is made of, as far as its layers are read with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fkeras.network.operation import Floats
+
+
+@dataclass(frozen=True)
+class Home:
+    """keras: its Keras; qkeras: its QKeras, None where there is none; functions: where activations come from besides
+    keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers."""
+
+    keras: Any
+    qkeras: Any
+    functions: tuple[Any, ...]
+    rsqrt: Callable[[Any], Any]
+    evaluate: Callable[[Callable[[Any], Any], Floats], Floats]
+
+    def layers(self, name: str) -> tuple[Any, ...]:
+        """The layers of Keras and QKeras that have a name."""
+        return tuple(getattr(place, name) for place in (self.keras.layers, self.qkeras) if hasattr(place, name))
+
+    def activations(self, name: str) -> tuple[Any, ...]:
+        """The activations that have a name."""
+        places = (self.keras.activations, *self.functions)
+        return tuple(getattr(place, name) for place in places if hasattr(place, name))
