@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.setup import qkeras
+from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.codecs import MAX_WIDTH, Values, Words
 

@@ -13,10 +13,10 @@ import numpy as np
 from fkeras.errors import InputError, ModelError, UnsupportedError
 from fkeras.frontends.qkeras.freshness import note_fresh
 from fkeras.frontends.qkeras.quantizers import codec_of, uncomputable, words_of
-from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.slots import Slot, quantizers_in_use, take_inventory, walk
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
+from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import BitSpace, Codec, WordTensor
 
 

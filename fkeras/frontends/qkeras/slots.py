@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkeras.errors import Argument, ModelError, said
-from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import LayerChoice, Uncovered
 
 KERNEL = ("kernel", "kernel_quantizer_internal")

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fkeras.errors import ModelError
-from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.slots import Slot, all_quantizers
+from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.network import feeding
 
 

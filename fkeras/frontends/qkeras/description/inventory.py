@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fkeras.frontends.qkeras.reading import require_computable, require_model, require_name, tensors_of
-from fkeras.frontends.qkeras.refusals import Refusal, Refused
 from fkeras.frontends.qkeras.slots import NOT_CHOSEN, left_out, slots_of_layer, walk
+from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory.inventory import Inventory, LayerMemory
 
 

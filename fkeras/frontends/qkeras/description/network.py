@@ -10,10 +10,10 @@ import numpy as np
 from fkeras.frontends.description import Application, Home, NotDescribed, describe, drafted, sample_shape
 from fkeras.frontends.qkeras.description.inventory import inventory_of
 from fkeras.frontends.qkeras.graph import Graph, flatten
-from fkeras.frontends.qkeras.refusals import Refused
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names
+from fkeras.frontends.refusals import Refused
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 
