@@ -74,10 +74,11 @@ class Forward:
         steps, blocks, places, taps, blank = self._program
         ends = np.empty((len(stored), target.size), np.uint8)
         n_at_once = min(max(1, CACHE // blank.size), max(1, len(stored)))
-        n_chunks = min(numba.get_num_threads(), max(1, len(stored)))
+        n_cores = min(numba.get_num_threads(), -(-len(stored) // n_at_once))
         run_pass(
             *(steps, blocks, places, taps, blank, kernels.weights, kernels.starts, kernels.offsets),
-            *(stored, ends, n_at_once, n_chunks),
+            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], target.size, n_at_once),
+            n_cores=n_cores,
         )
         return ends.view(np.float32).reshape(-1, *target.shape)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.tiles import (
     BYTES,
+    FLOATS,
+    LANES,
     OUTPUTS,
     WORDS,
     Ending,
@@ -17,6 +23,7 @@ from fkeras.arithmetic.tiles import (
     bytes_tile,
     floats_pair,
     floats_tile,
+    store_levels,
     words_pair,
     words_tile,
 )
@@ -63,6 +70,8 @@ def add_up(
     ending = Ending(step.scale, step.low, step.high, step.rounds, step.into, step.zero)
     inputs, outputs = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64)
     starts, offsets = starts[step.lane :], offsets[step.lane :]
+    room = np.empty(OUTPUTS * 2 * LANES + LINE // 4, np.int32)
+    sums = room[-room.ctypes.data % LINE // 4 :]
     place, sample, last = step.place, 0, n * (step.stop_place - step.place)
     for first in range(0, last, OUTPUTS):
         for output in range(OUTPUTS):  # past the end, the last one is computed again
@@ -74,29 +83,23 @@ def add_up(
                     place, sample = step.place, sample + 1
         for number in range(step.block, step.stop_block):
             block = blocks[number]
-            tap, stop, at, lane, lanes = block.tap, block.stop_tap, block.weights, block.lane, step.lanes
+            tap, stop, at, lane, vectors = block.tap, block.stop_tap, block.weights, block.lane, block.vectors
             if step.form == BYTES:
-                if block.vectors == 2:
-                    bytes_pair(
-                        arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs
-                    )
+                if vectors == 2:
+                    bytes_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
                 else:
-                    bytes_tile(
-                        arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs
-                    )
+                    bytes_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             elif step.form == WORDS:
-                if block.vectors == 2:
-                    words_pair(
-                        arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs
-                    )
+                if vectors == 2:
+                    words_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
                 else:
-                    words_tile(
-                        arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs
-                    )
-            elif block.vectors == 2:
-                floats_pair(arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs)
+                    words_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
+            elif vectors == 2:
+                floats_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             else:
-                floats_tile(arena, inputs, taps, tap, stop, weights, at, starts, offsets, lane, lanes, ending, outputs)
+                floats_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
+            real = step.form == FLOATS
+            store_levels(sums, vectors, real, offsets, lane, step.lanes, ending, arena, outputs)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -120,8 +123,26 @@ def take_largest(step: Any, source: NDArray[Any], target: NDArray[Any]) -> None:
                     fresh = False
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def run_pass(
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def copy(source: Bytes, begin: int, target: Bytes, at: int, size: int) -> None:  # pragma: no cover - compiled
+    """target[at : at + size] = source[begin : begin + size], which numba compiles slowly."""
+    for byte in range(size):
+        target[at + byte] = source[begin + byte]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _next(typingctx: Any, counter: Any) -> Any:
+    """counter[0], which goes up by one for whoever asks, on any core."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(counter), generate
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def run_samples(
     steps: NDArray[Any],
     blocks: NDArray[Any],
     places: NDArray[np.int64],
@@ -132,45 +153,52 @@ def run_pass(
     offsets: Floats,
     images: Bytes,
     ends: Bytes,
+    image: int,
+    result: int,
     n_at_once: int,
-    n_chunks: int,
+    turn: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """Fill ends (n, bytes of the last tensor) from images (n, bytes of the first).
+    """Fill ends (n, result) from images (n, image), flat bytes: the last tensor from the first one.
 
-    blank: the bytes of a sample before a pass, all levels zero; n_at_once: samples that a core takes at a time.
+    blank: the bytes of a sample before a pass, all levels zero; turn: shared by all who work on the same pass, each of
+    whom takes the next n_at_once samples until none are left.
     """
-    n, size = images.shape[0], blank.size
-    end = size - (ends.shape[1] + LINE - 1) // LINE * LINE
-    for chunk in numba.prange(n_chunks):
-        arena = np.empty(n_at_once * size, np.uint8)
-        for sample in range(n_at_once):
-            arena[sample * size : (sample + 1) * size] = blank
-        stop = (chunk + 1) * n // n_chunks
-        for begin in range(chunk * n // n_chunks, stop, n_at_once):
-            count = min(n_at_once, stop - begin)
+    size = blank.size
+    n, end = images.size // image, size - (result + LINE - 1) // LINE * LINE
+    arena = np.empty(n_at_once * size, np.uint8)
+    for sample in range(n_at_once):
+        copy(blank, 0, arena, sample * size, size)
+    while True:
+        begin = _next(turn) * n_at_once
+        if begin >= n:
+            break
+        count = min(n_at_once, n - begin)
+        for sample in range(count):
+            copy(images, (begin + sample) * image, arena, sample * size, image)
+        for number in range(steps.size):
+            step = steps[number]
+            if step.kind == SUMS:
+                add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count)
+                continue
             for sample in range(count):
-                arena[sample * size : sample * size + images.shape[1]] = images[begin + sample]
-            for number in range(steps.size):
-                step = steps[number]
-                if step.kind == SUMS:
-                    add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count)
-                    continue
-                for sample in range(count):
-                    source = arena[sample * size + step.source : (sample + 1) * size]
-                    target = arena[sample * size + step.target : (sample + 1) * size]
-                    if step.form == BYTES:
-                        take_largest(step, source, target)
-                    elif step.form == WORDS:
-                        take_largest(
-                            step,
-                            source[: source.size // 2 * 2].view(np.int16),
-                            target[: target.size // 2 * 2].view(np.int16),
-                        )
-                    else:
-                        take_largest(
-                            step,
-                            source[: source.size // 4 * 4].view(np.float32),
-                            target[: target.size // 4 * 4].view(np.float32),
-                        )
-            for sample in range(count):
-                ends[begin + sample] = arena[sample * size + end : sample * size + end + ends.shape[1]]
+                source = arena[sample * size + step.source : (sample + 1) * size]
+                target = arena[sample * size + step.target : (sample + 1) * size]
+                if step.form == BYTES:
+                    take_largest(step, source, target)
+                elif step.form == WORDS:
+                    take_largest(step, source.view(np.int16), target.view(np.int16))
+                else:
+                    take_largest(step, source.view(np.float32), target.view(np.float32))
+        for sample in range(count):
+            copy(arena, sample * size + end, ends, (begin + sample) * result, result)
+
+
+def run_pass(*arguments: Any, n_cores: int) -> None:
+    """As `run_samples`, shared among threads: a parallel loop of numba's would take three times as long to compile."""
+    turn = np.zeros(1, np.int64)
+    others = [Thread(target=run_samples, args=(*arguments, turn)) for _ in range(n_cores - 1)]
+    for thread in others:
+        thread.start()
+    run_samples(*arguments, turn)
+    for thread in others:
+        thread.join()

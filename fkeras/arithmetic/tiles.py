@@ -82,103 +82,55 @@ def _add_products(form: int, dot_products: bool) -> Any:
     return instruction if form == BYTES and dot_products else parts
 
 
+def _data(context: Any, builder: Any, signature: Any, arguments: Any, argument: int) -> Any:
+    """Where the elements of an array argument begin."""
+    return context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
+
+
+def _at(builder: Any, pointer: Any, index: Any, kind: Any) -> Any:
+    """The address of element `index`, counted in what the pointer points to, as one of a vector or number."""
+    return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
+
+
 def _tile(form: int, vectors: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any:
-    """As `add_up`, for inputs of a form, and so many vectors of channels."""
+    """Fill sums (outputs, vectors x lanes) from starts[lane] on, for first <= step < stop: what an output has at
+    inputs[output] + taps[step] of the arena, times the weights from `place` on, (steps, vectors x lanes) times 32 bits.
+
+    Places are in bytes, sums and weights begin with a cache line, indices are not checked.
+    """
     add_products = _add_products(form, dot_products)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, _, first, stop, _, place, _, _, lane, n_lanes, ending, _ = arguments
-        scale, low, high, rounds, into, zero = cgutils.unpack_tuple(builder, ending, len(Ending._fields))
-
-        def data(argument: int) -> Any:
-            return context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
-
-        def number(value: int) -> Any:
-            return ir.Constant(I64, value)
-
-        def vector_at(pointer: Any, index: Any, kind: Any, align: int = 4) -> Any:
-            return builder.load(builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer()), align=align)
-
-        arena, taps, weights, starts, offsets = (data(argument) for argument in (0, 2, 5, 7, 8))
-        lanes = [builder.add(lane, number(vector * LANES)) for vector in range(vectors)]
-        bases, targets = (
-            [builder.gep(arena, [builder.load(builder.gep(data(places), [number(i)]))]) for i in range(OUTPUTS)]
-            for places in (1, 12)
+        sums, arena, inputs, taps, weights, starts = (
+            _data(context, builder, signature, arguments, argument) for argument in (0, 1, 2, 3, 6, 8)
         )
-        begins = [vector_at(starts, at, SUMS) for at in lanes]
-        totals = [[cgutils.alloca_once_value(builder, begin) for begin in begins] for _ in range(OUTPUTS)]
-        with cgutils.for_range_slice(builder, first, stop, number(1)) as (tap, count):
-            step = builder.sext(builder.load(builder.gep(taps, [tap])), I64)
-            at = builder.add(place, builder.mul(count, number(vectors * LANES * 4)))
-            columns = [
-                vector_at(weights, builder.add(at, number(vector * LANES * 4)), SUMS, 64) for vector in range(vectors)
-            ]
+        first, stop, place, lane = (arguments[argument] for argument in (4, 5, 7, 9))
+        vector_size, step_size = ir.Constant(I64, 4 * LANES), ir.Constant(I64, 4 * LANES * vectors)
+        numbers = [ir.Constant(I64, vector * LANES) for vector in range(vectors)]
+        outputs = [ir.Constant(I64, output) for output in range(OUTPUTS)]
+        begins = [builder.load(_at(builder, starts, builder.add(lane, at), SUMS), align=4) for at in numbers]
+        totals = [[cgutils.alloca_once_value(builder, begin) for begin in begins] for _ in outputs]
+        bases = [builder.gep(arena, [builder.load(builder.gep(inputs, [output]))]) for output in outputs]
+        with cgutils.for_range_slice(builder, first, stop, ir.Constant(I64, 1)) as (step, count):
+            tap = builder.sext(builder.load(builder.gep(taps, [step])), I64)
+            at, columns = builder.add(place, builder.mul(count, step_size)), []
+            for _ in numbers:
+                columns.append(builder.load(_at(builder, weights, at, SUMS), align=4 * LANES))
+                at = builder.add(at, vector_size)
             for base, row in zip(bases, totals, strict=True):
-                piece = builder.load(builder.bitcast(builder.gep(base, [step]), I32.as_pointer()), align=1)
-                factor = _splat(builder, piece)
+                factor = _splat(builder, builder.load(_at(builder, base, tap, I32), align=1))
                 for total, column in zip(row, columns, strict=True):
                     builder.store(add_products(builder, builder.load(total), factor, column), total)
-
-        scales, lows, highs = (_splat(builder, value) for value in (scale, low, high))
-        rint = _declared(builder, "llvm.rint.v16f32", REALS, [REALS])
-        rounds = builder.icmp_signed("!=", rounds, ir.Constant(rounds.type, 0))
-        numbers = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
-        shift = _splat(builder, builder.sub(builder.trunc(zero, I32), ir.Constant(I32, ROUNDING_BITS)))
-
-        def least(left: Any, right: Any) -> Any:
-            return builder.select(builder.fcmp_ordered("<", left, right), left, right)
-
-        def most(left: Any, right: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", left, right), left, right)
-
-        def whole(value: Any, kind: Any) -> Any:
-            """The clipped value rounded to a whole number: what is left of it when so large a number is added."""
-            rounded = builder.fadd(least(most(value, lows), highs), _splat(builder, ir.Constant(F32, ROUNDING)))
-            return builder.trunc(builder.add(builder.bitcast(rounded, SUMS), shift), ir.VectorType(kind, LANES))
-
-        def real(value: Any, kind: Any) -> Any:
-            return least(most(builder.select(rounds, builder.call(rint, [value]), value), lows), highs)
-
-        def store(kind: Any, level: Any, masks: Any) -> None:
-            wide = ir.VectorType(kind, LANES)
-            name = f"llvm.masked.store.v16{'f32' if kind is F32 else kind}.p0"
-            some = [wide, wide.as_pointer(), I32, ir.VectorType(I1, LANES)]
-            for vector, at in enumerate(lanes):
-                offset = vector_at(offsets, at, REALS)
-                for address, row in zip(targets, totals, strict=True):
-                    total = builder.load(row[vector])
-                    sums = builder.bitcast(total, REALS) if form == FLOATS else builder.sitofp(total, REALS)
-                    scaled = builder.fmul(sums, scales, flags=FUSED)
-                    value = level(builder.fadd(scaled, offset, flags=FUSED), kind)
-                    target = builder.gep(builder.bitcast(address, kind.as_pointer()), [at])
-                    target = builder.bitcast(target, wide.as_pointer())
-                    if masks is None:
-                        builder.store(value, target, align=1)
-                    else:
-                        masked = _declared(builder, name, ir.VoidType(), some)
-                        builder.call(masked, [value, target, ir.Constant(I32, 1), masks[vector]])
-
-        end = builder.add(lane, number(vectors * LANES))
-        for kind, code, level in ((I8, BYTES, whole), (I16, WORDS, whole), (F32, FLOATS, real)):
-            with (
-                builder.if_then(builder.icmp_signed("==", into, ir.Constant(into.type, code))),
-                builder.if_else(builder.icmp_signed("<=", end, n_lanes)) as (all_of_it, part_of_it),
-            ):
-                with all_of_it:
-                    store(kind, level, None)
-                with part_of_it:
-                    left = [_splat(builder, builder.sub(n_lanes, at)) for at in lanes]
-                    store(kind, level, [builder.icmp_signed("<", numbers, one) for one in left])
+        for output, row in enumerate(totals):
+            for number, total in enumerate(row):
+                where = ir.Constant(I64, (output * vectors + number) * LANES)
+                builder.store(builder.load(total), _at(builder, sums, where, SUMS), align=4 * LANES)
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(  # type: ignore[no-untyped-def]
-        typingctx, arena, inputs, taps, first, stop, weights, place, starts, offsets, lane, n_lanes, ending, outputs
-    ):
+    def tile(typingctx, sums, arena, inputs, taps, first, stop, weights, place, starts, lane):  # type: ignore[no-untyped-def]
         whole = types.int64
-        return types.void(
-            *(arena, inputs, taps, whole, whole, weights, whole, starts, offsets, whole, whole, ending, outputs)
-        ), generate
+        return types.void(sums, arena, inputs, taps, whole, whole, weights, whole, starts, whole), generate
 
     return tile
 
@@ -186,3 +138,75 @@ def _tile(form: int, vectors: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any
 bytes_tile, bytes_pair = (_tile(BYTES, vectors) for vectors in (1, 2))
 words_tile, words_pair = (_tile(WORDS, vectors) for vectors in (1, 2))
 floats_tile, floats_pair = (_tile(FLOATS, vectors) for vectors in (1, 2))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_levels(  # type: ignore[no-untyped-def]
+    typingctx, sums, vectors, real, offsets, lane, n_lanes, ending, arena, outputs
+):
+    """A tile's sums, float32 if `real`, quantized and stored at outputs[output] of the arena, as many as there are
+    lanes: lane + vectors x LANES may go beyond n_lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, offsets, arena, outputs = (
+            _data(context, builder, signature, arguments, argument) for argument in (0, 3, 7, 8)
+        )
+        vectors, real, lane, n_lanes = (arguments[argument] for argument in (1, 2, 4, 5))
+        scale, low, high, rounds, into, zero = cgutils.unpack_tuple(builder, arguments[6], len(Ending._fields))
+        real, rounds = (builder.icmp_signed("!=", flag, ir.Constant(flag.type, 0)) for flag in (real, rounds))
+        scales, lows, highs = (_splat(builder, value) for value in (scale, low, high))
+        rint = _declared(builder, "llvm.rint.v16f32", REALS, [REALS])
+        large = _splat(builder, ir.Constant(F32, ROUNDING))
+        shift = _splat(builder, builder.sub(builder.trunc(zero, I32), ir.Constant(I32, ROUNDING_BITS)))
+        vector_size = ir.Constant(I64, LANES)
+
+        def clipped(value: Any) -> Any:
+            value = builder.select(builder.fcmp_ordered(">", value, lows), value, lows)
+            return builder.select(builder.fcmp_ordered("<", value, highs), value, highs)
+
+        def whole(value: Any) -> Any:
+            rounded = builder.bitcast(builder.fadd(clipped(value), large), SUMS)
+            return builder.add(rounded, shift)
+
+        def store(kind: Any, level: Any, is_part: bool) -> None:
+            wide = ir.VectorType(kind, LANES)
+            lanes = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
+            with cgutils.for_range(builder, vectors) as vector:
+                at = builder.add(lane, builder.mul(vector.index, vector_size))
+                offset = builder.load(_at(builder, offsets, at, REALS), align=4)
+                mask = builder.icmp_signed("<", lanes, _splat(builder, builder.sub(n_lanes, at)))
+                with cgutils.for_range(builder, ir.Constant(I64, OUTPUTS)) as output:
+                    row = builder.add(builder.mul(output.index, vectors), vector.index)
+                    total = builder.load(_at(builder, sums, builder.mul(row, vector_size), SUMS), align=4 * LANES)
+                    value = builder.select(real, builder.bitcast(total, REALS), builder.sitofp(total, REALS))
+                    scaled = builder.fmul(value, scales, flags=FUSED)
+                    stored = level(builder.fadd(scaled, offset, flags=FUSED))
+                    base = builder.gep(arena, [builder.load(builder.gep(outputs, [output.index]))])
+                    target = _at(builder, builder.bitcast(base, kind.as_pointer()), at, wide)
+                    if is_part:
+                        name = f"llvm.masked.store.v16{'f32' if kind is F32 else kind}.p0"
+                        arguments = [wide, wide.as_pointer(), I32, ir.VectorType(I1, LANES)]
+                        masked = _declared(builder, name, ir.VoidType(), arguments)
+                        builder.call(masked, [stored, target, ir.Constant(I32, 1), mask])
+                    else:
+                        builder.store(stored, target, align=1)
+
+        levels = {
+            BYTES: (I8, lambda value: builder.trunc(whole(value), ir.VectorType(I8, LANES))),
+            WORDS: (I16, lambda value: builder.trunc(whole(value), ir.VectorType(I16, LANES))),
+            FLOATS: (F32, lambda value: clipped(builder.select(rounds, builder.call(rint, [value]), value))),
+        }
+        end = builder.add(lane, builder.mul(vectors, vector_size))
+        for form, (kind, level) in levels.items():
+            with (
+                builder.if_then(builder.icmp_signed("==", into, ir.Constant(into.type, form))),
+                builder.if_else(builder.icmp_signed(">", end, n_lanes)) as (some_lanes, all_lanes),
+            ):
+                with some_lanes:
+                    store(kind, level, True)
+                with all_lanes:
+                    store(kind, level, False)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(sums, whole, types.boolean, offsets, whole, whole, ending, arena, outputs), generate
