@@ -141,9 +141,18 @@ floats_tile, floats_pair = (_tile(FLOATS, vectors) for vectors in (1, 2))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def store_levels(  # type: ignore[no-untyped-def]
-    typingctx, sums, vectors, real, offsets, lane, n_lanes, ending, arena, outputs
-):
+def store_levels(
+    typingctx: Any,
+    sums: Any,
+    vectors: Any,
+    real: Any,
+    offsets: Any,
+    lane: Any,
+    n_lanes: Any,
+    ending: Any,
+    arena: Any,
+    outputs: Any,
+) -> Any:
     """A tile's sums, float32 if `real`, quantized and stored at outputs[output] of the arena, as many as there are
     lanes: lane + vectors x LANES may go beyond n_lanes."""
 
