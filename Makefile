@@ -18,7 +18,7 @@ help:
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[plot,xdist]' --group test --group lint --group docs
+	$(BIN)/pip install --quiet --editable '.[qkeras,plot,xdist]' --group test --group lint --group docs
 	@touch $@
 
 example: $(STAMP)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fkeras.faults import FaultSet
 from fkeras.faults.checked_words import CheckedWords
+from fkeras.faults.codes import count_ones
 from fkeras.faults.readings import Reading, TableReading, plain_reading
 from fkeras.faults.upsets import Upsets
 from fkeras.faults.word_checks import WordCheck
@@ -79,7 +80,7 @@ class _ParityCells(CheckedWords):
 
 
 def _parity(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    return (np.bitwise_count(words) & 1).astype(np.uint32)
+    return (count_ones(words) & 1).astype(np.uint32)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

@@ -1,7 +1,8 @@
 """fkeras: how many bit flips does a quantized neural network survive, and which bits must be protected?
 
 The public names are loaded on first use: `import fkeras` imports neither TensorFlow nor numba nor matplotlib.
-It asks TensorFlow for the legacy Keras that QKeras is made for, unless the environment already says otherwise.
+It asks TensorFlow for tf-keras, where that is installed, unless the environment already says otherwise: QKeras is
+made for Keras 2.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import ast
 import importlib
 import os
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
-if "tensorflow" not in sys.modules:
+if "tensorflow" not in sys.modules and PathFinder.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _HOMES = {

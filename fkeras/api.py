@@ -50,7 +50,7 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> Any:
-    """The (uncompiled) tf-keras model in a file, QKeras' own classes known, pruning wrappers stripped.
+    """The (uncompiled) Keras model in a file, QKeras' own classes known, pruning wrappers stripped.
 
     Arguments:
         path: a `.h5` or `.keras` file, or an architecture JSON (`model.to_json()`) together with `weights`.

@@ -5,7 +5,6 @@ Loading it must cost nothing to a session that does not use it: standard library
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
@@ -36,7 +35,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     # A conftest that imports TensorFlow decides which Keras the process gets, so this must come before it, and a
     # project that says nothing about fkeras must not be touched.
     if any(early_config.getini(key) is not None for key in INI_KEYS):
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+        import fkeras  # noqa: F401
+
         share_threads()
     register_profile(early_config)
     try:

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fkeras.faults.codes import count_ones
 from fkeras.faults.stream import RandomStream
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
@@ -100,12 +101,13 @@ def lexicode(width: int, distance: int) -> Places:
     [16, 16, 8]
     """
     code = np.zeros(1, np.int64)
-    reached = np.bitwise_count(np.arange(1 << width)).astype(np.int64)
+    patterns = np.arange(1 << width)
+    reached = count_ones(patterns)
     while reached.max() >= distance:
         # The code so far is linear: its sums with the next word are in it too.
         code = np.concatenate([code, code ^ int(np.argmax(reached >= distance))])
         for word in code[code.size // 2 :].tolist():
-            np.minimum(reached, np.bitwise_count(np.arange(1 << width) ^ word), out=reached)
+            np.minimum(reached, count_ones(patterns ^ word), out=reached)
     return code
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.faults.codes import Decoded, Hsiao, ParityBit, Patterns
+from fkeras.faults.codes import Decoded, Hsiao, ParityBit, Patterns, count_ones
 from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom, turns_of
@@ -284,7 +284,7 @@ class CodedWords:
             if n_cells > _MOST_CELLS:
                 return None
             patterns = np.arange(2**n_cells, dtype=np.uint64)
-            weight = np.bitwise_count(patterns).astype(np.int64)
+            weight = count_ones(patterns)
             chance = p**weight * (1 - p) ** (n_cells - weight)
             decoded = code.decode(patterns)
             detected += n_words * float(chance[decoded.detected].sum())

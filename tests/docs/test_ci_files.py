@@ -37,7 +37,7 @@ def test_they_are_valid(docs_pages, name, schema):
 @pytest.mark.parametrize("name", FILES)
 def test_their_lines_pass_with_the_committed_baseline(docs_pages, docs_shell, tutorial, name):
     install, line = script(docs_pages, name)
-    assert install == "pip install 'pytest-fkeras[plot]'"
+    assert install == "pip install 'pytest-fkeras[qkeras,plot]'"
     summary = tutorial.project / f"{name}.md"
     code, output = docs_shell.run(line, CI="true", **PLATFORMS[name], GITHUB_STEP_SUMMARY=str(summary))
     assert code == 0, output

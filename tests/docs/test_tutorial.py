@@ -6,7 +6,7 @@ import json
 import re
 
 SKIPPED = [
-    "pip install 'pytest-fkeras[plot]'",
+    "pip install 'pytest-fkeras[qkeras,plot]'",
     "git add baselines protection tagger.h5 validation.npz pyproject.toml test_resilience.py",
 ]
 CONTENT = "content 044d48874e05"

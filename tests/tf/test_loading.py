@@ -191,7 +191,7 @@ def test_a_file_of_keras_3_says_what_to_do(saved, tmp_path):
     with h5py.File(tmp_path / "m.h5", "a") as content:
         content.attrs["keras_version"] = "3.5.0"
     for name in ("m.keras", "m.h5"):
-        with pytest.raises(ModelError, match=r"was saved by Keras 3\.5\.0; QKeras needs tf-keras"):
+        with pytest.raises(ModelError, match=r"was saved by Keras 3\.5\.0; QKeras needs Keras 2"):
             fkeras.load_model(tmp_path / name)
 
 
@@ -260,9 +260,8 @@ def test_a_layer_that_qkeras_cannot_build_says_so(saved, tmp_path):
 def test_models_of_keras_3_say_whose_layers_they_hold(shared_data, name, layers):
     with pytest.raises(ModelError) as refusal:
         fkeras.load_model(shared_data / "keras3" / "models" / f"{name}.keras")
-    assert (
-        f"was saved by Keras 3.15.1; QKeras needs tf-keras (Keras 2), and the layers of this file are {layers}"
-        in str(refusal.value)
+    assert f"was saved by Keras 3.15.1; QKeras needs Keras 2, and the layers of this file are {layers}" in str(
+        refusal.value
     )
 
 
@@ -274,7 +273,7 @@ def test_an_architecture_of_keras_3_is_known_by_its_modules(saved, tmp_path):
         "config": {"layers": [{"module": "keras.layers", "class_name": "InputLayer", "config": {}}]},
     }
     (tmp_path / "m.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="was saved by Keras 3; QKeras needs tf-keras"):
+    with pytest.raises(ModelError, match="was saved by Keras 3; QKeras needs Keras 2"):
         fkeras.load_model(tmp_path / "m.json", folder / "weights.h5")
 
 

@@ -310,9 +310,9 @@ def test_a_pruned_model_in_memory(tf, q, kit, check_laws):
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(InputError, match=r"model is builtins.str; allowed are tf-keras models"):
+    with pytest.raises(InputError, match=r"model is builtins.str; allowed are Keras 2 models"):
         fkeras.bit_space("model.h5")
-    with pytest.raises(InputError, match="allowed are tf-keras models"), fkeras.injected(3, fkeras.FaultSet()):
+    with pytest.raises(InputError, match="allowed are Keras 2 models"), fkeras.injected(3, fkeras.FaultSet()):
         pass
 
 

@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
 
 
 def hls4ml() -> Any:
-    """The hls4ml module, on tf-keras. MissingExtraError where it is not installed."""
+    """The hls4ml module, on Keras 2. MissingExtraError where it is not installed."""
     tensorflow()
     try:
         with quiet():

@@ -98,11 +98,11 @@ HOMES = {
 }
 """The public modules of Keras, and what is known in each."""
 INTERNAL = {
-    "Functional": "tf_keras.src.engine.functional",
-    "SlicingOpLambda": "tf_keras.src.layers.core.tf_op_layer",
-    "TFOpLambda": "tf_keras.src.layers.core.tf_op_layer",
+    "Functional": "src.engine.functional",
+    "SlicingOpLambda": "src.layers.core.tf_op_layer",
+    "TFOpLambda": "src.layers.core.tf_op_layer",
 }
-"""Classes of Keras that have no public module."""
+"""Classes of Keras that have no public module, and their modules inside it."""
 
 
 _FUNCTIONS = _names(

@@ -14,6 +14,7 @@ from typing import Any
 from fkeras.errors import Argument, ModelError
 from fkeras.frontends.qkeras import data_classes as known
 from fkeras.frontends.qkeras.origins import origin
+from fkeras.frontends.qkeras.setup import keras_home, keras_module
 
 TRUST = ("if you trust where the file comes from, pass ", Argument("trusted", True))
 
@@ -213,7 +214,7 @@ def _resolve(entry: dict[str, Any], name: str, module: str | None) -> None:
 
 def _home(name: str, module: str) -> str | None:
     if name in known.INTERNAL:
-        return known.INTERNAL[name]
+        return f"{keras_home()}.{known.INTERNAL[name]}"
     homes = [home for home, names in known.HOMES.items() if name in names]
     # A few names stand for two things, of different modules.
     return next((home for home in homes if home.rpartition(".")[2] in module), homes[0] if homes else None)
@@ -228,8 +229,7 @@ def _at(place: str) -> str:
 
 
 def _keras_layers() -> Collection[str]:
-    from tf_keras.src.layers import serialization
-
+    serialization = keras_module("src.layers.serialization")
     serialization.populate_deserializable_objects()
     names: Collection[str] = serialization.LOCAL.ALL_OBJECTS
     return names

@@ -19,7 +19,7 @@ _MARK = "use_legacy_config"
 
 
 def is_model(model: Any) -> bool:
-    """Whether this is a (tf-)Keras model."""
+    """Whether this is a Keras 2 model."""
     return isinstance(model, tensorflow().keras.Model)
 
 

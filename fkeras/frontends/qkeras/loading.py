@@ -17,7 +17,7 @@ from fkeras.frontends.qkeras.data_classes import QKERAS, QUANTIZING_FUNCTIONS
 from fkeras.frontends.qkeras.file_code import data_only, entries
 from fkeras.frontends.qkeras.model_file import KINDS, ModelFile, first_line, open_model_file
 from fkeras.frontends.qkeras.origins import origin_of_keras_3
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.frontends.qkeras.setup import keras_module, keras_version, qkeras, require_qkeras_once, tensorflow
 from fkeras.frontends.qkeras.slots import REASONS
 
 _SPARE_NUMBERS = 2**20
@@ -34,13 +34,14 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> Any:
-    """The (uncompiled) tf-keras model in a file, QKeras' own classes known, pruning wrappers stripped.
+    """The (uncompiled) Keras model in a file, QKeras' own classes known, pruning wrappers stripped.
 
     path: `.h5`, `.keras`, or an architecture JSON (`model.to_json()`) together with `weights`, a `.h5` weight file;
     custom_objects: the user's own classes by name; trusted: allow layers that bring code along or call
     what they like (Lambda and others), which would run.
     InputError for a missing file, ModelError for one that is no model that can be loaded here.
     """
+    require_qkeras_once()
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
         holder = source if weights is None else open_model_file(weights, "weight", stack)
@@ -71,7 +72,7 @@ def _require_model(source: ModelFile) -> None:
         raise ModelError(f"{source.path}: is no model file; its configuration describes no model; allowed are ", *KINDS)
     if source.keras is not None and not source.keras.startswith("2."):
         raise ModelError(
-            f"{source.path}: was saved by Keras {source.keras}; QKeras needs tf-keras (Keras 2)"
+            f"{source.path}: was saved by Keras {source.keras}; QKeras needs Keras 2"
             f"{origin_of_keras_3(config)}: build the same model with TF_USE_LEGACY_KERAS=1 and QKeras' layers, and "
             "carry its numbers over with model.get_weights() and model.set_weights(...)"
         )
@@ -79,9 +80,6 @@ def _require_model(source: ModelFile) -> None:
 
 def _built(source: ModelFile, holder: ModelFile, custom_objects: dict[str, Any], trusted: bool) -> Any:
     """The model that a configuration describes, with the weights that its initializers give."""
-    tensorflow()
-    from tf_keras.src.saving.serialization_lib import SafeModeScope
-
     own, config = _own_objects(), source.config
     config.pop("compile_config", None)
     try:
@@ -89,7 +87,7 @@ def _built(source: ModelFile, holder: ModelFile, custom_objects: dict[str, Any],
             config = data_only(config, custom_objects, own)
         _name_functions(config)
         with (
-            SafeModeScope(safe_mode=not trusted),
+            keras_module("src.saving.serialization_lib").SafeModeScope(safe_mode=not trusted),
             tensorflow().keras.utils.custom_object_scope({**own, **custom_objects}),
             _no_more_than(holder.numbers + _SPARE_NUMBERS),
         ):
@@ -105,17 +103,14 @@ def _built(source: ModelFile, holder: ModelFile, custom_objects: dict[str, Any],
 
 def _deserialized(config: Any, source: ModelFile) -> Any:
     """Keras' own reading of a configuration, in the three ways that its formats have."""
-    from tf_keras.src.layers import serialization as layers
-    from tf_keras.src.saving import saving_lib, serialization_lib
-    from tf_keras.src.saving.legacy import model_config
-    from tf_keras.src.saving.legacy.saved_model import json_utils
-
     if source.archive is not None:
+        saving_lib, serialization_lib = map(keras_module, ("src.saving.saving_lib", "src.saving.serialization_lib"))
         with _as_in_keras_files(saving_lib), serialization_lib.ObjectSharingScope():
             return serialization_lib.deserialize_keras_object(_finite(config), safe_mode=False)
-    text = json.dumps(config)
+    text, json_utils = json.dumps(config), keras_module("src.saving.legacy.saved_model.json_utils")
     if source.weights is not None:
-        return model_config.model_from_config(_finite(json_utils.decode(text)))
+        return keras_module("src.saving.legacy.model_config").model_from_config(_finite(json_utils.decode(text)))
+    layers = keras_module("src.layers.serialization")
     layers.populate_deserializable_objects()
     decoded = json_utils.decode_and_deserialize(text, module_objects=layers.LOCAL.ALL_OBJECTS)
     return layers.deserialize(_finite(decoded))
@@ -179,13 +174,10 @@ def _no_more_than(numbers: int) -> Iterator[None]:
 
 def _assign(model: Any, holder: ModelFile) -> None:
     """Give the model the numbers in a file, in the layout that they have there."""
-    from tf_keras.src.saving import saving_lib
-    from tf_keras.src.saving.legacy import hdf5_format
-
     content = holder.weights
     legacy = content if "layer_names" in content.attrs else content.get("model_weights")
     if legacy is None:
-        saving_lib._load_state(
+        keras_module("src.saving.saving_lib")._load_state(
             model, weights_store=_Numbers(content), assets_store=None, inner_path="", visited_trackables=set()
         )
         return
@@ -193,7 +185,7 @@ def _assign(model: Any, holder: ModelFile) -> None:
         names = [posixpath.normpath(name) for name in group.attrs.get("weight_names", ())]
         if len(set(names)) < len(names):
             raise ModelError(f"'{group.name}' names one of its weights twice")
-    hdf5_format.load_weights_from_hdf5_group(legacy, model)
+    keras_module("src.saving.legacy.hdf5_format").load_weights_from_hdf5_group(legacy, model)
 
 
 class _Numbers:
@@ -214,9 +206,8 @@ class _Numbers:
 
 def _load_assets(model: Any, archive: zipfile.ZipFile) -> None:
     """The files in a `.keras` file that is trusted: the vocabularies of lookup layers."""
-    from tf_keras.src.saving import saving_lib
-
     if any(name.startswith("assets/") and not name.endswith("/") for name in archive.namelist()):
+        saving_lib = keras_module("src.saving.saving_lib")
         store = saving_lib.DiskIOStore("assets", archive=archive, mode="r")
         try:
             saving_lib._load_state(
@@ -270,12 +261,11 @@ def _reason(error: Exception, source: ModelFile) -> str:
     what = f"{type(error).__name__}: {first_line(error, after='Exception encountered: ')}"
     for kind in sorted({entry["class_name"] for entry in entries(source.config)} & set(REASONS)):
         return f"holds a {kind}{REASONS[kind]}: {what}; build the model without it"
-    from tf_keras import __version__
-
     writer = f"Keras {source.keras}" if source.keras else "a Keras that left no version"
     return (
-        f"cannot be loaded as a QKeras model ({what}); it was saved by {writer}, and is read by tf-keras "
-        f"{__version__} with QKeras {qkeras().__version__}. Classes of your own go into custom_objects={{name: class}}"
+        f"cannot be loaded as a QKeras model ({what}); it was saved by {writer}, and is read by "
+        f"Keras {keras_version()} with QKeras {qkeras().__version__}. Classes of your own go into "
+        "custom_objects={name: class}"
     )
 
 

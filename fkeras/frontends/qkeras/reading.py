@@ -21,10 +21,10 @@ from fkeras.memory import BitSpace, Codec, WordTensor
 
 
 def require_model(model: Any) -> None:
-    """InputError unless `model` is a (tf-)Keras model."""
+    """InputError unless `model` is a Keras 2 model."""
     if not isinstance(model, tensorflow().keras.Model):
         raise InputError(
-            f"model is {type(model).__module__}.{type(model).__name__}; allowed are tf-keras models, as "
+            f"model is {type(model).__module__}.{type(model).__name__}; allowed are Keras 2 models, as "
             "fkeras.load_model returns them (Keras 3 models must be saved as .h5 and loaded again)"
         )
 

@@ -1,9 +1,11 @@
-"""TensorFlow with the legacy Keras that QKeras needs, or an error that says what to change."""
+"""TensorFlow, its Keras 2 and QKeras, or one message with the line that repairs what is there."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -16,35 +18,79 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from fkeras.errors import EnvironmentSetupError
+from fkeras.errors import EnvironmentSetupError, FkerasError, MissingExtraError
+from fkeras.frontends.qkeras.model_file import first_line
 
-_REMEDY = (
-    "Import fkeras (or a module that does) before TensorFlow, or set TF_USE_LEGACY_KERAS=1 in the environment "
+_QKERAS = "0.9.0"
+_EVERYTHING = "pip install 'pytest-fkeras[qkeras]'"
+_IN_TIME = (
+    "import fkeras (or a module that does) before TensorFlow, or set TF_USE_LEGACY_KERAS=1 in the environment "
     "before the process starts; under pytest, put any fkeras_* key (fkeras_seed = 1) into the ini file and the "
-    "plugin does it in time."
+    "plugin does it in time"
 )
 
 
-def _refuse(what: str) -> None:
-    raise EnvironmentSetupError(f"QKeras needs TensorFlow's legacy Keras (tf-keras), but {what}. {_REMEDY}")
-
-
 def tensorflow() -> Any:
-    """The tensorflow module, running on tf-keras. EnvironmentSetupError when it is too late for that."""
-    if "tensorflow" in sys.modules:
-        loaded = sys.modules["tensorflow"]
-        home = loaded.keras.layers.Layer.__module__
-        if not home.startswith("tf_keras."):
-            _refuse(f"TensorFlow was imported earlier without TF_USE_LEGACY_KERAS=1, and its Keras is now '{home}'")
-        return loaded
-    if os.environ.get("TF_USE_LEGACY_KERAS", "1").lower() not in ("1", "true"):
-        _refuse(f"TF_USE_LEGACY_KERAS is {os.environ['TF_USE_LEGACY_KERAS']!r}")
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    with warnings.catch_warnings(), _without_greetings():
-        warnings.simplefilter("ignore")
-        import tensorflow as module
+    """The tensorflow module, with Keras 2: its own, or from TensorFlow 2.16 on that of tf-keras.
 
-        module.config.list_physical_devices()  # on a machine without a GPU this is when its drivers are missed
+    MissingExtraError where one of them is not installed, EnvironmentSetupError when it is too late for Keras 2.
+    """
+    module = sys.modules.get("tensorflow") or _imported_tensorflow()
+    _keras_home(module)
+    return module
+
+
+def keras_home() -> str:
+    """The package of the Keras in use, in which its own classes live: "keras" or "tf_keras"."""
+    return _keras_home(tensorflow())
+
+
+def keras_module(name: str) -> Any:
+    """A module of the Keras in use by its name inside the package, such as "src.layers.serialization"."""
+    return importlib.import_module(f"{keras_home()}.{name}")
+
+
+def keras_version() -> str:
+    """The version of the Keras in use."""
+    return str(sys.modules[keras_home()].__version__)
+
+
+@cache
+def _keras_home(module: Any) -> str:
+    what = f"the Keras 2 of TensorFlow {module.__version__}"
+    try:
+        home: str = module.keras.layers.Layer.__module__.partition(".")[0]
+    except ImportError as error:
+        raise _not_importable(what, error) from error
+    version = sys.modules[home].__version__
+    if version.startswith("2."):
+        return home
+    if _spec("tf_keras") is None:
+        raise _no_tf_keras()
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS", "1")
+    why = (
+        "TensorFlow was imported before anything asked for it"
+        if legacy in ("1", "true", "True")
+        else f"TF_USE_LEGACY_KERAS is {legacy!r}"
+    )
+    raise EnvironmentSetupError(f"QKeras needs Keras 2, but {why}, and its Keras is {version}: {_IN_TIME}")
+
+
+def _no_tf_keras() -> FkerasError:
+    return MissingExtraError(f"QKeras needs Keras 2, which is tf-keras here, and that is not installed: {_repair()}")
+
+
+def _imported_tensorflow() -> Any:
+    try:
+        with warnings.catch_warnings(), _without_greetings():
+            warnings.simplefilter("ignore")
+            import tensorflow as module
+
+            module.config.list_physical_devices()  # on a machine without a GPU this is when its drivers are missed
+    except Exception as error:
+        if _spec("tensorflow") is None:
+            raise _no_framework() from None
+        raise _not_importable("TensorFlow", error) from error
     return module
 
 
@@ -77,54 +123,119 @@ def _without_greetings() -> Iterator[None]:
 def qkeras() -> Any:
     """The qkeras module, imported after TensorFlow was set up for it.
 
-    EnvironmentSetupError when the package of that name is another one's: HGQ2 and QKeras for Keras 3 bring their own.
+    MissingExtraError where it is not installed, EnvironmentSetupError when the package of that name is another one's:
+    HGQ2 and QKeras for Keras 3 bring their own.
     """
-    _require_qkeras_once()
+    require_qkeras_once()
     tensorflow()
-    with warnings.catch_warnings(), _without_keras_3():
-        warnings.simplefilter("ignore")
-        import qkeras as module
+    try:
+        with warnings.catch_warnings(), _without_keras_3():
+            warnings.simplefilter("ignore")
+            import qkeras as module
+    except Exception as error:
+        raise _not_importable(f"QKeras {_QKERAS}", error) from error
     return module
 
 
 def require_qkeras() -> None:
-    """EnvironmentSetupError unless `import qkeras` gives the files of QKeras, as pip installed them."""
-    spec = importlib.util.find_spec("qkeras")
-    try:
-        distribution = metadata.distribution("qkeras")
-    except metadata.PackageNotFoundError:
-        distribution = None
-    if spec is None or spec.origin is None:
-        raise EnvironmentSetupError(f"QKeras is not installed: {_INSTALL}")
+    """FkerasError unless `import qkeras` gives the files of QKeras 0.9.0, as pip installed them."""
+    if _spec("tensorflow") is None:
+        raise _no_framework()
+    spec, distribution = _spec("qkeras"), _distribution("qkeras")
+    if spec is None and distribution is None:
+        raise MissingExtraError(f"QKeras is not installed: {_repair()}")
+    imported = None if spec is None or spec.origin is None else Path(spec.origin)
     if distribution is None:
-        raise EnvironmentSetupError(
-            f"the package qkeras ({spec.origin}) is {_owners()}, not QKeras: {_INSTALL}, {_APART}"
-        )
-    home, imported = Path(str(distribution.locate_file("qkeras"))), Path(spec.origin)
-    if home.resolve() != imported.parent.resolve():
+        raise EnvironmentSetupError(f"the package qkeras ({imported}) is {_owner()}, not QKeras: {_repair()}")
+    home = Path(str(distribution.locate_file("qkeras")))
+    if imported is not None and home.resolve() != imported.parent.resolve():
         raise EnvironmentSetupError(
             f"`import qkeras` finds {imported} before the QKeras that is installed in {home}: rename that file or "
             "folder, or start elsewhere"
         )
-    replaced = [str(file) for file in distribution.files or () if file.suffix == ".py" and not _is_as_installed(file)]
-    if replaced:
+    foreign = _foreign_file(distribution)
+    if foreign is not None:
         raise EnvironmentSetupError(
-            f"the package qkeras is no longer QKeras {distribution.version}: {replaced[0]} is not what was installed, "
-            f"but {_owners()}: {_REINSTALL}, {_APART}"
+            f"the package qkeras is no longer QKeras {distribution.version}: {foreign} is not what was installed, but "
+            f"{_owner()}: {_repair()}"
+        )
+    if distribution.version != _QKERAS:
+        raise EnvironmentSetupError(
+            f"QKeras {distribution.version} is installed, and the words of {_QKERAS} are known: {_repair()}"
         )
 
 
-_require_qkeras_once = cache(require_qkeras)
-
-_INSTALL = "pip install qkeras==0.9.0"
-_REINSTALL = "pip install --force-reinstall --no-deps qkeras==0.9.0"
-_APART = "or give what brought the other package an environment of its own"
+require_qkeras_once = cache(require_qkeras)
 
 
-def _owners() -> str:
-    """Who installed the files of a package called qkeras, other than QKeras."""
-    names = {name for name in metadata.packages_distributions().get("qkeras", ()) if name.lower() != "qkeras"}
-    return f"that of {' and '.join(sorted(names))}" if names else "a changed or a private one"
+def _no_framework() -> FkerasError:
+    return MissingExtraError(f"models need TensorFlow and QKeras, and TensorFlow is not installed: {_repair()}")
+
+
+def _not_importable(what: str, error: Exception) -> FkerasError:
+    if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
+        return MissingExtraError(f"{what} needs the module '{error.name}', which is not installed: {_repair()}")
+    if str(error).startswith("Keras cannot be imported"):  # so TensorFlow says when it was told to use tf-keras
+        return _no_tf_keras()
+    return EnvironmentSetupError(
+        f"{what} cannot be imported ({first_line(error)}): `pip check` names versions that do not fit, and in "
+        f"an environment of its own this line brings all that is needed: {_EVERYTHING}"
+    )
+
+
+def _repair() -> str:
+    """The line that makes QKeras and its Keras 2 complete beside the TensorFlow that is there."""
+    release, distribution, others = _release_of_tensorflow(), _distribution("qkeras"), _others()
+    steps = [f"pip uninstall --yes {' '.join(others)}"] if others else []
+    if release is None:
+        steps.append(_EVERYTHING)
+    else:  # tf-keras keeps pip from bringing another TensorFlow
+        steps.append(f"pip install qkeras=={_QKERAS} tf-keras~={release}.0 pyparsing")
+    if distribution is not None and (others or _foreign_file(distribution) is not None):
+        steps.append(f"pip install --force-reinstall --no-deps qkeras=={_QKERAS}")
+    apart = f"; or give {' and '.join(others)} an environment of its own" if others else ""
+    return " && ".join(steps) + apart
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
+def _distribution(name: str) -> metadata.Distribution | None:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _release_of_tensorflow() -> str | None:
+    """Such as "2.21"; None where there is no TensorFlow. Its distribution has several names."""
+    names = metadata.packages_distributions().get("tensorflow", ()) if _spec("tensorflow") else ()
+    return next((".".join(metadata.version(name).split(".")[:2]) for name in names), None)
+
+
+def _others() -> list[str]:
+    """Who else installed files into a package called qkeras."""
+    return sorted({name for name in metadata.packages_distributions().get("qkeras", ()) if name.lower() != "qkeras"})
+
+
+def _owner() -> str:
+    others = _others()
+    return f"that of {' and '.join(others)}" if others else "a changed or a private one"
+
+
+def _foreign_file(distribution: metadata.Distribution) -> str | None:
+    """A module of a distribution that is not as it was installed, or that a folder of its name hides."""
+    for file in distribution.files or ():
+        if file.suffix == ".py":
+            if not _is_as_installed(file):
+                return str(file)
+            if Path(str(file.locate())).with_suffix("").is_dir():
+                return str(file.with_suffix(""))
+    return None
 
 
 def _is_as_installed(file: metadata.PackagePath) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkeras.errors import Argument, ModelError, said
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.frontends.qkeras.setup import keras_home, qkeras, tensorflow
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import LayerChoice, Uncovered
 
@@ -113,10 +113,11 @@ def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 def _kind(layer: Any) -> str | None:
     """The QKeras class that a layer is (or derives from), None for layers that are not QKeras'."""
+    home = keras_home()
     for base in type(layer).__mro__:
         if base.__module__.split(".")[0] == "qkeras":
             return base.__name__
-        if base.__module__.split(".")[0] == "tf_keras":
+        if base.__module__.split(".")[0] == home:
             return None
     return None
 
@@ -167,7 +168,7 @@ def slots_of_layer(path: str, layer: Any, biases: bool) -> tuple[tuple[Slot, ...
 
 def _refuse_wrapped(path: str, layer: Any) -> None:
     """UnsupportedError for one of Keras' own wrappers around something quantized; a custom layer may hold anything."""
-    if not type(layer).__module__.startswith("tf_keras."):
+    if not type(layer).__module__.startswith(f"{keras_home()}."):
         return
     for inner in layer._flatten_layers(include_self=False):
         kind = _kind(inner)

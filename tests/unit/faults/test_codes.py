@@ -7,11 +7,19 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from fkeras.faults.codes import Hsiao, ParityBit
+from fkeras.faults.codes import Hsiao, ParityBit, count_ones
 
 
 def patterns(n_cells: int, weight: int) -> np.ndarray:
     return np.array([sum(1 << cell for cell in cells) for cells in combinations(range(n_cells), weight)], np.uint64)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.uint32, np.uint64])
+def test_ones_are_those_of_python(dtype):
+    most = np.iinfo(dtype).max
+    words = np.random.default_rng(0).integers(0, most, (50, 3), dtype, endpoint=True)
+    words[0] = 0, 1, most
+    assert count_ones(words).tolist() == [[word.bit_count() for word in row] for row in words.tolist()]
 
 
 @pytest.mark.parametrize("n_data", [1, 2, 3, 4, 6, 8, 11, 16, 32])
@@ -33,7 +41,7 @@ def test_three_are_detected_or_make_a_fourth(n_data):
     three = patterns(n_data + code.n_check, 3)
     made = code.decode(three)
     changed = made.patterns[~made.detected]
-    assert (np.bitwise_count(changed) == 4).all()
+    assert [int(pattern).bit_count() for pattern in changed] == [4] * changed.size
     again = code.decode(changed)
     assert (again.patterns == changed).all()
     assert not again.detected.any()

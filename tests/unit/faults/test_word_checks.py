@@ -171,7 +171,7 @@ def test_stored_tables_are_hit_as_often_as_the_memory():
     space = space_of([1, 1, 3] * 100)
     guard = KnownWords(stored=True).on(space)
     hit = [guard._hit(trial_upsets(space, FlipCount(120), 3, trial))[0].constants for trial in range(200)]
-    n_wrong = sum(int(np.bitwise_count(one ^ guard.readings[0].constants).sum()) for one in hit)
+    n_wrong = sum(word.bit_count() for one in hit for word in (one ^ guard.readings[0].constants).tolist())
     assert n_wrong / 200 == pytest.approx(64 * 0.1, rel=0.1)
 
 

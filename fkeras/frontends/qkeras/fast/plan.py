@@ -21,6 +21,7 @@ from fkeras.frontends.qkeras.forward import slots_of_space
 from fkeras.frontends.qkeras.freshness import weights_digest
 from fkeras.frontends.qkeras.graph import Call, Graph, Key, flatten
 from fkeras.frontends.qkeras.reading import bit_space
+from fkeras.frontends.qkeras.setup import keras_home
 from fkeras.frontends.qkeras.slots import FOLDING
 from fkeras.memory import BitSpace, WordTensor
 
@@ -87,7 +88,7 @@ def plan_of(model: Any, space: BitSpace, inputs: Sequence[NDArray[Any]]) -> Plan
 def _is_plain(layer: Any) -> bool:
     """Whether a layer is Keras' or QKeras' own and computes without side effects or code from elsewhere."""
     home, kind = type(layer).__module__.split(".")[0], type(layer).__name__
-    return home in ("tf_keras", "qkeras") and kind not in ("Lambda", "QAdaptiveActivation")
+    return home in (keras_home(), "qkeras") and kind not in ("Lambda", "QAdaptiveActivation")
 
 
 def _plan(model: Any, space: BitSpace, inputs: Sequence[Fact]) -> Plan | None:
