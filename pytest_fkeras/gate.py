@@ -186,9 +186,9 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
 
 def _is_refusal(problem: BaseException, when: str | None) -> bool:
     """Whether a message says it all: what the environment lacks, and what set-up gave that cannot be used."""
-    from fkeras.errors import EnvironmentSetupError, FkerasError
+    from fkeras.errors import EnvironmentSetupError, FkerasError, MissingExtraError
 
-    return isinstance(problem, EnvironmentSetupError if when == "call" else FkerasError)
+    return isinstance(problem, EnvironmentSetupError | MissingExtraError if when == "call" else FkerasError)
 
 
 def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
