@@ -109,11 +109,11 @@ def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: 
     """The map of (n_bits,) values, NaN where unknown."""
     ends = np.cumsum([0, *(tensor.size for tensor in space.tensors)])
     n_words, place = int(ends[-1]), space.locate(np.arange(len(space)))
-    grid = np.full((max(tensor.codec.width for tensor in space.tensors), n_words), np.nan)
+    grid = np.full((max(tensor.layout.widest for tensor in space.tensors), n_words), np.nan)
     grid[place.bit, ends[place.tensor] + place.element] = values
     tensors = []
     for tensor, part in zip(space.tensors, np.split(grid, ends[1:-1], axis=1), strict=True):
-        rows = part[: tensor.codec.width]
+        rows = part[: tensor.layout.widest]
         tensors.append(TensorMap(tensor.path, int(tensor.size), _over_words(rows, np.mean), _over_words(rows, np.max)))
     per_column = -(-n_words // COLUMNS)
     columns = [_over_words(grid[:, i : i + per_column], np.mean) for i in range(0, n_words, per_column)]

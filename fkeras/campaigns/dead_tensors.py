@@ -57,11 +57,11 @@ def _dead(tensor: WordTensor, n_tried: int | None = None, n_samples: int | None 
 
 
 def _means_one_value(tensor: WordTensor) -> bool:
-    elements = np.arange(tensor.size)
-    golden = tensor.values_of(tensor.words, elements)
+    golden = tensor.values_of(tensor.words, np.arange(tensor.size))
     return all(
-        np.array_equal(tensor.values_of(tensor.words ^ np.uint32(1 << bit), elements), golden)
-        for bit in range(tensor.codec.width)
+        np.array_equal(tensor.values_of(tensor.words[part.elements] ^ mask, part.elements), golden[part.elements])
+        for part in tensor.parts
+        for mask in np.uint32(1) << np.arange(part.codec.width, dtype=np.uint32)
     )
 
 
@@ -151,12 +151,12 @@ def _changes_something(run: Run, bits: NDArray[np.int64], progress: Progress, pa
 def _spread(space: BitSpace, number: int, most: int) -> NDArray[np.int64]:
     """At most so many bits of a tensor, most significant ones first, from all over it."""
     tensor = space.tensors[number]
-    by_position = np.arange(tensor.n_bits).reshape(tensor.size, tensor.codec.width).T
     bits: list[NDArray[np.int64]] = []
-    for row in by_position:
+    for position in range(tensor.layout.widest):
         left = most - sum(map(len, bits))
         if left <= 0:
             break
+        row = np.sort(np.concatenate([p.first + position for p in tensor.parts if p.codec.width > position]))
         bits.append(row[_spaced(row.size, left)])
     return np.asarray(space.offsets[number] + np.concatenate(bits), dtype=np.int64)
 

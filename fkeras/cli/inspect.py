@@ -93,14 +93,16 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
     from tabulate import tabulate
 
     words = sum(tensor.size for tensor in space.tensors)
-    yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors"
+    empty = sum(tensor.layout.n_empty for tensor in space.tensors)
+    none = f", {empty:,} of them of width 0, which store nothing" if empty else ""
+    yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors{none}"
     yield f"layout {space.layout_digest[:12]} (the same after retraining)  content {space.content_digest[:12]}"
     yield ""
     yield tabulate(
         [
             [tensor.path, "x".join(map(str, tensor.shape)), _word(tensor.codec), f"{tensor.size:,}",
-             f"{tensor.n_in_use} of {1 << tensor.codec.width}", f"{tensor.n_bits:,}",
-             f"{tensor.n_bits / len(space):.1%}"]
+             f"{tensor.n_in_use} of {tensor.n_possible}", f"{tensor.n_bits:,}",
+             f"{tensor.n_bits / max(1, len(space)):.1%}"]
             for tensor in space.tensors
         ],
         headers=["tensor", "shape", "word", "words", "in use", "bits", "share"],
@@ -121,8 +123,12 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
 
 def _word(codec: Any) -> str:
     name = type(codec).__name__
+    if name == "MixedFixedPoint":
+        return f"fixed point of {len(codec.formats)} formats, {codec.text}"
     if name == "FixedPoint":
         return f"fixed point, {codec.width} bits, step {codec.step:g}" + ("" if codec.signed else ", unsigned")
+    if name == "Float":
+        return f"{codec.name}, {codec.width} bits"
     return f"{'power of two' if name == 'PowerOfTwo' else name.lower()}, {codec.width} bits"
 
 
@@ -138,8 +144,9 @@ def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict
                 "path": tensor.path,
                 "shape": list(tensor.shape),
                 "codec": repr(tensor.codec),
-                "word_bits": tensor.codec.width,
+                "word_bits": tensor.layout.word_bits,
                 "n_words": tensor.size,
+                "n_words_of_no_bits": tensor.layout.n_empty,
                 "n_words_in_use": tensor.n_in_use,
                 "n_bits": tensor.n_bits,
                 "first_bit": int(first),

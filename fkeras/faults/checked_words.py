@@ -15,8 +15,8 @@ from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.readings import Reading
 from fkeras.faults.scrubbing import turns_of
 from fkeras.faults.upsets import Upsets
-from fkeras.memory import BitSet, BitSpace
-from fkeras.memory.codecs import Words
+from fkeras.memory import BitSet, BitSpace, TensorLayout
+from fkeras.memory.layout import Words
 
 if TYPE_CHECKING:
     from fkeras.faults.word_checks import WordCheck
@@ -41,12 +41,12 @@ class CheckedWords:
     def __post_init__(self) -> None:
         for number, (tensor, reading) in enumerate(zip(self.space.tensors, self.readings, strict=True)):
             every = np.arange(tensor.size)
-            patterns, has_pattern = reading.encode(tensor.words)
+            patterns, has_pattern = reading.encode(tensor.words, every)
             wrong = ~has_pattern | (reading.decode(patterns, every) != tensor.words)
             if wrong.any():
                 first = int(np.flatnonzero(wrong)[0])
-                address = self.space.address(int(self.space.offsets[number]) + first * tensor.codec.width)
-                value = tensor.codec.decode(tensor.words[first : first + 1])[0]
+                address = self.space.address(int(self.space.offsets[number] + tensor.layout.first(first)))
+                value = tensor.decode(tensor.words[first : first + 1], every[first : first + 1])[0]
                 raise InputError(
                     f"{self.stated!r}: {int(wrong.sum()):,} of {tensor.size:,} words of tensor '{tensor.path}' are not "
                     f"known to it, the first is {str(address).rpartition(':')[0]}, whose value is {value:g}; make it "
@@ -79,8 +79,7 @@ class CheckedWords:
     @property
     def constant_bits(self) -> int:
         """Bits of the limits and tables, wherever they are kept."""
-        pairs = [(self.readings[number], self.space.tensors[number]) for number in self._checked]
-        return sum(reading.constants.size * tensor.codec.width for reading, tensor in pairs)
+        return sum(int(self.readings[number].constant_widths.sum()) for number in self._checked)
 
     @property
     def extra_bits(self) -> int:
@@ -140,21 +139,15 @@ class CheckedWords:
     @cached_property
     def _written_masks(self) -> list[Words]:
         """Of each tensor, the cells of each word that the check's scrubber writes, (size,)."""
-        masks = []
-        for tensor, part in zip(self.space.tensors, np.split(self._is_written, self.space.offsets[1:-1]), strict=True):
-            width = tensor.codec.width
-            places = np.arange(width - 1, -1, -1, dtype=np.uint32)
-            words = part.reshape(tensor.size, width).astype(np.uint32) << places
-            masks.append(np.bitwise_or.reduce(words, axis=1))
-        return masks
+        parts = np.split(self._is_written, self.space.offsets[1:-1])
+        return [tensor.layout.words(part) for tensor, part in zip(self.space.tensors, parts, strict=True)]
 
     def _written_back(self, bit: Bits, interval: Bits) -> Bits:
         """The cells that are wrong at the end where what is read is written back after every interval."""
         where = self.space.locate(bit)
         word, nth = np.unique(bit - where.bit, return_inverse=True)
         first = self.space.locate(word)
-        width = np.array([tensor.codec.width for tensor in self.space.tensors], np.int64)[where.tensor]
-        flip = np.uint32(1) << (width - 1 - where.bit).astype(np.uint32)
+        flip = where.mask
         turn, wrong = turns_of(nth, interval), np.zeros(word.size, np.uint32)
         n_turns = int(turn.max(initial=-1)) + 1
         intervals = np.zeros((word.size, n_turns + 1), np.int64)
@@ -169,7 +162,7 @@ class CheckedWords:
                     mine = due[first.tensor[due] == number]
                     reading, elements = self.readings[number], first.element[mine]
                     right = reading.patterns[elements]
-                    written, has_pattern = reading.encode(reading.decode(right ^ wrong[mine], elements))
+                    written, has_pattern = reading.encode(reading.decode(right ^ wrong[mine], elements), elements)
                     wrong[mine] = np.where(
                         has_pattern, (written ^ right) & self._written_masks[number][elements], wrong[mine]
                     )
@@ -182,30 +175,30 @@ class CheckedWords:
 
     def bits_of(self, number: int, elements: Bits, words: Words) -> Bits:
         """The flat indices of the bits that are set in `words`, each in the place of an element."""
-        width = self.space.tensors[number].codec.width
-        places = np.arange(width - 1, -1, -1, dtype=np.uint32)
-        row, bit = np.nonzero((words[:, None] >> places) & np.uint32(1))
-        flat: Bits = self.space.offsets[number] + elements[row] * width + bit
+        layout = self.space.tensors[number].layout
+        places = np.arange(layout.widest - 1, -1, -1, dtype=np.uint32)
+        row, nth = np.nonzero((words[:, None] >> places) & np.uint32(1))
+        bit = nth + layout.widths[elements[row]] - layout.widest
+        flat: Bits = self.space.offsets[number] + layout.first(elements[row]) + bit
         return flat
 
     def _hit(self, upsets: Upsets) -> tuple[Reading, ...]:
         """The decoders as upsets have left their stored constants."""
         n_cells, n_bits = self.constant_bits, len(self.space)
-        wrong = np.zeros(n_cells, np.uint32)
+        wrong = np.zeros(n_cells, np.bool_)
         for i in range(-(-n_cells // max(1, n_bits)) if upsets.further is not None else 0):
             hit, event = upsets.plane(FIRST_PLANE + i).cells
             interval = upsets.intervals(np.full(hit.size, FIRST_PLANE + i), event, self.stated.scrubbing)
             cell = odd_ones(hit[interval == 0]) + i * n_bits
-            wrong[cell[cell < n_cells]] = 1
+            wrong[cell[cell < n_cells]] = True
         readings, start = list(self.readings), 0
         for number in self._checked:
-            reading, width = self.readings[number], self.space.tensors[number].codec.width
-            part = wrong[start : start + reading.constants.size * width].reshape(-1, width)
+            reading = self.readings[number]
+            layout = TensorLayout("", reading.constants.shape, reading.constant_widths)
+            part = wrong[start : start + layout.n_bits]
             start += part.size
             if part.any():
-                places = np.arange(width - 1, -1, -1, dtype=np.uint32)
-                flips = np.bitwise_or.reduce(part << places, axis=1)
-                readings[number] = reading.with_constants(reading.constants ^ flips)
+                readings[number] = reading.with_constants(reading.constants ^ layout.words(part))
         return tuple(readings)
 
     @property
@@ -216,7 +209,7 @@ class CheckedWords:
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
         stated, checked = self.stated, [self.space.tensors[number] for number in self._checked]
-        n_words = sum(tensor.size for tensor in checked)
+        n_words, n_decoders = sum(t.size - t.layout.n_empty for t in checked), sum(len(t.parts) for t in checked)
         origin = "these weights" if stated.of is None else f"{len(stated.memories)} memories, frozen"
         bits = self.constant_bits
         cost = (
@@ -224,13 +217,14 @@ class CheckedWords:
             if stated.stored
             else f"no extra bit, {bits:,} bits of limits and tables as constants of the logic"
         )
-        in_use = (f"{tensor.path} {tensor.n_in_use:,} of {1 << tensor.codec.width:,}" for tensor in checked)
+        in_use = (f"{tensor.path} {tensor.n_in_use:,} of {tensor.n_possible:,}" for tensor in checked)
         plain = [tensor.path for tensor in self.space.tensors if tensor not in checked]
         parts = [f"{stated.name} of {origin}: {stated.rule}"]
         parts += [f"words in use: {', '.join(in_use)}"] if checked else []
         parts += [f"nothing to gain in {', '.join(plain)}, all of whose words are in use"] if plain else []
         parts += [cost]
         if checked:
-            ports = f"{len(checked)} with a port per tensor, {n_words:,} with all words in parallel"
+            port = "a port per tensor" + " and format" * (n_decoders > len(checked))
+            ports = f"{n_decoders} with {port}, {n_words:,} with all words in parallel"
             parts += [f"a decoder per read port: {ports}"]
         return "; ".join((*parts, str(stated.scrubbing)))

@@ -165,14 +165,14 @@ class FaultSet:
         """The changed words, tensor by tensor; words that a stuck bit leaves as they are do not appear."""
         space.require_layout(self.layout_digest, "this fault set")
         places = [space.locate(bits) for bits in (self.flips, self.set_to_1, self.set_to_0)]
+        bits = [place.mask for place in places]
         for number in np.unique(np.concatenate([place.tensor for place in places])).tolist():
             tensor = space.tensors[number]
             here = [place.tensor == number for place in places]
             elements = np.unique(np.concatenate([p.element[h] for p, h in zip(places, here, strict=True)]))
             masks = np.zeros((3, elements.size), np.uint32)
-            for mask, place, within in zip(masks, places, here, strict=True):
-                bits = np.uint32(1) << (tensor.codec.width - 1 - place.bit[within]).astype(np.uint32)
-                np.bitwise_or.at(mask, np.searchsorted(elements, place.element[within]), bits)
+            for mask, place, bit, within in zip(masks, places, bits, here, strict=True):
+                np.bitwise_or.at(mask, np.searchsorted(elements, place.element[within]), bit[within])
             stored = tensor.words[elements]
             words = ((stored ^ masks[0]) | masks[1]) & ~masks[2]
             changed = words != stored

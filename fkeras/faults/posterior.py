@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fkeras.faults.readings import nearest
 from fkeras.memory import Codec
-from fkeras.memory.codecs import Words
+from fkeras.memory.layout import Words
 
 Weights = NDArray[np.float64]
 

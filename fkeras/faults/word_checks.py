@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, Protocol, get_args
+from functools import partial
+from typing import Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +15,13 @@ from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.posterior import Weights, decoding
 from fkeras.faults.readings import (
     WIDEST_TABLE,
+    MixedReading,
     Outside,
+    Per,
     RangeReading,
     Reading,
     TableReading,
+    channels,
     nearest,
     plain_reading,
     require_table,
@@ -25,9 +29,9 @@ from fkeras.faults.readings import (
 )
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
 from fkeras.faults.stream import whole_seed
-from fkeras.memory import BitSpace, WordTensor
-
-Per = Literal["tensor", "channel"]
+from fkeras.memory import BitSpace, Codec, MixedFixedPoint, WordTensor
+from fkeras.memory.codecs import bounded
+from fkeras.memory.tensor import Part
 
 
 class Scored(Protocol):
@@ -166,21 +170,22 @@ class RangeCheck(WordCheck):
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         return tuple(
-            self._limits(tensor, [source.tensors[number] for source in sources])
+            _by_part(tensor, number, sources, partial(self._limits, tensor))
             for number, tensor in enumerate(space.tensors)
         )
 
-    def _limits(self, tensor: WordTensor, sources: list[WordTensor]) -> Reading:
-        if not tensor.size:
-            return plain_reading(tensor)
-        n_channels = tensor.shape[-1] if self.per == "channel" and tensor.shape else 1
-        channel = np.arange(tensor.size) % max(1, n_channels)
-        words = np.concatenate([source.words.reshape(-1, n_channels) for source in sources])
-        codec = tensor.codec
-        values = codec.decode(words)
-        low = steps_away(codec, words[values.argmin(axis=0), np.arange(n_channels)], -self.margin)
-        high = steps_away(codec, words[values.argmax(axis=0), np.arange(n_channels)], self.margin)
-        reading = RangeReading(tensor.words, np.concatenate([low, high]), channel, codec, self.outside)
+    def _limits(self, tensor: WordTensor, part: Part, sources: list[WordTensor]) -> Reading:
+        if not part.tensor.size:
+            return plain_reading(part.tensor)
+        codec, channel = part.codec, channels(tensor, part, self.per)
+        least, greatest = np.full(channel.max() + 1, np.inf), np.full(channel.max() + 1, -np.inf)
+        for source in sources:
+            values = codec.decode(source.words)
+            np.minimum.at(least, channel, values)
+            np.maximum.at(greatest, channel, values)
+        low = steps_away(codec, nearest(codec, least), -self.margin)
+        high = steps_away(codec, nearest(codec, greatest), self.margin)
+        reading = RangeReading(part.tensor.words, np.concatenate([low, high]), channel, codec, self.outside)
         has_no_zero = codec.decode(nearest(codec, np.zeros(1)))[0] != 0
         if self.outside == "zero" and has_no_zero and not reading.is_plain:
             raise InputError(
@@ -230,23 +235,22 @@ class KnownWords(WordCheck):
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         weights = word_weights(space, self.importance)
         return tuple(
-            self._table(tensor, [source.tensors[number] for source in sources], weights[number])
+            _by_part(tensor, number, sources, partial(self._table, weights[number]))
             for number, tensor in enumerate(space.tensors)
         )
 
-    def _table(self, tensor: WordTensor, sources: list[WordTensor], weights: Weights) -> Reading:
-        if not tensor.size:
-            return plain_reading(tensor)
-        codec = tensor.codec
-        require_table(tensor, self.name, WIDEST_TABLE)
-        counts, known = _counts(tensor, sources, weights, self.margin)
-        placed = np.where(known, self._placed(tensor, counts, known), -1)
+    def _table(self, weights: Weights, part: Part, sources: list[WordTensor]) -> Reading:
+        if not part.tensor.size:
+            return plain_reading(part.tensor)
+        require_table(part.tensor, self.name, WIDEST_TABLE)
+        counts, known = _counts(part.codec, sources, weights[part.elements], self.margin)
+        placed = np.where(known, self._placed(part, counts, known), -1)
         words = np.full(known.size, -1)
         words[placed[known]] = np.flatnonzero(known)
-        table = decoding(codec, words, counts, self.bit_error_rate)
-        return TableReading(placed[tensor.words].astype(np.uint32), table, placed)
+        table = decoding(part.codec, words, counts, self.bit_error_rate)
+        return TableReading(placed[part.tensor.words].astype(np.uint32), table, placed)
 
-    def _placed(self, tensor: WordTensor, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _placed(self, part: Part, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The pattern of each word, (2**width,)."""
         return np.arange(known.size)
 
@@ -280,16 +284,16 @@ class Recoded(KnownWords):
     def rule(self) -> str:
         return "words stored as patterns in which likely flips do least harm; one without a word reads what was meant"
 
-    def _placed(self, tensor: WordTensor, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _placed(self, part: Part, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         from fkeras.faults.placement import place
 
-        require_table(tensor, self.name, WIDEST_PLACED)
+        require_table(part.tensor, self.name, WIDEST_PLACED)
         words = np.flatnonzero(known)
-        values = tensor.codec.decode(words.astype(np.uint32))
+        values = part.codec.decode(words.astype(np.uint32))
         order = np.argsort(values, kind="stable")
         words, values = words[order], values[order]
         placed = np.full(known.size, -1)
-        placed[words] = place(values, words, counts[words], tensor.codec.width, self.bit_error_rate, self.seed)
+        placed[words] = place(values, words, counts[words], part.codec.width, self.bit_error_rate, self.seed)
         return placed
 
 
@@ -324,20 +328,34 @@ def _by_word(space: BitSpace, scores: NDArray[np.float64]) -> Weights:
     """The damage per squared error, from that of flips: (n_words,)."""
     weights, start = [np.zeros(0)], 0
     for tensor in space.tensors:
-        width = tensor.codec.width
-        flipped = tensor.words[:, None] ^ (np.uint32(1) << np.arange(width - 1, -1, -1, dtype=np.uint32))
-        steps = tensor.codec.decode(flipped) - tensor.codec.decode(tensor.words)[:, None]
-        damage = scores[start : start + tensor.n_bits].reshape(tensor.size, width)
-        weights.append(damage.sum(axis=1) / np.maximum(np.square(steps).sum(axis=1), tensor.codec.step**2))
+        own = np.zeros(tensor.size)
+        for part in tensor.parts:
+            codec, words = part.codec, part.tensor.words[:, None]
+            flipped = words ^ (np.uint32(1) << np.arange(codec.width - 1, -1, -1, dtype=np.uint32))
+            squares = np.square(bounded(codec.decode(flipped)) - codec.decode(words)).sum(axis=1)
+            own[part.elements] = scores[start + part.bits].sum(axis=1) / np.maximum(squares, codec.step**2)
+        weights.append(own)
         start += tensor.n_bits
     return np.concatenate(weights)
 
 
+def _by_part(
+    tensor: WordTensor,
+    number: int,
+    sources: tuple[BitSpace, ...],
+    reading: Callable[[Part, list[WordTensor]], Reading],
+) -> Reading:
+    """How the words of a tensor are read, those of each codec by themselves; sources: the memories of the check."""
+    alike = zip(*(source.tensors[number].parts for source in sources), strict=True)
+    readings = [reading(part, [one.tensor for one in same]) for part, same in zip(tensor.parts, alike, strict=True)]
+    return MixedReading.of(tensor, readings) if isinstance(tensor.codec, MixedFixedPoint) else readings[0]
+
+
 def _counts(
-    tensor: WordTensor, sources: list[WordTensor], weights: Weights, margin: int
+    codec: Codec, sources: list[WordTensor], weights: Weights, margin: int
 ) -> tuple[Weights, NDArray[np.bool_]]:
     """By word, (2**width,): how much it counts, and whether it is taken for stored."""
-    n = 1 << tensor.codec.width
+    n = 1 << codec.width
     counts, known = np.zeros(n), np.zeros(n, np.bool_)
     for source in sources:
         stored = np.bincount(source.words, minlength=n)
@@ -347,7 +365,7 @@ def _counts(
         known |= stored > 0
     words = np.flatnonzero(known).astype(np.uint32)
     for steps in range(1, min(margin, n) + 1):
-        known[steps_away(tensor.codec, words, steps)] = known[steps_away(tensor.codec, words, -steps)] = True
+        known[steps_away(codec, words, steps)] = known[steps_away(codec, words, -steps)] = True
     return counts, known
 
 

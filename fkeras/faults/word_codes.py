@@ -132,7 +132,7 @@ class CodedWords:
             return
         for number in np.unique(self.space.locate(self.bits.bits).tensor).tolist():
             tensor = self.space.tensors[number]
-            if tensor.codec.decode(np.zeros(1, np.uint32))[0] != 0:
+            if any(part.codec.decode(np.zeros(1, np.uint32))[0] != 0 for part in tensor.parts):
                 raise InputError(
                     f"on_detected='zero': a word of zeros in tensor '{tensor.path}' ({tensor.codec}) does not mean 0; "
                     "write on_detected='reload' or 'keep', or cover other tensors"
@@ -145,8 +145,7 @@ class CodedWords:
         first, at, word, n_data = np.unique(
             self.bits.bits - where.bit, return_index=True, return_inverse=True, return_counts=True
         )
-        widths = np.array([tensor.codec.width for tensor in self.space.tensors], np.int64)
-        return first, widths[where.tensor[at]], n_data, word
+        return first, where.width[at], n_data, word
 
     @cached_property
     def _cells(self) -> Bits:

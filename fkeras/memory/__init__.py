@@ -2,9 +2,10 @@
 
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
-from fkeras.memory.codecs import CODECS, Binary, Codec, FixedPoint, PowerOfTwo, Ternary
+from fkeras.memory.codecs import CODECS, Binary, Codec, FixedPoint, Float, MixedFixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.layer_choice import LayerChoice
-from fkeras.memory.space import BitSpace, Location, Uncovered, layout_digest
+from fkeras.memory.layout import TensorLayout, layout_digest
+from fkeras.memory.space import BitSpace, Location, Uncovered
 from fkeras.memory.tensor import WordTensor
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "BitSpace",
     "Codec",
     "FixedPoint",
+    "Float",
     "LayerChoice",
     "Location",
+    "MixedFixedPoint",
     "PowerOfTwo",
+    "TensorLayout",
     "Ternary",
     "Uncovered",
     "WordTensor",

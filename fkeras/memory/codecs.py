@@ -4,23 +4,26 @@ A word is an unsigned integer of `width` bits, kept as uint32; bit 0 is the most
 total: every one of the 2**width words has a value, also those that the quantizer never emits, because a fault
 can reach them. `encode` is exact: a value off the grid is an error, never rounded.
 Values are in units of the codec; a separate scale (QKeras' alpha) is a constant applied afterwards.
+The words of one tensor have one codec, or are fixed point, each of its own format: `MixedFixedPoint`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
+from fkeras.memory.layout import MAX_WIDTH, Bits, Words
 
-Words = NDArray[np.uint32]
 Values = NDArray[np.float64]
 
-MAX_WIDTH = 32
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Codec(Protocol):
@@ -48,6 +51,11 @@ class Codec(Protocol):
     def encode(self, values: ArrayLike) -> Words:
         """The word of each value. InputError for values that no word has."""
         ...
+
+
+def bounded(values: Values) -> Values:
+    """Infinities and NaN, which words of floats may mean, as the largest float32."""
+    return np.nan_to_num(values, nan=_LARGEST, posinf=_LARGEST, neginf=-_LARGEST)
 
 
 def _width_in_range(width: int, kind: str) -> None:
@@ -224,5 +232,175 @@ class PowerOfTwo:
         return ((exact < 0).astype(np.int64) << (self.width - 1) | codes).astype(np.uint32)
 
 
-CODECS = MappingProxyType({kind.__name__: kind for kind in (Binary, FixedPoint, PowerOfTwo, Ternary)})
+FloatName = Literal["float32", "float16", "bfloat16"]
+_FLOATS: dict[str, tuple[Any, Any, int]] = {
+    "float32": (np.uint32, np.float32, 0),
+    "float16": (np.uint16, np.float16, 0),
+    "bfloat16": (np.uint32, np.float32, 16),
+}
+"""The words and numbers of numpy that hold each, and how many low bits of these it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """IEEE 754 words: a sign bit, then the exponent, then the mantissa; bfloat16 is the upper half of a float32.
+
+    Words of infinity and NaN decode to these.
+
+    >>> Float("float16").decode(np.array([0x3C00, 0xBC00, 0x7C00, 0x7E00], dtype=np.uint32)).tolist()
+    [1.0, -1.0, inf, nan]
+    """
+
+    name: FloatName
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(FloatName):
+            raise InputError(Argument("name", self.name), f"; allowed are {', '.join(map(repr, get_args(FloatName)))}")
+
+    @property
+    def width(self) -> int:
+        return 32 if self.name == "float32" else 16
+
+    @property
+    def step(self) -> float:
+        return float(self.decode(np.ones(1, np.uint32))[0])
+
+    @property
+    def largest(self) -> float:
+        return float("inf")
+
+    def decode(self, words: Words) -> Values:
+        held, number, missing = _FLOATS[self.name]
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            values: Values = (words << missing).astype(held).view(number).astype(np.float64)
+        return values
+
+    def encode(self, values: ArrayLike) -> Words:
+        held, number, missing = _FLOATS[self.name]
+        exact = np.asarray(values, np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            words: Words = exact.astype(number).view(held).astype(np.uint32) >> missing
+            wrong = ~np.isnan(exact) & (self.decode(words) != exact)
+        if wrong.any():
+            raise InputError(
+                f"{self}: {int(wrong.sum())} value(s) have no word, the first is {float(exact[wrong].flat[0])!r}; "
+                f"round them to {self.name} first"
+            )
+        return words
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MixedFixedPoint:
+    """Fixed point where each word of a tensor has a format of its own, as HGQ2 trains them.
+
+    width, integer, signed: as of `FixedPoint`, an array each with an entry per word in flatten order. A word of width 0
+    stores nothing and means 0.
+
+    >>> mixed = MixedFixedPoint(width=[3, 0, 2], integer=[0, 0, 2], signed=[True, False, False])
+    >>> mixed.encode([-0.75, 0.0, 3.0]).tolist(), mixed
+    ([5, 0, 3], <fixed point of 2 formats, 0 to 3 bits, sha aa0e0227>)
+    """
+
+    width: Bits
+    integer: Bits
+    signed: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        parts = np.broadcast_arrays(self.width, self.integer, self.signed)
+        for name, part in zip(("width", "integer", "signed"), parts, strict=True):
+            if part.dtype.kind not in "biuf" or not (part == np.rint(part)).all():
+                raise InputError(f"fixed point: {name} holds what is no whole number; round what was trained first")
+        width, integer, signed = (np.array(part, np.int64).reshape(-1) for part in parts)
+        wrong = (width < 0) | (width > MAX_WIDTH)
+        if wrong.any():
+            raise InputError(f"fixed point: a word of {int(width[wrong][0])} bits; allowed are 0 to {MAX_WIDTH}")
+        integer[width == 0] = signed[width == 0] = 0
+        for name, array in (("width", width), ("integer", integer), ("signed", signed != 0)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MixedFixedPoint) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @cached_property
+    def _content(self) -> bytes:
+        return b"".join(array.astype("<i8").tobytes() for array in (self.width, self.integer, self.signed))
+
+    def __repr__(self) -> str:
+        # Part of content digests, so it tells formats apart.
+        digest = hashlib.sha256(self._content).hexdigest()
+        return f"<fixed point of {len(self.formats)} formats, {self.text}, sha {digest[:8]}>"
+
+    @property
+    def text(self) -> str:
+        """How wide its words are."""
+        return f"{int(self.width.min(initial=MAX_WIDTH))} to {int(self.width.max(initial=0))} bits"
+
+    def __len__(self) -> int:
+        """Number of words."""
+        return int(self.width.size)
+
+    def __getitem__(self, elements: Bits) -> MixedFixedPoint:
+        return MixedFixedPoint(self.width[elements], self.integer[elements], self.signed[elements])
+
+    @cached_property
+    def formats(self) -> tuple[tuple[FixedPoint, Bits], ...]:
+        """Each format that has bits, narrow ones first, with the elements that have it, ascending."""
+        rows, number = np.unique(np.stack([self.width, self.integer, self.signed]), axis=1, return_inverse=True)
+        by_format = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+        return tuple(
+            (FixedPoint(width, integer, bool(signed)), elements)
+            for (width, integer, signed), elements in zip(rows.T.tolist(), by_format, strict=True)
+            if width
+        )
+
+    @cached_property
+    def _steps(self) -> Values:
+        """The grid of each word, (n,)."""
+        steps: Values = np.ldexp(1.0, self.integer + self.signed - self.width)
+        return steps
+
+    @cached_property
+    def step(self) -> float:
+        """The grid that the values of all words are multiples of."""
+        return float(self._steps[self.width > 0].min(initial=1.0))
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest magnitude that any word decodes to."""
+        return max((codec.largest for codec, _ in self.formats), default=0.0)
+
+    def decode(self, words: Words) -> Values:
+        """The value of each word, (n,)."""
+        wide = words.astype(np.int64)
+        codes = np.where(self.signed & (wide >> np.maximum(self.width - 1, 0) == 1), wide - (1 << self.width), wide)
+        values: Values = codes * self._steps
+        return values
+
+    def encode(self, values: ArrayLike) -> Words:
+        """The word of each value, (n,). InputError for values that no word of their own format has."""
+        exact = np.asarray(values, np.float64).reshape(-1)
+        codes, top = exact / self._steps, np.ldexp(1.0, self.width - self.signed)
+        wrong = ~((codes == np.rint(codes)) & (codes >= np.where(self.signed, -top, 0)) & (codes < top))
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            low, high = (-top[first] if self.signed[first] else 0.0), top[first] - 1
+            allowed = (
+                f"multiples of {self._steps[first]:g} from {low * self._steps[first]:.12g} to "
+                f"{high * self._steps[first]:.12g}"
+                if self.width[first]
+                else "0, as its width is 0"
+            )
+            raise InputError(
+                f"{self!r}: {int(wrong.sum())} value(s) have no word, the first is {float(exact[first])!r}, element "
+                f"{first}; allowed there are {allowed}"
+            )
+        return (codes.astype(np.int64) & ((1 << self.width) - 1)).astype(np.uint32)
+
+
+_KINDS = (Binary, FixedPoint, Float, MixedFixedPoint, PowerOfTwo, Ternary)
+CODECS = MappingProxyType({kind.__name__: kind for kind in _KINDS})
 """Every codec, by the name that files give it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
+from fkeras.memory.layout import Bits, Words, layout_digest
 from fkeras.memory.tensor import WordTensor
 
-Bits = NDArray[np.int64]
+_MIXED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,18 @@ class Uncovered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Location:
-    """Where flat bits lie: tensor number, element within the tensor, bit within the word; (n,) int64 each."""
+    """Where flat bits lie: tensor number, element within the tensor, bit within the word, bits of the word; (n,) int64
+    each."""
 
     tensor: Bits
     element: Bits
     bit: Bits
+    width: Bits
+
+    @property
+    def mask(self) -> Words:
+        """Each bit alone as a word: a 1 in its place."""
+        return np.uint32(1) << (self.width - 1 - self.bit).astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +111,27 @@ class BitSpace:
         return flat.astype(np.int64)
 
     def locate(self, bits: ArrayLike) -> Location:
-        """Tensor, element and bit of each flat index."""
+        """Tensor, element and bit of each flat index, and the width of its word."""
         flat = self.check(bits)
         tensor = np.searchsorted(self.offsets, flat, side="right").astype(np.int64) - 1
-        widths = np.array([t.codec.width for t in self.tensors], np.int64)
-        element, bit = np.divmod(flat - self.offsets[tensor], widths[tensor])
-        return Location(tensor, element, bit)
+        within, width = flat - self.offsets[tensor], self._widths[tensor]
+        element, bit = np.divmod(within, width)
+        for number in self._mixed:
+            here, layout = tensor == number, self.tensors[number].layout
+            element[here], bit[here] = layout.locate(within[here])
+            width[here] = layout.widths[element[here]]
+        return Location(tensor, element, bit, width)
+
+    @cached_property
+    def _mixed(self) -> list[int]:
+        """The tensors whose words differ in width."""
+        return np.flatnonzero(self._widths == _MIXED).tolist()
+
+    @cached_property
+    def _widths(self) -> Bits:
+        """Bits of the words of each tensor, (n_tensors,); _MIXED where they differ."""
+        layouts = (tensor.layout for tensor in self.tensors)
+        return np.array([one.width if isinstance(one.width, int) else _MIXED for one in layouts], np.int64)
 
     def address(self, index: int) -> BitAddress:
         """The address of a flat index."""
@@ -130,14 +153,17 @@ class BitSpace:
             raise InputError(
                 f"tensor '{where.tensor}' has shape {tensor.shape}; element {list(where.element)} does not exist"
             )
-        width = tensor.codec.width
-        if not 0 <= where.bit < width:
-            raise InputError(
-                f"tensor '{where.tensor}' has {width}-bit words; bit {where.bit} does not exist "
-                f"(0 = MSB ... {width - 1} = LSB)"
-            )
         element = int(np.ravel_multi_index(where.element, tensor.shape)) if tensor.shape else 0
-        return int(self.offsets[number]) + element * width + where.bit
+        width = int(tensor.layout.widths[element])
+        if not 0 <= where.bit < width:
+            words = f"tensor '{where.tensor}' has {tensor.layout.words_text}"
+            if not isinstance(tensor.layout.width, int):
+                words += f", element {list(where.element)} one of {width}"
+            raise InputError(
+                f"{words}; bit {where.bit} does not exist "
+                f"({f'0 = MSB ... {width - 1} = LSB' if width else 'a word of no bits stores nothing and is always 0'})"
+            )
+        return int(self.offsets[number] + tensor.layout.first(element)) + where.bit
 
     @cached_property
     def bit_positions(self) -> Bits:
@@ -147,7 +173,7 @@ class BitSpace:
     @cached_property
     def layout_digest(self) -> str:
         """SHA-256 of names, shapes and widths: the same after retraining."""
-        return layout_digest((tensor.path, tensor.shape, tensor.codec.width) for tensor in self.tensors)
+        return layout_digest(tensor.layout for tensor in self.tensors)
 
     @cached_property
     def content_digest(self) -> str:
@@ -167,14 +193,6 @@ class BitSpace:
                 f"{self.layout_digest[:12]}: names, shapes or widths differ; make it again for this "
                 "model, or pass the space it was made with"
             )
-
-
-def layout_digest(tensors: Iterable[tuple[str, tuple[int, ...], int]]) -> str:
-    """SHA-256 of the path, shape and word width in bits of each tensor."""
-    digest = hashlib.sha256(b"fkeras-layout/1")
-    for path, shape, width in tensors:
-        digest.update(f"{path}|{shape}|{width}\n".encode())
-    return digest.hexdigest()
 
 
 def concatenate_values(tensors: Sequence[WordTensor]) -> NDArray[np.float32]:

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.memory.codecs import Codec, Words
+from fkeras.memory.codecs import Codec, MixedFixedPoint, Values
+from fkeras.memory.layout import Bits, TensorLayout, Words
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The words of a tensor that have one codec.
+
+    elements: (n,) theirs, ascending; tensor: these words alone; first: (n,) their first bits within the whole tensor.
+    """
+
+    codec: Codec
+    elements: Bits
+    tensor: WordTensor
+    first: Bits
+
+    @property
+    def bits(self) -> Bits:
+        """The bits of its words within the whole tensor, (n, width)."""
+        return self.first[:, None] + np.arange(self.codec.width)
+
+
+@dataclass(frozen=True, eq=False)
 class WordTensor:
     """The stored words of one weight tensor.
 
     path: unique name, `outer/inner/layer/tensor`; shape: Keras' shape of the tensor;
-    codec: what a word means; words: (size,) uint32 in Keras flatten order;
+    codec: what a word means, all of them alike or, as `MixedFixedPoint`, each by itself;
+    words: (size,) uint32 in Keras flatten order;
     scale: (size,) float32, the frozen constant that multiplies each decoded word;
     golden: (size,) float32, the values that the network itself computes with while nothing is wrong. QKeras returns
     x + (xq - x), which differs from word x scale by a rounding where the scale is no power of two.
@@ -25,7 +46,7 @@ class WordTensor:
 
     path: str
     shape: tuple[int, ...]
-    codec: Codec
+    codec: Codec | MixedFixedPoint
     words: Words
     scale: NDArray[np.float32]
     golden: NDArray[np.float32]
@@ -36,8 +57,17 @@ class WordTensor:
             if array.shape != (self.size,):
                 raise InputError(f"tensor '{self.path}': {name} has shape {array.shape}, expected ({self.size},)")
             array.flags.writeable = False
-        if self.codec.width < 32 and (self.words >> self.codec.width).any():
-            raise InputError(f"tensor '{self.path}': a word does not fit into {self.codec.width} bits")
+        widths = self.layout.widths
+        wide = self.words.astype(np.int64) >> widths != 0
+        if wide.any():
+            raise InputError(f"tensor '{self.path}': a word does not fit into {int(widths[wide][0])} bits")
+        if self.layout.n_empty and (self.golden[widths == 0] != 0).any():
+            raise InputError(f"tensor '{self.path}': words of width 0 store nothing, so that their value must be 0")
+
+    @cached_property
+    def layout(self) -> TensorLayout:
+        """Where its bits lie."""
+        return TensorLayout(self.path, self.shape, self.codec.width)
 
     @property
     def size(self) -> int:
@@ -47,16 +77,46 @@ class WordTensor:
     @property
     def n_bits(self) -> int:
         """Number of stored bits."""
-        return self.size * self.codec.width
+        return self.layout.n_bits
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Its words by codec; those of width 0 are in none."""
+        if not isinstance(self.codec, MixedFixedPoint):
+            elements = np.arange(self.size)
+            return (Part(self.codec, elements, self, self.layout.first(elements)),)
+        return tuple(self._part(*each) for each in self.codec.formats)
+
+    def _part(self, codec: Codec, elements: Bits) -> Part:
+        words, scale, golden = self.words[elements], self.scale[elements], self.golden[elements]
+        tensor = WordTensor(self.path, elements.shape, codec, words, scale, golden)
+        return Part(codec, elements, tensor, self.layout.first(elements))
+
+    @property
+    def sole_codec(self) -> Codec:
+        """The codec of all words. InputError where each word has its own format."""
+        if isinstance(self.codec, MixedFixedPoint):
+            raise InputError(f"tensor '{self.path}' has {self.layout.words_text}; allowed here are words of one format")
+        return self.codec
 
     @property
     def n_in_use(self) -> int:
-        """How many of the 2**width words that there are it stores: one that it does not store announces a fault."""
-        return int(np.unique(self.words).size)
+        """How many of the words that there are it stores: one that it does not store announces a fault."""
+        return sum(int(np.unique(part.tensor.words).size) for part in self.parts)
 
-    def values_of(self, words: Words, elements: NDArray[np.int64]) -> NDArray[np.float32]:
+    @property
+    def n_possible(self) -> int:
+        """How many words there are: 2**width for each codec."""
+        return sum(1 << part.tensor.layout.widest for part in self.parts)
+
+    def decode(self, words: Words, elements: Bits) -> Values:
+        """What `words` mean in the places of `elements`, in units of the codec."""
+        codec = self.codec
+        return (codec[elements] if isinstance(codec, MixedFixedPoint) else codec).decode(words)
+
+    def values_of(self, words: Words, elements: Bits) -> NDArray[np.float32]:
         """What the network computes with when `elements` hold `words`: word x scale, rounded to float32 once.
 
         The product is exact in float64 for words of up to 29 bits, as a float32 scale has 24.
         """
-        return (self.codec.decode(words) * self.scale[elements].astype(np.float64)).astype(np.float32)
+        return (self.decode(words, elements) * self.scale[elements].astype(np.float64)).astype(np.float32)

@@ -93,6 +93,5 @@ def _stored_ones(space: BitSpace) -> NDArray[np.bool_]:
     """Whether each bit is stored as 1, (n_bits,)."""
     parts = [np.zeros(0, np.bool_)]
     for tensor in space.tensors:
-        places = np.arange(tensor.codec.width - 1, -1, -1).astype(np.uint32)
-        parts.append(((tensor.words[:, None] >> places) & 1).astype(np.bool_).ravel())
+        parts.append(tensor.layout.flags(tensor.words))
     return np.concatenate(parts)

@@ -13,10 +13,11 @@ import numpy as np
 
 from fkeras.errors import InputError
 from fkeras.faults.checked_words import CheckedWords
-from fkeras.faults.readings import RangeReading, Reading
+from fkeras.faults.readings import MixedReading, RangeReading, Reading
 from fkeras.files import check_target, write_text
-from fkeras.memory import BitAddress
-from fkeras.protection.mask import Mask, MaskTensor
+from fkeras.memory import BitAddress, TensorLayout
+from fkeras.memory.layout import MAX_WIDTH
+from fkeras.protection.mask import Mask
 from fkeras.protection.word_tables import stored_ones, words_digest
 
 
@@ -29,9 +30,9 @@ def csv_text(mask: Mask) -> str:
     for index in mask.bits:
         number = int(np.searchsorted(ends, index, side="right"))
         tensor = mask.tensors[number]
-        element, bit = divmod(index - int(ends[number]) + tensor.n_bits, tensor.width)
+        (element,), (bit,) = tensor.locate(np.array([index - int(ends[number]) + tensor.n_bits]))
         place = np.unravel_index(element, tensor.shape) if tensor.shape else ()
-        address = BitAddress(tensor.path, tuple(int(i) for i in place), bit)
+        address = BitAddress(tensor.path, tuple(int(i) for i in place), int(bit))
         writer.writerow((str(address), index, tensor.path, element, bit))
     return out.getvalue()
 
@@ -49,7 +50,7 @@ _ORDERS = {False: "storage order (Keras' flatten order)", True: "the order of hl
 def c_headers(mask: Mask) -> dict[str, str]:
     """A C header per layer by file name: an array per tensor, one mask word per weight, in the mask's order."""
     names = _names(tensor.path for tensor in mask.tensors)
-    layers: dict[str, list[tuple[MaskTensor, np.ndarray]]] = {layer: [] for layer in names}
+    layers: dict[str, list[tuple[TensorLayout, np.ndarray]]] = {layer: [] for layer in names}
     for tensor, words in zip(mask.tensors, mask.words(), strict=True):
         layers[_layer(tensor.path)].append((tensor, words))
     return {_file(names[layer]): _header(mask, layer, names[layer], tensors) for layer, tensors in layers.items()}
@@ -86,7 +87,7 @@ def words_headers(guard: CheckedWords, ones: Mask | None = None) -> dict[str, st
     """
     loaded = stored_ones(guard) if ones is None else ones
     names = _names(tensor.path for tensor in loaded.tensors)
-    layers: dict[str, list[tuple[MaskTensor, np.ndarray, Reading]]] = {layer: [] for layer in names}
+    layers: dict[str, list[tuple[TensorLayout, np.ndarray, Reading]]] = {layer: [] for layer in names}
     for tensor, words, reading in zip(loaded.tensors, loaded.words(), guard.readings, strict=True):
         layers[_layer(tensor.path)].append((tensor, words, reading))
     digest = words_digest(guard)
@@ -113,7 +114,7 @@ def _written(texts: dict[str, str], folder: str | os.PathLike[str]) -> list[Path
     return paths
 
 
-def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, np.ndarray]]) -> str:
+def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[TensorLayout, np.ndarray]]) -> str:
     about = [
         f"/* Protected bits of layer {_comment(layer)}: 1 is protected. The highest bit of a mask word",
         "   covers the most significant bit of the weight, which addresses call bit 0.",
@@ -124,12 +125,13 @@ def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[MaskTensor, n
     names: set[str] = set()
     for tensor, words in tensors:
         own = _unique(f"{name}_{_identifier(tensor.path.rpartition('/')[2])}_mask", names)
-        lines += _array(own, tensor.width, words, f"{_comment(tensor.path)}, shape {tensor.shape}")
+        lines += _array(own, tensor.widest, words, f"{_comment(tensor.path)}, shape {tensor.shape}")
+        lines += _widths(_unique(f"{own}_widths", names), tensor)
     return _guarded(f"FKERAS_{name.upper()}_MASK_H", about, lines)
 
 
 def _words_header(
-    loaded: Mask, digest: str, layer: str, name: str, parts: list[tuple[MaskTensor, np.ndarray, Reading]]
+    loaded: Mask, digest: str, layer: str, name: str, parts: list[tuple[TensorLayout, np.ndarray, Reading]]
 ) -> str:
     about = [
         f"/* What the cells of layer {_comment(layer)} are loaded with, and how they are read: a table has the word",
@@ -141,15 +143,34 @@ def _words_header(
     names: set[str] = set()
     for tensor, words, reading in parts:
         own, path = f"{name}_{_identifier(tensor.path.rpartition('/')[2])}", _comment(tensor.path)
-        what = "limits" if isinstance(reading, RangeReading) else "table"
-        lines += _array(_unique(f"{own}_patterns", names), tensor.width, words, f"{path}, shape {tensor.shape}")
-        lines += _array(_unique(f"{own}_{what}", names), tensor.width, reading.constants, f"{path}: {what}")
+        lines += _array(_unique(f"{own}_patterns", names), tensor.widest, words, f"{path}, shape {tensor.shape}")
+        lines += _widths(_unique(f"{own}_widths", names), tensor)
+        if isinstance(reading, MixedReading):
+            number = np.zeros(tensor.size, np.int64)
+            for nth, (elements, _) in enumerate(reading.parts, 1):
+                number[elements] = nth
+            which = f"{path}: which of the following reads each word, 0 for a word of no bits"
+            lines += _array(_unique(f"{own}_format", names), len(reading.parts).bit_length(), number, which)
+        decoders = {"": reading}
+        if isinstance(reading, MixedReading):
+            decoders = {f"_{nth}": decoder for nth, (_, decoder) in enumerate(reading.parts, 1)}
+        for suffix, decoder in decoders.items():
+            what = f"{'limits' if isinstance(decoder, RangeReading) else 'table'}{suffix}"
+            width = int(decoder.constant_widths[0])
+            lines += _array(_unique(f"{own}_{what}", names), width, decoder.constants, f"{path}: {what}")
     return _guarded(f"FKERAS_{name.upper()}_WORDS_H", about, lines)
 
 
 def _guarded(guard: str, about: list[str], lines: list[str]) -> str:
     head = [*about, f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>"]
     return "\n".join([*head, *lines, "", f"#endif /* {guard} */", ""])
+
+
+def _widths(name: str, tensor: TensorLayout) -> list[str]:
+    """The bits of each word, where words differ in that."""
+    if isinstance(tensor.width, int):
+        return []
+    return _array(name, MAX_WIDTH.bit_length(), tensor.width, f"{_comment(tensor.path)}: bits of each word")
 
 
 def _array(name: str, width: int, words: np.ndarray, about: str) -> list[str]:

@@ -16,34 +16,13 @@ import numpy as np
 
 from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.files import check_target, read_own, write_text
-from fkeras.memory import BitSet, BitSpace, layout_digest
+from fkeras.memory import BitSet, BitSpace, TensorLayout, layout_digest
+from fkeras.memory.layout import are_widths
 
 SCHEMA = "fkeras-protection/1"
 _MAGIC, _VERSION = SCHEMA.split("/")
 _REMEDY = "write it with `fkeras protect` or fkeras.protect(...).mask.write(path)"
 _MOST_BYTES = 1 << 28
-
-
-@dataclass(frozen=True, slots=True)
-class MaskTensor:
-    """One tensor of the layout: path, Keras' shape, bits per word."""
-
-    path: str
-    shape: tuple[int, ...]
-    width: int
-
-    @property
-    def size(self) -> int:
-        """Number of words."""
-        return prod(self.shape)
-
-    @property
-    def n_bits(self) -> int:
-        """Number of stored bits."""
-        return self.size * self.width
-
-    def __str__(self) -> str:
-        return f"'{self.path}' {self.shape} of {self.width}-bit words"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,14 +37,14 @@ class Mask:
     """
 
     bits: BitSet
-    tensors: tuple[MaskTensor, ...]
+    tensors: tuple[TensorLayout, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, bits: BitSet, space: BitSpace, provenance: Mapping[str, Any] | None = None) -> Mask:
         """The mask of `bits` of a space."""
         space.check(bits)
-        tensors = tuple(MaskTensor(tensor.path, tensor.shape, tensor.codec.width) for tensor in space.tensors)
+        tensors = tuple(tensor.layout for tensor in space.tensors)
         versions = {"fkeras": import_module("fkeras").__version__, "numpy": np.__version__}
         return cls(
             BitSet(bits.bits, space.layout_digest, bits.label), tensors, {**(provenance or {}), "versions": versions}
@@ -82,7 +61,7 @@ class Mask:
     @property
     def layout_digest(self) -> str:
         """The digest of the layout, a space's own."""
-        return layout_digest((tensor.path, tensor.shape, tensor.width) for tensor in self.tensors)
+        return layout_digest(self.tensors)
 
     @property
     def digest(self) -> str:
@@ -92,26 +71,23 @@ class Mask:
 
     def words(self) -> list[np.ndarray]:
         """Of each tensor, the mask of each word in storage order, (size,) uint64; a set bit is a protected one."""
-        covered = np.zeros(self.n_bits, np.uint64)
-        covered[self.bits.bits] = 1
-        words, start = [], 0
-        for tensor in self.tensors:
-            part = covered[start : start + tensor.n_bits].reshape(tensor.size, tensor.width)
-            places = np.arange(tensor.width - 1, -1, -1).astype(np.uint64)
-            words.append((part << places).sum(axis=1, dtype=np.uint64))
-            start += tensor.n_bits
-        return words
+        return [tensor.words(part).astype(np.uint64) for tensor, part in zip(self.tensors, self._covered, strict=True)]
+
+    @property
+    def _covered(self) -> list[np.ndarray]:
+        """Of each tensor, whether each bit is protected, (n_bits,)."""
+        covered = np.zeros(self.n_bits, np.bool_)
+        covered[self.bits.bits] = True
+        ends = np.cumsum([tensor.n_bits for tensor in self.tensors])
+        return np.split(covered, ends[:-1]) if self.tensors else []
 
     def on(self, space: BitSpace, label: str = "") -> BitSet:
         """The bits, for a model of the same layout. LayoutError names the first tensor that differs."""
         if space.layout_digest != self.layout_digest:
-            theirs = [MaskTensor(tensor.path, tensor.shape, tensor.codec.width) for tensor in space.tensors]
-            pairs = zip(self.tensors, theirs, strict=False)
-            different = next(((str(a), str(b)) for a, b in pairs if a != b), None)
-            where = (
-                f"tensor {different[0]} in the mask is {different[1]} in the model"
-                if different
-                else f"the mask has {len(self.tensors)} tensors, the model {len(theirs)}"
+            pairs = zip(self.tensors, (tensor.layout for tensor in space.tensors), strict=False)
+            where = next(
+                (f"tensor {a} in the mask is {b} in the model{_first_width(a, b)}" for a, b in pairs if a != b),
+                f"the mask has {len(self.tensors)} tensors, the model {len(space.tensors)}",
             )
             raise LayoutError(
                 f"{label or self.bits.label or 'this mask'} was made for a memory of layout {self.layout_digest[:12]}, "
@@ -130,15 +106,12 @@ class Mask:
 
     def _hex(self) -> list[str]:
         """Of each tensor, its bits in storage order, four to a digit, the first bit highest; zeros fill the end."""
-        covered = np.zeros(self.n_bits, np.uint8)
-        covered[self.bits.bits] = 1
-        ends = np.cumsum([tensor.n_bits for tensor in self.tensors])
-        return [np.packbits(part).tobytes().hex() for part in np.split(covered, ends[:-1])] if self.tensors else []
+        return [np.packbits(part).tobytes().hex() for part in self._covered]
 
     def text(self) -> str:
         """The mask as JSON, which `parse` reads."""
         tensors = [
-            {"path": tensor.path, "shape": list(tensor.shape), "word_bits": tensor.width, "protected": digits}
+            {"path": tensor.path, "shape": list(tensor.shape), "word_bits": tensor.word_bits, "protected": digits}
             for tensor, digits in zip(self.tensors, self._hex(), strict=True)
         ]
         return json.dumps(
@@ -213,7 +186,16 @@ class Mask:
         return cls(BitSet(bits, mask.layout_digest, mask.bits.label), mask.tensors, mask.provenance)
 
 
-def _tensor(entry: Any) -> tuple[MaskTensor, str]:
+def _first_width(ours: TensorLayout, theirs: TensorLayout) -> str:
+    """The first word that is wider or narrower, where both have words of several widths."""
+    if (ours.path, ours.shape) != (theirs.path, theirs.shape) or isinstance(ours.width, int):
+        return ""
+    first = int(np.flatnonzero(ours.widths != theirs.widths)[0])
+    element = [int(i) for i in np.unravel_index(first, ours.shape)]
+    return f", where element {element} has {theirs.widths[first]} bits and not {ours.widths[first]}"
+
+
+def _tensor(entry: Any) -> tuple[TensorLayout, str]:
     if not isinstance(entry, dict):
         raise TypeError("description")
     path, shape, digits = entry.get("path"), entry.get("shape"), entry.get("protected")
@@ -222,11 +204,11 @@ def _tensor(entry: Any) -> tuple[MaskTensor, str]:
         raise TypeError("'path'")
     if not isinstance(shape, list) or not all(_is_count(n) for n in shape) or prod(shape) > 8 * _MOST_BYTES:
         raise TypeError("'shape'")
-    if not _is_count(width) or not 1 <= width <= 32:
+    if not are_widths(width, prod(shape)):
         raise TypeError("'word_bits'")
     if not isinstance(digits, str):
         raise TypeError("'protected'")
-    return MaskTensor(path, tuple(shape), width), digits
+    return TensorLayout(path, tuple(shape), width), digits
 
 
 def _is_count(value: object) -> bool:

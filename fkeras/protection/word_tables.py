@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard, get_args
 
@@ -13,11 +14,13 @@ import numpy as np
 
 from fkeras.errors import InputError, is_whole
 from fkeras.faults.checked_words import CheckedWords
-from fkeras.faults.readings import WIDEST_TABLE, Outside, RangeReading, Reading, TableReading
+from fkeras.faults.readings import WIDEST_TABLE, MixedReading, Outside, RangeReading, Reading, TableReading, channels
 from fkeras.faults.word_checks import WordCheck
 from fkeras.files import check_target, read_own, write_text
-from fkeras.memory import BitSet, BitSpace, WordTensor
+from fkeras.memory import BitSet, BitSpace, MixedFixedPoint, TensorLayout, WordTensor
 from fkeras.memory import layout_digest as layout_of
+from fkeras.memory.layout import MAX_WIDTH, are_widths
+from fkeras.memory.tensor import Part
 from fkeras.protection.mask import Mask
 
 SCHEMA = "fkeras-words/1"
@@ -51,26 +54,51 @@ class WordTables(WordCheck):
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         space.require_layout(self.layout_digest, repr(self))
-        return tuple(_reading(*pair) for pair in zip(space.tensors, self.decoders, strict=True))
+        return tuple(self._reading(*pair) for pair in zip(space.tensors, self.decoders, strict=True))
+
+    def _reading(self, tensor: WordTensor, decoder: dict[str, Any]) -> Reading:
+        tables = decoder.get("parts", [decoder])
+        is_mixed = isinstance(tensor.codec, MixedFixedPoint)
+        fits = is_mixed == ("parts" in decoder) and len(tables) == len(tensor.parts)
+        readings = [_part_reading(tensor, *pair) for pair in zip(tensor.parts, tables, strict=True)] if fits else [None]
+        if None in readings:
+            raise InputError(
+                f"{self!r}: words of tensor '{tensor.path}' are {tensor.codec}, which its limits and tables are not "
+                "for; make it again from these weights"
+            )
+        known = [reading for reading in readings if reading is not None]
+        return MixedReading.of(tensor, known) if is_mixed else known[0]
 
 
-def _reading(tensor: WordTensor, decoder: dict[str, Any]) -> Reading:
-    constants = np.array(decoder["constants"], np.uint32)
+def _part_reading(tensor: WordTensor, part: Part, decoder: dict[str, Any]) -> Reading | None:
+    """How words of one codec are read; None where the table is for others."""
+    constants, width = np.array(decoder["constants"], np.uint32), decoder.get("width", part.codec.width)
+    if width != part.codec.width:
+        return None
     if "outside" in decoder:
-        channel = np.arange(tensor.size) % max(1, constants.size // 2)
-        return RangeReading(tensor.words, constants, channel, tensor.codec, decoder["outside"])
+        channel = channels(tensor, part, "channel" if constants.size > 2 else "tensor")
+        if constants.size != 2 * max(1, int(channel.max(initial=0)) + 1):
+            return None
+        return RangeReading(part.tensor.words, constants, channel, part.codec, decoder["outside"])
     placed = np.array(decoder["patterns"], np.int64)
-    patterns = np.maximum(placed[tensor.words], 0).astype(np.uint32)
-    return TableReading(patterns, constants, placed)
+    return TableReading(np.maximum(placed[part.tensor.words], 0).astype(np.uint32), constants, placed)
 
 
 def _decoder(tensor: WordTensor, reading: Reading) -> dict[str, Any]:
-    plain: dict[str, Any] = {"path": tensor.path, "shape": list(tensor.shape), "word_bits": tensor.codec.width}
-    plain["constants"] = reading.constants.tolist()
+    layout = tensor.layout
+    plain: dict[str, Any] = {"path": layout.path, "shape": list(layout.shape), "word_bits": layout.word_bits}
+    if isinstance(reading, MixedReading):
+        pairs = zip(tensor.parts, reading.parts, strict=True)
+        return {**plain, "parts": [{"width": part.codec.width, **_table(own)} for part, (_, own) in pairs]}
+    return {**plain, **_table(reading)}
+
+
+def _table(reading: Reading) -> dict[str, Any]:
+    constants = reading.constants.tolist()
     if isinstance(reading, RangeReading):
-        return {**plain, "outside": reading.outside}
+        return {"constants": constants, "outside": reading.outside}
     assert isinstance(reading, TableReading)
-    return {**plain, "patterns": reading.placed.tolist()}
+    return {"constants": constants, "patterns": reading.placed.tolist()}
 
 
 def words_text(guard: CheckedWords) -> str:
@@ -123,7 +151,7 @@ def parse_words(text: str, name: str = "this text") -> WordTables:
         refuse("its decoders are not those of its sha256: altered or damaged")
     if not isinstance(decoders, list) or not all(map(_is_decoder, decoders)):
         refuse("a tensor has limits or tables that are none")
-    tensors = [(decoder["path"], tuple(decoder["shape"]), decoder["word_bits"]) for decoder in decoders]
+    tensors = [TensorLayout(decoder["path"], tuple(decoder["shape"]), decoder["word_bits"]) for decoder in decoders]
     if layout != layout_of(tensors):
         refuse("its tensors are not those of its layout_digest: altered or damaged")
     return WordTables(
@@ -135,10 +163,21 @@ def _is_decoder(decoder: Any) -> bool:
     """Whoever wrote the digest may have written nonsense all the same."""
     if not isinstance(decoder, dict) or not isinstance(decoder.get("path"), str):
         return False
-    shape, width, constants = decoder.get("shape"), decoder.get("word_bits"), decoder.get("constants")
-    if not isinstance(shape, list) or not all(is_whole(n, 0) for n in shape) or not is_whole(width, 1, 32):
+    shape, widths = decoder.get("shape"), decoder.get("word_bits")
+    if not isinstance(shape, list) or not all(is_whole(n, 0) for n in shape) or not are_widths(widths, prod(shape)):
         return False
-    if not _are_words(constants, 0, width):
+    parts = decoder.get("parts")
+    if parts is None:
+        return is_whole(widths, 1) and _is_table(decoder, widths)
+    return isinstance(parts, list) and all(
+        isinstance(part, dict) and _is_table(part, part.get("width")) for part in parts
+    )
+
+
+def _is_table(decoder: dict[str, Any], width: Any) -> bool:
+    """Whether these are limits, or a table, of words of so many bits."""
+    constants = decoder.get("constants")
+    if not is_whole(width, 1, MAX_WIDTH) or not _are_words(constants, 0, width):
         return False
     if "outside" in decoder:
         return decoder["outside"] in get_args(Outside) and len(constants) > 0 and len(constants) % 2 == 0

@@ -58,12 +58,29 @@ class MetricRecord:
 
 @dataclass(frozen=True, slots=True)
 class CoveredTensor:
-    """Stored words in the memory: how many, how wide, and how many of their bits are protected."""
+    """Stored words in the memory: how many, how wide, and how many of their bits are protected.
+
+    word_bits: of the widest word; n_bits: of all, None in reports of earlier versions, where all words were as wide;
+    n_empty: words of width 0, which store nothing.
+    """
 
     path: str
     n_words: int
     word_bits: int
     protected_bits: int
+    n_bits: int | None = None
+    n_empty: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_bits is None:
+            object.__setattr__(self, "n_bits", self.n_words * self.word_bits)
+
+    @property
+    def bits_each(self) -> str:
+        """How wide the words are, for a table."""
+        if self.n_bits == self.n_words * self.word_bits:
+            return str(self.word_bits)
+        return f"up to {self.word_bits}" + (f", {self.n_empty:,} of width 0 store nothing" if self.n_empty else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +293,7 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
     within = np.bincount(space.locate(protected.bits).tensor, minlength=len(space.tensors))
     return tuple(
-        CoveredTensor(tensor.path, int(tensor.size), int(tensor.codec.width), int(n))
+        CoveredTensor(tensor.path, tensor.size, tensor.layout.widest, int(n), tensor.n_bits, tensor.layout.n_empty)
         for tensor, n in zip(space.tensors, within, strict=True)
     )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults import RandomStream
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, TensorLayout
 from fkeras.statistics import leveugle
 
 Bits = NDArray[np.int64]
@@ -92,7 +92,7 @@ class StatFI:
 def statfi(
     space: BitSpace, *, data_aware: bool = False, margin: float = 0.01, t: float = 2.58, seed: int = 0
 ) -> StatFI:
-    """StatFI (Ruospo et al., DATE 2023): Leveugle's sample size for every tensor and bit position.
+    """StatFI (Ruospo et al., DATE 2023): Leveugle's sample size for every tensor, width of words and bit position.
 
     Drawn without replacement and listed from the top bit down, tensor by tensor. p = 0.5, or with `data_aware`
     p = 0.5 (2^i - 1) / (2^(b - 1) - 1) for the i-th bit from the bottom (i = 0: the LSB, never drawn) of b; a
@@ -100,27 +100,40 @@ def statfi(
     """
     positions = space.bit_positions
     samples = [np.zeros(0, np.int64)]
-    for position in range(max((tensor.codec.width for tensor in space.tensors), default=0)):
-        for number, tensor in enumerate(space.tensors):
-            width = tensor.codec.width
+    strata = [
+        (number, width, bits)
+        for number, tensor in enumerate(space.tensors)
+        for width, bits in _by_width(tensor.layout, space.offsets[number])
+    ]
+    for position in range(max((width for _, width, _ in strata), default=0)):
+        for number, width, bits in strata:
             if position >= width:
                 continue
-            start, stop = space.offsets[number : number + 2]
-            candidates = start + np.flatnonzero(positions[start:stop] == position)
+            candidates = bits[positions[bits] == position]
             place = width - 1 - position
             p = 0.5 * (2**place - 1) / (2 ** (width - 1) - 1) if data_aware and width > 1 else 0.5
             n = min(leveugle(candidates.size, margin, t=t, p=p), candidates.size) if p else 0
-            stream = RandomStream("fkeras-statfi/1", seed, space.layout_digest, number, position)
+            widths = () if isinstance(space.tensors[number].layout.width, int) else (width,)
+            stream = RandomStream("fkeras-statfi/1", seed, space.layout_digest, number, position, *widths)
             drawn = candidates[stream.distinct(n, candidates.size)]
             samples.append(drawn[np.argsort(stream.raw(n), kind="stable")])
     return StatFI(np.concatenate(samples), len(space))
 
 
 def _words(space: BitSpace) -> Iterator[tuple[int, int]]:
-    """(first flat bit, width) of every word."""
+    """(first flat bit, width) of every word that has bits."""
     for offset, tensor in zip(space.offsets.tolist(), space.tensors, strict=False):
-        for element in range(tensor.size):
-            yield offset + element * tensor.codec.width, tensor.codec.width
+        widths, elements = tensor.layout.widths, np.arange(tensor.size)
+        for first, width in zip(tensor.layout.first(elements).tolist(), widths.tolist(), strict=True):
+            if width:
+                yield offset + first, width
+
+
+def _by_width(layout: TensorLayout, offset: int) -> Iterator[tuple[int, Bits]]:
+    """Each width of a tensor's words, and the flat bits of these words."""
+    widths = layout.widths[layout.elements]
+    for width in np.unique(widths).tolist():
+        yield width, offset + np.flatnonzero(widths == width)
 
 
 def _require(space: BitSpace, sensitive: Flags) -> None:

@@ -118,6 +118,8 @@ def test_the_json_says_what_the_session_was_however_it_is_run(project, write_tes
         "n_words": 4,
         "word_bits": 4,
         "protected_bits": 4,
+        "n_bits": 16,
+        "n_empty": 0,
     }
     assert kept["measured"]["schema"] == "fkeras-measured/1"
     assert missed["rerun"].startswith("python -m pytest test_budgets.py::test_missed")

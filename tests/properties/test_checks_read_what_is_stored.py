@@ -6,12 +6,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fkeras.faults import TMR, AssumedImmune, FaultSet, KnownWords, RangeCheck, Recoded, Upsets, protection
 from fkeras.faults.fault_models import draw_of
-from fkeras.memory import Binary, BitSet, BitSpace, FixedPoint, PowerOfTwo, Ternary, WordTensor
+from fkeras.faults.readings import MixedReading
+from fkeras.memory import Binary, BitSet, BitSpace, FixedPoint, MixedFixedPoint, PowerOfTwo, Ternary, WordTensor
 
 CODECS = st.sampled_from(
     [FixedPoint(4, 0), FixedPoint(5, 1, False), FixedPoint(3, 0), Ternary(), Binary(), PowerOfTwo(4), PowerOfTwo(3, 0)]
@@ -24,10 +25,24 @@ def tensor(path, codec, shape, words):
     return WordTensor(path, shape, codec, stored, ones, codec.decode(stored).astype(np.float32))
 
 
+MIXED = st.lists(st.sampled_from([(0, 0, False), (2, 0, True), (4, 1, True), (4, 0, False)]), min_size=6, max_size=6)
+
+
+@st.composite
+def mixed_tensors(draw, path):
+    """Words of two channels, each of its own format."""
+    codec = MixedFixedPoint(*zip(*draw(MIXED), strict=True))
+    assume(codec.width.any())
+    return tensor(path, codec, (3, 2), [draw(st.integers(0, (1 << width) - 1)) for width in codec.width.tolist()])
+
+
 @st.composite
 def spaces(draw):
     tensors = []
     for number in range(draw(st.integers(1, 3))):
+        if draw(st.booleans()):
+            tensors.append(draw(mixed_tensors(f"t{number}/kernel")))
+            continue
         codec, rows, columns = draw(CODECS), draw(st.integers(1, 4)), draw(st.integers(1, 3))
         in_use = draw(st.lists(st.integers(0, (1 << codec.width) - 1), min_size=1, max_size=6))
         words = draw(st.lists(st.sampled_from(in_use), min_size=rows * columns, max_size=rows * columns))
@@ -48,10 +63,27 @@ def some_bits(data, space):
     return data.draw(st.sets(st.integers(0, len(space) - 1), max_size=12))
 
 
+def codec_at(tensor, element):
+    """The codec of one word, and which words have the same."""
+    codec = tensor.codec
+    if not isinstance(codec, MixedFixedPoint):
+        return codec, set(range(tensor.size))
+    rows = list(zip(codec.width.tolist(), codec.integer.tolist(), codec.signed.tolist(), strict=True))
+    return FixedPoint(*rows[element]), {i for i, row in enumerate(rows) if row == rows[element]}
+
+
+def placed_at(reading, element):
+    """Where the words of one word's codec are placed, None for limits."""
+    if isinstance(reading, MixedReading):
+        reading = next(part for elements, part in reading.parts if element in elements)
+    return getattr(reading, "placed", None)
+
+
 def slow_word(check, space, number, element, pattern, placed):
     """What a pattern reads as: every stored word is looked at, one by one, in exact fractions."""
     here = space.tensors[number]
-    codec, every = here.codec, np.arange(1 << here.codec.width, dtype=np.uint32)
+    codec, alike = codec_at(here, element)
+    every = np.arange(1 << codec.width, dtype=np.uint32)
     values = [Fraction(value) for value in codec.decode(every).tolist()]
     levels = sorted(set(values))
 
@@ -65,7 +97,7 @@ def slow_word(check, space, number, element, pattern, placed):
     if isinstance(check, RangeCheck):
         n_channels = here.shape[-1]
         same = range(here.size) if check.per == "tensor" else range(element % n_channels, here.size, n_channels)
-        stored = [values[here.words[i]] for i in same]
+        stored = [values[here.words[i]] for i in same if i in alike]
         low, high = shifted(min(stored), -check.margin), shifted(max(stored), check.margin)
         if low <= values[pattern] <= high:
             return pattern
@@ -74,7 +106,8 @@ def slow_word(check, space, number, element, pattern, placed):
                 if low <= values[pattern ^ (1 << place)] <= high:
                     return pattern ^ (1 << place)
         return nearest(min(max(values[pattern] if check.outside == "clamp" else Fraction(0), low), high))
-    known = {int(word) for word in here.words}
+    stored = here.words[sorted(alike)]
+    known = set(stored.tolist())
     for word in list(known):
         for steps in range(-check.margin, check.margin + 1):
             known.add(values.index(shifted(values[word], steps)) if steps else word)
@@ -82,8 +115,8 @@ def slow_word(check, space, number, element, pattern, placed):
         if placed[word] == pattern:
             return word
     odds = Fraction(check.bit_error_rate) / (1 - Fraction(check.bit_error_rate))
-    chances = [odds ** (pattern ^ int(placed[word])).bit_count() for word in here.words]
-    mean = sum(c * values[word] for c, word in zip(chances, here.words, strict=True)) / sum(chances)
+    chances = [odds ** (pattern ^ int(placed[word])).bit_count() for word in stored]
+    mean = sum(c * values[word] for c, word in zip(chances, stored, strict=True)) / sum(chances)
     nearest_two = sorted(abs(level - mean) for level in levels)[:2]
     if len(nearest_two) == 2 and nearest_two[1] - nearest_two[0] < Fraction(1, 10**9):
         return None  # a tie, or as good as one
@@ -103,10 +136,10 @@ def test_the_slow_decoder_agrees(space, check, data):
     cells = [reading.patterns.copy() for reading in guard.readings]
     where = space.locate(np.array(sorted(hit), np.int64))
     for number, element, bit in zip(where.tensor, where.element, where.bit, strict=True):
-        cells[number][element] ^= 1 << (space.tensors[number].codec.width - 1 - bit)
+        cells[number][element] ^= 1 << (space.tensors[number].layout.widths[element] - 1 - bit)
     for number, here in enumerate(space.tensors):
-        placed = getattr(guard.readings[number], "placed", None)
-        for element in range(here.size):
+        for element in np.flatnonzero(here.layout.widths).tolist():
+            placed = placed_at(guard.readings[number], element)
             expected = slow_word(check, space, number, element, int(cells[number][element]), placed)
             read = patches.get(number, {}).get(element, int(here.words[element]))
             assert expected in (None, read)
@@ -165,8 +198,7 @@ def test_a_scrubber_writes_what_is_read_where_it_has_a_pattern(space, check, hit
         for bit, interval in zip(bits.tolist(), (i for _, i in hits), strict=True):
             where = space.locate(bit)
             if interval == moment and bit not in immune:
-                width = space.tensors[int(where.tensor[0])].codec.width
-                cells[int(where.tensor[0])][where.element] ^= np.uint32(1 << (width - 1 - int(where.bit[0])))
+                cells[int(where.tensor[0])][where.element] ^= where.mask
         if moment == 0:
             break
         for number, reading in enumerate(scrubbed.readings):
@@ -174,10 +206,10 @@ def test_a_scrubber_writes_what_is_read_where_it_has_a_pattern(space, check, hit
                 continue
             for element in range(space.tensors[number].size):
                 word = reading.decode(cells[number][element : element + 1], np.array([element]))
-                pattern, has_pattern = reading.encode(word)
-                for place in range(space.tensors[number].codec.width):
-                    width = space.tensors[number].codec.width
-                    flat = int(space.offsets[number]) + element * width + width - 1 - place
+                pattern, has_pattern = reading.encode(word, np.array([element]))
+                layout = space.tensors[number].layout
+                for place in range(width := int(layout.widths[element])):
+                    flat = int(space.offsets[number] + layout.first(element)) + width - 1 - place
                     if has_pattern[0] and flat not in immune:
                         kept = cells[number][element] & ~np.uint32(1 << place)
                         cells[number][element] = kept | (pattern[0] & np.uint32(1 << place))

@@ -118,10 +118,11 @@ class Site:
         """Each bit flipped alone."""
         place = space.locate(bits)
         words = self.tensor.words[place.element]
-        flipped = words ^ (np.uint32(1) << (self.tensor.codec.width - 1 - place.bit).astype(np.uint32))
+        flipped = words ^ place.mask
         step = self.kernel_step
         scale = self.tensor.scale[place.element].astype(np.float64)
-        delta = (self.tensor.codec.decode(flipped) - self.tensor.codec.decode(words)) * scale / step
+        golden, faulty = (self.tensor.decode(each, place.element) for each in (words, flipped))
+        delta = (faulty - golden) * scale / step
         row, column, term, last = np.unravel_index(place.element, self.kernel.shape)
         channel = term * self.kernel.shape[3] + last if self.depthwise else last
         rates = self.window.dilation

@@ -16,9 +16,19 @@ from fkeras.engines.hls4ml.convert import Conversion
 from fkeras.engines.hls4ml.emulation import Write
 from fkeras.errors import Argument, InputError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import Binary, BitAddress, BitSet, BitSpace, Codec, FixedPoint, Ternary, WordTensor
+from fkeras.memory import (
+    Binary,
+    BitAddress,
+    BitSet,
+    BitSpace,
+    Codec,
+    FixedPoint,
+    MixedFixedPoint,
+    TensorLayout,
+    Ternary,
+    WordTensor,
+)
 from fkeras.protection import Mask
-from fkeras.protection.mask import MaskTensor
 
 TRANSPOSED = {2: (1, 0), 3: (2, 0, 1), 4: (3, 0, 1, 2)}
 """How the resource strategy reorders a kernel, by its number of dimensions."""
@@ -82,7 +92,7 @@ class Hls4mlOrder:
             return self.space.index(address)
         for number, (held, tensor) in enumerate(zip(self.tensors, self.space.tensors, strict=True)):
             if held.variable == address.tensor:
-                width = tensor.codec.width
+                width = tensor.sole_codec.width
                 if len(address.element) != 1 or address.element[0] >= tensor.size or address.bit >= width:
                     raise InputError(f"{address}: array {held.variable} has {tensor.size} words of {width} bits")
                 element = int(held.elements[address.element[0]])
@@ -96,7 +106,7 @@ class Hls4mlOrder:
         """Every flat index in the order of hls4ml's files: array by array, place by place, most significant first."""
         parts = []
         for held, tensor, start in zip(self.tensors, self.space.tensors, self.space.offsets, strict=False):
-            width = tensor.codec.width
+            width = tensor.sole_codec.width
             parts.append((start + held.elements[:, None] * width + np.arange(width)).reshape(-1))
         return np.concatenate(parts)
 
@@ -110,7 +120,7 @@ class Hls4mlOrder:
         for patch in faults.patches(self.space):
             held, tensor = self.tensors[patch.tensor], self.space.tensors[patch.tensor]
             places = self._places[held.path][patch.elements]
-            writes.append(Write(held.variable, places, codes_of(tensor.codec, patch.words)))
+            writes.append(Write(held.variable, places, codes_of(tensor.sole_codec, patch.words)))
         return writes
 
     def reordered(self, mask: Mask) -> Mask:
@@ -122,7 +132,7 @@ class Hls4mlOrder:
         covered = np.zeros(len(self.space), bool)
         covered[bits.bits] = True
         tensors = tuple(
-            MaskTensor(f"{held.node}/{held.variable}", (tensor.size,), tensor.codec.width)
+            TensorLayout(f"{held.node}/{held.variable}", (tensor.size,), tensor.layout.width)
             for held, tensor in zip(self.tensors, self.space.tensors, strict=True)
         )
         label = f"{bits.label} in hls4ml's order" if bits.label else "in hls4ml's order"
@@ -154,7 +164,9 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
     *_, layer, kind = tensor.path.split("/")
     node, variable = _variable(conversion.graph, tensor.path, layer, kind)
     precision = variable.type.precision
-    if not _is_type_of(tensor.codec, precision) or variable.weight_class != "WeightVariable":
+    codec = tensor.codec
+    is_held = not isinstance(codec, MixedFixedPoint) and _is_type_of(codec, precision)
+    if not is_held or variable.weight_class != "WeightVariable":
         raise UnsupportedError(
             f"tensor '{tensor.path}': QKeras stores {tensor.codec}, hls4ml {conversion.version} holds "
             f"{type_text(precision)} ({variable.weight_class}); the hls4ml engine needs the same words: use another "
@@ -211,7 +223,7 @@ def type_text(precision: Any) -> str:
 def _require_equal(
     conversion: Conversion, tensor: WordTensor, held: NDArray[np.float64], elements: NDArray[np.int64]
 ) -> None:
-    codes = codes_of(tensor.codec, tensor.words[elements])
+    codes = codes_of(tensor.sole_codec, tensor.words[elements])
     ours = codes.astype(np.float64) * (tensor.codec.step if isinstance(tensor.codec, FixedPoint) else 1.0)
     if held.shape != ours.shape:
         raise UnsupportedError(f"tensor '{tensor.path}': has {ours.size} words, hls4ml holds {held.size}")
@@ -231,7 +243,7 @@ def _require_equal(
 def require_held(order: Hls4mlOrder, golden: dict[str, NDArray[np.int64]]) -> None:
     """UnsupportedError unless the compiled library holds exactly the space's words."""
     for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
-        codes = codes_of(tensor.codec, tensor.words[held.elements])
+        codes = codes_of(tensor.sole_codec, tensor.words[held.elements])
         if held.variable not in golden or not np.array_equal(golden[held.variable], codes):
             raise UnsupportedError(
                 f"tensor '{tensor.path}': the compiled emulation holds other words in '{held.variable}' than hls4ml "

@@ -11,7 +11,8 @@ from fkeras.errors import InputError
 from fkeras.frontends.qkeras.setup import qkeras
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
-from fkeras.memory.codecs import MAX_WIDTH, Values, Words
+from fkeras.memory.codecs import Values
+from fkeras.memory.layout import MAX_WIDTH, Words
 
 SUPPORTED = ("quantized_bits", "binary", "stochastic_binary", "ternary", "stochastic_ternary", "quantized_po2")
 

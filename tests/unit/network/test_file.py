@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from fkeras import network as fn
 from fkeras.errors import Argument, InputError, ModelError
-from fkeras.memory import Binary, FixedPoint, PowerOfTwo, Ternary, Uncovered, WordTensor
+from fkeras.memory import (
+    Binary,
+    FixedPoint,
+    MixedFixedPoint,
+    PowerOfTwo,
+    Ternary,
+    Uncovered,
+    WordTensor,
+)
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.network import file
 from fkeras.network.content import array_digest, canonical, content_of
@@ -35,17 +43,19 @@ def content(network: fn.Network) -> tuple[Any, list[tuple[str, bytes]]]:
     return content_of(network, put), arrays
 
 
-CODECS = [FixedPoint(6, 0), FixedPoint(3, 1, signed=False), Binary(), Ternary(), PowerOfTwo(4, 0), FixedPoint(12, 3)]
+CODECS = [FixedPoint(6, 0), FixedPoint(3, 1, signed=False), Binary(), Ternary(), PowerOfTwo(4, 0), MixedFixedPoint]
 
 
 def stored(path: str, shape: tuple[int, ...], codec: Any, scale: str, rng: np.random.Generator) -> WordTensor:
     size = int(np.prod(shape))
+    if codec is MixedFixedPoint:
+        codec = MixedFixedPoint(rng.integers(0, 7, size), rng.integers(-1, 3, size), rng.integers(0, 2, size))
     words = rng.integers(0, 1 << codec.width, size).astype(np.uint32)
     factors = {"one": np.ones(shape), "channel": rng.random(shape[-1]) + 0.1, "each": rng.random(shape) + 0.1}
     scales = np.broadcast_to(factors[scale], shape).astype(np.float32).reshape(-1)
     golden = (codec.decode(words) * scales.astype(np.float64)).astype(np.float32)
     if scale == "each":
-        golden = np.nextafter(golden, np.float32(np.inf))  # as QKeras' own rounding leaves it
+        golden = np.nextafter(golden, np.float32(np.inf)) * (codec.width > 0)  # as QKeras' own rounding leaves it
     return WordTensor(path, shape, codec, words, scales.copy(), golden)
 
 

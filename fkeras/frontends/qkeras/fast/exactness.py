@@ -121,7 +121,7 @@ def power_of_two_step(tensor: WordTensor) -> float | None:
     scales = np.unique(tensor.scale)
     if (scales <= 0).any() or (np.frexp(scales)[0] != 0.5).any():
         return None
-    exact = tensor.codec.decode(tensor.words) * tensor.scale
+    exact = tensor.decode(tensor.words, np.arange(tensor.size)) * tensor.scale
     return float(tensor.codec.step * scales.min()) if np.array_equal(exact, tensor.golden) else None
 
 
