@@ -134,6 +134,6 @@ def _weights(layer: Any) -> Iterator[tuple[str, int]]:
 def _tables(layer: Any) -> Iterator[tuple[str, int]]:
     """The lookup tables that a layer becomes, and how many words each of them has."""
     for part in layer._flatten_layers():
-        if type(part).__name__ in TABLES and getattr(part, "enable_iq", False) and hasattr(part, "activation"):
-            if not unknown_quantizer(part.iq):
-                yield (part.name if part is not layer else "table"), 1 << int(format_of(part.iq).width.max(initial=0))
+        is_table = type(part).__name__ in TABLES and hasattr(part, "activation") and part.enable_iq
+        if is_table and not unknown_quantizer(part.iq):
+            yield "table" if part is layer else part.name, 1 << int(format_of(part.iq).width.max(initial=0))

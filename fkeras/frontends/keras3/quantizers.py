@@ -53,9 +53,9 @@ def _step(place: Place, form: Format, part: str) -> Step:
     if all((each == each.flat[0]).all() for each in limits):
         step, low, high = (float(each.flat[0]) for each in limits)
         return Step(part, Quantize(step, low, high, form.rounding, overflow))
-    names = tuple(f"{place.path}/{part}/{name}" for name in ("step", "low", "high"))
+    names = [f"{place.path}/{part}/{name}" for name in ("step", "low", "high")]
     constants = {name: constant(each[0]) for name, each in zip(names, limits, strict=True)}
-    return Step(part, Quantize(*names, form.rounding, overflow), constants)
+    return Step(part, Quantize(names[0], names[1], names[2], form.rounding, overflow), constants)
 
 
 def _probes(form: Format) -> Floats:

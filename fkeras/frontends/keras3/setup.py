@@ -8,36 +8,32 @@ import warnings
 from importlib import metadata
 from typing import Any
 
-from fkeras.errors import EnvironmentSetupError
+from fkeras.errors import EnvironmentSetupError, MissingExtraError
 
-INSTALL_HGQ2 = "pip install 'HGQ2>=0.2,<0.3' tensorflow"
-INSTALL_QKERAS = "pip install 'qkeras-v3>=1.2'"
-INSTALL_KERAS = "pip install 'keras>=3.14' tensorflow"
-_APART = "in an environment of its own, as every QKeras and HGQ2 bring a package of the same name, qkeras"
+_HGQ2, _KERAS_3 = "pip install 'pytest-fkeras[hgq2]'", "pip install 'pytest-fkeras[keras3]'"
+_APART = "in an environment of its own, as HGQ2 and every QKeras bring a package of one name, qkeras"
 
 
 def keras() -> Any:
-    """The module of Keras 3. EnvironmentSetupError where it is not installed."""
+    """The module of Keras 3. MissingExtraError without one."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import keras as module
     except ImportError as error:
-        raise EnvironmentSetupError(
-            f"the model needs Keras 3, and it cannot be imported ({error}): {INSTALL_KERAS}"
+        raise MissingExtraError(
+            f"Keras 3 cannot be imported ({error}): {_KERAS_3}, or {_HGQ2} for models of HGQ2"
         ) from error
     if not str(module.__version__).startswith("3."):
-        raise EnvironmentSetupError(
-            f"the model needs Keras 3; Keras {module.__version__} is installed: {INSTALL_KERAS}"
-        )
+        raise EnvironmentSetupError(f"this needs Keras 3, and Keras {module.__version__} is installed: {_KERAS_3}")
     return module
 
 
 def hgq() -> Any:
-    """The module `hgq.layers` of HGQ2. EnvironmentSetupError where it is not installed."""
+    """The module `hgq.layers` of HGQ2. MissingExtraError without it."""
     if importlib.util.find_spec("hgq") is None:
-        raise EnvironmentSetupError(f"the model needs HGQ2, which is not installed: {INSTALL_HGQ2}, {_APART}")
+        raise MissingExtraError(f"models of HGQ2 need it, and it is not installed: {_HGQ2}, {_APART}")
     keras()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -46,11 +42,16 @@ def hgq() -> Any:
 
 
 def qkeras() -> Any:
-    """The module `qkeras` of QKeras for Keras 3. EnvironmentSetupError where another one has its place, or none."""
+    """The module `qkeras` of QKeras for Keras 3. MissingExtraError without it, EnvironmentSetupError where another
+    package has its place."""
     owners = sorted(set(metadata.packages_distributions().get("qkeras", ())))
+    if not owners:
+        raise MissingExtraError(f"this needs QKeras for Keras 3, and it is not installed: {_KERAS_3}, {_APART}")
     if owners != ["qkeras-v3"]:
-        there = f"the package qkeras is that of {' and '.join(owners)}" if owners else "it is not installed"
-        raise EnvironmentSetupError(f"the model needs QKeras for Keras 3, and {there}: {INSTALL_QKERAS}, {_APART}")
+        raise EnvironmentSetupError(
+            f"this needs QKeras for Keras 3, and the package qkeras here is that of {' and '.join(owners)}: "
+            f"{_KERAS_3}, {_APART}"
+        )
     keras()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from fkeras.errors import InputError
 from fkeras.frontends.keras3.setup import array
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Codec, FixedPoint, MixedFixedPoint, WordTensor
-from fkeras.memory.codecs import MAX_WIDTH
+from fkeras.memory.layout import MAX_WIDTH
 from fkeras.network.operation import Floats
 
 ROUNDINGS = {"RND": "half_up", "RND_CONV": "half_even", "TRN": "floor"}
@@ -45,8 +45,10 @@ class Format:
 
     def spread(self, shape: tuple[int, ...]) -> Format:
         """Of every element of a tensor."""
-        parts = (np.broadcast_to(part, shape) for part in (self.signed, self.integer, self.fraction))
-        return Format(*parts, self.overflow, self.rounding)
+        signed, integer, fraction = (
+            np.broadcast_to(part, shape) for part in (self.signed, self.integer, self.fraction)
+        )
+        return Format(signed, integer, fraction, self.overflow, self.rounding)
 
     @property
     def codec(self) -> Codec | MixedFixedPoint:
@@ -123,6 +125,6 @@ def smallest_format(values: Floats) -> tuple[int, int, int]:
     odd = np.where(is_zero, 1, (np.abs(mantissas) * 2.0**53).astype(np.int64))
     fraction = 53 - exponents - np.log2((odd & -odd).astype(np.float64)).astype(np.int64)
     integer = exponents - (mantissas == -0.5)  # -2**i needs i bits, 2**i one more
-    return tuple(int(np.where(is_zero, 0, part).max(initial=-(2**31))) for part in (integer, fraction)) + (
-        int((values < 0).any()),
-    )
+    fewest = -(2**31)
+    most = (int(np.where(is_zero, 0, part).max(initial=fewest)) for part in (integer, fraction))
+    return (*most, int((values < 0).any()))  # type: ignore[return-value]
