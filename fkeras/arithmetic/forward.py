@@ -120,6 +120,15 @@ class Forward:
             starts[lane : lane + packed[1].size] = packed[1]
         return replace(golden, weights=weights, starts=starts)
 
+    def shifted(self, kernels: Kernels, offsets: Mapping[int, Floats]) -> Kernels:
+        """Kernels with the offsets of some layers replaced, (output channels,) by the layer's number."""
+        by_lane = kernels.offsets.copy()
+        for number, values in offsets.items():
+            _, lane = self._begins[number]
+            lanes = self._by_lane(number, values)
+            by_lane[lane : lane + lanes.size] = lanes
+        return replace(kernels, offsets=by_lane)
+
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """The input, and what each layer makes."""

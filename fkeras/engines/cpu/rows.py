@@ -17,7 +17,7 @@ from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.sites import Image, Site, image_shape, site_of
 from fkeras.errors import InputError
 from fkeras.memory import Codec
-from fkeras.network import Dense, Grid, MaxPool, Network, Node, Quantize, Reshape
+from fkeras.network import Dense, Grid, MaxPool, Network, Node, Quantize, Reshape, grid_of
 from fkeras.network.operation import EXACT_STEPS, Values
 from fkeras.network.sums import WeightedSum
 from fkeras.network.windows import pads
@@ -67,17 +67,24 @@ class Row:
 
     def kernels(self, first: int, values: Values) -> Kernels | None:
         """What a pass from a layer on multiplies with; None where its sums may pass what is exact."""
-        words = {}
+        words, offsets = {}, {}
         for number, link in enumerate(self.links[first:]):
-            if link.site is None:
+            site = link.site
+            if site is None:
                 continue
-            kernel, golden = (given[link.site.tensor.path] for given in (values, self.network.values))
+            kernel, golden = (given[site.tensor.path] for given in (values, self.network.values))
             if kernel is not golden:
                 elements = np.flatnonzero(kernel.reshape(-1) != golden.reshape(-1))
-                levels = np.rint(kernel.reshape(-1)[elements].astype(np.float64) / link.site.kernel_step)
+                levels = np.rint(kernel.reshape(-1)[elements].astype(np.float64) / site.kernel_step)
                 words[number] = elements, levels.astype(np.int64)
+            if any(values[name] is not self.network.values[name] for name in site.added):
+                bias = site.bias_among(values)
+                if not _stays_exact(site, bias):
+                    return None
+                offsets[number] = bias / np.float32(link.step)
         part = self.part(first)
-        return part.faulty(words) if words else part.golden
+        kernels = part.faulty(words) if words else part.golden
+        return part.shifted(kernels, offsets) if offsets and kernels is not None else kernels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,6 +215,13 @@ def _largest_sum(site: Site) -> float:
     """The largest sum of any words, as far as sums are exact."""
     words = len(site.columns) * site.tensor.codec.largest * float(site.tensor.scale.max())
     return min(EXACT_STEPS, words * site.input_grid.bound / site.sum_step)
+
+
+def _stays_exact(site: Site, bias: Floats) -> bool:
+    """Whether sums and another bias share a grid on which they are added exactly."""
+    grid = grid_of(bias)
+    step = None if grid.step is None else min(grid.step, site.sum_step)
+    return step is not None and _largest_sum(site) * site.sum_step + grid.bound < EXACT_STEPS * step
 
 
 def _products(site: Site, pointwise: Pointwise, flattened: Image | None) -> Products:
