@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, required
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
-from fkeras.models import KERAS
+from fkeras.models import MODELS
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -50,10 +50,11 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> Any:
-    """The (uncompiled) Keras model in a file, QKeras' own classes known, pruning wrappers stripped.
+    """The (uncompiled) Keras model in a file, QKeras' own classes known, pruning wrappers stripped; or the network.
 
     Arguments:
-        path: a `.h5` or `.keras` file, or an architecture JSON (`model.to_json()`) together with `weights`.
+        path: a `.h5` or `.keras` file, or an architecture JSON (`model.to_json()`) together with `weights`; or a `.fkn`
+            file (`fkeras export`), whose network is a model to all of fkeras and needs no framework.
         weights: a `.h5` weight file, for an architecture only.
         custom_objects: the user's own classes, name -> class.
         trusted: load classes that bring code along (Lambda) or that fkeras does not know to hold data only.
@@ -62,6 +63,14 @@ def load_model(
         InputError: for a missing file.
         ModelError: for a file that is no model, is damaged, or would run code.
     """
+    from fkeras.network.file import is_network_file, read_network, require_source_unchanged
+
+    if is_network_file(path):
+        if weights is not None or custom_objects or trusted:
+            others = Argument("weights"), ", ", Argument("custom_objects"), " and ", Argument("trusted")
+            raise InputError(f"{path} is a network file, which has its weights and no code; leave out ", *others)
+        require_source_unchanged(path)
+        return read_network(path)
     from fkeras.frontends.qkeras.loading import load_model as load
 
     return load(path, weights, custom_objects, trusted)
@@ -83,7 +92,7 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
-    return KERAS.bit_space(model, layers, biases)
+    return MODELS.bit_space(model, layers, biases)
 
 
 def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> AbstractContextManager[Any]:
@@ -483,5 +492,5 @@ def merge(sources: Sequence[str | os.PathLike[str] | Store], into: str | os.Path
     n_said = len(target.notices)
     merged = merge_stores(sources, target)
     for notice in target.notices[n_said:]:
-        KERAS.notice(notice)
+        MODELS.notice(notice)
     return merged

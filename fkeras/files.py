@@ -29,6 +29,7 @@ _BEGINNINGS = {
     "trend": rb'\[(\n \{\n  "name": "[^\n]*: (trials over the limit|[^\n]* (under faults|lost to faults))"|\]\n)',
     "badge": rb'\{\n "schemaVersion": 1,\n "label": "bit flips"',
     "metrics report": rb"# TYPE fkeras_",
+    "network": rb"PK\x03\x04.{26}network\.json",
 }
 """How each kind of file that fkeras writes begins, as a regular expression."""
 _LOOKED_AT = 512

@@ -61,7 +61,8 @@ from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
 from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
-from fkeras.models import KERAS, ModelHooks, as_pair, engine_identity, engine_parts
+from fkeras.models import MODELS, ModelHooks, as_pair, engine_identity, engine_parts
+from fkeras.models.kinds import model_of
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose, choose_free
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -127,7 +128,7 @@ class Study:
         store: StoreLike = None,
         executor: Any = None,
         progress: Progress = terminal_bar,
-        hooks: ModelHooks = KERAS,
+        hooks: ModelHooks = MODELS,
         name: str | None = None,
     ) -> None:
         engine_parts(engine)
@@ -136,7 +137,7 @@ class Study:
         else:
             metrics = {} if metric is None else named_metrics(resolve(metric))
         bound = {
-            "model": model,
+            "_model": model,
             "data": None if data is None else as_pair(data),
             "metrics": MappingProxyType(metrics),
             "layers": layers,
@@ -147,7 +148,7 @@ class Study:
             "executor": executor,
             "progress": progress,
             "hooks": hooks,
-            "model_name": name or str(getattr(model, "name", type(model).__name__)),
+            "model_name": name or model_of(model).name,
             "_spaces": Recent(),
             "_runs": Recent(),
             "_oracles": Recent(),
@@ -158,7 +159,7 @@ class Study:
         }
         self.__dict__.update(bound)
 
-    model: Any
+    _model: Any
     data: tuple[Any, Any] | None
     metrics: Mapping[str, Metric]
     layers: str | Sequence[str]
@@ -201,11 +202,16 @@ class Study:
         bound.update(changes)
         return study
 
+    @property
+    def model(self) -> Any:
+        """The model: of a file that nobody opened yet, what is in it."""
+        return model_of(self._model).opened
+
     @cached_property
     def space(self) -> BitSpace:
         """The memory: the stored bits of the chosen layers."""
         key = (self.layers if isinstance(self.layers, str) else tuple(self.layers), self.biases)
-        return self._spaces.get(key, lambda: self.hooks.bit_space(self.model, self.layers, self.biases))
+        return self._spaces.get(key, lambda: self.hooks.bit_space(self._model, self.layers, self.biases))
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
@@ -267,7 +273,7 @@ class Study:
         damage = None if name is None else self.metric(name)
 
         def ranked() -> Ranking:
-            return self.hooks.rank(self.model, self.data, method, damage, loss, self.seed, self.space)
+            return self.hooks.rank(self._model, self.data, method, damage, loss, self.seed, self.space)
 
         self.require_unchanged()
 
@@ -322,14 +328,13 @@ class Study:
         """Whether each flip makes a sample wrong that was right; see `fkeras.sensitive_bits`. (n,) bool."""
         x, y = self.required_data
         metrics = {"mispredictions": resolve("mispredictions")}
-        golden_engine = self.engine if engine_parts(self.engine)[0] == "hls4ml" else "reference"
 
         def on(rows: NDArray[np.int64]) -> Run:
             part = take(x, rows), take(y, rows)
-            return self.hooks.start_run(self.model, part, metrics, self.space, self.engine)
+            return self.hooks.start_run(self._model, part, metrics, self.space, self.engine)
 
         self.require_unchanged()
-        whole = self.hooks.start_run(self.model, (x, y), metrics, self.space, golden_engine)
+        whole = self.hooks.start_run(self._model, (x, y), metrics, self.space, self.engine)
 
         def ask(missing: NDArray[np.int64]) -> NDArray[np.bool_]:
             wrong = whole.golden["mispredictions"].per_sample
@@ -437,10 +442,7 @@ class Study:
 
     def _chances(self, run: Run) -> dict[str, Chance]:
         _, targets = self.required_data
-        if isinstance(targets, dict) and hasattr(self.model, "output_names"):
-            from fkeras.frontends.qkeras.tracing import flat_targets
-
-            targets = flat_targets(self.model, targets)
+        targets = model_of(self._model).targets(targets)
 
         def chance(name: str) -> Chance | None:
             key = (self.space.content_digest, self.engine, name)
@@ -460,7 +462,7 @@ class Study:
         metrics = {"changed_outputs": changed_outputs()}
 
         def on(rows: NDArray[np.int64]) -> Run:
-            return self.hooks.start_run(self.model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
+            return self.hooks.start_run(self._model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
 
         def changes(sets: list[FaultSet]) -> NDArray[np.bool_]:
             assert result is not None
@@ -638,9 +640,7 @@ class Study:
 
     def injected(self, faults: FaultSet) -> AbstractContextManager[Any]:
         """A read-only view of the model that computes with `faults`; see `fkeras.injected`."""
-        from fkeras.frontends.qkeras.injection import injected
-
-        return injected(self.model, faults, self.space)
+        return model_of(self._model).injected(faults, self.space)
 
     def requirement(self, limits: Limits | None, run: Run) -> Requirement | None:
         """What limits by keyword ask of the metrics of `run`; None without any.
@@ -686,7 +686,7 @@ class Study:
 
     def require_unchanged(self) -> None:
         """ChangedError when model or data are no longer what they were when first measured with."""
-        now = self.hooks.state(self.model, self.data)
+        now = self.hooks.state(self._model, self.data)
         first = self.__dict__.setdefault("_first_state", now)
         for what, was in first.items():
             if was != now[what]:
@@ -697,8 +697,8 @@ class Study:
                 )
 
     def _started(self, data: tuple[Any, Any], metrics: Mapping[str, Metric]) -> Run:
-        run = self.hooks.start_run(self.model, data, metrics, self.space, self.engine)
-        return self.hooks.on_workers(run, self.model, data, metrics, self.engine, self.executor)
+        run = self.hooks.start_run(self._model, data, metrics, self.space, self.engine)
+        return self.hooks.on_workers(run, self._model, data, metrics, self.engine, self.executor)
 
     def _bits(self, bits: ArrayLike | None) -> NDArray[np.int64]:
         return np.arange(len(self.space)) if bits is None else self.space.check(bits)
@@ -732,7 +732,7 @@ class Study:
     @cached_property
     def _digests(self) -> tuple[Mapping[str, str], str]:
         self.require_unchanged()
-        return self.hooks.identity(self.model), digest_of(self.data)
+        return self.hooks.identity(self._model), digest_of(self.data)
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:

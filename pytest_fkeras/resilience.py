@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fkeras.models import KERAS
+from fkeras.models import MODELS
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder
@@ -151,7 +151,7 @@ class SessionHooks:
                 "--fkeras-executor sends Keras models to workers, and this project starts engines of its own "
                 "(pytest_fkeras_start_run): leave the option out"
             )
-        return KERAS.on_workers(run, model, data, metrics, engine, self._session.executor)
+        return MODELS.on_workers(run, model, data, metrics, engine, self._session.executor)
 
     def resolved(self, protected: Any, study: Study) -> Any:
         return resolved(protected, Source(study))

@@ -22,6 +22,7 @@ COMMANDS = (
     "endurance",
     "protect",
     "merge",
+    "export",
     "report",
     "compare",
     "hls4ml-check",

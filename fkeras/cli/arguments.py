@@ -86,28 +86,30 @@ def bits(text: str) -> tuple[int, int]:
     return first, last
 
 
-def add_model(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """The model (a list with `several`), and which of its weights are in the memory."""
-    group = parser.add_argument_group("model and memory")
+def add_model(parser: argparse.ArgumentParser, several: bool = False, chosen: bool = True) -> argparse._ArgumentGroup:
+    """The model (a list with `several`), and, `chosen`, which of its weights are in the memory."""
+    group = parser.add_argument_group("model and memory" if chosen else "model")
     group.add_argument(
         "model",
         metavar="MODEL",
         nargs="+" if several else None,
-        help="a .h5 or .keras file of QKeras layers, or .json with --weights",
+        help="a .h5 or .keras file of QKeras layers, or .json with --weights, or a .fkn file (fkeras export)",
     )
     group.add_argument("--weights", metavar="FILE", help="weights (.h5) of a MODEL that is an architecture (.json)")
-    group.add_argument(
-        "--layers",
-        action="append",
-        metavar="GLOB",
-        help="only layers that match, as in 'conv*'; '!name' leaves one out; may be repeated (default: all)",
-    )
-    group.add_argument("--biases", action="store_true", help="quantized biases are in the memory too")
+    if chosen:
+        group.add_argument(
+            "--layers",
+            action="append",
+            metavar="GLOB",
+            help="only layers that match, as in 'conv*'; '!name' leaves one out; may be repeated (default: all)",
+        )
+        group.add_argument("--biases", action="store_true", help="quantized biases are in the memory too")
     group.add_argument(
         "--trust",
         action="store_true",
         help="run code that the model file brings along (Lambda layers and the like); never for files from elsewhere",
     )
+    return group
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -66,11 +66,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _traces(study: Study) -> tuple[str, tuple[LayerTrace, ...]]:
     """The loss that goes with targets and metric, and the trace of every layer's block of its Hessian."""
-    from fkeras.models import KERAS
+    from fkeras.models import MODELS
     from fkeras.sensitivity.spectrum import layer_traces
 
     metric = None if study.sole_metric is None else study.metric(study.sole_metric)
-    evidence = KERAS.evidence(study.model, study.data, metric, None, study.seed, study.space)
+    evidence = MODELS.evidence(study.model, study.data, metric, None, study.seed, study.space)
     derivatives = evidence.derivatives()
     return derivatives.loss, layer_traces(derivatives, seed=study.seed)
 

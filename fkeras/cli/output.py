@@ -35,6 +35,12 @@ def check_targets(options: argparse.Namespace) -> None:
     require_distinct(_targets(options))
 
 
+def check_network(options: argparse.Namespace) -> None:
+    """The same for the `.fkn` file that --output names."""
+    check_target(options.output)
+    _require_replaceable(options.output, "network", "--output", options)
+
+
 def check_masks(
     folder: str | os.PathLike[str], option: str, headers: Iterable[str], options: argparse.Namespace
 ) -> None:

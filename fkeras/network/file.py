@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -24,8 +25,9 @@ from fkeras.errors import FkerasError, ModelError
 from fkeras.files import replacing, require_regular_file
 from fkeras.network import OPERATIONS
 from fkeras.network.content import Array, array_digest, canonical, content_of, network_of_content
+from fkeras.network.fit import golden_misfit
 from fkeras.network.network import Network, Node
-from fkeras.network.operation import Shape, grid_of
+from fkeras.network.operation import Shape
 from fkeras.network.windows import pads
 from fkeras.npz import memory_bytes
 
@@ -40,8 +42,6 @@ _SMALL, _MOST_PACKED = 64 * 2**20, 64
 """What the arrays may take once unpacked: so many bytes, and so many times the file."""
 _MOST_WORK = 2**40
 """Multiplications in the samples that a file brings along."""
-TAIL_TOLERANCE = 1e-6
-"""How far outputs of other machines may lie apart where they are on no grid; relative to magnitudes above 1."""
 _MAKE_AGAIN = "make it again with `fkeras export MODEL --output FILE.fkn`"
 _DAMAGES = (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
@@ -62,7 +62,7 @@ def write_network(
         return len(arrays) - 1
 
     content = content_of(network, put)
-    given = _random_samples(network) if samples is None else samples
+    given = random_samples(network) if samples is None else samples
     inputs = [np.asarray(x, part.dtype) for part, x in zip(network.inputs, given, strict=True)]
     _require_affordable(network, len(inputs[0]))
     golden = {"inputs": [put(x) for x in inputs], "outputs": [put(y) for y in network(inputs)]}
@@ -103,6 +103,17 @@ def read_network(path: str | os.PathLike[str]) -> Network:
     except _DAMAGES as error:
         _damaged(file, error)
     return network
+
+
+def is_network_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names an `.fkn` file, or claims to."""
+    file = Path(path)
+    if file.suffix == SUFFIX:
+        return True
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return re.match(rb"PK\x03\x04.{26}network\.json", stream.read(64), re.DOTALL) is not None
 
 
 def source_of(path: str | os.PathLike[str]) -> str:
@@ -228,7 +239,8 @@ def _damaged(file: Path, error: Exception) -> NoReturn:
     raise ModelError(f"{file}: is damaged or no network file ({first}); {_MAKE_AGAIN}") from error
 
 
-def _random_samples(network: Network) -> list[Array]:
+def random_samples(network: Network) -> list[Array]:
+    """A few samples of a fixed random stream, between 0 and 1 or of small whole numbers."""
     stream = np.random.Generator(np.random.PCG64(0))
     return [
         (stream.integers(0, 256, (4, *part.shape)) / (1 if part.dtype != "float32" else 256)).astype(part.dtype)
@@ -245,31 +257,14 @@ def _require_golden(network: Network, golden: Any, archive: _Archive) -> None:
         raise ModelError(f"its samples do not fit the network's inputs; {_MAKE_AGAIN}")
     _require_affordable(network, n)
     try:
-        outputs = network(inputs)
-        grids = network.grids(
-            {part.name: grid_of(x.astype(np.float32)) for part, x in zip(network.inputs, inputs, strict=True)},
-            network.values,
-        )
+        misfit = golden_misfit(network, inputs, expected)
     except Exception as error:
         raise ModelError(f"its network cannot be computed ({type(error).__name__}: {error})") from error
-    if len(outputs) != len(expected):
-        raise ModelError(f"has {len(expected)} outputs of its samples, and {len(outputs)} outputs; {_MAKE_AGAIN}")
-    for name, values, golden_values in zip(network.outputs, outputs, expected, strict=True):
-        if values.shape != (n, *network.shapes[name]) or not agree(values, golden_values, grids[name].step is not None):
-            raise ModelError(
-                f"output '{name}' of its samples is not what the file says that it is: the file is damaged, or this "
-                f"version of fkeras computes something else; {_MAKE_AGAIN}"
-            )
-
-
-def agree(values: Array, others: Array, is_exact: bool) -> bool:
-    """Whether outputs are the same: bit for bit where they lie on a grid, else up to TAIL_TOLERANCE."""
-    if values.shape != others.shape:
-        return False
-    if is_exact:
-        return bool(np.array_equal(values, others, equal_nan=True))
-    near = np.isclose(values, others, rtol=TAIL_TOLERANCE, atol=TAIL_TOLERANCE, equal_nan=True)
-    return bool(near.all())
+    if misfit is not None:
+        raise ModelError(
+            f"output '{misfit.node}' of its samples is not what the file says that it is: the file is damaged, or this "
+            f"version of fkeras computes something else; {_MAKE_AGAIN}"
+        )
 
 
 def _require_affordable(network: Network, n: int) -> None:

@@ -68,8 +68,8 @@ class Cropping(_SameValues):
 
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         lengths = [n - before - after for n, (before, after) in zip(given[0][:-1], self.crops, strict=True)]
-        if min(lengths) < 1:
-            raise ValueError(f"nothing is left of {given[0]}")
+        if min(lengths) < 1 or min(map(min, self.crops)) < 0:
+            raise ValueError(f"{self.crops} leave nothing of {given[0]}, or add to it")
         return (*lengths, given[0][-1])
 
     def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:

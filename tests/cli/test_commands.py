@@ -18,7 +18,7 @@ from fkeras.cli import session
 from fkeras.engine import GoldenScore
 from fkeras.faults import AssumedImmune
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
-from fkeras.models import KERAS
+from fkeras.models import MODELS
 from fkeras.plain import plain
 from fkeras.report.document import new_report
 from fkeras.report.record import record_of
@@ -189,7 +189,7 @@ def test_inspect_shows_the_trace_of_every_layer_with_its_standard_error(folder, 
     assert done.code == 0
     written = strict(folder / "i.json")
     model = library.load_model("small.h5")
-    derivatives = KERAS.evidence(model, pair("data.npz"), None, None, 0, library.bit_space(model)).derivatives()
+    derivatives = MODELS.evidence(model, pair("data.npz"), None, None, 0, library.bit_space(model)).derivatives()
     assert written["loss"] == derivatives.loss
     expected = [asdict(trace) for trace in layer_traces(derivatives)]
     assert [trace["layer"] for trace in expected] == ["hidden", "out"]

@@ -10,7 +10,7 @@ from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, run_campa
 from fkeras.errors import ChangedError, InputError
 from fkeras.faults import FlipCount, protection
 from fkeras.metrics import mean_squared_error
-from fkeras.models import Keras
+from fkeras.models import Models
 from fkeras.progress import silent
 from fkeras.sensitivity import Ranking
 from fkeras.study import Study
@@ -22,7 +22,7 @@ def damage(bits):
     return float(np.sum(bits % 13)) / 10
 
 
-class Hooks(Keras):
+class Hooks(Models):
     """Answers for a model that is a function of fault sets."""
 
     def __init__(self, run):

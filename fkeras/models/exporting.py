@@ -1,0 +1,57 @@
+"""Model files to network files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from fkeras.errors import InputError, ModelError
+from fkeras.metrics.inputs import take
+from fkeras.network import Network
+from fkeras.network.feeding import flat_data
+from fkeras.network.file import file_digest, is_network_file, random_samples, write_network
+from fkeras.network.fit import golden_misfit
+
+KEPT_SAMPLES = 4
+"""Of the data, in the file."""
+
+
+def export(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    x: Any = None,
+    weights: str | os.PathLike[str] | None = None,
+    trusted: bool = False,
+) -> Network:
+    """Write the network of a model file as an `.fkn` file, and return it.
+
+    x: data on which it must compute what the framework computes; some random samples unless given. weights, trusted: as
+    of `fkeras.load_model`. UnsupportedError for a model that no network describes, with the layer and the reason;
+    ModelError where the network computes something else.
+    """
+    if is_network_file(path):
+        raise InputError(f"{path} is a network file already; name the model that it was made of")
+    from fkeras.frontends.qkeras.description import network_of
+    from fkeras.frontends.qkeras.loading import load_model
+    from fkeras.models.keras import KerasModel
+
+    source = source_digest(path, weights)
+    model = load_model(path, weights, trusted=trusted)
+    network = network_of(model)
+    inputs = tuple(random_samples(network)) if x is None else flat_data(network.inputs, x)
+    golden = KerasModel(model).subject(network.memory.space(biases=True), (inputs, None)).golden_outputs
+    misfit = golden_misfit(network, inputs, golden if isinstance(golden, tuple) else (golden,))
+    if misfit is not None:
+        raise ModelError(
+            f"{path}: a network does not compute what Keras does: output '{misfit.node}' {misfit.why}; measure the "
+            "model file itself"
+        )
+    write_network(network, output, source, take(inputs, slice(KEPT_SAMPLES)))
+    return network
+
+
+def source_digest(path: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None) -> str:
+    """The digest of a model file; of an architecture with weights, of both."""
+    digests = [file_digest(part) for part in (path, weights) if part is not None]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -1,0 +1,104 @@
+"""Keras models: their words, identity, rankings and engines are those of the QKeras front end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from fkeras.engine import Run
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric
+from fkeras.models.engines import engine_parts
+from fkeras.models.kinds import Data, Model, Shipped
+
+if TYPE_CHECKING:
+    from fkeras.sensitivity.evidence import Subject
+
+
+class KerasModel(Model):
+    """A Keras model of QKeras layers."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def opened(self) -> Any:
+        """The model."""
+        return self._model
+
+    @property
+    def name(self) -> str:
+        """What Keras calls it."""
+        return str(getattr(self._model, "name", type(self._model).__name__))
+
+    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers."""
+        from fkeras.frontends.qkeras.reading import bit_space
+
+        return bit_space(self._model, layers, biases)
+
+    def identity(self) -> Mapping[str, str]:
+        """Architecture, weights, and versions of what computes."""
+        from fkeras.frontends.qkeras.identity import model_identity
+
+        return model_identity(self._model)
+
+    def state(self) -> str | None:
+        """A digest of architecture and weights."""
+        from fkeras.frontends.qkeras.identity import model_state
+
+        return model_state(self._model)
+
+    def targets(self, y: Any) -> Any:
+        """Targets in the order of its outputs."""
+        if not isinstance(y, dict) or not hasattr(self._model, "output_names"):
+            return y
+        from fkeras.frontends.qkeras.tracing import flat_targets
+
+        return flat_targets(self._model, y)
+
+    def subject(self, space: BitSpace, data: Data) -> Subject:
+        """Itself with data, differentiated by TensorFlow."""
+        from fkeras.frontends.qkeras.evidence import KerasSubject
+
+        def start(model: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace) -> Run:
+            return self.start_run(data, metrics, space, "auto")
+
+        return KerasSubject(self._model, space, data, start)
+
+    def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """An engine bound to all of these."""
+        name, project = engine_parts(engine)
+        x, y = data
+        if name == "reference":
+            from fkeras.frontends.qkeras.reference import ReferenceRun
+
+            return ReferenceRun(self._model, space, x, y, metrics)
+        if name == "hls4ml":
+            from fkeras.engines.hls4ml.engine import Hls4mlRun
+
+            return Hls4mlRun(self._model, space, x, y, metrics, project)
+        from fkeras.frontends.qkeras.fast.run import FastRun
+
+        return FastRun(self._model, space, x, y, metrics)
+
+    def shipped(self, run: Run) -> Shipped:
+        """The model as a file; workers load TensorFlow."""
+        from fkeras.frontends.qkeras.shipping import packed
+
+        return Shipped(start_packed, packed(self._model))
+
+    def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
+        """A view of the model; it is not touched."""
+        from fkeras.frontends.qkeras.injection import injected
+
+        return injected(self._model, faults, space)
+
+
+def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+    """The run of a packed model: this runs on workers."""
+    from fkeras.frontends.qkeras.shipping import unpacked
+
+    return KerasModel(unpacked(content)).start_run(data, metrics, space, engine)

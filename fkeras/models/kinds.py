@@ -1,0 +1,87 @@
+"""What a study asks of a model, whoever describes it: a Keras object, a network, or a file that nobody opened yet."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fkeras.engine import Run
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric
+from fkeras.network import Network
+
+if TYPE_CHECKING:
+    from fkeras.sensitivity.evidence import Subject
+
+Data = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What goes to workers in place of a model: start(content, data, metrics, space, engine) makes the run there."""
+
+    start: Callable[..., Run]
+    content: Any
+
+
+class Model(ABC):
+    """A model."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    @abstractmethod
+    def opened(self) -> Any:
+        """The object that users work with: a Keras model, or a network."""
+
+    @abstractmethod
+    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers."""
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, str]:
+        """All that its outputs depend on. IdentityError where that is not known."""
+
+    @abstractmethod
+    def state(self) -> str | None:
+        """A text that tells it from itself once somebody has changed it, None where that is not known."""
+
+    @abstractmethod
+    def targets(self, y: Any) -> Any:
+        """Targets in the order of its outputs."""
+
+    @abstractmethod
+    def subject(self, space: BitSpace, data: Data) -> Subject:
+        """Itself with data, as rankings see it."""
+
+    @abstractmethod
+    def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """An engine bound to all of these; the golden outputs are computed here."""
+
+    @abstractmethod
+    def shipped(self, run: Run) -> Shipped:
+        """What workers need to start `run`, which start_run made."""
+
+    @abstractmethod
+    def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
+        """A read-only view of the Keras model that computes with faults. UnsupportedError where there is none."""
+
+
+def model_of(model: Any) -> Model:
+    """What a user gave as a model, as one that can be asked."""
+    if isinstance(model, Network):
+        from fkeras.models.network import NetworkModel
+
+        return NetworkModel(model)
+    if isinstance(model, Model):
+        return model
+    from fkeras.models.keras import KerasModel
+
+    return KerasModel(model)

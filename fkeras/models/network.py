@@ -1,0 +1,131 @@
+"""Networks: what a `.fkn` file holds; the CPU engine measures, and no framework is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fkeras.engine import Run
+from fkeras.errors import Argument, InputError, ModelError, UnsupportedError
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric, Outputs
+from fkeras.models.engines import engine_parts
+from fkeras.models.kinds import Data, Model, Shipped
+from fkeras.network import Function, Network
+from fkeras.network.derivatives import NetworkDerivatives
+from fkeras.network.feeding import flat_data, flat_targets
+from fkeras.network.fit import rounding_misfit
+from fkeras.sensitivity.losses import Loss, Targets
+
+
+class NetworkModel(Model):
+    """A network on its own."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    @property
+    def name(self) -> str:
+        """The name of the model that it describes."""
+        return self._network.name
+
+    @property
+    def opened(self) -> Network:
+        """The network."""
+        return self._network
+
+    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers."""
+        return self._network.memory.space(layers, biases)
+
+    def identity(self) -> Mapping[str, str]:
+        """All that it computes."""
+        return {"network": self._network.digest}
+
+    def state(self) -> str:
+        """Nobody changes a network."""
+        return self._network.digest
+
+    def targets(self, y: Any) -> Any:
+        """Targets in the order of its outputs."""
+        return flat_targets(self._network.output_names, y)
+
+    def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
+        """Itself with data, differentiated by itself."""
+        return NetworkSubject(self._network, space, data)
+
+    def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """The CPU engine, bound to all of these."""
+        name, _ = engine_parts(engine)
+        if name not in ("auto", "fast"):
+            raise UnsupportedError(
+                f"network '{self.name}' is measured without the framework that it came from, so there is no ",
+                Argument("engine", engine), "; use ", Argument("engine", "auto"), ", or the model file itself"
+            )  # fmt: skip
+        return start_network(self._network, data, metrics, space, engine)
+
+    def shipped(self, run: Run) -> Shipped:
+        """Itself."""
+        return Shipped(start_network, self._network)
+
+    def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
+        raise UnsupportedError(
+            f"network '{self.name}' is no Keras model, so there is no view of it to call; measure it (campaign, "
+            "oracle, metric_under_faults), or load the model file itself"
+        )
+
+
+def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+    """The CPU engine on a network; workers start it so, too."""
+    from fkeras.engines.cpu.run import CpuRun
+
+    x, y = data
+    misfit = rounding_misfit(network, flat_data(network.inputs, x))
+    if misfit is not None:
+        raise ModelError(
+            f"network '{network.name}' cannot be measured on these data without its framework: node '{misfit.node}' "
+            f"{misfit.why}, and another order of additions rounds otherwise; measure the model file itself"
+        )
+    return CpuRun(network, space, x, y, metrics)
+
+
+class NetworkSubject:
+    """A network and its data, as rankings see them."""
+
+    def __init__(self, network: Network, space: BitSpace, data: Data) -> None:
+        self.inputs: tuple[NDArray[Any], ...] = flat_data(network.inputs, data[0])
+        self.targets = flat_targets(network.output_names, data[1])
+        self._network, self._space = network, space
+
+    @cached_property
+    def golden_outputs(self) -> Outputs:
+        """Without a fault."""
+        outputs = self._network(self.inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def final_activation(self) -> str:
+        """The function that the network ends in, "" for none."""
+        last = [node.operation for node in self._network.nodes if node.name == self._network.outputs[-1]]
+        return last[0].name if last and isinstance(last[0], Function) else ""
+
+    @cached_property
+    def differentiable(self) -> NetworkDerivatives:
+        """The network as a function of the stored values."""
+        return NetworkDerivatives(self._network, [tensor.path for tensor in self._space.tensors])
+
+    def users_loss(self, loss: Any, targets: Targets) -> Loss:
+        """A network has no Keras to differentiate a function of users."""
+        raise InputError(
+            f"network '{self._network.name}' knows the losses of its metrics, and no ", Argument("loss", loss),
+            "; leave it out, or rank the model file itself",
+        )  # fmt: skip
+
+    def run(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> Run:
+        """The exact engine on other data."""
+        return start_network(self._network, (x, y), metrics, self._space, "auto")
