@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numba
@@ -21,13 +22,17 @@ from fkeras.arithmetic.layers import NO_PADS, Layer, MaxPool, Shape, WeightedSum
 from fkeras.arithmetic.packing import Layout, Window, layout_of
 from fkeras.arithmetic.passes import BLOCK, LINE, MAXIMUM, STEP, Bytes, Floats, Ints, run_pass
 from fkeras.arithmetic.tensors import TYPES, Tensor, form_of_levels, form_of_weights
-from fkeras.arithmetic.tiles import BYTES, FLOATS
+from fkeras.arithmetic.tiles import BYTES, FLOATS, OUTPUTS
 from fkeras.errors import InputError
 
 EXACT = 2**24
 """Whole numbers up to it are exact in float32."""
-CACHE = 2**20
-"""Bytes of a core's cache."""
+CACHE = 2**19
+"""Bytes of activations that stay in a core's cache."""
+WORTH_A_THREAD = 2**20
+"""Instructions that take about as long as to start a thread."""
+TURNS = 4
+"""Turns that each core takes at least, so that a busy one can leave some to the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +78,8 @@ class Forward:
         kernels = kernels or self.golden
         steps, blocks, places, taps, blank = self._program
         ends = np.empty((len(stored), target.size), np.uint8)
-        n_at_once = min(max(1, CACHE // blank.size), max(1, len(stored)))
-        n_cores = min(numba.get_num_threads(), -(-len(stored) // n_at_once))
+        n_cores = max(1, min(numba.get_num_threads(), int(len(stored) * self._cost / WORTH_A_THREAD)))
+        n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_cores)))
         run_pass(
             *(steps, blocks, places, taps, blank, kernels.weights, kernels.starts, kernels.offsets),
             *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], target.size, n_at_once),
@@ -114,6 +119,15 @@ class Forward:
             weights[weights_at : weights_at + packed[0].size] = packed[0]
             starts[lane : lane + packed[1].size] = packed[1]
         return replace(golden, weights=weights, starts=starts)
+
+    def shifted(self, kernels: Kernels, offsets: Mapping[int, Floats]) -> Kernels:
+        """Kernels with the offsets of some layers replaced, (output channels,) by the layer's number."""
+        by_lane = kernels.offsets.copy()
+        for number, values in offsets.items():
+            _, lane = self._begins[number]
+            lanes = self._by_lane(number, values)
+            by_lane[lane : lane + lanes.size] = lanes
+        return replace(kernels, offsets=by_lane)
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -156,6 +170,12 @@ class Forward:
                 window = Window(layer.kernel.shape, layer.strides, layer.dilation, source.shape[2], source.pitch, width)
                 layouts[number] = layout_of(window, 4 // source.item)
         return layouts
+
+    @cached_property
+    def _cost(self) -> float:
+        """Instructions a sample, about."""
+        numbers = self._layouts.items()
+        return sum(layout.cost * prod(self.tensors[number + 1].shape[:2]) for number, layout in numbers)
 
     @cached_property
     def _begins(self) -> dict[int, tuple[int, int]]:

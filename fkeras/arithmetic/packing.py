@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.tiles import LANES
+from fkeras.arithmetic.tiles import LANES, VECTORS
 
 Ints = NDArray[np.int64]
 
@@ -93,7 +93,7 @@ def _layout(window: Window, neighbours: int, inputs_of_step: int) -> Layout:
     reads = np.concatenate([window.reads.reshape(-1, channels) + n * step for n in range(neighbours)], 1)
     elements = np.tile(np.arange(reads.shape[0] * channels).reshape(-1, channels), neighbours)
     same_inputs = inputs == window.pixel
-    at_once = 2 * LANES if same_inputs and reads.shape[1] > LANES else LANES
+    at_once = VECTORS * LANES if same_inputs and reads.shape[1] > LANES else LANES
     blocks = []
     for lane in range(0, reads.shape[1], at_once):
         lanes = slice(lane, min(lane + at_once, reads.shape[1]))

@@ -17,6 +17,7 @@ from fkeras.arithmetic.tiles import (
     FLOATS,
     LANES,
     OUTPUTS,
+    VECTORS,
     WORDS,
     Ending,
     bytes_pair,
@@ -70,7 +71,7 @@ def add_up(
     ending = Ending(step.scale, step.low, step.high, step.rounds, step.into, step.zero)
     inputs, outputs = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64)
     starts, offsets = starts[step.lane :], offsets[step.lane :]
-    room = np.empty(OUTPUTS * 2 * LANES + LINE // 4, np.int32)
+    room = np.empty(OUTPUTS * VECTORS * LANES + LINE // 4, np.int32)
     sums = room[-room.ctypes.data % LINE // 4 :]
     place, sample, last = step.place, 0, n * (step.stop_place - step.place)
     for first in range(0, last, OUTPUTS):

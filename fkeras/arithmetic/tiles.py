@@ -1,6 +1,6 @@
 """The inner loop of a forward pass: a tile of weighted sums in registers, then quantized and stored.
 
-A tile is eight outputs (pixels, samples) by one or two vectors of sixteen neighbouring channels, whose sums lie in 32
+A tile is some outputs (pixels, samples) by one or two vectors of sixteen neighbouring channels, whose sums lie in 32
 bits each. A step reads 32 bits of each output's inputs (four bytes, two words of 16 bits, one float32) and as many
 of every channel's weights, and adds the sum of their products: one instruction where the processor has it
 (`vpdpbusd`, `vpdpwssd`, a fused multiply-add). All sums are exact, so that any order of them is the same.
@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
+from numba import config
 from numba.core import cgutils, types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 LANES = 16
 """Channels of a vector of 32-bit sums; narrower processors take it in pieces."""
-OUTPUTS = 8
-"""Outputs of a tile."""
 BYTES, WORDS, FLOATS = 0, 1, 2
 """How levels are stored: unsigned 8 bits less a zero point, signed 16 bits, float32."""
 ITEM_SIZES = np.array([1, 2, 4])
@@ -29,8 +29,12 @@ SUMS, REALS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 ROUNDING = 1.5 * 2.0**23
 """Added to a number below 2**22 in float32, it leaves the nearest whole number, half to even, in the low bits."""
 ROUNDING_BITS = int(np.float32(ROUNDING).view(np.int32))
-HAS_DOT_PRODUCTS = bool(binding.get_host_cpu_features().get("avx512vnni"))
-"""Whether the processor adds four products of bytes, or two of words, to a sum by one instruction."""
+FEATURES = (get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES).split(",")
+"""What the processor can do that numba compiles for."""
+OUTPUTS, VECTORS = (8, 2) if "+avx512f" in FEATURES else (4, 1)
+"""Outputs and vectors of channels of a tile: as many as there are registers for their sums."""
+HAS_DOT_PRODUCTS = "+avx512vnni" in FEATURES
+"""Whether that is to add four products of bytes to a sum by one instruction."""
 
 
 class Ending(NamedTuple):

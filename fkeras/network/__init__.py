@@ -10,7 +10,7 @@ from fkeras.network.operation import Grid, Operation, grid_of
 from fkeras.network.pointwise import Function, Quantize, Relu, Steps
 from fkeras.network.pools import AveragePool, MaxPool
 from fkeras.network.shapes import Cropping, Permute, Repeat, Reshape, ZeroPadding
-from fkeras.network.sums import Affine, Bias, Convolution, Dense, DepthwiseConvolution, TransposedConvolution
+from fkeras.network.sums import Affine, Bias, Convolution, Dense, DepthwiseConvolution, Einsum, TransposedConvolution
 
 OPERATIONS = {
     kind.__name__: kind
@@ -23,6 +23,7 @@ OPERATIONS = {
         Cropping,
         Dense,
         DepthwiseConvolution,
+        Einsum,
         Function,
         MaxPool,
         Merge,
@@ -48,6 +49,7 @@ __all__ = [
     "Cropping",
     "Dense",
     "DepthwiseConvolution",
+    "Einsum",
     "Function",
     "Grid",
     "Input",

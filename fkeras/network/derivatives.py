@@ -23,7 +23,7 @@ from fkeras.network.operation import Linear, Operation
 from fkeras.network.pointwise import Function, Quantize, Relu, Steps
 from fkeras.network.pools import AveragePool, MaxPool, Pool
 from fkeras.network.shapes import Cropping, Permute, Repeat, Reshape, ZeroPadding
-from fkeras.network.sums import Affine, Bias, Convolution, Dense, DepthwiseConvolution, TransposedConvolution
+from fkeras.network.sums import Affine, Bias, Convolution, Dense, DepthwiseConvolution, Einsum, TransposedConvolution
 from fkeras.network.windows import pads, spread, windows
 
 Array = NDArray[Any]
@@ -182,6 +182,14 @@ def _(operation: Dense, values: Parameters, given: Sequence[Array], result: Arra
     (x,), kernel = given, values[operation.kernel]
     flat = x.reshape(-1, x.shape[-1]), slope.reshape(-1, slope.shape[-1])
     return (slope @ kernel.T,), {operation.kernel: flat[0].T @ flat[1]}
+
+
+@pulled.register
+def _(operation: Einsum, values: Parameters, given: Sequence[Array], result: Array, slope: Array) -> Slopes:
+    (x,), kernel = given, values[operation.kernel]
+    read, held, written = operation.axes
+    of_x = np.einsum(f"{written},{held}->{read}", slope, kernel)
+    return (of_x,), {operation.kernel: np.einsum(f"{written},{read}->{held}", slope, x)}
 
 
 @pulled.register

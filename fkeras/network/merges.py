@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -44,6 +45,9 @@ class Merge(Linear):
         if self.kind in ("add", "subtract"):
             bound = sum(x.bound for x in given)
             return Grid(step if step is not None and bound < EXACT_STEPS * step else None, bound, True)
+        if self.kind == "multiply" and step is not None and len(given) == 2:
+            product, bound = prod(steps), prod(x.bound for x in given)
+            return Grid(product, bound, True) if bound < EXACT_STEPS * product else UNKNOWN
         return UNKNOWN
 
 

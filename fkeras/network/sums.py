@@ -72,6 +72,48 @@ class Dense(WeightedSum):
 
 
 @dataclass(frozen=True, slots=True)
+class Einsum(WeightedSum):
+    """A product summed as numpy's einsum writes it; equation: of x, samples first, and the kernel, as in "nab,bc->nac".
+    Each axis of x is one of the kernel's or of the result's, and each of the kernel's one of theirs."""
+
+    equation: str
+
+    def __post_init__(self) -> None:
+        read, held, written = self.axes
+        if not (read and written and read[0] == written[0] and read[0] not in held):
+            raise ValueError(f"equation {self.equation!r} does not keep the samples in front")
+        for axes, others in ((read, held + written), (held, read + written), (written, read + held)):
+            if len(set(axes)) != len(axes) or not axes.isalpha() or not set(axes) <= set(others):
+                raise ValueError(f"equation {self.equation!r} names an axis twice or nowhere else")
+
+    @property
+    def axes(self) -> tuple[str, str, str]:
+        """The axes of x, of the kernel and of the result."""
+        read, _, rest = self.equation.partition(",")
+        held, _, written = rest.partition("->")
+        return read, held, written
+
+    def columns(self, kernel: Floats) -> Floats:
+        """The kernel with the axes that are summed in front."""
+        _, held, written = self.axes
+        order = sorted(range(len(held)), key=lambda axis: held[axis] in written)
+        terms = [kernel.shape[axis] for axis in order if held[axis] not in written]
+        return kernel.transpose(order).reshape(int(np.prod(terms)), -1)
+
+    def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
+        (x,), kernel = given, parameters[self.kernel]
+        read, held, written = self.axes
+        lengths = dict(zip(read[1:], x, strict=True))
+        for axis, length in zip(held, kernel, strict=True):
+            if lengths.setdefault(axis, length) != length:
+                raise ValueError(f"a kernel of shape {kernel} reads {x} by {self.equation}")
+        return tuple(lengths[axis] for axis in written[1:])
+
+    def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
+        return np.asarray(np.einsum(self.equation, given[0], values[self.kernel]))
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution(WeightedSum):
     """Channels last, over one axis or two; kernel (*size, input channels / groups, output channels)."""
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Scores
 from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.classes import counts_classes, nearly_tied
 from fkeras.engines.cpu.forward import SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
 from fkeras.engines.cpu.outcome import Places, StateScores
 from fkeras.engines.cpu.plan import Plan
+from fkeras.engines.cpu.rows import Pass, Stored, floats_between
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.states import States
+from fkeras.engines.cpu.suffix import Suffix
 from fkeras.engines.cpu.worker import Totals, measured
 from fkeras.faults import FaultSet, Patch
 from fkeras.memory import BitSpace
@@ -30,6 +34,8 @@ from fkeras.scoring import joined
 
 HELD_BYTES = 192 * 2**20
 """Bounds the golden tensors that are held at once."""
+PASSED_BYTES = 64 * 2**20
+"""Bounds what lies between passes, which themselves take a few samples at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +87,12 @@ class Behind:
         self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
         self._held: tuple[tuple[str, ...], slice, dict[str, Floats]] | None = None
         self._reaches: dict[str, Reach] = {}
+        self._stored: dict[tuple[str, int, int], Stored] = {}
 
     def release(self) -> None:
         """Let go of the golden tensors."""
         self._held = None
+        self._stored.clear()
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit flipped alone."""
@@ -142,12 +150,15 @@ class Behind:
     ) -> tuple[States, StateScores]:
         """The states of the samples `rows` that one fault changes, and their scores."""
         n = rows.stop - rows.start
-        nodes = (*reach.firm, *reach.others)
-        size = max(1, SCRATCH_BYTES // (4 * floats_per_sample(self._network, nodes)))
+        steps = list(self._plan.rows.passes(reach.firm, values))
+        nodes = [*(step for step in steps if isinstance(step, Node)), *reach.others]
+        size = PASSED_BYTES // (4 * floats_between(steps, self._network))
+        if nodes:
+            size = min(size, SCRATCH_BYTES // (4 * floats_per_sample(self._network, nodes)))
         changed, outputs = [], []
-        for start in range(0, n if nodes else 0, size):
-            part = slice(start, min(start + size, n))
-            samples, found = self._outputs(values, reach, golden, part, rows.start)
+        for start in range(0, n if steps or nodes else 0, max(1, size)):
+            part = slice(start, min(start + max(1, size), n))
+            samples, found = self._outputs(values, reach, steps, golden, part, rows.start)
             if samples.size:
                 changed.append(samples)
                 outputs.append(found)
@@ -160,24 +171,70 @@ class Behind:
         return States.of_one_fault(of, samples.astype(np.int32)), scores
 
     def _outputs(
-        self, values: Values, reach: Reach, golden: Mapping[str, Floats], part: slice, first: int
+        self,
+        values: Values,
+        reach: Reach,
+        steps: Sequence[Node | Pass],
+        golden: Mapping[str, Floats],
+        part: slice,
+        first: int,
     ) -> tuple[Places, Outputs]:
         """Which samples of a part of a chunk differ, and their outputs; first: the chunk's first row."""
         tensors = {name: golden[name][part] for name in reach.given}
-        compute(self._network, reach.firm, tensors, reach.exact, values)
+        for step in steps:
+            if isinstance(step, Pass):
+                tensors[step.row.end] = step(self._input_of(step, tensors, reach, part))
+            else:
+                compute(self._network, [step], tensors, reach.exact, values)
         differs = np.full(part.stop - part.start, not reach.starts_firm)
         for name in reach.ends:
             differs |= (tensors[name] != golden[name][part]).reshape(differs.size, -1).any(axis=1)
         samples = np.flatnonzero(differs)
         if samples.size == 0:
             return samples, ()
+        suffix = self._plan.suffix(reach.ends[0]) if len(reach.ends) == 1 and reach.starts_firm else None
+        if suffix is not None and set(suffix.nodes) == set(reach.others):
+            return samples + part.start, self._behind(suffix, tensors, samples, first + part.start)
         if samples.size < differs.size:
             tensors = {name: array[samples] for name, array in tensors.items()}
         compute(self._network, reach.others, tensors, reach.exact, values)
-        golden_outputs = self._samples.golden_outputs
-        parts = golden_outputs if isinstance(golden_outputs, tuple) else (golden_outputs,)
-        outputs = tuple(
-            tensors[name] if name in tensors else whole[first + part.start + samples]
-            for name, whole in zip(self._network.outputs, parts, strict=True)
+        return samples + part.start, self._all_outputs(tensors, first + part.start + samples)
+
+    def _behind(self, suffix: Suffix, tensors: Mapping[str, Floats], samples: Places, first: int) -> Outputs:
+        """The outputs of some samples in whose float tail nothing is wrong, with the first one's row in the data."""
+        outputs = joined(
+            [
+                suffix(some.astype(np.int32), tensors[suffix.end][some], tensors)
+                for some in np.split(samples, range(suffix.rows, samples.size, suffix.rows))
+            ]
         )
-        return samples + part.start, outputs[0] if len(outputs) == 1 else outputs
+        if counts_classes(self._samples.card) and (tied := nearly_tied(outputs)).any():
+            some = {name: array[samples[tied]] for name, array in tensors.items()}
+            compute(self._network, suffix.nodes, some, ())
+            exactly = self._all_outputs(some, first + samples[tied])
+            for whole, part in zip(_parts(outputs), _parts(exactly), strict=True):
+                whole[tied] = part
+        return outputs
+
+    def _all_outputs(self, tensors: Mapping[str, Floats], rows: Places) -> Outputs:
+        """The outputs among `tensors`, golden ones of the samples `rows` for others."""
+        golden_outputs = self._samples.golden_outputs
+        outputs = tuple(
+            tensors[name] if name in tensors else whole[rows]
+            for name, whole in zip(self._network.outputs, _parts(golden_outputs), strict=True)
+        )
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _input_of(self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, part: slice) -> Stored:
+        """What a pass reads of its input; of a golden tensor it is kept as long as that."""
+        name = step.given
+        if name not in reach.given:
+            return step.stored(tensors[name])
+        key = step.begin, part.start, part.stop
+        if key not in self._stored:
+            self._stored[key] = step.stored(tensors[name])
+        return self._stored[key]
+
+
+def _parts(outputs: Outputs) -> tuple[NDArray[Any], ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)

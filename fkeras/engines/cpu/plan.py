@@ -9,6 +9,7 @@ from functools import cached_property
 from fkeras.engines.cpu.chain import Chain, chain_after
 from fkeras.engines.cpu.forward import Golden, rounds_reproducibly
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
+from fkeras.engines.cpu.rows import Rows
 from fkeras.engines.cpu.sites import Site, site_of
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.memory import BitSpace, WordTensor
@@ -44,6 +45,11 @@ class Plan:
 
     def _rounds_reproducibly_behind(self, name: str) -> bool:
         return all(rounds_reproducibly(node, self.grids) for node in self.network.behind([name]))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Exact layers in a row, as passes."""
+        return Rows(self.network, self.grids)
 
     def golden(self, names: Iterable[str]) -> Golden:
         """What computes the golden values of some tensors."""

@@ -18,6 +18,8 @@ from fkeras.network.sums import Bias
 Floats = NDArray[np.float32]
 PROBES = 4097
 """Sums at which the ends of a quantizer's range are looked for, and compared as well."""
+MOST_COMPARED = 2**22
+"""Sums that are compared in all; a quantizer of so many levels is left to the network's own operations."""
 AT_ONCE = 2**18
 """Sums that are compared at once, which bounds the memory."""
 
@@ -51,16 +53,19 @@ class Pointwise:
         return clipped
 
 
-def pointwise_of(site: Site) -> Pointwise | None:
-    """The arithmetic of a site; None where the network's own operations do something else."""
+def pointwise_of(site: Site, most: float | None = None) -> Pointwise | None:
+    """The arithmetic of a site; None where the network's own operations do something else.
+
+    most: the largest size of a sum in units of its grid; what any one wrong word may make of it unless given.
+    """
     if not site.rounds:
         return _unrounded(site)
     assert site.end_grid.step is not None
     step = site.end_grid.step
     unclipped = Pointwise(site.sum_step / step, site.bias / np.float32(step), -np.inf, np.inf, step, True)
     ends = []
-    for channel, most in enumerate(reach(site)):
-        found = _compared(site, unclipped, channel, most)
+    for channel, largest in enumerate(reach(site) if most is None else [int(most)] * site.bias.size):
+        found = _compared(site, unclipped, channel, largest)
         if found is None:
             return None
         ends.append(found)
@@ -90,6 +95,8 @@ def _compared(site: Site, unclipped: Pointwise, channel: int, most: int) -> tupl
     """
     probes = np.unique(np.linspace(-most, most, PROBES).astype(np.int64))
     low, high = unsaturated(probes, site.values_after(probes, channel))
+    if high - low > MOST_COMPARED:
+        return None
     for sums in (probes, *(np.arange(at, min(at + AT_ONCE, high + 1)) for at in range(low, high + 1, AT_ONCE))):
         held = site.values_after(sums, channel) / np.float32(unclipped.step)
         made = unclipped.levels(sums.astype(np.float32), channel)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fkeras.engines.cpu.channels import Floats, Ints, as_integers
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.network import Grid, Network, Node
-from fkeras.network.operation import Shape
+from fkeras.network.operation import Shape, Values
 from fkeras.network.pointwise import Quantize, Relu, Steps
 from fkeras.network.sums import Bias, Convolution, Dense, DepthwiseConvolution
 from fkeras.network.windows import Pads, pads
@@ -160,14 +160,22 @@ class Site:
         by_place = split.transpose(0, 5, 2, 4, 1, 3).reshape(n, channels, stride_y * stride_x, *split.shape[1:5:2])
         return as_integers(by_place, self.input_grid.step)
 
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The name of the parameter that is added to the sums, if there is one."""
+        first = self.segment[0].operation if self.segment else None
+        return (first.bias,) if isinstance(first, Bias) else ()
+
     @cached_property
     def bias(self) -> Floats:
         """What is added to each output channel's sums, (channels,)."""
-        first = self.segment[0].operation if self.segment else None
+        return self.bias_among(self.network.values)
+
+    def bias_among(self, values: Values) -> Floats:
+        """The same of other parameters."""
         n_channels = self.columns.shape[1]
-        if not isinstance(first, Bias):
-            return np.zeros(n_channels, np.float32)
-        return np.broadcast_to(self.network.values[first.bias].reshape(-1), n_channels).astype(np.float32)
+        added = values[self.added[0]].reshape(-1) if self.added else np.zeros(1)
+        return np.broadcast_to(added, n_channels).astype(np.float32)
 
     @property
     def rounds(self) -> bool:

@@ -27,7 +27,7 @@ class Suffix:
     """
 
     def __init__(self, network: Network, end: str) -> None:
-        self._network, self._end = network, end
+        self._network, self.end = network, end
         needed = network.before(network.outputs)
         self.nodes = [node for node in network.behind([end]) if node in needed]
         results = {end, *(node.name for node in self.nodes)}
@@ -66,7 +66,7 @@ class Suffix:
 
     def __call__(self, samples: Ints, ends: Floats, golden: Mapping[str, Floats]) -> Outputs:
         """Outputs for k states: ends (k, ...) the end tensor, samples (k,) whose side inputs to use."""
-        tensors = {self._end: ends, **{name: golden[name][samples] for name in self.side}}
+        tensors = {self.end: ends, **{name: golden[name][samples] for name in self.side}}
         with np.errstate(all="ignore"):
             for node, function in self._functions:
                 tensors[node.name] = function(*(tensors[name] for name in node.inputs))

@@ -11,6 +11,8 @@ IMAGE, ROWS, FLAT = (6, 5, 4), (7, 4), (6,)
 CASES = {
     "dense": (fn.Dense("p"), [FLAT], (6, 3)),
     "dense on rows": (fn.Dense("p"), [ROWS], (4, 3)),
+    "einsum": (fn.Einsum("p", "nab,bca->nca"), [ROWS], (4, 3, 7)),
+    "einsum over two axes": (fn.Einsum("p", "nab,abc->nc"), [ROWS], (7, 4, 3)),
     "convolution": (fn.Convolution("p", (1, 1), "valid", (1, 1)), [IMAGE], (3, 2, 4, 5)),
     "strided": (fn.Convolution("p", (2, 3), "same", (1, 1)), [IMAGE], (3, 3, 4, 5)),
     "dilated": (fn.Convolution("p", (1, 1), "same", (2, 1)), [IMAGE], (2, 3, 4, 5)),

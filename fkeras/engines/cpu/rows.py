@@ -1,0 +1,307 @@
+"""Exact layers in a row, as one pass in whole numbers: what many faults at once need, at the processor's full speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.arithmetic.forward import Forward, Kernels
+from fkeras.arithmetic.layers import MaxPool as LargestOf
+from fkeras.arithmetic.layers import WeightedSum as Products
+from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
+from fkeras.engines.cpu.sites import Image, Site, image_shape, site_of
+from fkeras.errors import InputError
+from fkeras.memory import Codec
+from fkeras.network import Dense, Grid, MaxPool, Network, Node, Quantize, Reshape, grid_of
+from fkeras.network.operation import EXACT_STEPS, Values
+from fkeras.network.sums import WeightedSum
+from fkeras.network.windows import pads
+
+Stored = NDArray[np.uint8]
+MOST_ENUMERATED = 16
+"""Bits of a word up to which all that it may stand for is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A layer of a row: the nodes that it stands for, the last one's result, and what it is in a pass.
+
+    site: of a weighted sum; step: of the levels that it makes.
+    """
+
+    nodes: tuple[str, ...]
+    layer: Products | LargestOf
+    site: Site | None
+    step: float
+
+    @property
+    def end(self) -> str:
+        """The tensor that it makes."""
+        return self.nodes[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Layers in a row: each reads what the one before makes, and nobody else does. A pass begins at any sum."""
+
+    network: Network
+    links: tuple[Link, ...]
+    forward: Forward
+    _parts: dict[int, Forward] = field(default_factory=dict)
+
+    @property
+    def end(self) -> str:
+        """The tensor behind the last layer."""
+        return self.links[-1].end
+
+    def part(self, first: int) -> Forward:
+        """The pass from a layer on; prepared once."""
+        if first not in self._parts:
+            self._parts[first] = self.forward.part(first) if first else self.forward
+        return self._parts[first]
+
+    def kernels(self, first: int, values: Values) -> Kernels | None:
+        """What a pass from a layer on multiplies with; None where its sums may pass what is exact."""
+        words, offsets = {}, {}
+        for number, link in enumerate(self.links[first:]):
+            site = link.site
+            if site is None:
+                continue
+            kernel, golden = (given[site.tensor.path] for given in (values, self.network.values))
+            if kernel is not golden:
+                elements = np.flatnonzero(kernel.reshape(-1) != golden.reshape(-1))
+                levels = np.rint(kernel.reshape(-1)[elements].astype(np.float64) / site.kernel_step)
+                words[number] = elements, levels.astype(np.int64)
+            if any(values[name] is not self.network.values[name] for name in site.added):
+                bias = site.bias_among(values)
+                if not _stays_exact(site, bias):
+                    return None
+                offsets[number] = bias / np.float32(link.step)
+        part = self.part(first)
+        kernels = part.faulty(words) if words else part.golden
+        return part.shifted(kernels, offsets) if offsets and kernels is not None else kernels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pass:
+    """A part of a row with what it multiplies with: reads one tensor (n, ...), makes another.
+
+    nodes: what it stands for.
+    """
+
+    row: Row
+    first: int
+    kernels: Kernels
+
+    @property
+    def given(self) -> str:
+        """The tensor that it reads."""
+        return self._site.node.inputs[0]
+
+    @property
+    def begin(self) -> str:
+        """The node at which it begins."""
+        return self._site.node.name
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The nodes that it stands for."""
+        return frozenset(name for link in self.row.links[self.first :] for name in link.nodes)
+
+    @property
+    def _site(self) -> Site:
+        site = self.row.links[self.first].site
+        assert site is not None
+        return site
+
+    def stored(self, x: Floats) -> Stored:
+        """What it reads of its input."""
+        part, step = self.row.part(self.first), self._site.input_grid.step
+        assert step is not None
+        return part.stored((x / np.float32(step)).reshape(len(x), *part.shape))
+
+    def __call__(self, stored: Stored) -> Floats:
+        """The tensor at the end."""
+        levels = self.row.part(self.first).levels(stored, self.kernels)
+        # Adding zero makes -0.0, which rounding may give, the network's 0.0.
+        values = levels * np.float32(self.row.links[-1].step) + np.float32(0)
+        return values.reshape(len(values), *self.row.network.shapes[self.row.end])
+
+
+class Rows:
+    """All rows of a network on data of known grids."""
+
+    def __init__(self, network: Network, grids: Mapping[str, Grid]) -> None:
+        self._begins: dict[str, tuple[Row, int]] = {}
+        taken: set[str] = set()
+        for node in network.nodes:
+            row = None if node.name in taken else _row_from(network, grids, node)
+            if row is None:
+                continue
+            for number, link in enumerate(row.links):
+                taken.update(link.nodes)
+                if link.site is not None:
+                    self._begins[link.site.node.name] = row, number
+
+    def passes(self, nodes: Sequence[Node], values: Values) -> Iterator[Node | Pass]:
+        """`nodes`, in order, with passes for those that stand in rows to their ends."""
+        names, done = {node.name for node in nodes}, set[str]()
+        for node in nodes:
+            if node.name in done:
+                continue
+            row, first = self._begins.get(node.name, (None, 0))
+            kernels = None if row is None or row.end not in names else row.kernels(first, values)
+            if row is None or kernels is None:
+                yield node
+            else:
+                whole = Pass(row, first, kernels)
+                done |= whole.nodes
+                yield whole
+
+
+def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | None:
+    """The longest row that begins with a weighted sum; None where not even one layer can be passed."""
+    links: list[Link] = []
+    reader: Node | None = node
+    between: tuple[str, ...] = ()
+    while reader is not None:
+        link = _link(network, grids, reader, between, links[-1] if links else None)
+        if link is None:
+            break
+        links.append(link)
+        if isinstance(link.layer, Products) and not link.layer.rounds:
+            break
+        between, reader = _only_reader(network, link.end)
+    while links and links[-1].site is None:  # a pool at the end is quicker where it is
+        links.pop()
+    if not links or links[0].site is None:
+        return None
+    low, high = _levels(network, grids, node.inputs[0])
+    layers = tuple(link.layer for link in links)
+    forward = Forward(_input_shape(links[0].site, layers[0]), low, high, layers)
+    try:
+        return Row(network, tuple(links), forward) if forward.golden else None
+    except InputError:  # sums that are not exact
+        return None
+
+
+def _link(
+    network: Network, grids: Mapping[str, Grid], node: Node, between: tuple[str, ...], before: Link | None
+) -> Link | None:
+    shape = network.shapes[node.inputs[0]]
+    operation = node.operation
+    if isinstance(operation, MaxPool) and before is not None and len(shape) == 3:
+        ones = (1,) * len(operation.size)
+        around = pads(shape[:-1], operation.size, operation.strides, ones, operation.padding)
+        largest = LargestOf(_pair(operation.size), _pair(operation.strides), (around[0], around[1]))
+        return Link((*between, node.name), largest, None, before.step)
+    tensor = network.tensors.get(operation.kernel) if isinstance(operation, WeightedSum) else None
+    site = None if tensor is None else site_of(network, grids, -1, tensor)
+    pointwise = None if site is None or site.node is not node else pointwise_of(site, _largest_sum(site))
+    if site is None or pointwise is None:
+        return None
+    flattened = image_shape(network.shapes[before.end]) if before is not None and between else None
+    layer = _products(site, pointwise, flattened)
+    nodes = (*between, node.name, *(part.name for part in site.segment))
+    return Link(nodes, layer, site, pointwise.step)
+
+
+def _largest_sum(site: Site) -> float:
+    """The largest sum of any words, as far as sums are exact."""
+    words = len(site.columns) * site.tensor.codec.largest * float(site.tensor.scale.max())
+    return min(EXACT_STEPS, words * site.input_grid.bound / site.sum_step)
+
+
+def _stays_exact(site: Site, bias: Floats) -> bool:
+    """Whether sums and another bias share a grid on which they are added exactly."""
+    grid = grid_of(bias)
+    step = None if grid.step is None else min(grid.step, site.sum_step)
+    return step is not None and _largest_sum(site) * site.sum_step + grid.bound < EXACT_STEPS * step
+
+
+def _products(site: Site, pointwise: Pointwise, flattened: Image | None) -> Products:
+    """A site as a layer of a pass; flattened: the image that a dense layer reads as one row of numbers."""
+    kernel = np.rint(site.kernel.astype(np.float64) / site.kernel_step).astype(np.int64)
+    if site.depthwise:
+        kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
+    elif flattened is not None:
+        kernel = kernel.reshape(*flattened, -1)
+    (height, width, _), _ = site.shapes
+    around = site.window.pads((height, width))
+    return Products(
+        kernel,
+        _words(site.tensor.codec, float(site.tensor.scale.min()), float(site.tensor.scale.max()), site.kernel_step),
+        pointwise.offset,
+        pointwise.scale,
+        pointwise.low,
+        pointwise.high,
+        pointwise.rounds,
+        site.window.stride,
+        (around[0], around[1]) if flattened is None else ((0, 0), (0, 0)),
+        site.window.dilation,
+    )
+
+
+def _words(codec: Codec, least_scale: float, most_scale: float, step: float) -> tuple[int, int]:
+    """The least and the largest number that a word may stand for."""
+    if codec.width <= MOST_ENUMERATED:
+        values = codec.decode(np.arange(2**codec.width, dtype=np.uint32))
+        low, high = float(values.min()), float(values.max())
+    else:
+        low, high = -codec.largest, codec.largest
+    scaled = [value * scale / step for value in (low, high) for scale in (least_scale, most_scale)]
+    return int(min(scaled)), int(max(scaled))
+
+
+def _levels(network: Network, grids: Mapping[str, Grid], name: str) -> tuple[float, float]:
+    """The least and the largest level of a tensor on a grid."""
+    grid = grids[name]
+    assert grid.step is not None
+    most = float(np.ceil(grid.bound / grid.step))
+    maker = next((node.operation for node in network.nodes if node.name == name), None)
+    if isinstance(maker, Quantize) and maker.step == grid.step and not isinstance(maker.low, str):
+        return (float(maker.low), most if isinstance(maker.high, str) else float(maker.high))
+    return -most, most
+
+
+def _input_shape(site: Site, layer: Products | LargestOf) -> Image:
+    image, _ = site.shapes
+    if isinstance(site.operation, Dense) and isinstance(layer, Products) and layer.kernel.shape[:2] != (1, 1):
+        return layer.kernel.shape[:3]
+    return image
+
+
+def _only_reader(network: Network, name: str) -> tuple[tuple[str, ...], Node | None]:
+    """The only node that reads a tensor, beyond its flattening; the names of that."""
+    between: list[str] = []
+    while name not in network.outputs:
+        readers = network.readers(name)
+        if len(readers) != 1 or len(readers[0].inputs) != 1:
+            break
+        (reader,) = readers
+        if not isinstance(reader.operation, Reshape):
+            return tuple(between), reader if not between or isinstance(reader.operation, Dense) else None
+        if len(reader.operation.to) != 1:
+            break
+        between.append(reader.name)
+        name = reader.name
+    return (), None
+
+
+def _pair(lengths: tuple[int, ...]) -> tuple[int, int]:
+    return lengths[0], lengths[1] if len(lengths) == 2 else 1
+
+
+def floats_between(nodes: Sequence[Node | Pass], network: Network) -> int:
+    """The size of the largest tensor of a sample that is held between nodes and passes."""
+    names = {
+        name
+        for node in nodes
+        for name in ((node.given, node.row.end) if isinstance(node, Pass) else (node.name, *node.inputs))
+    }
+    return max((prod(network.shapes[name]) for name in names), default=1)

@@ -1,0 +1,52 @@
+"""A Keras 3 model's graph as a network."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from fkeras.frontends.description import Home, NotDescribed, drafted, sample_shape
+from fkeras.frontends.keras3.graph import graph_of, walk
+from fkeras.frontends.keras3.inventory import Memory, inventory_of
+from fkeras.frontends.keras3.layers import describe
+from fkeras.frontends.keras3.setup import array, keras
+from fkeras.frontends.refusals import Refused
+from fkeras.network import Input, Network
+from fkeras.network.operation import Floats
+
+
+def network_of(model: Any, memory: Memory = "quantizer") -> Network:
+    """What a model stores and computes. NotDescribed where a network cannot say it; memory: as of `inventory_of`."""
+    try:
+        inventory = inventory_of(model, memory)
+    except Refused as refused:
+        first = refused.refusals[0]
+        raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused
+    graph = graph_of(model, {id(layer): path for path, layer in walk(model)})
+    inputs = {
+        key: Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, str(tensor.dtype)))
+        for name, key, tensor in graph.inputs
+    }
+    return drafted(model.name, inputs, graph.applications, graph.outputs, inventory, home(), describe)
+
+
+def home() -> Home:
+    """Keras 3, with the QKeras that the process has loaded."""
+    functions = (sys.modules["tensorflow"].nn,) if keras().backend.backend() == "tensorflow" else ()
+    qkeras = sys.modules.get("qkeras")
+    return Home(keras(), qkeras if hasattr(qkeras, "quantizers") else None, functions, keras().ops.rsqrt, evaluated)
+
+
+def evaluated(function: Any, x: Floats) -> Floats:
+    """A function of tensors applied to numbers."""
+    return np.asarray(array(function(keras().ops.convert_to_tensor(x))), np.float32)
+
+
+def _dtype(layer: str, name: str) -> str:
+    if name.startswith(("int", "uint")):
+        return name
+    if name not in ("float32", "float64"):
+        raise NotDescribed(layer, f"an input of type {name}")
+    return "float32"

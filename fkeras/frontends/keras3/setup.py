@@ -1,0 +1,64 @@
+"""Keras 3, and the quantizing packages on it, or an error that says what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from importlib import metadata
+from typing import Any
+
+from fkeras.errors import EnvironmentSetupError, MissingExtraError
+
+_HGQ2, _KERAS_3 = "pip install 'pytest-fkeras[hgq2]'", "pip install 'pytest-fkeras[keras3]'"
+_APART = "in an environment of its own, as HGQ2 and every QKeras bring a package of one name, qkeras"
+
+
+def keras() -> Any:
+    """The module of Keras 3. MissingExtraError without one."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import keras as module
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Keras 3 cannot be imported ({error}): {_KERAS_3}, or {_HGQ2} for models of HGQ2"
+        ) from error
+    if not str(module.__version__).startswith("3."):
+        raise EnvironmentSetupError(f"this needs Keras 3, and Keras {module.__version__} is installed: {_KERAS_3}")
+    return module
+
+
+def hgq() -> Any:
+    """The module `hgq.layers` of HGQ2. MissingExtraError without it."""
+    if importlib.util.find_spec("hgq") is None:
+        raise MissingExtraError(f"models of HGQ2 need it, and it is not installed: {_HGQ2}, {_APART}")
+    keras()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from hgq import layers
+    return layers
+
+
+def qkeras() -> Any:
+    """The module `qkeras` of QKeras for Keras 3. MissingExtraError without it, EnvironmentSetupError where another
+    package has its place."""
+    owners = sorted(set(metadata.packages_distributions().get("qkeras", ())))
+    if not owners:
+        raise MissingExtraError(f"this needs QKeras for Keras 3, and it is not installed: {_KERAS_3}, {_APART}")
+    if owners != ["qkeras-v3"]:
+        raise EnvironmentSetupError(
+            f"this needs QKeras for Keras 3, and the package qkeras here is that of {' and '.join(owners)}: "
+            f"{_KERAS_3}, {_APART}"
+        )
+    keras()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import qkeras as module
+    return module
+
+
+def array(value: Any) -> Any:
+    """A variable or a tensor of any backend as an array."""
+    return keras().ops.convert_to_numpy(value)
