@@ -16,7 +16,7 @@ from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.sites import Image, Site, image_shape, site_of
 from fkeras.errors import InputError
-from fkeras.memory import Codec
+from fkeras.memory import WordTensor
 from fkeras.network import Dense, Grid, MaxPool, Network, Node, Quantize, Reshape, grid_of
 from fkeras.network.operation import EXACT_STEPS, Values
 from fkeras.network.sums import WeightedSum
@@ -235,7 +235,7 @@ def _products(site: Site, pointwise: Pointwise, flattened: Image | None) -> Prod
     around = site.window.pads((height, width))
     return Products(
         kernel,
-        _words(site.tensor.codec, float(site.tensor.scale.min()), float(site.tensor.scale.max()), site.kernel_step),
+        _words(site.tensor, site.kernel_step),
         pointwise.offset,
         pointwise.scale,
         pointwise.low,
@@ -247,15 +247,18 @@ def _products(site: Site, pointwise: Pointwise, flattened: Image | None) -> Prod
     )
 
 
-def _words(codec: Codec, least_scale: float, most_scale: float, step: float) -> tuple[int, int]:
-    """The least and the largest number that a word may stand for."""
-    if codec.width <= MOST_ENUMERATED:
-        values = codec.decode(np.arange(2**codec.width, dtype=np.uint32))
-        low, high = float(values.min()), float(values.max())
-    else:
-        low, high = -codec.largest, codec.largest
-    scaled = [value * scale / step for value in (low, high) for scale in (least_scale, most_scale)]
-    return int(min(scaled)), int(max(scaled))
+def _words(tensor: WordTensor, step: float) -> tuple[int, int]:
+    """The least and the largest number, in steps, that a word may stand for."""
+    least = most = 0.0
+    for part in tensor.parts:
+        if part.codec.width <= MOST_ENUMERATED:
+            values = part.codec.decode(np.arange(2**part.codec.width, dtype=np.uint32))
+            ends = float(values.min()), float(values.max())
+        else:
+            ends = -part.codec.largest, part.codec.largest
+        for scale in (float(part.tensor.scale.min()), float(part.tensor.scale.max())):
+            least, most = (min(least, ends[0] * scale), max(most, ends[1] * scale))
+    return int(least / step), int(most / step)
 
 
 def _levels(network: Network, grids: Mapping[str, Grid], name: str) -> tuple[float, float]:
