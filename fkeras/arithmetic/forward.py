@@ -8,7 +8,7 @@ checked for every kernel; there float32 sums are exact in any order as well, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -18,11 +18,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.layers import NO_PADS, Layer, MaxPool, Shape, WeightedSum, largest_sum, output_shape
+from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
 from fkeras.arithmetic.packing import Layout, Window, layout_of
-from fkeras.arithmetic.passes import BLOCK, LINE, MAXIMUM, STEP, Bytes, Floats, Ints, run_pass
-from fkeras.arithmetic.tensors import TYPES, Tensor, form_of_levels, form_of_weights
-from fkeras.arithmetic.tiles import BYTES, FLOATS, OUTPUTS
+from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, run_pass
+from fkeras.arithmetic.tensors import LINE, TYPES, Tensor, placed
+from fkeras.arithmetic.tiles import BYTES, OUTPUTS
 from fkeras.errors import InputError
 
 EXACT = 2**24
@@ -47,20 +47,26 @@ class Kernels:
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A row of layers.
+    """The layers of a network, in an order in which each reads what stands before it.
 
-    shape: (height, width, channels) of the input; low, high: its least and largest level; layers: in order.
+    shape: (height, width, channels) of the input; low, high: its least and largest level; sources: the tensors that
+    each layer reads, 0 for the input, n for what layer n - 1 makes; unless said, the one before it.
     """
 
     shape: Shape
     low: float
     high: float
     layers: tuple[Layer, ...]
+    sources: tuple[tuple[int, ...], ...] | None = None
 
     def part(self, first: int, stop: int | None = None) -> Forward:
-        """The layers from number `first` to before number `stop`, as a pass of their own."""
-        source = self.tensors[first]
-        return Forward(source.shape, source.low, source.high, self.layers[first:stop])
+        """The layers from number `first` to before number `stop`, as a pass of their own that begins with what stands
+        before them; InputError where they read something else as well."""
+        source, read = self.tensors[first], self._sources[first:stop]
+        if any(number < first for numbers in read for number in numbers):
+            raise InputError(f"behind layer {first - 1} not everything goes through tensor {first}")
+        sources = tuple(tuple(number - first for number in numbers) for numbers in read)
+        return Forward(source.shape, source.low, source.high, self.layers[first:stop], sources)
 
     def stored(self, levels: NDArray[Any]) -> Bytes:
         """Inputs (n, height, width, channels) as a pass reads them; InputError unless they are levels of the input."""
@@ -90,13 +96,12 @@ class Forward:
     @cached_property
     def golden(self) -> Kernels:
         """The layers' own kernels. InputError where a sum may not be exact."""
-        parts = []
-        for number, layer in enumerate(self.layers):
-            if isinstance(layer, WeightedSum):
-                packed = self._packed(number, layer.kernel)
-                if packed is None:
-                    raise InputError(f"the sums of layer {number} may reach 2**24, where float32 is not exact")
-                parts.append((*packed, self._by_lane(number, layer.offsets)))
+        parts = [(np.zeros(0, np.uint8), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        for number, layer in self._sums.items():
+            packed = self._packed(number, layer.kernel)
+            if packed is None:
+                raise InputError(f"the sums of layer {number} may reach 2**24, where float32 is not exact")
+            parts.append((*packed, self._by_lane(number, layer.offsets)))
         weights, starts, offsets = (np.concatenate(kind) for kind in zip(*parts, strict=True))
         return Kernels(_aligned(weights), starts, offsets)
 
@@ -108,9 +113,7 @@ class Forward:
         golden = self.golden
         weights, starts = _aligned(golden.weights), golden.starts.copy()
         for number, (elements, values) in words.items():
-            layer = self.layers[number]
-            assert isinstance(layer, WeightedSum)
-            kernel = layer.kernel.copy()
+            kernel = self._sums[number].kernel.copy()
             kernel.reshape(-1)[elements] = values
             packed = self._packed(number, kernel)
             if packed is None:
@@ -130,45 +133,38 @@ class Forward:
         return replace(kernels, offsets=by_lane)
 
     @cached_property
+    def _sources(self) -> tuple[tuple[int, ...], ...]:
+        return self.sources or tuple((number,) for number in range(len(self.layers)))
+
+    @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """The input, and what each layer makes."""
-        shapes, ranges = [self.shape], [(self.low, self.high, True)]
-        for layer in self.layers:
-            shapes.append(output_shape(layer, shapes[-1]))
-            ranges.append(ranges[-1] if isinstance(layer, MaxPool) else (layer.low, layer.high, layer.rounds))
-        forms = self._forms(ranges)
-        tensors: list[Tensor] = []
-        at = 0
-        for number, (shape, (low, high, _), form) in enumerate(zip(shapes, ranges, forms, strict=True)):
-            reader = self.layers[number] if number < len(self.layers) else None
-            vertical, horizontal = reader.pads if isinstance(reader, WeightedSum) else NO_PADS
-            before, after = zip(vertical, horizontal, strict=True)
-            tensors.append(Tensor(shape, low, high, form, before, after, at))
-            at += -(-tensors[-1].size // LINE) * LINE
-        return tuple(tensors)
+        return placed(self.shape, self.low, self.high, self.layers, self._sources)
 
-    def _forms(self, ranges: Sequence[tuple[float, float, bool]]) -> list[int]:
-        """How the tensors are stored; the last one as float32."""
-        forms = [form_of_levels(*levels) for levels in ranges[:-1]] + [FLOATS]
-        for number, layer in enumerate(self.layers):
-            if isinstance(layer, WeightedSum):
-                forms[number] = max(forms[number], form_of_weights(*layer.words))
-                if not ranges[number][2]:
-                    raise InputError(f"layer {number} reads levels that are not rounded; its sums would not be exact")
-        numbers = range(len(self.layers))
-        for number in (*numbers, *reversed(numbers)):
-            if isinstance(self.layers[number], MaxPool):  # which hands levels on as they are stored
-                forms[number] = forms[number + 1] = max(forms[number : number + 2])
-        return forms
+    @cached_property
+    def _sums(self) -> dict[int, WeightedSum]:
+        """The layers that add up, by number."""
+        return {
+            number: layer.on(self.tensors[number + 1].shape[2]) if isinstance(layer, Merge) else layer
+            for number, layer in enumerate(self.layers)
+            if not isinstance(layer, MaxPool)
+        }
+
+    def _read(self, number: int) -> list[Tensor]:
+        """The tensor that each row of a layer's windows lies in."""
+        sources = [self.tensors[source] for source in self._sources[number]]
+        return sources if len(sources) > 1 else sources * len(self._sums[number].kernel)
 
     @cached_property
     def _layouts(self) -> dict[int, Layout]:
         layouts = {}
-        for number, layer in enumerate(self.layers):
-            if isinstance(layer, WeightedSum):
-                source, width = self.tensors[number], self.tensors[number + 1].shape[1]
-                window = Window(layer.kernel.shape, layer.strides, layer.dilation, source.shape[2], source.pitch, width)
-                layouts[number] = layout_of(window, 4 // source.item)
+        for number, layer in self._sums.items():
+            source, *_ = read = self._read(number)
+            row = 0 if isinstance(self.layers[number], Merge) else layer.dilation[0] * source.pitch
+            rows = tuple((tensor.at - source.at) // source.item + y * row for y, tensor in enumerate(read))
+            width = self.tensors[number + 1].shape[1]
+            window = Window(layer.kernel.shape, rows, layer.dilation[1], layer.strides[1], source.shape[2], width)
+            layouts[number] = layout_of(window, 4 // source.item)
         return layouts
 
     @cached_property
@@ -183,7 +179,7 @@ class Forward:
         begins, weights, lane = {}, 0, 0
         for number, layout in self._layouts.items():
             begins[number] = weights, lane
-            weights += layout.elements.size * self.tensors[number].item
+            weights += layout.elements.size * self._read(number)[0].item
             lane += layout.n_lanes
         return begins
 
@@ -195,21 +191,17 @@ class Forward:
 
     def _packed(self, number: int, kernel: NDArray[Any]) -> tuple[Bytes, Ints] | None:
         """A layer's weights and what its sums begin with; None where sums may pass what is exact."""
-        layer, source = self.layers[number], self.tensors[number]
-        assert isinstance(layer, WeightedSum)
+        layer, read = self._sums[number], self._read(number)
         least, most = kernel.min(), kernel.max()
         if not layer.words[0] <= least <= most <= layer.words[1]:
             raise InputError(f"layer {number}: weights go from {least} to {most}; said was {layer.words}")
-        if largest_sum(kernel, max(abs(source.low), abs(source.high))) >= EXACT:
+        if largest_sum(kernel, np.array([tensor.bound for tensor in read])) >= EXACT:
             return None
-        kind = np.dtype(np.int8) if source.form == BYTES else TYPES[source.form]
+        kind = np.dtype(np.int8) if read[0].form == BYTES else TYPES[read[0].form]
         weights = np.append(kernel.astype(kind), kind.type(0))[self._layouts[number].elements]
-        sums = (
-            kernel.reshape(-1, kernel.shape[3]).sum(0, dtype=np.int32)
-            if source.zero
-            else np.zeros(kernel.shape[3], np.int32)
-        )
-        return weights.view(np.uint8), self._by_lane(number, -source.zero * sums).astype(np.int32)
+        zeros = np.array([tensor.zero for tensor in read])
+        starts = -(zeros @ kernel.sum((1, 2), dtype=np.int64)) if zeros.any() else np.zeros(kernel.shape[3], np.int64)
+        return weights.view(np.uint8), self._by_lane(number, starts).astype(np.int32)
 
     @cached_property
     def _program(self) -> tuple[Any, ...]:
@@ -218,31 +210,27 @@ class Forward:
         places, taps = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.int64)]
         n_places = n_taps = 0
         for number, (layer, step) in enumerate(zip(self.layers, steps, strict=True)):
-            source, target = self.tensors[number : number + 2]
-            (above, _), (left, _) = layer.pads
+            source, target = self.tensors[self._sources[number][0]], self.tensors[number + 1]
             height, width, channels = target.shape
             step["form"], step["into"], step["zero"] = source.form, target.form, target.zero
             if isinstance(layer, MaxPool):
                 first = np.zeros(1, np.int64)
-                step["kind"], step["lanes"], step["above"], step["left"] = MAXIMUM, channels, above, left
+                step["kind"], step["lanes"] = MAXIMUM, channels
                 step["source"], step["target"] = source.begins(first, first)[0], target.begins(first, first)[0]
+                step["pitch"], step["pitch_out"] = source.pitch, target.pitch
                 step["height"], step["width"], _ = source.shape
-                step["height_out"], step["width_out"], step["pitch"], step["pitch_out"] = (
-                    height,
-                    width,
-                    source.pitch,
-                    target.pitch,
-                )
+                step["height_out"], step["width_out"] = height, width
                 (step["rows"], step["columns"]), (step["down"], step["across"]) = layer.size, layer.strides
+                (step["above"], _), (step["left"], _) = layer.pads
                 continue
+            layer = self._sums[number]
+            (above, _), (left, _) = layer.pads
             layout = self._layouts[number]
             weights, step["lane"] = self._begins[number]
             step["lanes"] = channels * layout.neighbours
             step["scale"], step["low"], step["high"], step["rounds"] = layer.scale, layer.low, layer.high, layer.rounds
-            rows, columns = (
-                np.arange(height),
-                np.minimum(np.arange(0, width, layout.neighbours), width - layout.neighbours),
-            )
+            rows, columns = np.arange(height), np.arange(0, width, layout.neighbours)
+            columns = np.minimum(columns, width - layout.neighbours)
             inputs = source.begins(rows * layer.strides[0] - above, columns * layer.strides[1] - left)
             places.append(np.stack([inputs, target.begins(rows, columns)]))
             step["place"], step["stop_place"] = n_places, n_places + inputs.size

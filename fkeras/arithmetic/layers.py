@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import frexp, isfinite
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,12 @@ class WeightedSum:
     strides: Pair = (1, 1)
     pads: tuple[Pair, Pair] = NO_PADS
     dilation: Pair = (1, 1)
+
+    def __post_init__(self) -> None:
+        if frexp(self.scale)[0] != 0.5:
+            raise InputError(f"scale={self.scale} is no power of two")
+        if self.rounds and any(isfinite(end) and end != round(end) for end in (self.low, self.high)):
+            raise InputError(f"levels that are rounded do not end at {self.low} and {self.high}")
 
     @property
     def reach(self) -> Pair:
@@ -72,11 +79,39 @@ class MaxPool:
         return n_inputs
 
 
-Layer = WeightedSum | MaxPool
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The sum of several tensors of one shape, each times a whole number: levels as of a `WeightedSum`.
+
+    weights: of each tensor, which bring them to one grid; scale, low, high, rounds: as of a `WeightedSum`.
+    """
+
+    weights: tuple[int, ...]
+    scale: float
+    low: float
+    high: float
+    rounds: bool = True
+
+    def on(self, n_channels: int) -> WeightedSum:
+        """The same as a sum over windows whose rows lie in different tensors."""
+        kernel = np.repeat(np.array(self.weights, np.int32), n_channels).reshape(-1, 1, 1, n_channels)
+        words = min(self.weights), max(self.weights)
+        offsets = np.zeros(n_channels, np.float32)
+        return WeightedSum(kernel, words, offsets, self.scale, self.low, self.high, self.rounds)
 
 
-def output_shape(layer: Layer, shape: Shape) -> Shape:
-    """(height, width, channels) of what a layer makes of an input; InputError where it fits none."""
+Layer = WeightedSum | MaxPool | Merge
+
+
+def output_shape(layer: Layer, *shapes: Shape) -> Shape:
+    """(height, width, channels) of what a layer makes of its inputs; InputError where it does not fit them."""
+    if len(shapes) != (len(layer.weights) if isinstance(layer, Merge) else 1):
+        raise InputError(f"a {type(layer).__name__} reads {len(shapes)} tensors, which is not what it takes")
+    shape = shapes[0]
+    if isinstance(layer, Merge):
+        if len(set(shapes)) != 1:
+            raise InputError(f"tensors of shapes {', '.join(map(str, shapes))} do not merge")
+        return shape
     height, width = (
         (length + sum(pads) - reach) // stride + 1
         for length, pads, reach, stride in zip(shape, layer.pads, layer.reach, layer.strides, strict=False)
@@ -86,7 +121,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
     return height, width, layer.channels(shape[2])
 
 
-def largest_sum(kernel: NDArray[Any], bound: float) -> float:
-    """The largest size of a weighted sum of levels of at most `bound`."""
-    n_outputs = kernel.shape[-1]
-    return float(np.abs(kernel).reshape(-1, n_outputs).sum(0, dtype=np.float64).max()) * bound
+def largest_sum(kernel: NDArray[Any], bounds: NDArray[np.float64]) -> float:
+    """The largest size of a weighted sum; bounds: of the levels that each row of the kernel reads."""
+    rows = np.abs(kernel).reshape(len(kernel), -1, kernel.shape[-1]).sum(1, dtype=np.float64)
+    return float((bounds @ rows).max())

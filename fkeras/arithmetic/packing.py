@@ -24,25 +24,26 @@ ENDING_COST = 8
 
 @dataclass(frozen=True)
 class Window:
-    """What the outputs of a layer read. kernel: (rows, columns, input channels of a group, output channels);
-    strides, dilation: (vertical, horizontal); pixel: channels of the input; pitch: from row to row of the input, in
-    channels; width: outputs in a row."""
+    """What the outputs of a layer read. kernel: (rows, columns, input channels of a group, output channels); rows:
+    where each row begins, in levels; column: from one column to the next, in pixels; stride: from one output of a row
+    to the next, in pixels; pixel: channels of the input; width: outputs in a row."""
 
     kernel: tuple[int, int, int, int]
-    strides: tuple[int, int]
-    dilation: tuple[int, int]
+    rows: tuple[int, ...]
+    column: int
+    stride: int
     pixel: int
-    pitch: int
     width: int
 
     @cached_property
     def reads(self) -> Ints:
         """Where every element of the kernel finds its input, from the window's first one on."""
-        rows, columns, inputs, outputs = self.kernel
+        _, columns, inputs, outputs = self.kernel
         groups = self.pixel // inputs
-        y, x, i = (axis[..., None] for axis in np.ogrid[:rows, :columns, :inputs])
+        y = np.array(self.rows)[:, None, None, None]
+        x, i = (axis[..., None] for axis in np.ogrid[:columns, :inputs])
         group = np.arange(outputs) // (outputs // groups)
-        reads: Ints = y * self.dilation[0] * self.pitch + x * self.dilation[1] * self.pixel + group * inputs + i
+        reads: Ints = y + x * self.column * self.pixel + group * inputs + i
         return reads
 
 
@@ -89,7 +90,7 @@ def layout_of(window: Window, inputs_of_step: int) -> Layout:
 
 def _layout(window: Window, neighbours: int, inputs_of_step: int) -> Layout:
     *_, inputs, channels = window.kernel
-    step = window.strides[1] * window.pixel
+    step = window.stride * window.pixel
     reads = np.concatenate([window.reads.reshape(-1, channels) + n * step for n in range(neighbours)], 1)
     elements = np.tile(np.arange(reads.shape[0] * channels).reshape(-1, channels), neighbours)
     same_inputs = inputs == window.pixel

@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.tensors import LINE
 from fkeras.arithmetic.tiles import (
     BYTES,
     FLOATS,
@@ -50,8 +51,6 @@ pool's images and window."""
 BLOCK = np.dtype([(name, np.int64) for name in ("tap", "stop_tap", "weights", "lane", "vectors")])
 """Lanes that read the same inputs: what they read, where their weights begin, the first of them, vectors of them."""
 SUMS, MAXIMUM = 0, 1
-LINE = 64
-"""Bytes of a cache line; tensors and weights begin with one."""
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.layers import Pair, Shape
+from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Pair, Shape, WeightedSum, output_shape
 from fkeras.arithmetic.tiles import BYTES, FLOATS, HAS_DOT_PRODUCTS, WORDS
+from fkeras.errors import InputError
 
+LINE = 64
+"""Bytes of a cache line; tensors and weights begin with one."""
 TYPES = (np.dtype(np.uint8), np.dtype(np.int16), np.dtype(np.float32))
 
 
@@ -35,6 +39,11 @@ class Tensor:
     def zero(self) -> int:
         """What level 0 is stored as."""
         return max(0, -int(self.low)) if self.form == BYTES else 0
+
+    @property
+    def bound(self) -> float:
+        """The largest size of a level."""
+        return max(abs(self.low), abs(self.high))
 
     @property
     def item(self) -> int:
@@ -87,3 +96,45 @@ def form_of_weights(low: int, high: int) -> int:
 
 def _are_words(low: float, high: float) -> bool:
     return low >= -(2**15) and high < 2**15
+
+
+def placed(
+    shape: Shape, low: float, high: float, layers: Sequence[Layer], sources: Sequence[Sequence[int]]
+) -> tuple[Tensor, ...]:
+    """The input and what each layer makes of those that it reads, one behind the other; the last one is float32.
+    InputError where they do not fit together."""
+    shapes, ranges = [shape], [(low, high, True)]
+    for number, (layer, reads) in enumerate(zip(layers, sources, strict=True)):
+        if not all(0 <= source <= number for source in reads):
+            raise InputError(f"layer {number} reads tensors {reads}; before it there are 0 to {number}")
+        if not isinstance(layer, MaxPool) and not all(ranges[source][2] for source in reads):
+            raise InputError(f"layer {number} reads levels that are not rounded; its sums would not be exact")
+        shapes.append(output_shape(layer, *(shapes[source] for source in reads)))
+        ranges.append(ranges[reads[0]] if isinstance(layer, MaxPool) else (layer.low, layer.high, layer.rounds))
+    forms = [form_of_levels(*levels) for levels in ranges[:-1]] + [FLOATS]
+    pads = np.zeros((len(shapes), 4), np.int64)
+    before = None
+    while (forms, pads.tolist()) != before:  # until whoever must agree does
+        before = forms.copy(), pads.tolist()
+        for number, (layer, reads) in enumerate(zip(layers, sources, strict=True), 1):
+            same = [*reads, number] if isinstance(layer, MaxPool) else reads  # a pool hands on what is stored
+            least = BYTES if isinstance(layer, MaxPool) else form_of_weights(*_words(layer))
+            form = max(least, *(forms[tensor] for tensor in same))
+            around = pads[list(reads)].max(0)
+            if isinstance(layer, WeightedSum):
+                around = np.maximum(around, np.ravel(layer.pads))
+            for tensor in same:
+                forms[tensor] = form
+            pads[list(reads)] = around
+    tensors: list[Tensor] = []
+    at = 0
+    for shape, (low, high, _), form, (above, below, left, right) in zip(
+        shapes, ranges, forms, pads.tolist(), strict=True
+    ):
+        tensors.append(Tensor(shape, low, high, form, (above, left), (below, right), at))
+        at += -(-tensors[-1].size // LINE) * LINE
+    return tuple(tensors)
+
+
+def _words(layer: WeightedSum | Merge) -> Pair:
+    return layer.words if isinstance(layer, WeightedSum) else (min(layer.weights), max(layer.weights))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fkeras.arithmetic.forward import Forward
-from fkeras.arithmetic.layers import NO_PADS, Layer, MaxPool, WeightedSum
+from fkeras.arithmetic.layers import NO_PADS, Layer, MaxPool, Merge, WeightedSum
 from fkeras.arithmetic.tiles import BYTES, FLOATS, HAS_DOT_PRODUCTS, WORDS
 from fkeras.errors import InputError
 
@@ -24,8 +24,12 @@ def windows(levels, reach, strides, dilation, pads, fill):
     return np.moveaxis(seen, 3, -1)
 
 
-def obvious(layer: Layer, levels):
+def obvious(layer: Layer, levels, *others):
     """What a layer makes of levels, by numpy."""
+    if isinstance(layer, Merge):
+        parts = zip(layer.weights, (levels, *others), strict=True)
+        values = sum(weight * part.astype(np.float64) for weight, part in parts).astype(np.float32)
+        return np.clip(np.rint(values * np.float32(layer.scale)), np.float32(layer.low), np.float32(layer.high))
     if isinstance(layer, MaxPool):
         return windows(levels, layer.size, layer.strides, (1, 1), layer.pads, -np.inf).max((3, 4))
     seen = windows(levels, layer.reach, layer.strides, layer.dilation, layer.pads, 0)
@@ -51,15 +55,15 @@ def random_levels(shape, low, high, n=11, seed=0):
     return np.random.default_rng(seed).integers(low, high + 1, (n, *shape)).astype(np.float32)
 
 
-def check(shape, low, high, *layers, n=11):
+def check(shape, low, high, *layers, n=11, sources=None):
     """The pass gives what the layers give one after the other."""
-    levels = random_levels(shape, low, high, n)
-    forward = Forward(shape, low, high, layers)
-    expected = levels
-    for layer in layers:
-        expected = obvious(layer, expected)
-    np.testing.assert_array_equal(forward.levels(forward.stored(levels)), expected)
-    assert len(np.unique(expected)) > 1
+    tensors = [random_levels(shape, low, high, n)]
+    forward = Forward(shape, low, high, layers, sources)
+    for number, layer in enumerate(layers):
+        reads = (number,) if sources is None else sources[number]
+        tensors.append(obvious(layer, *(tensors[source] for source in reads)))
+    np.testing.assert_array_equal(forward.levels(forward.stored(tensors[0])), tensors[-1])
+    assert len(np.unique(tensors[-1])) > 1
     return forward
 
 
@@ -128,6 +132,47 @@ def test_pools(low, high):
     check((9, 8, 3), low, 90, pool, conv, same)
 
 
+AROUND = ((1, 1), (1, 1))
+
+
+@pytest.mark.parametrize("low", [0, -90])
+@pytest.mark.parametrize("high", [100, 1000])
+@pytest.mark.parametrize("weights", [(1, 1), (4, -1), (1, 200)])
+def test_residual_networks(low, high, weights):
+    """Tensors that are read twice, with different margins, and merged."""
+    how = {"words": (-9, 9), "low": low, "high": high, "scale": 2.0**-3}
+    layers = (
+        weighted((3, 3, 3, 20), pads=AROUND, **how),
+        weighted((3, 3, 20, 20), pads=AROUND, seed=1, **how),
+        Merge(weights, 0.5, -70, 80),
+        weighted((1, 1, 20, 8), **how),
+        weighted((3, 3, 1, 8), pads=((2, 0), (0, 2)), **how),
+        MaxPool((1, 1), (1, 1)),
+        Merge((1, 2, 1), 0.25, low, high),
+        weighted((6, 5, 8, 4), **how),
+    )
+    sources = ((0,), (1,), (1, 2), (3,), (4,), (4,), (4, 5, 6), (7,))
+    forward = check((6, 5, 3), 0, 63, *layers, sources=sources)
+    stored = forward.stored(random_levels((6, 5, 3), 0, 63))
+    behind = forward.part(3)
+    levels = behind.levels(behind.stored(forward.part(0, 3).levels(stored)))
+    np.testing.assert_array_equal(levels, forward.levels(stored))
+    with pytest.raises(InputError, match="behind layer 4 not everything goes through tensor 5"):
+        forward.part(5)
+
+
+def test_pools_alone():
+    check((4, 4, 3), -5, 9, MaxPool((2, 2), (1, 1)))
+
+
+def test_words_give_what_bytes_give(monkeypatch):
+    """As on a processor without dot products of bytes."""
+    layer = weighted((3, 3, 5, 12), low=-100, high=90, pads=AROUND)
+    assert check((5, 6, 5), -100, 99, layer, MaxPool((2, 2), (1, 1))).tensors[0].form == SMALL
+    monkeypatch.setattr("fkeras.arithmetic.tensors.HAS_DOT_PRODUCTS", False)
+    assert check((5, 6, 5), -100, 99, layer, MaxPool((2, 2), (1, 1))).tensors[0].form == WORDS
+
+
 def test_a_network_of_many_layers_and_samples():
     layers = (
         weighted((1, 1, 3, 32), scale=2.0**-7),
@@ -190,6 +235,18 @@ def test_what_does_not_fit_is_said():
             forward.stored(levels)
     with pytest.raises(InputError, match=r"weights go from -?\d+ to 128; said was \(-128, 127\)"):
         forward.faulty({0: (np.zeros(1, int), np.array([128]))})
+    for sources, message in (
+        (((1,),), r"layer 0 reads tensors \(1,\); before it there are 0 to 0"),
+        (((0, 0),), "a WeightedSum reads 2 tensors"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Forward((1, 1, 2), 0, 9, (layer,), sources).tensors  # noqa: B018
+    with pytest.raises(InputError, match=r"tensors of shapes \(1, 1, 2\), \(1, 1, 1\) do not merge"):
+        Forward((1, 1, 2), 0, 9, (layer, Merge((1, 1), 1.0, 0, 9)), ((0,), (0, 1))).tensors  # noqa: B018
+    with pytest.raises(InputError, match=r"scale=0.75 is no power of two"):
+        replace(layer, scale=0.75)
+    with pytest.raises(InputError, match=r"levels that are rounded do not end at 0.5 and 9"):
+        replace(layer, low=0.5, high=9)
     with pytest.raises(InputError, match=r"a kernel of shape \(1, 1, 2, 1\) does not fit an input of 3 channels"):
         Forward((1, 1, 3), 0, 9, (layer,)).tensors  # noqa: B018
     with pytest.raises(InputError, match=r"a window of \(3, 3\) does not fit into an image of \(2, 2\)"):
