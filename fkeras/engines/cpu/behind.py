@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Scores
 from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.classes import counts_classes, nearly_tied
-from fkeras.engines.cpu.forward import SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
+from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
 from fkeras.engines.cpu.outcome import Places, StateScores
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.rows import Pass, Stored, floats_between
@@ -34,8 +34,6 @@ from fkeras.scoring import joined
 
 HELD_BYTES = 192 * 2**20
 """Bounds the golden tensors that are held at once."""
-PASSED_BYTES = 64 * 2**20
-"""Bounds what lies between passes, which themselves take a few samples at a time."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.rows import Pass, Rows, floats_between
 from fkeras.network import Grid, Network, Node
 from fkeras.network.operation import Values
 from fkeras.network.pointwise import Quantize, Steps
@@ -15,6 +16,8 @@ from fkeras.network.sums import WeightedSum
 
 SCRATCH_BYTES = 4 * 2**20
 """Bounds one activation while others are computed of it; a window's inputs need some ten times that."""
+PASSED_BYTES = 64 * 2**20
+"""Bounds what lies between passes, which themselves take a few samples at a time."""
 
 
 def exact_nodes(network: Network, grids: Mapping[str, Grid]) -> frozenset[str]:
@@ -57,17 +60,23 @@ def floats_per_sample(network: Network, nodes: Sequence[Node]) -> int:
 class Golden:
     """The fault-free values of some tensors of a network; rows: samples of a call that keep its scratch small."""
 
-    def __init__(self, network: Network, grids: Mapping[str, Grid], names: Iterable[str]) -> None:
+    def __init__(self, network: Network, grids: Mapping[str, Grid], rows: Rows, names: Iterable[str]) -> None:
         """grids: of the network with nothing wrong."""
         self._names = tuple(dict.fromkeys(names))
         self._network, self._exact = network, exact_nodes(network, grids)
-        self._nodes = network.before(self._names)
-        self.rows = max(1, SCRATCH_BYTES // (4 * floats_per_sample(network, self._nodes)))
+        self._steps = list(rows.passes(network.before(self._names), network.values, self._names))
+        nodes = [step for step in self._steps if isinstance(step, Node)]
+        floats = floats_per_sample(network, nodes), floats_between(self._steps, network)
+        self.rows = max(1, min(SCRATCH_BYTES // (4 * floats[0]), PASSED_BYTES // (4 * floats[1])))
 
     def __call__(self, inputs: Mapping[str, Floats], rows: slice) -> dict[str, Floats]:
         """By name, the tensors of the samples `rows`."""
         tensors = {name: x[rows] for name, x in inputs.items()}
-        compute(self._network, self._nodes, tensors, self._exact)
+        for step in self._steps:
+            if isinstance(step, Pass):
+                tensors[step.row.end] = step(step.stored(tensors[step.given]))
+            else:
+                compute(self._network, [step], tensors, self._exact)
         return {name: tensors[name] for name in self._names}
 
 

@@ -53,7 +53,7 @@ class Plan:
 
     def golden(self, names: Iterable[str]) -> Golden:
         """What computes the golden values of some tensors."""
-        return Golden(self.network, self.golden_grids, names)
+        return Golden(self.network, self.golden_grids, self.rows, names)
 
     def suffix(self, end: str) -> Suffix:
         """What computes outputs from `end` on; prepared once."""

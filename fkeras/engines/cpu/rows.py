@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -148,8 +148,9 @@ class Rows:
                 if link.site is not None:
                     self._begins[link.site.node.name] = row, number
 
-    def passes(self, nodes: Sequence[Node], values: Values) -> Iterator[Node | Pass]:
-        """`nodes`, in order, with passes for those that stand in rows to their ends."""
+    def passes(self, nodes: Sequence[Node], values: Values, wanted: Collection[str] = ()) -> Iterator[Node | Pass]:
+        """`nodes`, in order, with passes for those that stand in rows to their ends; not past tensors that are
+        wanted."""
         names, done = {node.name for node in nodes}, set[str]()
         for node in nodes:
             if node.name in done:
@@ -158,8 +159,11 @@ class Rows:
             kernels = None if row is None or row.end not in names else row.kernels(first, values)
             if row is None or kernels is None:
                 yield node
+                continue
+            whole = Pass(row, first, kernels)
+            if whole.nodes.intersection(wanted) - {row.end}:
+                yield node
             else:
-                whole = Pass(row, first, kernels)
                 done |= whole.nodes
                 yield whole
 
