@@ -18,12 +18,15 @@ from fkeras.errors import InputError
 _CONFLICT = rb"(?:<<<<<<<[^\n]*\n)?"
 """The first line of a file that git could not merge."""
 _BEGINNINGS = {
-    "result": rb'\{"schema": "fkeras-(inspect|ranking|oracle|campaign|endurance|choice|hls4ml-check|hls4ml-resources)/',
+    "result": rb'\{"schema": "fkeras-(inspect|ranking|oracle|campaign|endurance|choice|hls4ml-check|hls4ml-resources|'
+    rb"rtl-check|area|front)/",
     "report": _CONFLICT + rb'\{\s*"schema": "fkeras-report/',
     "baseline": _CONFLICT + rb'\{\s*"schema": "fkeras-measured/',
     "mask": _CONFLICT + rb'\{\s*"schema": "fkeras-protection/',
     "list of protected bits": rb"address,index,tensor,element,bit\n",
     "C header": rb"/\* Protected bits of layer ",
+    "RTL file": rb"// Written by fkeras\b|# Written by fkeras\b|# A weight memory in SystemVerilog, written by fkeras|"
+    rb'\{"schema": "fkeras-rtl/',
     "page": rb'<!DOCTYPE html>.{0,200}<meta name="generator" content="pytest-fkeras ',
     "summary": rb"## Fault budgets\n",
     "trend": rb'\[(\n \{\n  "name": "[^\n]*: (trials over the limit|[^\n]* (under faults|lost to faults))"|\]\n)',

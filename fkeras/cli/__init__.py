@@ -27,6 +27,7 @@ COMMANDS = (
     "compare",
     "hls4ml-check",
     "hls4ml-resources",
+    "rtl-check",
 )
 
 _EPILOG = """\

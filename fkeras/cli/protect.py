@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, faults_and_limits, memory_protection, output, session, studies
 from fkeras.cli.hls4ml_check import add_project
@@ -77,6 +77,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write them in the order of hls4ml's arrays too, into DIR/hls4ml (of the first MODEL)",
     )
     add_project(hls4ml)
+    rtl = parser.add_argument_group("RTL")
+    rtl.add_argument(
+        "--rtl",
+        metavar="DIR",
+        help="write the memory under --under as SystemVerilog into this folder; `fkeras rtl-check DIR` simulates it "
+        "against the library",
+    )
+    rtl.add_argument(
+        "--clock-hz",
+        type=arguments.real(0),
+        metavar="F",
+        help="the clock in whose cycles scrubbers count their interval (40e6)",
+    )
     arguments.add_json(parser, "the choice and what it rests on")
 
 
@@ -85,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
     import fkeras.hls4ml
     from fkeras.campaigns import MAX_TRIALS
     from fkeras.protection.exports import header_files, write_csv, write_headers
+    from fkeras.rtl.folder import CLOCK_HZ
 
     output.check_targets(options)
     _check_folder(options)
@@ -99,6 +113,7 @@ def run(options: argparse.Namespace) -> int:
             output.check_masks(options.output, "--output", headers, options)
             _require_same_layout(options.output, study.space)
         _check_order(options, study)
+        _check_rtl(options, study.space)
         choice = study.protect(
             *others,
             bits=options.bits,
@@ -113,6 +128,13 @@ def run(options: argparse.Namespace) -> int:
             method=options.method,
             max_trials=options.max_trials or MAX_TRIALS,
         )
+        if options.rtl is not None:
+            from fkeras.rtl import weight_memory
+
+            covered = memory_protection.kind(options)(choice.mask.on(study.space))
+            check = None if choice.free is None else choice.free.check
+            protected: Any = covered if check is None else [covered, check] if len(choice.mask.bits) else check
+            memory = weight_memory(protected, study.space, options.clock_hz or CLOCK_HZ)
     session.show(str(choice))
     if not choice.mask.bits.bits.size:
         session.show("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
@@ -133,6 +155,11 @@ def run(options: argparse.Namespace) -> int:
             moved = fkeras.hls4ml.reordered(choice.mask, study.model, project=options.project, space=study.space)
             written = fkeras.hls4ml.write_masks(moved, folder / "hls4ml")
             session.show(f"written to {folder / 'hls4ml'}: {', '.join(path.name for path in written)}")
+    if options.rtl is not None:
+        paths = memory.write(options.rtl, options.force)
+        session.show(
+            f"written to {options.rtl}: {', '.join(path.name for path in paths)}; `fkeras rtl-check` verifies it"
+        )
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
     return faults_and_limits.exit_code(choice.outcome)
@@ -149,6 +176,24 @@ def _require_same_layout(folder: str, space: BitSpace) -> None:
                 f"--output {folder}: holds the mask of another memory (layout {there.layout_digest[:12]}, not "
                 f"{space.layout_digest[:12]}), whose files would lie beside the new ones; name another folder"
             )
+
+
+def _check_rtl(options: argparse.Namespace, space: BitSpace) -> None:
+    """The same of the SystemVerilog."""
+    if options.rtl is None:
+        if options.clock_hz is not None:
+            raise InputError(f"--clock-hz {options.clock_hz:g} is that of a scrubber in SystemVerilog; give --rtl too")
+        return
+    if options.under.cells in ("", "immune") and not (options.under.check or options.free):
+        raise InputError(
+            f"--rtl {options.rtl}: bits that are assumed immune say nothing that could be built; say by what they are "
+            "protected, as in --under tmr, secded or parity"
+        )
+    from fkeras.rtl import weight_memory
+    from fkeras.rtl.folder import check_folder
+
+    memory = weight_memory(None, space, options.clock_hz or 1.0)
+    check_folder(Path(options.rtl), space, list(memory.files), options.force)
 
 
 def _check_order(options: argparse.Namespace, study: Study) -> None:

@@ -64,7 +64,7 @@ def header_files(paths: Iterable[str]) -> list[str]:
 def _names(paths: Iterable[str]) -> dict[str, str]:
     """A C identifier for each layer."""
     names: set[str] = set()
-    return {layer: _unique(_identifier(layer), names) for layer in dict.fromkeys(map(_layer, paths))}
+    return {layer: unique(identifier(layer), names) for layer in dict.fromkeys(map(_layer, paths))}
 
 
 def _layer(path: str) -> str:
@@ -116,7 +116,7 @@ def _written(texts: dict[str, str], folder: str | os.PathLike[str]) -> list[Path
 
 def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[TensorLayout, np.ndarray]]) -> str:
     about = [
-        f"/* Protected bits of layer {_comment(layer)}: 1 is protected. The highest bit of a mask word",
+        f"/* Protected bits of layer {comment(layer)}: 1 is protected. The highest bit of a mask word",
         "   covers the most significant bit of the weight, which addresses call bit 0.",
         f"   Words in {_ORDERS['order' in mask.provenance]}.",
         f"   Layout {mask.layout_digest[:16]}, mask {mask.digest[:16]} */",
@@ -124,9 +124,9 @@ def _header(mask: Mask, layer: str, name: str, tensors: list[tuple[TensorLayout,
     lines: list[str] = []
     names: set[str] = set()
     for tensor, words in tensors:
-        own = _unique(f"{name}_{_identifier(tensor.path.rpartition('/')[2])}_mask", names)
-        lines += _array(own, tensor.widest, words, f"{_comment(tensor.path)}, shape {tensor.shape}")
-        lines += _widths(_unique(f"{own}_widths", names), tensor)
+        own = unique(f"{name}_{identifier(tensor.path.rpartition('/')[2])}_mask", names)
+        lines += _array(own, tensor.widest, words, f"{comment(tensor.path)}, shape {tensor.shape}")
+        lines += _widths(unique(f"{own}_widths", names), tensor)
     return _guarded(f"FKERAS_{name.upper()}_MASK_H", about, lines)
 
 
@@ -134,7 +134,7 @@ def _words_header(
     loaded: Mask, digest: str, layer: str, name: str, parts: list[tuple[TensorLayout, np.ndarray, Reading]]
 ) -> str:
     about = [
-        f"/* What the cells of layer {_comment(layer)} are loaded with, and how they are read: a table has the word",
+        f"/* What the cells of layer {comment(layer)} are loaded with, and how they are read: a table has the word",
         "   that each pattern reads as; limits are the lower ones, then the upper ones, one per tensor or channel.",
         f"   Patterns in {_ORDERS['order' in loaded.provenance]}.",
         f"   Layout {loaded.layout_digest[:16]}, check {digest[:16]} */",
@@ -142,22 +142,22 @@ def _words_header(
     lines: list[str] = []
     names: set[str] = set()
     for tensor, words, reading in parts:
-        own, path = f"{name}_{_identifier(tensor.path.rpartition('/')[2])}", _comment(tensor.path)
-        lines += _array(_unique(f"{own}_patterns", names), tensor.widest, words, f"{path}, shape {tensor.shape}")
-        lines += _widths(_unique(f"{own}_widths", names), tensor)
+        own, path = f"{name}_{identifier(tensor.path.rpartition('/')[2])}", comment(tensor.path)
+        lines += _array(unique(f"{own}_patterns", names), tensor.widest, words, f"{path}, shape {tensor.shape}")
+        lines += _widths(unique(f"{own}_widths", names), tensor)
         if isinstance(reading, MixedReading):
             number = np.zeros(tensor.size, np.int64)
             for nth, (elements, _) in enumerate(reading.parts, 1):
                 number[elements] = nth
             which = f"{path}: which of the following reads each word, 0 for a word of no bits"
-            lines += _array(_unique(f"{own}_format", names), len(reading.parts).bit_length(), number, which)
+            lines += _array(unique(f"{own}_format", names), len(reading.parts).bit_length(), number, which)
         decoders = {"": reading}
         if isinstance(reading, MixedReading):
             decoders = {f"_{nth}": decoder for nth, (_, decoder) in enumerate(reading.parts, 1)}
         for suffix, decoder in decoders.items():
             what = f"{'limits' if isinstance(decoder, RangeReading) else 'table'}{suffix}"
             width = int(decoder.constant_widths[0])
-            lines += _array(_unique(f"{own}_{what}", names), width, decoder.constants, f"{path}: {what}")
+            lines += _array(unique(f"{own}_{what}", names), width, decoder.constants, f"{path}: {what}")
     return _guarded(f"FKERAS_{name.upper()}_WORDS_H", about, lines)
 
 
@@ -170,7 +170,7 @@ def _widths(name: str, tensor: TensorLayout) -> list[str]:
     """The bits of each word, where words differ in that."""
     if isinstance(tensor.width, int):
         return []
-    return _array(name, MAX_WIDTH.bit_length(), tensor.width, f"{_comment(tensor.path)}: bits of each word")
+    return _array(name, MAX_WIDTH.bit_length(), tensor.width, f"{comment(tensor.path)}: bits of each word")
 
 
 def _array(name: str, width: int, words: np.ndarray, about: str) -> list[str]:
@@ -188,13 +188,13 @@ def _array(name: str, width: int, words: np.ndarray, about: str) -> list[str]:
     ]
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
     """A C identifier, and a file name, out of any text."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:80]
     return plain if plain and not plain[0].isdigit() else f"layer_{plain}".rstrip("_")
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str]) -> str:
     """`name`, with a number where it is taken; upper and lower case count as one, as file systems may have it."""
     candidate, number = name, 2
     while candidate.lower() in taken:
@@ -203,5 +203,5 @@ def _unique(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     return re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *")

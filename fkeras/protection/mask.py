@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fkeras.errors import Argument, InputError, LayoutError
+from fkeras.faults import TMR
 from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, TensorLayout, layout_digest
 from fkeras.memory.layout import are_widths
@@ -133,6 +134,26 @@ class Mask:
         """Write the JSON file, whole or not at all. InputError where that is not possible."""
         check_target(path)
         write_text(path, self.text() + "\n")
+
+    def write_rtl(
+        self,
+        folder: str | os.PathLike[str],
+        space: BitSpace,
+        under: Any = TMR,
+        clock_hz: float = 40e6,
+    ) -> list[Path]:
+        """Write the memory as SystemVerilog into a folder, made if need be; the paths. `fkeras rtl-check` verifies it.
+
+        Arguments:
+            folder: a new one, or one that holds the RTL of the same memory.
+            space: the memory, whose words are loaded.
+            under: what protects the bits: fkeras.TMR, SECDED or Parity, or a function of the bits, which may give a
+                list.
+            clock_hz: of the cycles in which a scrubber counts its interval.
+        """
+        from fkeras.rtl import weight_memory
+
+        return weight_memory(under(self.on(space)), space, clock_hz).write(folder)
 
     @classmethod
     def parse(cls, text: str, name: str = "this text") -> Mask:

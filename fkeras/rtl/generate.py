@@ -1,0 +1,215 @@
+"""SystemVerilog of a weight memory: a module per codec, per kind of word, and per tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import ceil
+from typing import Any
+
+from fkeras.faults.codes import Hsiao
+from fkeras.printable import in_one_line
+from fkeras.protection.exports import comment, identifier, unique
+from fkeras.rtl.codewords import Comparators, Pass, Reader, Shape, StoreLayout, Table
+
+FIXED = ("fkeras_cells.sv", "fkeras_tmr.sv", "fkeras_parity.sv")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Store:
+    """The store of one tensor. name: of its module and file."""
+
+    name: str
+    layout: StoreLayout
+
+    @property
+    def file(self) -> str:
+        """Its SystemVerilog."""
+        return f"{self.name}.sv"
+
+    @property
+    def init_file(self) -> str:
+        """What its cells hold, a line per word."""
+        return f"{self.name}.mem"
+
+
+def stores(layouts: Sequence[StoreLayout]) -> tuple[Store, ...]:
+    """A name for each store that every tool takes: a letter first, no keyword, none twice in any case."""
+    taken: set[str] = set()
+    return tuple(Store(unique(f"weights_{identifier(layout.tensor.path)}", taken), layout) for layout in layouts)
+
+
+def sources(memory: Sequence[Store], clock_hz: float) -> dict[str, str]:
+    """All files by name: codecs, a SystemVerilog file and an init file per tensor."""
+    texts = {name: rendered(name) for name in FIXED}
+    for n in sorted({n for store in memory for n in _code_lengths(store.layout)}):
+        texts[f"fkeras_secded_{n}.sv"] = secded(n)
+    for store in memory:
+        texts[store.file] = _store(store, clock_hz)
+        texts[store.init_file] = "".join(
+            "".join(map(str, bits)) + "\n" for bits in store.layout.coded(store.layout.tensor.words)
+        )
+    return {name: f"// Written by fkeras\n{text.strip()}\n" for name, text in texts.items()}
+
+
+def secded(n: int) -> str:
+    """The decoder of Hsiao's code over n bits, with the library's columns."""
+    code = Hsiao(n)
+    columns = [[int(column) >> i & 1 for i in range(code.n_check)] for column in code.columns]
+    rows = [[bit for bit in range(n) if columns[bit][i]] for i in range(code.n_check)]
+    texts = ["".join(map(str, column)) for column in columns]
+    return rendered("secded.sv.j2", name=f"fkeras_secded_{n}", n=n, r=code.n_check, rows=rows, columns=texts)
+
+
+def reader_text(name: str, reader: Reader) -> str:
+    """The module that reads a mended pattern."""
+    w = reader.width
+    if isinstance(reader, Comparators):
+        low, high, instead = (f"{word:0{w}b}" for word in (reader.low, reader.high, reader.instead))
+        flips = [f"{1 << place:0{w}b}" for place in range(w - 1, -1, -1)]
+        return rendered(
+            "comparators.sv.j2",
+            name=name,
+            w=w,
+            signed=reader.signed,
+            low=low,
+            high=high,
+            instead=instead,
+            outside=reader.outside,
+            flips=flips,
+        )
+    known = [int(reader.placed[word] == pattern) for pattern, word in enumerate(reader.words)]
+    entries = [
+        (word, back, 1 - is_known) for word, back, is_known in zip(reader.words, reader.back, known, strict=True)
+    ]
+    placed = [max(0, pattern) for pattern in reader.placed]
+    return rendered("table.sv.j2", name=name, w=w, entries=entries, placed=placed, recoded=_is_recoded(reader))
+
+
+def _is_recoded(reader: Reader | None) -> bool:
+    return isinstance(reader, Table) and any(pattern not in (-1, word) for word, pattern in enumerate(reader.placed))
+
+
+def _code_lengths(layout: StoreLayout) -> set[int]:
+    return {len(cover.bits) for shape in layout.shapes for cover in shape.covers if cover.kind == "secded"}
+
+
+def _store(store: Store, clock_hz: float) -> str:
+    layout = store.layout
+    readers = list(dict.fromkeys(shape.reader for shape in layout.shapes if shape.reader is not None))
+    names = {reader: f"{store.name}_read{number}" for number, reader in enumerate(readers)}
+    parts = [reader_text(names[reader], reader) for reader in readers]
+    parts += [
+        _word(f"{store.name}_word{k}", layout, shape, "" if shape.reader is None else names[shape.reader])
+        for k, shape in enumerate(layout.shapes)
+    ]
+    parts.append(_top(store, clock_hz))
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _word(name: str, layout: StoreLayout, shape: Shape, reader: str) -> str:
+    coded = layout.coded_parts
+    covers = [
+        {
+            "kind": cover.kind,
+            "n": len(cover.bits),
+            "bits": cover.bits,
+            "extra": shape.extra_of(cover),
+            "part": coded.index(cover.part) if cover.part in coded else None,
+        }
+        for cover in shape.covers
+    ]
+    zeroing = [f"detected[{coded.index(cover.part)}]" for cover in shape.covers if cover.zeroes]
+    covered = {bit for cover in shape.covers for bit in cover.bits}
+    return rendered(
+        "word.sv.j2",
+        name=name,
+        about=_about(shape),
+        w=shape.width,
+        c=len(shape.cells),
+        parts=max(1, len(coded)),
+        silent=[i for i in range(max(1, len(coded))) if i not in [cover["part"] for cover in covers]],
+        held=[cell.data for cell in shape.cells],
+        plain=[bit for bit in range(shape.width) if bit not in covered],
+        covers=covers,
+        zeroing=" | ".join(zeroing),
+        reader=reader,
+        encoder=f"{reader}_encode" if _is_recoded(shape.reader) else "",
+        banks=shape.banks,
+    )
+
+
+def _about(shape: Shape) -> str:
+    covers = [f"{cover.kind} over bits {', '.join(map(str, cover.bits))}" for cover in shape.covers]
+    read = [] if shape.reader is None else ["read through what may be stored"]
+    return "; ".join([f"A word of {shape.width} bits", *covers, *read]) + "."
+
+
+def pass_text(visit: Pass) -> str:
+    """What a pass does, for comments and reports."""
+    if visit.kind == "scrub":
+        return str(visit.scrubbing).replace("scrubbed", "scrub")
+    return "reload of words known to be wrong" if visit.kind == "reload" else "count of what is wrong"
+
+
+def _top(store: Store, clock_hz: float) -> str:
+    layout, passes = store.layout, store.layout.passes
+    n, w = layout.tensor.size, layout.tensor.sole_codec.width
+    sizes = [len(shape.cells) for shape in layout.shapes]
+    coded = layout.coded_parts
+    listed = [
+        {
+            "about": pass_text(visit),
+            "cycles_name": None if visit.scrubbing.seconds is None else f"SCRUB_CYCLES_{number}",
+            "cycles": f"64'd{ceil((visit.scrubbing.seconds or 0) * clock_hz)}",
+        }
+        for number, visit in enumerate(passes)
+    ]
+    shapes = []
+    for shape in layout.shapes:
+        written = [
+            {
+                "number": number,
+                "mask": "".join("01"[i in layout.written(shape, visit)] for i in range(len(shape.cells))),
+                "reload": coded.index(visit.part) if visit.kind == "reload" else None,
+            }
+            for number, visit in enumerate(passes)
+            if layout.written(shape, visit)
+        ]
+        shapes.append({"c": len(shape.cells), "written": written, "banks": shape.banks})
+    return rendered(
+        "store.sv.j2",
+        name=store.name,
+        about=f"Tensor {comment(in_one_line(layout.tensor.path))}, shape {layout.tensor.shape}",
+        n=n,
+        w=w,
+        cells=layout.n_cells,
+        a=max(1, (n - 1).bit_length()),
+        p=len(passes),
+        passes=listed,
+        timed=[visit for visit in listed if visit["cycles_name"]],
+        needs_good=any(visit.needs_good for visit in passes),
+        good_mask="".join("01"[visit.needs_good] for visit in passes),
+        needs_cells=any(visit.kind == "scrub" and visit.scrubbing.keeps_errors for visit in passes),
+        parts=max(1, len(coded)),
+        c=max(sizes, default=0),
+        cmax=max(sizes, default=0),
+        shapes=shapes,
+        words=[(k, sizes[k]) for k in layout.shape_of.tolist()],
+    )
+
+
+def rendered(template: str, /, **values: Any) -> str:
+    """A template of this room, filled in."""
+    text: str = _template(template).render(**values)
+    return text
+
+
+@cache
+def _template(name: str) -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    text = (files("fkeras.rtl") / "templates" / name).read_text()
+    return Environment(undefined=StrictUndefined, autoescape=False).from_string(text)

@@ -1,0 +1,180 @@
+"""The cocotb testbench of one store; it runs inside the simulator, and says what it saw in a JSON file.
+
+It knows nothing of protections: it loads words, makes the hits that it is told, lets passes go by, and compares what
+the store reads with what it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.handle import Immediate
+from cocotb.triggers import Timer
+
+TASK = "FKERAS_RTL_TASK"
+_MOST_SHOWN = 20
+
+
+class Bench:
+    """A store under test. task: as `simulate` writes it."""
+
+    def __init__(self, dut: Any, task: dict[str, Any]) -> None:
+        self.dut, self.task = dut, task
+        self.width, self.words = task["width"], task["words"]
+        self.n_passes, self.needs_good = task["n_passes"], task["needs_good"]
+        self.cells = [self._banks(number, banks) for number, banks in enumerate(task["banks_of"])]
+        self.mismatches: list[str] = []
+        self.n_mismatches = 0
+
+    def _banks(self, number: int, banks: list[list[int]]) -> list[tuple[Any, int]]:
+        """The handle of each cell of a word, and its bit there."""
+        word = getattr(self.dut, f"w{number}")
+        cells: dict[int, tuple[Any, int]] = {}
+        for bank, numbers in enumerate(banks):
+            handle = getattr(word, f"bank{bank}").cells
+            for place, cell in enumerate(numbers):
+                cells[cell] = (handle, 1 << (len(numbers) - 1 - place))
+        return [cells[cell] for cell in range(len(cells))]
+
+    def flip(self, word: int, cell: int) -> None:
+        """Hit a cell, at once."""
+        handle, bit = self.cells[word][cell]
+        handle.value = Immediate(int(handle.value) ^ bit)
+
+    def restore(self, word: int) -> None:
+        """Let the cells of a word hold what is stored there: passes may have written any of them."""
+        for cell, (handle, bit) in enumerate(self.cells[word]):
+            is_one = self.task["stored"][word][cell] == "1"
+            if bool(int(handle.value) & bit) != is_one:
+                handle.value = Immediate(int(handle.value) ^ bit)
+
+    async def clock(self) -> None:
+        """A rising edge once inputs have settled, and all that follows from it."""
+        await Timer(1, "step")
+        self.dut.clk.value = 1
+        await Timer(1, "step")
+        self.dut.clk.value = 0
+
+    async def load(self) -> None:
+        """Write every word through the port."""
+        if self.n_passes:
+            self.dut.request.value = 0
+            self.dut.reset.value = 1
+            if self.needs_good:
+                self.dut.good_valid.value = 0
+                self.dut.good_word.value = 0
+        self.dut.load.value = 0
+        await self.clock()
+        if self.n_passes:
+            self.dut.reset.value = 0
+        self.dut.load.value = 1
+        for row, word in enumerate(self.words):
+            self.dut.load_row.value = row
+            self.dut.load_word.value = word
+            await self.clock()
+        self.dut.load.value = 0
+        await Timer(1, "step")
+
+    async def visit(self, number: int) -> None:
+        """Ask for a pass, and let it go by."""
+        dut = self.dut
+        dut.request.value = 1 << (self.n_passes - 1 - number)
+        await self.clock()
+        dut.request.value = 0
+        if self.needs_good:
+            dut.good_valid.value = 1
+        for _ in range(2 * len(self.words) + 8):
+            await Timer(1, "step")
+            if not int(dut.busy.value):
+                break
+            if self.needs_good:
+                dut.good_word.value = self.words[int(dut.row.value)]
+            await self.clock()
+        else:
+            self.differ(f"pass {number} does not end", "not busy", "busy")
+        if self.needs_good:
+            dut.good_valid.value = 0
+
+    def packed(self, words: Sequence[int]) -> str:
+        """Words as the port has them."""
+        return "".join(f"{word:0{self.width}b}" for word in words)
+
+    def differ(self, what: str, expected: object, got: object) -> None:
+        """Remember what does not agree."""
+        self.n_mismatches += 1
+        if len(self.mismatches) < _MOST_SHOWN:
+            self.mismatches.append(f"{what}: expected {expected}, reads {got}")
+
+    def compare(self, what: str, expected: str) -> None:
+        """Compare all words."""
+        text = str(self.dut.words.value)
+        if text != expected:
+            word = next(i for i, (a, b) in enumerate(zip(text, expected, strict=True)) if a != b) // self.width
+            places = slice(word * self.width, (word + 1) * self.width)
+            self.differ(f"{what}, word {word}", expected[places], text[places])
+
+    async def alone(self) -> int:
+        """Every hit by itself; how many."""
+        golden, width, n_done = self.packed(self.words), self.width, 0
+        nth = [0] * len(self.task["alone"])
+        for word, shape in enumerate(self.task["shape_of"]):
+            before, after = golden[: word * width], golden[(word + 1) * width :]
+            expected_words = self.task["alone_words"][shape][nth[shape]]
+            nth[shape] += 1
+            for hit, expected in zip(self.task["alone"][shape], expected_words, strict=True):
+                for cell in hit:
+                    self.flip(word, cell)
+                await Timer(1, "step")
+                self.compare(f"word {word}, cells {hit} hit", f"{before}{expected:0{width}b}{after}")
+                for cell in hit:
+                    self.flip(word, cell)
+                n_done += 1
+        await Timer(1, "step")
+        self.compare("after all single hits", golden)
+        return n_done
+
+    async def play(self, what: str, script: dict[str, Any]) -> None:
+        """A script, after which all is as it was."""
+        for step in script["steps"]:
+            for word, cell in step["hits"]:
+                self.flip(word, cell)
+            await Timer(1, "step")
+            if step["visit"] is not None:
+                await self.visit(step["visit"])
+        self.compare(what, self.packed(script["words"]))
+        for word in {word for step in script["steps"] for word, _ in step["hits"]}:
+            self.restore(word)
+        await Timer(1, "step")
+        self.compare(f"{what}, afterwards", self.packed(self.words))
+
+    def stored(self) -> Iterator[str]:
+        """What the cells of each word hold."""
+        for cells in self.cells:
+            yield "".join("01"[bool(int(handle.value) & bit)] for handle, bit in cells)
+
+
+async def all_vectors(dut: Any) -> None:
+    """All vectors of the store."""
+    task = json.loads(Path(os.environ[TASK]).read_text())
+    bench = Bench(dut, task)
+    dut.clk.value = 0
+    await bench.load()
+    bench.compare("after loading", bench.packed(bench.words))
+    for number, (held, line) in enumerate(zip(bench.stored(), task["stored"], strict=True)):
+        if held != line:
+            bench.differ(f"cells of word {number} after loading", line, held)
+    n_alone = await bench.alone()
+    for kind in ("rounds", "trials"):
+        for number, script in enumerate(task[kind]):
+            await bench.play(f"{kind[:-1]} {number}", script)
+    Path(task["result"]).write_text(
+        json.dumps({"n_alone": n_alone, "n_mismatches": bench.n_mismatches, "mismatches": bench.mismatches})
+    )
+
+
+store: Any = cocotb.test()(all_vectors)

@@ -1,0 +1,207 @@
+"""What a simulation does to a store, and what the library says that the store then reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.faults import TMR, FaultSet, Protection, Upsets, protection
+from fkeras.faults.fault_models import Bits, draw_of
+from fkeras.faults.joined import Joined
+from fkeras.faults.word_codes import CodedWords
+from fkeras.memory import BitSpace
+from fkeras.rtl.codewords import StoreLayout
+
+Words = NDArray[np.uint32]
+CellOf = tuple[int, int]
+"""A word, and a cell of it by number."""
+MOST_ROUND_HITS = 4096
+"""A pass takes a cycle per word: large stores are passed over less often, each kind of hit on some of their words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hits on cells, or a pass by number."""
+
+    hits: tuple[CellOf, ...] = ()
+    visit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Script:
+    """Steps, and the words that are read after them, (size,)."""
+
+    steps: tuple[Step, ...]
+    words: Words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """All that one store is put to.
+
+    alone: by shape, the hits of which each is made on each word of that shape, while nothing else is wrong;
+    alone_words: by shape, what the word then reads, (n_words of the shape, n_hits); rounds: a hit on every word and
+    then every pass; trials: those of a campaign.
+    """
+
+    alone: tuple[tuple[tuple[int, ...], ...], ...]
+    alone_words: tuple[Words, ...]
+    rounds: tuple[Script, ...]
+    trials: tuple[Script, ...] = ()
+
+
+def vectors(layout: StoreLayout, guard: Protection, space: BitSpace, trials: Sequence[Upsets] = ()) -> Vectors:
+    """The vectors of a store under a protection of the memory, with a campaign's upsets."""
+    hits = [shape.hits for shape in layout.shapes]
+    most = max(map(len, hits), default=0)
+    unloaded = _without_reload(guard, space)
+    alone = [np.zeros((int((layout.shape_of == k).sum()), len(own)), np.uint32) for k, own in enumerate(hits)]
+    for turn in range(most):
+        words = _read(layout, unloaded, space, _hits_of_all(layout, [own[turn % len(own)] for own in hits]), 0.0)
+        for k, own in enumerate(hits):
+            if turn < len(own):
+                alone[k][:, turn] = words[layout.shape_of == k]
+    return Vectors(
+        tuple(hits),
+        tuple(alone),
+        tuple(_rounds(layout, guard, space, most)),
+        tuple(_trial(layout, guard, space, upsets) for upsets in trials),
+    )
+
+
+def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) -> Iterator[Script]:
+    """Every word is hit, neighbours in different places, so that a wire to the wrong word is seen."""
+    if not layout.passes:
+        return
+    intervals = [visit.scrubbing.seconds or 0.0 for visit in layout.passes]
+    visits = tuple(Step(visit=number) for number, visit in enumerate(layout.passes) if visit.kind == "scrub")
+    after = _last(layout)
+    for turn in range(min(most, max(2, MOST_ROUND_HITS // max(1, layout.tensor.size)))):
+        cells: list[CellOf] = []
+        for word, k in enumerate(layout.shape_of.tolist()):
+            hits = layout.shapes[k].hits
+            cells += [(word, cell) for cell in hits[(turn + word) % len(hits)]]
+        if visits:
+            yield Script(
+                (Step(tuple(cells)), *visits, *after), _read(layout, guard, space, cells, max(intervals, default=0.0))
+            )
+        if after:
+            yield Script((Step(tuple(cells)), *after), _read(layout, guard, space, cells, 0.0))
+
+
+def _last(layout: StoreLayout) -> tuple[Step, ...]:
+    """What happens before words are read."""
+    return tuple(Step(visit=number) for number, visit in enumerate(layout.passes) if visit.kind == "reload")
+
+
+def _hits_of_all(layout: StoreLayout, hits: Sequence[tuple[int, ...]]) -> list[CellOf]:
+    """The same hit on every word of a shape."""
+    return [(word, cell) for word, k in enumerate(layout.shape_of.tolist()) for cell in hits[k]]
+
+
+def _without_reload(guard: Protection, space: BitSpace) -> Protection:
+    """What is read before a word that is known to be wrong has been loaded again."""
+    if isinstance(guard, Joined):
+        return replace(guard, parts=tuple(_without_reload(part, space) for part in guard.parts))
+    if isinstance(guard, CodedWords) and guard.on_detected == "reload":
+        return protection(replace(guard.stated, on_detected="keep"), space)
+    return guard
+
+
+def _read(
+    layout: StoreLayout, guard: Protection, space: BitSpace, cells: Sequence[CellOf], age_seconds: float
+) -> Words:
+    """The words of the tensor after hits on cells, all of that age."""
+    first, width = int(space.offsets[layout.number]), layout.tensor.sole_codec.width
+    planes: dict[int, set[int]] = defaultdict(set)
+    places = [[(cell.plane, cell.offset) for cell in shape.cells] for shape in layout.shapes]
+    for word, number in cells:
+        plane, offset = places[layout.shape_of[word]][number]
+        planes[plane].add(first + word * width + offset)
+    draws = {plane: draw_of(np.array(sorted(hits), np.int64)) for plane, hits in planes.items()}
+    nothing = draw_of(np.zeros(0, np.int64))
+    upsets = Upsets(
+        space,
+        draws.get(0, nothing),
+        lambda plane: draws.get(plane, nothing),
+        age_seconds,
+        lambda plane, n: np.ones(n),
+    )
+    return _words(layout, guard.residual(upsets), space)
+
+
+def _words(layout: StoreLayout, faults: FaultSet, space: BitSpace) -> Words:
+    words: Words = layout.tensor.words.copy()
+    for patch in faults.patches(space):
+        if patch.tensor == layout.number:
+            words[patch.elements] = patch.words
+    return words
+
+
+def _trial(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upsets) -> Script:
+    words, cells, intervals = _hits(layout, guard, space, upsets)
+    scrubs = [number for number, visit in enumerate(layout.passes) if visit.kind == "scrub"]
+    oldest = np.lexsort([-own for own in intervals[::-1]]) if scrubs else np.arange(words.size)
+    events = list(zip(words[oldest].tolist(), cells[oldest].tolist(), strict=True))
+    due: dict[int, list[int]] = defaultdict(list)
+    for own, number in zip(intervals, scrubs, strict=True):
+        visit, ages = layout.passes[number], own[oldest]
+        last = 0
+        # What a scrub from a good copy leaves does not depend on those before it.
+        n_scrubs = int(ages.max(initial=0)) if visit.scrubbing.keeps_errors else 1
+        for interval in range(n_scrubs, 0, -1):
+            place = int((ages >= interval).sum())
+            if place > last:
+                due[place].append(number)
+                last = place
+    steps, start = [], 0
+    for place in sorted(due):
+        steps += [Step(tuple(events[start:place])), *(Step(visit=number) for number in due[place])]
+        start = place
+    steps += [Step(tuple(events[start:])), *_last(layout)]
+    return Script(
+        tuple(step for step in steps if step.hits or step.visit is not None),
+        _words(layout, guard.residual(upsets), space),
+    )
+
+
+def _hits(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upsets) -> tuple[Bits, Bits, list[Bits]]:
+    """Word and cell of every hit on the store, and its interval before the last scrub of each scrubbing pass."""
+    first, width = int(space.offsets[layout.number]), layout.tensor.sole_codec.width
+    triples: dict[tuple[int, int], CellOf] = {}
+    codes: dict[tuple[int, int], list[CellOf]] = defaultdict(list)
+    for word, k in enumerate(layout.shape_of.tolist()):
+        shape, start = layout.shapes[k], first + word * width
+        voted = {bit for cover in shape.covers if cover.kind == "tmr" for bit in cover.bits}
+        for cover in shape.covers:
+            for number in shape.extra_of(cover):
+                cell = shape.cells[number]
+                place = (cell.plane, start + cell.offset)
+                if cover.kind == "tmr":
+                    triples[place] = (word, number)
+                else:
+                    codes[place].append((word, number))
+        for bit in range(width):
+            if bit in voted:
+                triples[0, start + bit] = (word, bit)
+            else:
+                codes[0, start + bit].append((word, bit))
+    parts = guard.parts if isinstance(guard, Joined) else (guard,)
+    rows: list[tuple[int, int, int, int]] = []
+    for part in parts:
+        if isinstance(part, TMR):
+            hits = upsets.hits_on(part.bits.bits, 3)
+            for bit, copy, event, plane in zip(hits.bit, hits.copy, hits.event, hits.plane, strict=True):
+                if (int(copy), int(bit)) in triples:
+                    rows.append((*triples[int(copy), int(bit)], int(plane), int(event)))
+    for plane in range(max((plane for plane, _ in codes), default=0) + 1):
+        for bit, event in zip(*upsets.plane(plane).cells, strict=True):
+            rows += [(*cell, plane, int(event)) for cell in codes.get((plane, int(bit)), ())]
+    table = np.array(rows, np.int64).reshape(-1, 4)
+    scrubs = [visit.scrubbing for visit in layout.passes if visit.kind == "scrub"]
+    intervals = [upsets.intervals(table[:, 2], table[:, 3], scrubbing) for scrubbing in scrubs]
+    return table[:, 0], table[:, 1], intervals

@@ -1,0 +1,63 @@
+"""`fkeras protect --rtl` and `fkeras rtl-check`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fkeras.rtl.tools import missing
+
+TMR = ("protect", "small.h5", "--share", "25%", "--under", "tmr", "--rtl", "rtl")
+
+
+def test_from_a_ranking_to_rtl_that_is_verified(folder, fkeras):
+    done = fkeras(*TMR, "--method", "msb", "--scrub-interval-seconds", "60", "--clock-hz", "1e6")
+    assert done.code == 0, done.err
+    assert "written to rtl: fkeras_cells.sv, " in done.out
+    assert "`fkeras rtl-check` verifies it" in done.out
+    assert "SCRUB_CYCLES_0 = 64'd60000000" in (folder / "rtl" / "weights_hidden_kernel.sv").read_text()
+    if absent := missing("iverilog", "cocotb"):
+        done = fkeras("rtl-check", "rtl")
+        assert (done.code, done.out) == (2, "")
+        assert all(package in done.err for package in absent)
+        pytest.skip(f"needs {' and '.join(absent)}")
+    done = fkeras("rtl-check", "rtl", "--faults", "20", "--exposure-seconds", "240", "--trials", "3", "--json", "out")
+    assert done.code == 0, done.err
+    # 18 of 72 bits are covered, each with two further cells and a triple of three pairs.
+    assert "the RTL reads what the library says; 108 cells hit one by one, 54 pairs" in done.out
+    result = json.loads((folder / "out").read_text())
+    assert (result["schema"], result["agrees"]) == ("fkeras-rtl-check/1", True)
+    assert [store["n_trials"] for store in result["stores"]] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            ("protect", "small.h5", "--bits", "3", "--rtl", "rtl"),
+            "--rtl rtl: bits that are assumed immune say nothing that could be built; say by what they are protected",
+        ),
+        (("protect", "small.h5", "--bits", "3", "--clock-hz", "5"), "--clock-hz 5 is that of a scrubber"),
+        ((*TMR[:-1], "data.npz"), "data.npz is a file; name a folder for the SystemVerilog"),
+        ((*TMR[:-1], "."), "README.md is no RTL file that fkeras wrote"),
+        (("rtl-check", "nowhere"), "nowhere is no folder"),
+        (("rtl-check", "."), "rtl.json does not exist"),
+        (("rtl-check", ".", "--trials", "4"), "--trials 4 are those of a campaign; say by --faults N"),
+    ],
+)
+def test_bad_input_changes_nothing(folder, fkeras, line, message):
+    (folder / "README.md").write_text("mine")
+    before = sorted(path.name for path in folder.iterdir())
+    done = fkeras(*line)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_folder_keeps_one_memory(folder, fkeras):
+    assert fkeras(*TMR, "--method", "msb").code == 0
+    done = fkeras("protect", "wide.h5", *TMR[2:], "--method", "msb")
+    assert done.code == 2
+    assert "rtl holds the RTL of another memory" in done.err
+    assert fkeras("protect", "other.h5", *TMR[2:], "--method", "msb").code == 0

@@ -1,0 +1,139 @@
+"""The folder of RTL: what is refused, what is kept, and that a memory read back writes the same files."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fkeras.errors import EnvironmentSetupError, InputError, LayoutError
+from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck
+from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
+from fkeras.protection import Mask
+from fkeras.rtl import read_folder, rtl_check, weight_memory
+from fkeras.rtl.codewords import layouts
+from fkeras.rtl.generate import stores
+
+SEVERAL = [KnownWords(), TMR(range(9), 60), SECDED(range(10, 22), 30, "itself"), Parity(range(30, 40))]
+
+
+def space_of(*paths: str) -> BitSpace:
+    zeros = np.zeros(2, np.float32)
+    words = zeros.astype(np.uint32)
+    return BitSpace(tuple(WordTensor(path, (2,), FixedPoint(3, 0), words, zeros + 1, zeros) for path in paths))
+
+
+@pytest.mark.parametrize("protected", [None, TMR(range(66)), SEVERAL, RangeCheck("zero", per="channel")])
+def test_what_is_read_back_writes_the_same_files(memory, tmp_path, protected):
+    written = weight_memory(protected, memory, 1e6)
+    written.write(tmp_path / "rtl")
+    again = read_folder(tmp_path / "rtl")
+    assert {**again.files, "rtl.json": ""} == {**written.files, "rtl.json": ""}
+    assert again.changed(tmp_path / "rtl") == []
+    assert {path.name for path in (tmp_path / "rtl").iterdir()} == set(written.files)
+
+
+def test_another_protection_of_the_same_memory_replaces_it_whole(memory, tmp_path):
+    weight_memory(SECDED(range(60)), memory).write(tmp_path)
+    assert (tmp_path / "fkeras_secded_5.sv").exists()
+    weight_memory(TMR(range(60)), memory).write(tmp_path)
+    assert not (tmp_path / "fkeras_secded_5.sv").exists()
+    assert read_folder(tmp_path).changed(tmp_path) == []
+
+
+def test_another_memory_and_files_of_others_are_refused(memory, tmp_path):
+    weight_memory(None, memory).write(tmp_path / "rtl")
+    with pytest.raises(InputError, match=r"rtl holds the RTL of another memory .* name another folder"):
+        weight_memory(None, space_of("a/kernel")).write(tmp_path / "rtl")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    with pytest.raises(InputError, match=r"README.md is no RTL file that fkeras wrote"):
+        weight_memory(None, memory).write(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
+    weight_memory(None, memory).write(tmp_path / "mine", force=True)
+    with pytest.raises(InputError, match=r"README.md is a file; name a folder"):
+        weight_memory(None, memory).write(tmp_path / "mine" / "README.md")
+
+
+def index(tmp_path, **changes):
+    content = json.loads((tmp_path / "rtl.json").read_text())
+    (tmp_path / "rtl.json").write_text(json.dumps({**content, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.joinpath("rtl.json").write_text('{"schema'), "is no JSON"),
+        (lambda path: index(path, schema="fkeras-rtl/9"), "expected 'fkeras-rtl/1'"),
+        (lambda path: index(path, protection=[]), "its memory is not that of its sha256: altered or damaged"),
+        (lambda path: path.joinpath("rtl.json").unlink(), "does not exist"),
+    ],
+)
+def test_a_damaged_index_is_refused(memory, tmp_path, damage, message):
+    weight_memory(TMR(range(20)), memory).write(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(InputError, match=rf"{re.escape(message)}.*fkeras protect --rtl DIR"):
+        read_folder(tmp_path)
+
+
+def test_no_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere is no folder .* write it with"):
+        read_folder(tmp_path / "nowhere")
+
+
+def test_a_missing_simulator_is_asked_for_in_one_message(memory, tmp_path, monkeypatch):
+    weight_memory(None, memory).write(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentSetupError, match=r"needs Icarus Verilog \(apt-get install iverilog\)"):
+        rtl_check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("protected", "message"),
+    [
+        (KnownWords(stored=True), r"limits and tables in cells \(stored=True\) are not written as RTL"),
+        ([3, 4], r"2 bits are assumed immune, which says that they never fail and not by what"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(memory, protected, message):
+    with pytest.raises(InputError, match=message):
+        weight_memory(protected, memory)
+
+
+def test_a_clock_is_a_number_above_0(memory):
+    with pytest.raises(InputError, match=r"clock_hz=0; allowed are cycles per second"):
+        weight_memory(None, memory, 0)
+
+
+def test_intervals_are_counted_in_cycles_of_the_clock(memory):
+    files = weight_memory(TMR(range(66), 60), memory, 40e6).files
+    assert "parameter SCRUB_CYCLES_0 = 64'd2400000000" in files["weights_dense_kernel.sv"]
+
+
+HOSTILE = ["always/kernel", "Always/kernel", "a/b;endmodule\n//", "1/2", "日本/核", "x" * 300 + "/k", "*/ `include /y"]
+
+
+def test_names_are_safe_and_distinct_whatever_layers_are_called():
+    space = space_of(*HOSTILE)
+    named = stores(layouts(weight_memory(None, space).guard, space))
+    names = [store.name.lower() for store in named]
+    assert len(set(names)) == len(HOSTILE)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,100}", name) for name in names)
+    for store in named:
+        text = weight_memory(None, space).files[store.file]
+        code = re.sub(r"//[^\n]*", "", text)
+        assert text.isascii()
+        assert "`" not in code
+        assert len(re.findall(r"\bendmodule\b", code)) == 4
+
+
+def test_a_mask_writes_its_own_memory_only(memory, tmp_path):
+    mask = Mask.of(BitSet(range(20)), memory)
+    paths = mask.write_rtl(tmp_path / "rtl", memory, under=SECDED)
+    assert paths[-1] == tmp_path / "rtl" / "rtl.json"
+    assert read_folder(tmp_path / "rtl").guard.bits == mask.bits
+    with pytest.raises(LayoutError, match=r"was made for a memory of layout"):
+        mask.write_rtl(tmp_path / "other", space_of("a/kernel"))
+    assert not (tmp_path / "other").exists()
