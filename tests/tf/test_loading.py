@@ -34,6 +34,15 @@ def saved(tf, q, kit, tmp_path_factory):
     return model, x, model.predict(x, verbose=0), folder
 
 
+def test_what_newer_releases_of_keras_2_write_beside_is_read(saved, kit, tmp_path):
+    _, x, golden, folder = saved
+    architecture = json.loads((folder / "m.json").read_text())
+    architecture["config"]["layers"][0]["config"]["optional"] = False  # since 2.16; Keras 2.14 knows no such argument
+    (tmp_path / "m.json").write_text(json.dumps(architecture))
+    loaded = fkeras.load_model(tmp_path / "m.json", folder / "weights.h5")
+    assert kit.same(loaded.predict(x, verbose=0), golden)
+
+
 @pytest.mark.parametrize(
     ("name", "weights"), [("m.h5", None), ("m.keras", None), ("m.json", "weights.h5"), ("m.h5", "weights.h5")]
 )

@@ -104,6 +104,8 @@ INTERNAL = {
 }
 """Classes of Keras that have no public module, and their modules inside it."""
 
+SINCE_2_14 = {"InputLayer": "optional", "MultiHeadAttention": "softmax_robust_masking"}
+"""Arguments of layers that releases of Keras 2 after 2.14 write; where they are false older ones compute the same."""
 
 _FUNCTIONS = _names(
     """

@@ -8,12 +8,12 @@ import os
 import posixpath
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fkeras.errors import Argument, FkerasError, InputError, ModelError
-from fkeras.frontends.qkeras.data_classes import QKERAS, QUANTIZING_FUNCTIONS
+from fkeras.frontends.qkeras.data_classes import QKERAS, QUANTIZING_FUNCTIONS, SINCE_2_14
 from fkeras.frontends.qkeras.file_code import data_only, entries
 from fkeras.frontends.qkeras.model_file import KINDS, ModelFile, first_line, open_model_file
 from fkeras.frontends.qkeras.origins import origin_of_keras_3
@@ -86,6 +86,7 @@ def _built(source: ModelFile, holder: ModelFile, custom_objects: dict[str, Any],
         if not trusted:
             config = data_only(config, custom_objects, own)
         _name_functions(config)
+        _leave_out_news(config, custom_objects)
         with (
             keras_module("src.saving.serialization_lib").SafeModeScope(safe_mode=not trusted),
             tensorflow().keras.utils.custom_object_scope({**own, **custom_objects}),
@@ -253,6 +254,15 @@ def _name_functions(config: Any) -> None:
             if isinstance(value, dict) and value.get("class_name") == "function":
                 name = value.get("config")
                 inside[key] = name if isinstance(name, str) and name in QUANTIZING_FUNCTIONS else value
+
+
+def _leave_out_news(config: Any, custom_objects: Collection[str]) -> None:
+    """Let a Keras 2 that does not know them yet read what newer ones write beside all that it needs."""
+    for entry in entries(config):
+        name, inside = entry["class_name"], entry.get("config")
+        if name in SINCE_2_14 and name not in custom_objects and isinstance(inside, dict):
+            argument = SINCE_2_14[name]
+            inside.pop(argument, None) if not inside.get(argument) else None
 
 
 def _reason(error: Exception, source: ModelFile) -> str:
