@@ -389,6 +389,23 @@ def test_damaged_attributes_are_a_message(folder, tmp_path):
             fkeras.load_model(tmp_path / "m.h5")
 
 
+@pytest.mark.parametrize("length", [0, 8, 2**64 - 16])
+def test_texts_in_which_hdf5_would_go_round_for_ever(folder, tmp_path, length):
+    """The last piece of a heap, which is free, says how far it is to the next one; HDF5 1.14 and 2.0 believe it."""
+    data = bytearray((folder / "m.h5").read_bytes())
+    heap = data.index(b"GCOL")
+    piece = heap + 16
+    while data[piece] or data[piece + 1]:
+        piece += 16 + -(-int.from_bytes(data[piece + 8 : piece + 16], "little") // 8) * 8
+    assert piece < heap + int.from_bytes(data[heap + 8 : heap + 16], "little")
+    data[piece + 8 : piece + 16] = length.to_bytes(8, "little")
+    (tmp_path / "m.h5").write_bytes(data)
+    with pytest.raises(
+        ModelError, match=r"m.h5: is damaged: its texts do not lie one behind the other; save the model"
+    ):
+        fkeras.load_model(tmp_path / "m.h5")
+
+
 def test_assets_are_not_unpacked(folder, tmp_path, monkeypatch):
     import tempfile
 

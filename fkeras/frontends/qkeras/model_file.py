@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import posixpath
 import zipfile
@@ -21,6 +22,7 @@ from fkeras.files import require_regular_file
 KINDS = ("a .h5 or .keras model, or an architecture .json with ", Argument("weights"))
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+_HEAP = b"GCOL\x01\0\0\0"
 _MOST_TEXT = 8 * 2**20
 """Bytes of a configuration; that of a network of 1,000 layers takes about one million."""
 _SMALL = 64 * 2**20
@@ -148,6 +150,7 @@ def _checked(stream: Any, size: int, stack: ExitStack) -> tuple[Any, int]:
     import h5py
     from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t
 
+    _check_heaps(stream)
     content = stack.enter_context(h5py.File(stream, "r"))
     most, taken, numbers = _most_bytes(size), 0, 0
     seen = {h5o.get_info(content.id).addr}
@@ -186,6 +189,31 @@ def _checked(stream: Any, size: int, stack: ExitStack) -> tuple[Any, int]:
                 taken = _account(taken, points * kind.get_size(), most, place)
                 numbers += points
     return content, numbers
+
+
+def _check_heaps(stream: Any) -> None:
+    """ModelError for a heap of texts in which HDF5 would go round for ever.
+
+    A heap is a row of pieces behind a header, each beginning with its number and its length (HDF5 File Format
+    Specification, III.E); a free one has the number 0, and its length counts from where it begins.
+    """
+    data = stream.getvalue() if isinstance(stream, io.BytesIO) else mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
+    lengths = data[13:15] if data[8] < 2 else data[9:11]
+    if not data[:8] == _HDF5 or lengths != b"\x08\x08":
+        raise ModelError(f"is damaged: it does not begin as HDF5 files of Keras do; {_SAVE_AGAIN}")
+    heap, left = data.find(_HEAP), len(data) // 16
+    while heap >= 0:
+        piece, end = heap + 16, heap + int.from_bytes(data[heap + 8 : heap + 16], "little")
+        while piece + 16 <= end:
+            number, length = (
+                int.from_bytes(data[piece : piece + 2]),
+                int.from_bytes(data[piece + 8 : piece + 16], "little"),
+            )
+            taken, left = 16 + -(-length // 8) * 8 if number else length, left - 1
+            if not 0 < taken <= end - piece or left < 0:
+                raise ModelError(f"is damaged: its texts do not lie one behind the other; {_SAVE_AGAIN}")
+            piece += taken
+        heap = data.find(_HEAP, heap + 8)
 
 
 _SAVE_AGAIN = "save the model again with model.save"
