@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.campaigns.budget import CampaignResult, MetricTrials
-from fkeras.memory import BitAddress
+from fkeras.memory import BitAddress, BitSpace
 from fkeras.statistics.association import chance_of_together
 
 RISK = 0.05
@@ -22,10 +22,16 @@ class Culprit:
     bit: int
     address: BitAddress
     evidence: str
+    is_sign: bool
+
+    @classmethod
+    def of(cls, bit: int, space: BitSpace, evidence: str) -> Culprit:
+        """A bit of a memory."""
+        address = space.address(bit)
+        return cls(bit, address, evidence, space.is_sign(address))
 
     def __str__(self) -> str:
-        sign = " (sign)" if self.address.bit == 0 else ""
-        return f"{self.address}{sign} {self.evidence}"
+        return f"{self.address}{' (sign)' * self.is_sign} {self.evidence}"
 
 
 def most_damaging(result: CampaignResult, broken: NDArray[np.bool_], n: int = 3) -> list[Culprit]:
@@ -49,7 +55,7 @@ def _each_alone(result: CampaignResult, trials: MetricTrials, worst_first: NDArr
     for trial in worst_first.tolist():
         bit = int(_bits(result, trial)[0])
         value = f"alone: {trials.metric} {trials.values[trial]:.4g}"
-        named.setdefault(bit, Culprit(bit, result.setting.space.address(bit), value))
+        named.setdefault(bit, Culprit.of(bit, result.setting.space, value))
         if len(named) == n:
             break
     return list(named.values())
@@ -69,9 +75,7 @@ def _associated(result: CampaignResult, broken: NDArray[np.bool_], n: int) -> li
     chances = [chance_of_together(together, n_times, n_failing, len(result)) for together, n_times in pairs.tolist()]
     p = np.array(chances)[which.ravel()]
     chosen = hit[np.lexsort((hit, p))][: min(n, int((p <= RISK / hit.size).sum()))]
-    return [
-        Culprit(bit, space.address(bit), f"in {failing[bit]} of {n_failing} failing trials") for bit in chosen.tolist()
-    ]
+    return [Culprit.of(bit, space, f"in {failing[bit]} of {n_failing} failing trials") for bit in chosen.tolist()]
 
 
 def _bits(result: CampaignResult, trial: int) -> NDArray[np.int64]:

@@ -165,6 +165,11 @@ class BitSpace:
             )
         return int(self.offsets[number] + tensor.layout.first(element)) + where.bit
 
+    def is_sign(self, address: BitAddress | str) -> bool:
+        """Whether an address is that of a sign."""
+        place = self.locate(self.index(address))
+        return bool(place.bit[0] == 0 and self.tensors[place.tensor[0]].is_signed[place.element[0]])
+
     @cached_property
     def bit_positions(self) -> Bits:
         """The bit within its word of every flat index; (n_bits,), 0 is the most significant."""

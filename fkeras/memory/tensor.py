@@ -109,6 +109,11 @@ class WordTensor:
         """How many words there are: 2**width for each codec."""
         return sum(1 << part.tensor.layout.widest for part in self.parts)
 
+    @property
+    def is_signed(self) -> NDArray[np.bool_]:
+        """Whether the most significant bit of each word is its sign, (size,)."""
+        return np.broadcast_to(np.asarray(getattr(self.codec, "signed", True)), self.size)
+
     def decode(self, words: Words, elements: Bits) -> Values:
         """What `words` mean in the places of `elements`, in units of the codec."""
         codec = self.codec

@@ -91,7 +91,7 @@ def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
         sure = single if minimal.is_minimal else f"fewer may do: the {minimal.evaluations} evaluations ran out"
         yield f"  minimal     {record.of_how_many} will do, {sure}: {values}"
         for text, change in list(zip(record.faults, record.changes, strict=True))[:MOST_SHOWN]:
-            yield f"    {_with_sign(text)}: {change}"
+            yield f"    {_with_sign(text, space)}: {change}"
         if n > MOST_SHOWN:
             yield f"    and {n - MOST_SHOWN} more"
         if n <= MOST_PASTED:
@@ -113,13 +113,13 @@ def _explained(explanation: Explanation, space: BitSpace) -> Iterator[str]:
 
 def faults_text(faults: FaultSet, space: BitSpace) -> str:
     """The faults by address, the first of them; sign bits are marked."""
-    texts = [_with_sign(text) for text in faults.text(space).split()]
+    texts = [_with_sign(text, space) for text in faults.text(space).split()]
     more = f" and {len(texts) - MOST_SHOWN} more" if len(texts) > MOST_SHOWN else ""
     return (", ".join(texts[:MOST_SHOWN]) or "no fault") + more
 
 
-def _with_sign(address: str) -> str:
-    return f"{address} (sign)" if address.partition("=")[0].endswith(":0") else address
+def _with_sign(text: str, space: BitSpace) -> str:
+    return f"{text} (sign)" if space.is_sign(text.partition("=")[0]) else text
 
 
 def example_line(minimal: MinimalFaults) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fkeras.campaigns.bit_map import map_of
+from fkeras.campaigns.culprits import Culprit
 from fkeras.campaigns.dead_tensors import _spread, dead_by_construction
 from fkeras.cli.inspect import _content, _lines
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSet, BitSpace, FixedPoint, Float, MixedFixedPoint, WordTensor
+from fkeras.report.failure import faults_text
 from fkeras.report.record import CoveredTensor, _covered
 from fkeras.sensitivity.baselines import statfi
 
@@ -81,6 +83,18 @@ def test_statfi_samples_every_width_by_itself():
     }
     assert counts[2, 1] == counts[5, 4] == counts[2, 2] == 0  # lowest bits are never drawn
     assert counts[2, 0] == counts[5, 0] > counts[5, 1] > counts[5, 2] > counts[5, 3] > 0
+
+
+def test_signs_are_marked_where_a_word_has_one():
+    faults = FaultSet([4, 5, 7, 9], set_to_1=[0])
+    assert faults_text(faults, SPACE).startswith("b[0]:0 (sign), b[0]:1, b[2]:0, ")
+    assert [str(Culprit.of(bit, SPACE, "alone")) for bit in (0, 4, 7)] == [
+        "a[0]:0 (sign) alone",
+        "b[0]:0 (sign) alone",
+        "b[2]:0 alone",
+    ]
+    plain = BitSpace((tensor(FixedPoint(2, 0, signed=False), [1], "u"), tensor(Float("float16"), [0], "f")))
+    assert [plain.is_sign(bit) for bit in ("u[0]:0", "f[0]:0", "f[0]:1")] == [False, True, False]
 
 
 def test_a_fault_set_of_such_words_prints_and_reads_back():

@@ -281,7 +281,7 @@ def test_lines_fit_the_width(width):
 
 def test_a_failure_says_everything():
     result = result_of([1.0] * 60 + [3.0] * 40, protected=TMR(BitSet(np.arange(4), label="ranking[:4]")))
-    culprit = Culprit(3, SPACE.address(3), "in 12 of 40 failing trials")
+    culprit = Culprit.of(3, SPACE, "in 12 of 40 failing trials")
     text = failure_text(result, REQUIREMENT, result.verdict(REQUIREMENT), [culprit], "python -m pytest t.py::test_one")
     lines = text.splitlines()
     assert lines[0].startswith("FAIL: 40 of 100 trials over the limit, share above 31.")
