@@ -319,6 +319,9 @@ class MixedFixedPoint:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def __reduce__(self) -> tuple[type[MixedFixedPoint], tuple[object, ...]]:
+        return MixedFixedPoint, (self.width, self.integer, self.signed)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MixedFixedPoint) and self._content == other._content
 
@@ -329,10 +332,13 @@ class MixedFixedPoint:
     def _content(self) -> bytes:
         return b"".join(array.astype("<i8").tobytes() for array in (self.width, self.integer, self.signed))
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the format of every word."""
+        return hashlib.sha256(self._content).hexdigest()
+
     def __repr__(self) -> str:
-        # Part of content digests, so it tells formats apart.
-        digest = hashlib.sha256(self._content).hexdigest()
-        return f"<fixed point of {len(self.formats)} formats, {self.text}, sha {digest[:8]}>"
+        return f"<fixed point of {len(self.formats)} formats, {self.text}, sha {self.digest[:8]}>"
 
     @property
     def text(self) -> str:

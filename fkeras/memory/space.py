@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
+from fkeras.memory.codecs import MixedFixedPoint
 from fkeras.memory.layout import Bits, Words, layout_digest
 from fkeras.memory.tensor import WordTensor
 
@@ -185,7 +186,8 @@ class BitSpace:
         """SHA-256 of the layout, the codecs, the scales and the words themselves."""
         digest = hashlib.sha256(b"fkeras-content/1" + self.layout_digest.encode())
         for tensor in self.tensors:
-            digest.update(repr(tensor.codec).encode())
+            codec = tensor.codec
+            digest.update((codec.digest if isinstance(codec, MixedFixedPoint) else repr(codec)).encode())
             digest.update(tensor.words.astype("<u4").tobytes())
             digest.update(tensor.scale.astype("<f4").tobytes())
         return digest.hexdigest()

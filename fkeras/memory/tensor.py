@@ -64,6 +64,9 @@ class WordTensor:
         if self.layout.n_empty and (self.golden[widths == 0] != 0).any():
             raise InputError(f"tensor '{self.path}': words of width 0 store nothing, so that their value must be 0")
 
+    def __reduce__(self) -> tuple[type[WordTensor], tuple[object, ...]]:
+        return WordTensor, (self.path, self.shape, self.codec, self.words, self.scale, self.golden)
+
     @cached_property
     def layout(self) -> TensorLayout:
         """Where its bits lie."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,16 @@ def test_words_of_32_bits_beside_none():
     assert (wide.encode(wide.decode(words)) == words).all()
     one = tensor(wide, words)
     assert (one.layout.words(one.layout.flags(words)) == words).all()
+
+
+def test_what_was_worked_out_of_a_tensor_does_not_travel_with_it():
+    one = tensor(MIXED, [0b101, 0, 0b10, 0, 1])
+    fresh = len(pickle.dumps(one))
+    assert len(one.parts) == 3
+    again = pickle.loads(pickle.dumps(one))
+    assert len(pickle.dumps(one)) == fresh
+    assert (again.codec, again.layout, again.words.tolist()) == (one.codec, one.layout, one.words.tolist())
+    assert not again.words.flags.writeable
 
 
 def test_a_memory_of_no_bits_at_all():
