@@ -28,6 +28,7 @@ COMMANDS = (
     "hls4ml-check",
     "hls4ml-resources",
     "rtl-check",
+    "area",
 )
 
 _EPILOG = """\

@@ -16,7 +16,7 @@ from fkeras.faults import TMR, AssumedImmune, Parity, Protection
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.codes import Hsiao, ParityBit
 from fkeras.faults.joined import Joined
-from fkeras.faults.readings import RangeReading, Reading, TableReading, nearest
+from fkeras.faults.readings import Outside, RangeReading, Reading, TableReading, nearest
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.word_codes import CodedWords
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
@@ -74,7 +74,7 @@ class Comparators:
     signed: bool
     low: int
     high: int
-    outside: str
+    outside: Outside
     instead: int
 
 
@@ -189,6 +189,11 @@ class StoreLayout:
     def n_cells(self) -> int:
         """Stored bits."""
         return int(np.array([len(shape.cells) for shape in self.shapes], np.int64)[self.shape_of].sum())
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether a pass writes what a word's own cells say."""
+        return any(visit.kind == "scrub" and not visit.needs_good for visit in self.passes)
 
     @property
     def coded_parts(self) -> tuple[int, ...]:

@@ -30,6 +30,12 @@ class Store:
         return f"{self.name}.sv"
 
     @property
+    def readers(self) -> dict[Reader, str]:
+        """The module of each reader."""
+        readers = dict.fromkeys(shape.reader for shape in self.layout.shapes if shape.reader is not None)
+        return {reader: f"{self.name}_read{number}" for number, reader in enumerate(readers)}
+
+    @property
     def init_file(self) -> str:
         """What its cells hold, a line per word."""
         return f"{self.name}.mem"
@@ -98,9 +104,8 @@ def _code_lengths(layout: StoreLayout) -> set[int]:
 
 def _store(store: Store, clock_hz: float) -> str:
     layout = store.layout
-    readers = list(dict.fromkeys(shape.reader for shape in layout.shapes if shape.reader is not None))
-    names = {reader: f"{store.name}_read{number}" for number, reader in enumerate(readers)}
-    parts = [reader_text(names[reader], reader) for reader in readers]
+    names = store.readers
+    parts = [reader_text(names[reader], reader) for reader in names]
     parts += [
         _word(f"{store.name}_word{k}", layout, shape, "" if shape.reader is None else names[shape.reader])
         for k, shape in enumerate(layout.shapes)
@@ -138,6 +143,8 @@ def _word(name: str, layout: StoreLayout, shape: Shape, reader: str) -> str:
         reader=reader,
         encoder=f"{reader}_encode" if _is_recoded(shape.reader) else "",
         banks=shape.banks,
+        passes=bool(layout.passes),
+        needs_cells=layout.needs_cells,
     )
 
 
@@ -192,7 +199,7 @@ def _top(store: Store, clock_hz: float) -> str:
         timed=[visit for visit in listed if visit["cycles_name"]],
         needs_good=any(visit.needs_good for visit in passes),
         good_mask="".join("01"[visit.needs_good] for visit in passes),
-        needs_cells=any(visit.kind == "scrub" and visit.scrubbing.keeps_errors for visit in passes),
+        needs_cells=layout.needs_cells,
         parts=max(1, len(coded)),
         c=max(sizes, default=0),
         cmax=max(sizes, default=0),

@@ -31,6 +31,22 @@ def test_from_a_ranking_to_rtl_that_is_verified(folder, fkeras):
     assert [store["n_trials"] for store in result["stores"]] == [3, 3]
 
 
+def test_its_area_is_measured(folder, fkeras):
+    assert fkeras(*TMR, "--method", "msb").code == 0
+    done = fkeras("area", "rtl", "--json", "out")
+    if absent := missing("yosys"):
+        assert (done.code, done.out) == (2, "")
+        assert absent[0] in done.err
+        pytest.skip(f"needs {absent[0]}")
+    assert done.code == 0, done.err
+    assert "gate equivalents, measured: +" in done.out
+    assert "every cell survives synthesis; decoders: fkeras_tmr proven" in done.out
+    result = json.loads((folder / "out").read_text())
+    assert (result["schema"], result["holds"]) == ("fkeras-area/1", True)
+    assert [store["n_survived"] for store in result["stores"]] == [72, 36]
+    assert result["total"] > result["plain"] > 0
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -42,6 +58,7 @@ def test_from_a_ranking_to_rtl_that_is_verified(folder, fkeras):
         ((*TMR[:-1], "data.npz"), "data.npz is a file; name a folder for the SystemVerilog"),
         ((*TMR[:-1], "."), "README.md is no RTL file that fkeras wrote"),
         (("rtl-check", "nowhere"), "nowhere is no folder"),
+        (("area", "nowhere"), "nowhere is no folder"),
         (("rtl-check", "."), "rtl.json does not exist"),
         (("rtl-check", ".", "--trials", "4"), "--trials 4 are those of a campaign; say by --faults N"),
     ],

@@ -1,0 +1,151 @@
+"""What a protected weight memory takes, as Yosys measures it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fkeras.errors import InputError
+from fkeras.rtl.folder import WeightMemory, read_folder, weight_memory
+from fkeras.rtl.generate import Store
+from fkeras.rtl.synthesis import Netlist, Proof, proofs, synthesized
+from fkeras.rtl.tools import require
+
+
+@dataclass(frozen=True, slots=True)
+class StoreArea:
+    """What one store takes.
+
+    n_cells: stored bits as written; n_survived: the flip-flops that hold them after synthesis; n_control: further
+    flip-flops; cells, decoders, control: areas of the stored bits, of what mends and reads each word, and of encoders,
+    the port and passes.
+    """
+
+    store: str
+    n_cells: int
+    n_survived: int
+    n_control: int
+    cells: float
+    decoders: float
+    control: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.cells + self.decoders + self.control
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The area of a weight memory.
+
+    about: the protection; unit: "gate equivalents", or that of a liberty file; stores: one each; plain: the area of the
+    same words without protection; proofs: of the decoders; changed: what is not as fkeras writes it.
+    """
+
+    about: str
+    unit: str
+    stores: tuple[StoreArea, ...]
+    plain: float
+    proofs: tuple[Proof, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """Of all stores."""
+        return sum(store.total for store in self.stores)
+
+    @property
+    def overhead(self) -> float:
+        """What protection adds, as a share of the memory without."""
+        return self.total / self.plain - 1 if self.plain else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether every cell survived synthesis, and no decoder is refuted."""
+        return all(store.n_survived == store.n_cells for store in self.stores) and all(
+            proof.proven is not False for proof in self.proofs
+        )
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("store", "cells", "left", "of cells", "decoders", "port, passes", "total")]
+        for each in self.stores:
+            counts = (f"{each.n_cells:,}", f"{each.n_survived:,}")
+            areas = (f"{area:,.0f}" for area in (each.cells, each.decoders, each.control, each.total))
+            rows.append((each.store, *counts, *areas))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        table = [
+            "  ".join(f"{text:<{width}}" if not i else f"{text:>{width}}" for i, (text, width) in enumerate(pairs))
+            for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+        ]
+        lost = sum(store.n_cells - store.n_survived for store in self.stores)
+        cells = "every cell survives synthesis" if not lost else f"{lost:,} CELLS DID NOT SURVIVE SYNTHESIS"
+        proven = f"; decoders: {', '.join(map(str, self.proofs))}" if self.proofs else ""
+        total = f"{self.total:,.0f} {self.unit}, measured: {self.overhead:+.1%} to {self.plain:,.0f} without protection"
+        by_hand = [f"changed by hand: {line}" for line in self.changed]
+        return "\n".join([self.about, *by_hand, *table, total, f"{cells}{proven}"])
+
+
+def area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] | None = None) -> Area:
+    """Synthesize the RTL in a folder, and the same words without protection.
+
+    Arguments:
+        folder: what `Mask.write_rtl` or `fkeras protect --rtl` wrote.
+        liberty: a .lib file whose cells are used, and in whose unit areas are; None: gates of Yosys' own, in
+            equivalents of a NAND of two inputs.
+
+    Raises:
+        InputError: for no such folder or file, or an index that is damaged.
+        EnvironmentSetupError: where Yosys is missing.
+    """
+    memory = read_folder(folder)
+    require("synthesis", "yosys")
+    cells = None if liberty is None else Path(liberty)
+    if cells is not None and not cells.is_file():
+        raise InputError(f"liberty file {cells} does not exist (looked in {Path.cwd()}); name a .lib file")
+    files = [Path(folder, name).absolute() for name in memory.files if name.endswith(".sv")]
+    stores = tuple(_store_area(store, files, cells) for store in memory.stores)
+    readers = {name: reader for store in memory.stores for reader, name in store.readers.items()}
+    proven = proofs([shape for store in memory.stores for shape in store.layout.shapes], readers, files)
+    unit = "gate equivalents" if cells is None else f"units of {cells.name}"
+    return Area(memory.about, unit, stores, plain_area(memory, cells), proven, tuple(memory.changed(folder)))
+
+
+def measured(memory: WeightMemory, plain: float | None = None) -> Area:
+    """The area of a memory that is not kept anywhere. plain: of its words without protection, where that is known."""
+    with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
+        files = _written(memory, Path(folder))
+        stores = tuple(_store_area(store, files, None) for store in memory.stores)
+    without = plain_area(memory, None) if plain is None else plain
+    return Area(memory.about, "gate equivalents", stores, without)
+
+
+def plain_area(memory: WeightMemory, liberty: Path | None) -> float:
+    """The area of the same words without protection."""
+    plain = weight_memory(None, memory.space, memory.clock_hz)
+    with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
+        files = _written(plain, Path(folder))
+        return sum(_store_area(store, files, liberty).total for store in plain.stores)
+
+
+def _written(memory: WeightMemory, folder: Path) -> list[Path]:
+    return [path for path in memory.write(folder) if path.suffix == ".sv"]
+
+
+def _store_area(store: Store, files: Sequence[Path], liberty: Path | None) -> StoreArea:
+    netlist: Netlist = synthesized(store.name, files, liberty)
+    banks = netlist.banks
+    words = [name for name in netlist.modules if name.startswith(f"{store.name}_word") and name not in banks]
+    rest = [name for name in netlist.modules if name not in banks and name not in words]
+    return StoreArea(
+        store.name,
+        store.layout.n_cells,
+        netlist.n_flip_flops(banks),
+        netlist.n_flip_flops([*words, *rest]),
+        netlist.area(banks),
+        netlist.area(words),
+        netlist.area(rest),
+    )

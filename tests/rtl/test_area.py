@@ -1,0 +1,159 @@
+"""Area is measured, cells survive synthesis or are said not to, and decoders are proven or refuted."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from fkeras.errors import EnvironmentSetupError, InputError
+from fkeras.faults import SECDED, TMR, Parity, RangeCheck, Recoded
+from fkeras.rtl import area, weight_memory
+
+READ0 = "weights_dense_kernel_read0"
+FLIP_FLOP, MUX = 4.0, 4.5
+"""Of the gates that Yosys makes of a cell that is written where it is selected."""
+
+
+@pytest.fixture
+def areas(memory, tmp_path, synthesis):
+    """areas(protected, edit={file: (pattern, replacement)}): the area of the memory."""
+
+    def measure(protected, edit=None):
+        weight_memory(protected, memory).write(tmp_path)
+        for name, (pattern, replacement) in (edit or {}).items():
+            text = (tmp_path / name).read_text()
+            assert re.search(pattern, text)
+            (tmp_path / name).write_text(re.sub(pattern, replacement, text))
+        return area(tmp_path)
+
+    return measure
+
+
+def test_words_without_protection_are_what_others_are_compared_with(areas):
+    bare = areas(None)
+    assert (bare.total, bare.overhead, bare.holds) == (bare.plain, 0.0, True)
+    assert [store.n_survived for store in bare.stores] == [60, 6]
+    assert [store.decoders for store in bare.stores] == [0.0, 0.0]
+    assert [store.n_control for store in bare.stores] == [0, 0]
+    per_cell = bare.stores[0].cells / 60
+    assert FLIP_FLOP < per_cell <= FLIP_FLOP + MUX
+
+
+@pytest.mark.parametrize(
+    ("protected", "n_cells", "proven"),
+    [
+        (TMR(range(66)), [180, 18], {"fkeras_tmr"}),
+        (SECDED(range(60)), [12 * 10, 6], {"fkeras_secded_5"}),
+        # Check bits of one data bit are copies of it.
+        (SECDED(range(0, 60, 5)), [60 + 12 * 3, 6], {"fkeras_secded_1"}),
+        (Parity(range(12)), [63, 6], {"fkeras_parity of 5", "fkeras_parity of 2"}),
+        (RangeCheck(), [60, 6], {"weights_dense_kernel_read0"}),
+        (Recoded(), [60, 6], set()),
+    ],
+)
+def test_every_cell_survives_and_decoders_are_proven(areas, protected, n_cells, proven):
+    result = areas(protected)
+    assert [store.n_cells for store in result.stores] == n_cells
+    assert [store.n_survived for store in result.stores] == n_cells
+    assert {proof.decoder for proof in result.proofs} == proven
+    assert all(proof.proven for proof in result.proofs)
+    assert result.holds
+    assert result.overhead > 0
+    assert "every cell survives synthesis" in str(result)
+
+
+def test_more_protection_takes_more(areas):
+    totals = [areas(None if not k else TMR(range(k))).total for k in (0, 20, 40, 60)]
+    assert totals == sorted(totals)
+    assert len(set(totals)) == 4
+
+
+def test_copies_that_synthesis_merges_are_counted(areas):
+    # What keeps copies apart is taken away: three registers that always hold the same are one.
+    attribute = r"\(\* keep_hierarchy = \"yes\".*?\*\)"
+    result = areas(TMR(range(66)), {"fkeras_cells.sv": (attribute, "")})
+    assert not result.holds
+    assert sum(store.n_survived for store in result.stores) < 198
+    assert "CELLS DID NOT SURVIVE SYNTHESIS" in str(result)
+
+
+@pytest.mark.parametrize(
+    ("protected", "name", "edit", "decoder"),
+    [
+        (TMR(range(9)), "fkeras_tmr.sv", (r"\(a & c\)", "(a & a)"), "fkeras_tmr"),
+        (SECDED(range(60)), "fkeras_secded_5.sv", (r"\^ data\[4\]", ""), "fkeras_secded_5"),
+        (RangeCheck("clamp"), "weights_dense_kernel.sv", ("value > high", "value < high"), READ0),
+        (
+            RangeCheck("clamp"),
+            "weights_dense_kernel.sv",
+            ("below \\? low", "below ? high"),
+            READ0,
+        ),
+    ],
+)
+def test_a_wrong_decoder_is_refuted(areas, protected, name, edit, decoder):
+    result = areas(protected, {name: edit})
+    refuted = [proof.decoder for proof in result.proofs if proof.proven is False]
+    assert refuted == [decoder]
+    assert not result.holds
+    assert len(result.changed) == 1
+
+
+def test_a_decoder_of_many_cells_is_simulated_only(tmp_path, synthesis):
+    from fkeras.memory import BitSpace, FixedPoint, WordTensor
+
+    zeros = np.zeros(1, np.float32)
+    space = BitSpace((WordTensor("k", (1,), FixedPoint(16, 0), zeros.astype(np.uint32), zeros + 1, zeros),))
+    weight_memory(SECDED(range(16)), space).write(tmp_path)
+    result = area(tmp_path)
+    assert [str(proof) for proof in result.proofs] == ["fkeras_secded_16 simulated only"]
+    assert result.holds
+
+
+LIBERTY = """
+library(two) {
+  cell(BUF) {
+    area: 3;
+    pin(A) { direction: input; }
+    pin(Y) { direction: output; function: "A"; }
+  }
+  cell(NOT) {
+    area: 1.5;
+    pin(A) { direction: input; }
+    pin(Y) { direction: output; function: "A'"; }
+  }
+  cell(NAND) {
+    area: 2.5;
+    pin(A) { direction: input; }
+    pin(B) { direction: input; }
+    pin(Y) { direction: output; function: "(A*B)'"; }
+  }
+  cell(DFF) {
+    area: 10;
+    ff(IQ, IQN) { clocked_on: C; next_state: D; }
+    pin(C) { direction: input; clock: true; }
+    pin(D) { direction: input; }
+    pin(Q) { direction: output; function: "IQ"; }
+  }
+}
+"""
+
+
+def test_areas_are_in_the_unit_of_a_liberty_file(memory, tmp_path, synthesis):
+    weight_memory(None, memory).write(tmp_path / "rtl")
+    (tmp_path / "two.lib").write_text(LIBERTY)
+    result = area(tmp_path / "rtl", liberty=tmp_path / "two.lib")
+    assert result.unit == "units of two.lib"
+    assert result.stores[0].cells > 60 * 10
+    assert result.stores[0].n_survived == 60
+    with pytest.raises(InputError, match=r"liberty file .*none.lib does not exist .*; name a .lib file"):
+        area(tmp_path / "rtl", liberty=tmp_path / "none.lib")
+
+
+def test_missing_yosys_is_asked_for(memory, tmp_path, monkeypatch):
+    weight_memory(None, memory).write(tmp_path)
+    monkeypatch.setattr("fkeras.rtl.tools.yosys_command", tuple)
+    with pytest.raises(EnvironmentSetupError, match=r"synthesis needs Yosys \(pip install 'pytest-fkeras\[rtl\]'"):
+        area(tmp_path)
