@@ -9,7 +9,7 @@ import pytest
 
 from fkeras.engine import GoldenScore, Scores
 from fkeras.errors import InputError
-from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.memory import BitSpace, FixedPoint, Float, WordTensor
 from fkeras.sensitivity.adaptive import PASSES, adaptive_scores
 from fkeras.sensitivity.positional import flip_steps, word_numbers
 from fkeras.statistics.ranks import spearman
@@ -189,3 +189,19 @@ def test_very_few_samples_are_enough_to_run(table):
 def test_shares_out_of_range_are_refused(table, share):
     with pytest.raises(InputError, match=r"above 0 and up to 0\.25"):
         adaptive_scores(table, share=share)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_words_of_floats_are_ranked_though_steps_are_huge(name):
+    draw, codec = np.random.default_rng(0), Float(name)
+    values = (draw.integers(-64, 64, 20) / 64).astype(np.float32)
+    space = BitSpace((WordTensor("a/kernel", (20,), codec, codec.encode(values), values * 0 + 1, values),))
+    slopes = draw.normal(size=(20, 1)) + 0.3 * draw.normal(size=(20, N_SAMPLES))
+    damage = np.abs(np.tanh(slopes[word_numbers(space)] * flip_steps(space)[:, None]))
+    damage[space.bit_positions == 1] = np.nan
+    table = Table(space, damage, Slope(slopes), Slope(slopes))
+    scores = adaptive_scores(table, share=0.2)
+    assert np.isinf(scores[space.bit_positions == 1]).all()
+    finite = space.bit_positions != 1
+    assert np.isfinite(scores[finite]).all()
+    assert spearman(scores[finite], damage.mean(axis=1)[finite]) > 0.9

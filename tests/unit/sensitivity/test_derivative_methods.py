@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from fkeras.memory import BitSpace, Float, MixedFixedPoint, WordTensor
+from fkeras.memory.codecs import FloatName
 from fkeras.memory.space import concatenate_values
 from fkeras.sensitivity.displacement import displacement_scores
 from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
 from fkeras.sensitivity.hessian import eq3, hessian_scores, upstream_hessian_scores
+from fkeras.sensitivity.methods import METHODS, make_ranking
 from fkeras.sensitivity.positional import flip_steps, most_significant_first
 from fkeras.sensitivity.spectrum import top_eigenpairs
 
@@ -55,3 +60,28 @@ def test_displacement_is_the_squared_step_times_the_diagonal(evidence, space):
     assert displacement_scores(evidence)[:4] == pytest.approx(steps[:4] ** 2 * 1.0)
     assert displacement_scores(evidence)[12:15] == pytest.approx(steps[12:15] ** 2 * 4.0)
     assert not displacement_scores(evidence)[8:12].any()
+
+
+WORDS = {
+    "own widths": (MixedFixedPoint([4, 0, 3, 1, 2], [0, 0, 1, 2, 0], [1, 0, 0, 1, 1]), [0b1010, 0, 0b111, 1, 0b01]),
+    **{name: (Float(name), Float(name).encode([0.5, -0.25, 0.0, 1.5, 3.0])) for name in get_args(FloatName)},
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if "metric" not in method.needs])
+def test_words_of_any_kind_are_ranked(evidence, quadratic, method, kind):
+    codec, words = WORDS[kind]
+    stored = np.array(words, np.uint32)
+    golden = codec.decode(stored).astype(np.float32)
+    space = BitSpace((WordTensor("k", (5,), codec, stored, golden * 0 + 1, golden),))
+    evidence.space = quadratic.space = space
+    ranking = make_ranking(method, evidence)
+    assert sorted(ranking.order.tolist()) == list(range(len(space)))
+    assert np.isfinite(ranking.scores).all()
+    if isinstance(codec, Float) and method != "random":
+        address = space.address(int(ranking.order[0]))
+        assert address.bit == 1  # the top of the exponent
+    if method in ("gradient", "taylor", "hessian"):
+        positions = space.bit_positions[ranking.order]
+        assert isinstance(codec, Float) or (np.diff(positions) >= 0).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
 from fkeras.faults import FaultSet
 from fkeras.memory import WordTensor
-from fkeras.memory.codecs import FixedPoint
+from fkeras.memory.codecs import FixedPoint, Float, FloatName, MixedFixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.scoring import Scorecard, scores_of
 
@@ -18,16 +20,21 @@ from fkeras.scoring import Scorecard, scores_of
 class Builder:
     """Puts nodes behind one another; words and constants are random."""
 
-    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, seed: int, shape: tuple[int, ...], kind: str = "one width") -> None:
+        self.kind = kind
         self.rng = np.random.default_rng(seed)
         self.inputs, self.nodes, self.layers, self.constants = [fn.Input("x", shape)], [], [], {}
         self.shapes = {"x": shape}
 
     def words(self, path: str, shape: tuple[int, ...], scale: float = 1.0) -> WordTensor:
         """A tensor of random words."""
-        codec = FixedPoint(5, 1)
-        size = int(np.prod(shape))
+        codec, size = FixedPoint(5, 1), int(np.prod(shape))
+        if self.kind == "own widths":
+            codec = MixedFixedPoint(*(self.rng.integers(low, high, size) for low, high in ((0, 7), (-1, 2), (0, 2))))
         words = self.rng.integers(0, 1 << codec.width, size).astype(np.uint32)
+        if self.kind in get_args(FloatName):
+            codec, scale = Float(self.kind), 1.0
+            words = codec.encode(self.rng.integers(-16, 16, size) / 16)
         scales = np.full(size, scale, np.float32)
         return WordTensor(path, shape, codec, words, scales, (codec.decode(words) * scales).astype(np.float32))
 
@@ -74,9 +81,9 @@ class Builder:
         return fn.Network("test", tuple(self.inputs), tuple(self.nodes), outputs, names, inventory, self.constants)
 
 
-def random_network(seed: int) -> tuple[fn.Network, np.ndarray]:
-    """Branches that rejoin, shared words, groups, pools, a float tail or none."""
-    b = Builder(seed, (6, 5, 2))
+def random_network(seed: int, kind: str) -> tuple[fn.Network, np.ndarray]:
+    """Branches that rejoin, shared words, groups, pools, a float tail or none; kind: of words."""
+    b = Builder(seed, (6, 5, 2), kind)
     rng = b.rng
 
     def bias() -> str:
@@ -183,9 +190,12 @@ def require_same(ours, truth) -> None:
             np.testing.assert_array_equal(ours[name].harmed, truth[name].harmed)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_single_flips_and_fault_sets_are_those_of_the_whole_network(seed: int) -> None:
-    network, x = random_network(seed)
+KINDS = {"one width": 40, "own widths": 6, "float32": 2, "float16": 1, "bfloat16": 1}
+
+
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind, n in KINDS.items() for seed in range(n)])
+def test_single_flips_and_fault_sets_are_those_of_the_whole_network(kind: str, seed: int) -> None:
+    network, x = random_network(seed, kind)
     rng = np.random.default_rng(seed)
     space = network.memory.space(biases=True)
     bits = rng.choice(len(space), min(60, len(space)), replace=False)
