@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.memory.codecs import Codec, MixedFixedPoint, Values
 from fkeras.memory.layout import Bits, TensorLayout, Words
 
@@ -99,7 +99,10 @@ class WordTensor:
     def sole_codec(self) -> Codec:
         """The codec of all words. InputError where each word has its own format."""
         if isinstance(self.codec, MixedFixedPoint):
-            raise InputError(f"tensor '{self.path}' has {self.layout.words_text}; allowed here are words of one format")
+            raise InputError(
+                f"tensor '{self.path}' is {self.codec!r}; allowed here are words of one format: leave it out by ",
+                Argument("layers", f"!{self.path.rpartition('/')[0] or self.path}"),
+            )
         return self.codec
 
     @property

@@ -144,5 +144,8 @@ def test_parts_have_all_words_that_have_bits():
         (FixedPoint(3, 0), [0], [[0, 1, 2]]),
     ]
     assert (one.n_in_use, one.n_possible) == (3, 14)
-    with pytest.raises(InputError, match="tensor 'b' has words of 0 to 3 bits; allowed here are words of one format"):
+    with pytest.raises(
+        InputError,
+        match=r"is <fixed point of 3 formats, .*; allowed here are words of one format: leave it out by layers='!b'",
+    ):
         one.sole_codec  # noqa: B018
