@@ -18,6 +18,7 @@ Bits = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
 MAX_WIDTH = 32
+_WIDTHS = {str(width) for width in range(MAX_WIDTH + 1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,9 @@ class TensorLayout:
         return f"words of {int(self.width.min())} to {self.widest} bits"
 
     @property
-    def word_bits(self) -> int | list[int]:
-        """The width as a plain value: one number, or one of each word."""
-        return self.width if isinstance(self.width, int) else self.width.tolist()
+    def word_bits(self) -> int | str:
+        """The width as a plain value, which `widths_of` reads: one number, or those of all words as a text."""
+        return self.width if isinstance(self.width, int) else " ".join(map(str, self.width.tolist()))
 
     @property
     def size(self) -> int:
@@ -158,11 +159,14 @@ class TensorLayout:
         return flags
 
 
-def are_widths(word_bits: object, size: int) -> bool:
-    """Whether a value from a file can be the `word_bits` of so many words."""
-    if isinstance(word_bits, list):
-        return len(word_bits) == size and all(is_whole(width, 0, MAX_WIDTH) for width in word_bits)
-    return is_whole(word_bits, 0, MAX_WIDTH)
+def widths_of(word_bits: Any, size: int) -> int | Bits | None:
+    """The width, or the widths, of so many words from a file; None for what is no `word_bits` of them."""
+    if is_whole(word_bits, 0, MAX_WIDTH):
+        return int(word_bits)
+    texts = word_bits.split(" ") if isinstance(word_bits, str) else []
+    if not texts or len(texts) != size or not set(texts) <= _WIDTHS:
+        return None
+    return np.array(texts, np.int64)
 
 
 def layout_digest(tensors: Iterable[TensorLayout]) -> str:

@@ -18,7 +18,7 @@ from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.faults import TMR
 from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, TensorLayout, layout_digest
-from fkeras.memory.layout import are_widths
+from fkeras.memory.layout import widths_of
 
 SCHEMA = "fkeras-protection/1"
 _MAGIC, _VERSION = SCHEMA.split("/")
@@ -220,12 +220,12 @@ def _tensor(entry: Any) -> tuple[TensorLayout, str]:
     if not isinstance(entry, dict):
         raise TypeError("description")
     path, shape, digits = entry.get("path"), entry.get("shape"), entry.get("protected")
-    width: Any = entry.get("word_bits")
     if not isinstance(path, str):
         raise TypeError("'path'")
     if not isinstance(shape, list) or not all(_is_count(n) for n in shape) or prod(shape) > 8 * _MOST_BYTES:
         raise TypeError("'shape'")
-    if not are_widths(width, prod(shape)):
+    width = widths_of(entry.get("word_bits"), prod(shape))
+    if width is None:
         raise TypeError("'word_bits'")
     if not isinstance(digits, str):
         raise TypeError("'protected'")

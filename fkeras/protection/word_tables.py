@@ -19,7 +19,7 @@ from fkeras.faults.word_checks import WordCheck
 from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, MixedFixedPoint, TensorLayout, WordTensor
 from fkeras.memory import layout_digest as layout_of
-from fkeras.memory.layout import MAX_WIDTH, are_widths
+from fkeras.memory.layout import MAX_WIDTH, widths_of
 from fkeras.memory.tensor import Part
 from fkeras.protection.mask import Mask
 
@@ -149,9 +149,9 @@ def parse_words(text: str, name: str = "this text") -> WordTables:
         refuse(f"has no readable {error}")
     if not is_same:
         refuse("its decoders are not those of its sha256: altered or damaged")
-    if not isinstance(decoders, list) or not all(map(_is_decoder, decoders)):
+    tensors = [tensor for tensor in map(_layout, decoders) if tensor] if isinstance(decoders, list) else []
+    if not isinstance(decoders, list) or len(tensors) != len(decoders):
         refuse("a tensor has limits or tables that are none")
-    tensors = [TensorLayout(decoder["path"], tuple(decoder["shape"]), decoder["word_bits"]) for decoder in decoders]
     if layout != layout_of(tensors):
         refuse("its tensors are not those of its layout_digest: altered or damaged")
     return WordTables(
@@ -159,19 +159,19 @@ def parse_words(text: str, name: str = "this text") -> WordTables:
     )
 
 
-def _is_decoder(decoder: Any) -> bool:
-    """Whoever wrote the digest may have written nonsense all the same."""
+def _layout(decoder: Any) -> TensorLayout | None:
+    """The tensor of a decoder; None for no decoder: whoever wrote the digest may have written nonsense all the same."""
     if not isinstance(decoder, dict) or not isinstance(decoder.get("path"), str):
-        return False
-    shape, widths = decoder.get("shape"), decoder.get("word_bits")
-    if not isinstance(shape, list) or not all(is_whole(n, 0) for n in shape) or not are_widths(widths, prod(shape)):
-        return False
-    parts = decoder.get("parts")
-    if parts is None:
-        return is_whole(widths, 1) and _is_table(decoder, widths)
-    return isinstance(parts, list) and all(
-        isinstance(part, dict) and _is_table(part, part.get("width")) for part in parts
-    )
+        return None
+    shape = decoder.get("shape")
+    if not isinstance(shape, list) or not all(is_whole(n, 0) for n in shape):
+        return None
+    widths = widths_of(decoder.get("word_bits"), prod(shape))
+    parts = decoder.get("parts", [{**decoder, "width": widths}])
+    if widths is None or not isinstance(parts, list):
+        return None
+    are_tables = all(isinstance(part, dict) and _is_table(part, part.get("width")) for part in parts)
+    return TensorLayout(decoder["path"], tuple(shape), widths) if are_tables else None
 
 
 def _is_table(decoder: dict[str, Any], width: Any) -> bool:

@@ -33,7 +33,7 @@ def test_inspect_names_words_that_store_nothing():
     assert "3 of 20" in text
     (plain, mixed) = _content("model", SPACE, {})["tensors"]
     assert (plain["word_bits"], plain["n_words_of_no_bits"]) == (2, 0)
-    assert (mixed["word_bits"], mixed["n_words_of_no_bits"], mixed["n_bits"]) == ([3, 0, 2, 3], 1, 8)
+    assert (mixed["word_bits"], mixed["n_words_of_no_bits"], mixed["n_bits"]) == ("3 0 2 3", 1, 8)
 
 
 def test_inspect_names_floats():

@@ -123,11 +123,13 @@ def test_a_file_is_for_words_of_the_same_formats(tmp_path):
         ("parts", [3]),
         ("parts", [{"width": 3, "constants": [8] * 8, "patterns": list(range(8))}]),
         ("parts", [{"width": 0, "constants": [], "patterns": []}]),
-        ("word_bits", [5] * 7),
-        ("word_bits", [33, *[5] * 7]),
-        ("word_bits", [True, *[5] * 7]),
+        ("word_bits", "5 5 5 5 5 5 5"),
+        ("word_bits", "33 5 5 5 5 5 5 5"),
+        ("word_bits", "x 5 5 5 5 5 5 5"),
+        ("word_bits", [5] * 8),
+        ("word_bits", True),
         ("word_bits", "5"),
-        ("word_bits", [0] * 8),
+        ("word_bits", "0 0 0 0 0 0 0 0"),
     ],
 )
 def test_nonsense_with_a_digest_of_its_own_is_refused(tmp_path, key, value):
@@ -163,7 +165,9 @@ def test_the_first_word_of_another_width_is_named():
     ) in str(caught.value)
 
 
-@pytest.mark.parametrize("word_bits", [[5] * 7, [33] * 8, [-1] * 8, [5.0] * 8, "5", None, 33])
+@pytest.mark.parametrize(
+    "word_bits", ["5 5", " ".join(["33"] * 8), "-1 " * 7 + "-1", [5] * 8, "05 " * 7 + "05", "5", "", None, 33]
+)
 def test_widths_that_are_none_are_refused(word_bits):
     content = json.loads(Mask.of(BitSet([0]), SPACE).text())
     content["tensors"][0]["word_bits"] = word_bits
@@ -174,7 +178,7 @@ def test_widths_that_are_none_are_refused(word_bits):
 def test_a_mask_says_the_width_of_every_word():
     mask = Mask.of(BitSet([0, 4, 5, 29]), SPACE)
     content = json.loads(mask.text())
-    assert [one["word_bits"] for one in content["tensors"]] == [[5, 0, 3, 5, 4, 3, 5, 5], 4]
+    assert [one["word_bits"] for one in content["tensors"]] == ["5 0 3 5 4 3 5 5", 4]
     assert [words.tolist() for words in mask.words()] == [[0b10001, 0, 0b100, 0, 0, 0, 0, 1], [0, 0, 0]]
     text = c_headers(mask)["conv_mask.h"]
     assert "#define CONV_KERNEL_MASK_WIDTH 5" in text
