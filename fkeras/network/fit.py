@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.network.network import Network
-from fkeras.network.operation import grid_of
+from fkeras.network.network import Network, Node
+from fkeras.network.operation import Grid, grid_of
 from fkeras.network.pointwise import Quantize, Steps
 
 TOLERANCE = 1e-6
@@ -33,12 +33,17 @@ def misfit(network: Network, inputs: Sequence[NDArray[Any]], golden: Sequence[ND
     return rounding_misfit(network, inputs) or golden_misfit(network, inputs, golden)
 
 
+def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
+    """Whether a node rounds nothing whose last bits depend on who computes it."""
+    return not isinstance(node.operation, Quantize | Steps) or all(grids[name].reproducible for name in node.inputs)
+
+
 def rounding_misfit(network: Network, inputs: Sequence[NDArray[Any]]) -> Misfit | None:
     """The first quantizer that rounds what another order of additions computes differently in the last bits."""
     given = {part.name: grid_of(x) for part, x in zip(network.inputs, inputs, strict=True)}
     grids = network.grids(given)
     for node in network.before(network.outputs):
-        if isinstance(node.operation, Quantize | Steps) and not grids[node.inputs[0]].reproducible:
+        if not rounds_reproducibly(node, grids):
             return Misfit(node.name, "rounds sums that are not exact in float32")
     return None
 

@@ -32,23 +32,30 @@ class Merge(Linear):
         return tuple(np.broadcast_shapes(*given))
 
     def on(self, values: Mapping[str, Numbers], *given: Numbers) -> Numbers:
-        result = reduce(KINDS["add" if self.kind == "average" else self.kind], given)
+        rank = max(x.ndim for x in given)
+        alike = [x.reshape(len(x), *(1,) * (rank - x.ndim), *x.shape[1:]) for x in given]
+        result = reduce(KINDS["add" if self.kind == "average" else self.kind], alike)
         return np.asarray(result / np.float32(len(given)) if self.kind == "average" else result)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
+        """Sums are rounded one by one, in order. Compilers may fuse products with sums, and divide by multiplying."""
         if not all(x.reproducible for x in given):
             return UNKNOWN
+        n = len(given)
         steps = [x.step for x in given if x.step is not None]
-        step = min(steps) if len(steps) == len(given) else None
+        step, bounds = min(steps, default=None) if len(steps) == n else None, [x.bound for x in given]
         if self.kind in ("maximum", "minimum"):
-            return Grid(step, max(x.bound for x in given), True)
+            return Grid(step, max(bounds), True)
+        bound = prod(bounds) if self.kind == "multiply" else sum(bounds)
+        if self.kind == "multiply":
+            step = None if step is None else prod(steps)
+        if step is not None and not bound < EXACT_STEPS * step:
+            step = None
         if self.kind in ("add", "subtract"):
-            bound = sum(x.bound for x in given)
-            return Grid(step if step is not None and bound < EXACT_STEPS * step else None, bound, True)
-        if self.kind == "multiply" and step is not None and len(given) == 2:
-            product, bound = prod(steps), prod(x.bound for x in given)
-            return Grid(product, bound, True) if bound < EXACT_STEPS * product else UNKNOWN
-        return UNKNOWN
+            return Grid(step, bound, True)
+        if step is None or (self.kind == "average" and n & (n - 1)):
+            return UNKNOWN
+        return Grid(step / n, bound / n, True) if self.kind == "average" else Grid(step, bound, True)
 
 
 @dataclass(frozen=True, slots=True)

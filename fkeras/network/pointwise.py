@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fkeras.network.operation import UNKNOWN, Floats, Grid, Operation, Shape, Values, Weights
+from fkeras.network.operation import EXACT_STEPS, Floats, Grid, Operation, Shape, Values, Weights
 
 ROUNDINGS: Mapping[str, Callable[[Floats], Floats]] = MappingProxyType(
     {"half_even": np.rint, "half_up": lambda x: np.floor(x + np.float32(0.5)), "floor": np.floor}
@@ -20,6 +20,16 @@ THROUGHS = ("", "input", "relu", "range")
 class _Pointwise(Operation):
     def shape(self, parameters: Mapping[str, Shape], *given: Shape) -> Shape:
         return given[0]
+
+
+def _via(quantized: Floats, x: Floats, through: str, largest: Floats) -> Floats:
+    """How float32 arrives at a quantized value; see `Quantize`."""
+    if not through:
+        return quantized
+    base = x if through == "input" else np.maximum(x, np.float32(0))
+    if through == "range":
+        base = np.minimum(base, largest)
+    return np.asarray(base + (quantized - base), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,7 @@ class Quantize(_Pointwise):
             levels = np.mod(levels - low, high - low + np.float32(1)) + low
         levels = np.clip(levels, low, high)
         quantized = np.asarray(levels * step, np.float32)
-        if not self.through:
-            return quantized
-        base = x if self.through == "input" else np.maximum(x, np.float32(0))
-        if self.through == "range":
-            base = np.minimum(base, high * step)
-        return np.asarray(base + (quantized - base), np.float32)
+        return _via(quantized, x, self.through, high * step)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         step, low, high = self.limits(weights.values)
@@ -85,9 +90,9 @@ class Quantize(_Pointwise):
 
 @dataclass(frozen=True, slots=True)
 class Steps(_Pointwise):
-    """A monotone function of few values: the level behind the last threshold that x reaches.
+    """A function of few values: the level behind the last threshold that x reaches.
 
-    thresholds (n,) ascending; levels (n + 1,); through: as of `Quantize`, "" or "input".
+    thresholds (n,) ascending; levels (n + 1,); through: as of `Quantize`.
     """
 
     thresholds: str
@@ -106,8 +111,10 @@ class Steps(_Pointwise):
 
     def compute(self, values: Values, *given: Floats) -> Floats:
         (x,) = given
-        level = np.take(values[self.levels], np.searchsorted(values[self.thresholds], x, side="right"))
-        return np.asarray(x + (level - x), np.float32) if self.through else np.asarray(level)
+        levels = values[self.levels]
+        level = np.take(levels, np.searchsorted(values[self.thresholds], x, side="right"))
+        level = np.where(np.isnan(x), x, level)
+        return _via(level, x, self.through, levels[-1])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         bound = float(np.abs(weights.values(self.levels)).max())
@@ -127,9 +134,15 @@ class Relu(_Pointwise):
         return np.minimum(np.where(x > 0, x, below), np.float32(self.most)).astype(np.float32)
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
+        """One multiplication and a choice: what is rounded once is reproducible."""
         (x,) = given
-        on_grid = x.step is not None and (self.most == np.inf or self.most % x.step == 0)
-        return x if self.slope == 0 and (on_grid or self.most == np.inf) else UNKNOWN
+        slope, step = abs(float(np.float32(self.slope))), x.step
+        bound = max(min(x.bound, self.most), slope * x.bound)
+        if slope and step is not None:
+            step = min(step, slope * step) if np.frexp(slope)[0] == 0.5 else None
+        if step is not None and self.most != np.inf and self.most % step:
+            step = None
+        return Grid(step if step and bound < EXACT_STEPS * step else None, bound, x.reproducible)
 
 
 def _softmax(x: Floats) -> Floats:

@@ -67,8 +67,8 @@ class AveragePool(Pool, Linear):
         return np.asarray(self.windows(np.ones((1, *shape), np.float32), 0.0).sum(self._over)[0])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
-        """The mean of a power of two of values is exact."""
+        """The mean of a power of two of values is exact, that of others is an exact sum divided once."""
         (x,), n = given, prod(self.size)
-        if x.step is None or self.padding != "valid" or n & (n - 1) or not x.bound * n < EXACT_STEPS * x.step:
+        if x.step is None or not x.bound * n < EXACT_STEPS * x.step:
             return UNKNOWN
-        return Grid(x.step / n, x.bound, x.reproducible)
+        return Grid(None if self.padding != "valid" or n & (n - 1) else x.step / n, x.bound, x.reproducible)

@@ -227,10 +227,14 @@ class Bias(Linear):
 
 @dataclass(frozen=True, slots=True)
 class Affine(Linear):
-    """x * scale + offset, per channel: a batch norm that is no part of a kernel."""
+    """x * scale + offset, per channel: a batch norm that is no part of a kernel.
+
+    in_order: whether whoever computes it rounds product and sum as they are written; fused kernels do not.
+    """
 
     scale: str
     offset: str
+    in_order: bool = True
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -244,12 +248,15 @@ class Affine(Linear):
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
         (x,), scale = given, weights.values(self.scale)
-        step, offset = weights.step(self.scale), grid_of(weights.values(self.offset))
-        if step is None or x.step is None or offset.step is None:
+        if not x.reproducible:
             return UNKNOWN
+        step, offset = weights.step(self.scale), grid_of(weights.values(self.offset))
         bound = x.bound * float(np.abs(scale).max(initial=0.0)) + offset.bound
-        finest = min(step * x.step, offset.step)
-        return Grid(finest, bound, x.reproducible) if bound < EXACT_STEPS * finest else UNKNOWN
+        if step is not None and x.step is not None and offset.step is not None:
+            finest = min(step * x.step, offset.step)
+            if bound < EXACT_STEPS * finest:
+                return Grid(finest, bound, True)
+        return Grid(None, bound, True) if self.in_order else UNKNOWN
 
 
 def _broadcast(x: Shape, parameter: Shape) -> Shape:

@@ -191,7 +191,8 @@ class Behind:
         if samples.size == 0:
             return samples, ()
         suffix = self._plan.suffix(reach.ends[0]) if len(reach.ends) == 1 and reach.starts_firm else None
-        if suffix is not None and set(suffix.nodes) == set(reach.others):
+        # an output that the fault does not reach is among the golden outputs only
+        if suffix is not None and set(suffix.nodes) == set(reach.others) and tensors.keys() >= set(suffix.side):
             return samples + part.start, self._behind(suffix, tensors, samples, first + part.start)
         if samples.size < differs.size:
             tensors = {name: array[samples] for name, array in tensors.items()}

@@ -11,7 +11,6 @@ from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.rows import Pass, Rows, floats_between
 from fkeras.network import Grid, Network, Node
 from fkeras.network.operation import Values
-from fkeras.network.pointwise import Quantize, Steps
 from fkeras.network.sums import WeightedSum
 
 SCRATCH_BYTES = 4 * 2**20
@@ -27,11 +26,6 @@ def exact_nodes(network: Network, grids: Mapping[str, Grid]) -> frozenset[str]:
         for node in network.nodes
         if isinstance(node.operation, WeightedSum) and grids[node.name].step is not None
     )
-
-
-def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
-    """Whether a node rounds nothing whose last bits depend on who computes it."""
-    return not isinstance(node.operation, Quantize | Steps) or all(grids[name].reproducible for name in node.inputs)
 
 
 def compute(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from fkeras.engines.cpu.chain import Chain, chain_after
-from fkeras.engines.cpu.forward import Golden, rounds_reproducibly
+from fkeras.engines.cpu.forward import Golden
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.rows import Rows
 from fkeras.engines.cpu.sites import Site, site_of
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.network import Grid, Network
+from fkeras.network.fit import rounds_reproducibly
 from fkeras.recent import Recent
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fkeras.frontends.description.home import Home
-from fkeras.frontends.description.quantizers import quantizer_steps
+from fkeras.frontends.description.quantizers import quantizer_steps, searched
 from fkeras.frontends.description.steps import NoOperation, Step, Steps
 from fkeras.network import Function, Operation, Relu
 from fkeras.network.operation import Floats
@@ -35,6 +35,8 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """What functions of these names compute, where they are Keras' or TensorFlow's own."""
 
+STEPPING = ("binary_sigmoid", "binary_tanh")
+"""QKeras' functions of two values."""
 PROBES = np.concatenate([np.linspace(-30, 30, 1201), [-1e4, 1e4]]).astype(np.float32)
 
 
@@ -50,6 +52,9 @@ def activation_steps(activation: Any, part: str, path: str, home: Home) -> Steps
             yield checked(Step(part, operation), activation, home)
             return
     name = getattr(activation, "__name__", type(activation).__name__)
+    if name in STEPPING and home.qkeras is not None and activation is getattr(home.qkeras.quantizers, name, None):
+        yield searched(activation, part, path, home)
+        return
     raise NoOperation(f"the activation {name} is not known")
 
 

@@ -57,6 +57,7 @@ def drafted(
     nodes: list[Node] = []
     constants: dict[str, Floats] = {}
     stored = {tensor.path for tensor in memory.tensors}
+    expected: list[tuple[str, str, Shape]] = []
     for call in applications:
         if call.settings:
             raise NotDescribed(call.path, f"it is called with {', '.join(call.settings)}")
@@ -77,8 +78,10 @@ def drafted(
                 read = (node,)
         except NoOperation as error:
             raise NotDescribed(call.path, str(error)) from error
-        (names[call.outputs[0]],) = read
-    return Network(
+        (written,) = read
+        names[call.outputs[0]] = written
+        expected.append((call.path, written, shape))
+    network = Network(
         name,
         tuple(inputs.values()),
         tuple(nodes),
@@ -87,6 +90,10 @@ def drafted(
         memory,
         constants,
     )
+    for path, written, shape in expected:
+        if network.shapes[written] != shape:
+            raise NotDescribed(path, f"its output has the shape {shape}, not {network.shapes[written]}")
+    return network
 
 
 def _unique(name: str, taken: set[str]) -> str:

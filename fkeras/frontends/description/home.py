@@ -12,13 +12,16 @@ from fkeras.network.operation import Floats
 @dataclass(frozen=True)
 class Home:
     """keras: its Keras; qkeras: its QKeras, None where there is none; functions: where activations come from besides
-    keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers."""
+    keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers; compiled: such a
+    function as it makes it where it computes models; in_order: whether it rounds products and sums one by one."""
 
     keras: Any
     qkeras: Any
     functions: tuple[Any, ...]
     rsqrt: Callable[[Any], Any]
     evaluate: Callable[[Callable[[Any], Any], Floats], Floats]
+    compiled: Callable[[Callable[[Any], Any]], Callable[[Floats], Floats]]
+    in_order: bool
 
     def layers(self, name: str) -> tuple[Any, ...]:
         """The layers of Keras and QKeras that have a name."""

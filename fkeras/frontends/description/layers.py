@@ -134,7 +134,7 @@ def _inverse(place: Place, norm: Any) -> Floats:
 
 def _norm(place: Place) -> Steps:
     layer = place.layer
-    yield from _affine(place, layer, layer.moving_mean, _inverse(place, layer), getattr(layer, "beta", None))
+    yield from _normed(place, layer, layer.moving_mean, _inverse(place, layer), getattr(layer, "beta", None))
 
 
 def _quantized_norm(place: Place) -> Steps:
@@ -148,19 +148,28 @@ def _quantized_norm(place: Place) -> Steps:
     gamma, variance = quantized("gamma"), quantized("variance")
     scale = place.home.evaluate(place.home.rsqrt, _array(variance) + np.float32(layer.epsilon))
     scale = scale if gamma is None else scale * _array(gamma)
-    yield from _affine(place, layer, quantized("mean"), scale, quantized("beta"))
+    yield from _normed(place, layer, quantized("mean"), scale, quantized("beta"))
 
 
-def _affine(place: Place, layer: Any, mean: Any, scale: Floats, beta: Any) -> Steps:
+def _normed(place: Place, layer: Any, mean: Any, scale: Floats, beta: Any) -> Steps:
     axes = np.atleast_1d(layer.axis).tolist()
     if len(axes) != 1:
         raise NoOperation("it norms several axes at once")
     shape = [1] * (len(place.shape) + 1)
     shape[axes[0]] = -1
     offset = (np.float32(0) if beta is None else _array(beta)) - _array(mean) * scale
+    in_order = not getattr(layer, "fused", False)
+    yield _affine(place, "norm", scale.reshape(shape[1:]), offset.reshape(shape[1:]), in_order)
+
+
+def _affine(place: Place, part: str, scale: Any, offset: Any, in_order: bool = True) -> Step:
     names = f"{place.path}/scale", f"{place.path}/offset"
-    values = (constant(value.reshape(shape[1:])) for value in (scale, offset))
-    yield Step("norm", Affine(*names), dict(zip(names, values, strict=True)))
+    constants = dict(zip(names, map(constant, (scale, offset)), strict=True))
+    return Step(part, Affine(*names, in_order and place.home.in_order), constants)
+
+
+def _rescaling(place: Place) -> Steps:
+    yield _affine(place, "rescaling", place.layer.scale, place.layer.offset)
 
 
 def _activation(place: Place) -> Steps:
@@ -255,6 +264,21 @@ def _pool(kind: type[MaxPool] | type[AveragePool]) -> Describe:
     return describe
 
 
+def _quantized_pool(pool: Describe, is_global: bool) -> Describe:
+    """An average pool whose division is a multiplication by a quantized factor."""
+
+    def describe(place: Place) -> Steps:
+        yield from pool(place)
+        quantizer = place.layer.average_quantizer_internal
+        if place.layer.average_quantizer:
+            n = prod(place.shapes[0][:-1] if is_global else _per_axis(place.layer.pool_size))
+            factor = np.float32(n) * np.asarray(quantizer(1.0 / n), np.float32)
+            yield _affine(place, "factor", factor, 0.0, in_order=n & (n - 1) == 0)
+        yield from activation_steps(place.layer.activation, "activation", place.path, place.home)
+
+    return describe
+
+
 def _global_pool(kind: type[MaxPool] | type[AveragePool]) -> Describe:
     def describe(place: Place) -> Steps:
         lengths = place.shapes[0][:-1]
@@ -267,8 +291,8 @@ def _global_pool(kind: type[MaxPool] | type[AveragePool]) -> Describe:
 
 def _merge(kind: str) -> Describe:
     def describe(place: Place) -> Steps:
-        if len({len(shape) for shape in place.shapes}) != 1:
-            raise NoOperation("its inputs have different numbers of axes")
+        if len(place.shapes) == 1:
+            raise NoOperation("it has one input")
         yield Step("merge", Merge(kind))
 
     return describe
@@ -307,6 +331,7 @@ KINDS: Mapping[str, Describe] = {
         ),
         _nothing,
     ),
+    "Rescaling": _rescaling,
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Permute": _permute,
@@ -318,6 +343,8 @@ KINDS: Mapping[str, Describe] = {
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _pool(AveragePool)),
     **dict.fromkeys(("GlobalMaxPooling1D", "GlobalMaxPooling2D"), _global_pool(MaxPool)),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _global_pool(AveragePool)),
+    "QAveragePooling2D": _quantized_pool(_pool(AveragePool), is_global=False),
+    "QGlobalAveragePooling2D": _quantized_pool(_global_pool(AveragePool), is_global=True),
     **{kind: _merge(kind.lower()) for kind in ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average")},
     "Concatenate": _concatenate,
 }

@@ -1,6 +1,8 @@
 """Activation quantizers as operations, each compared with the quantizer itself on both sides of all its steps.
 
-A quantizer is a monotone function of few values: two that agree at both sides of every step agree everywhere.
+A quantizer is a monotone function of few values: two that agree at both sides of every step agree everywhere. Those
+with a logarithm or the like in them are monotone but in the last bits of where they step; there all is compared.
+For some numbers there the framework contradicts itself, depending on where in a tensor they stand.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from fkeras.network.operation import Floats
 
 MOST_LEVELS = 2**12
 """Of a quantizer whose steps are searched for, and of those of any other that are compared."""
-_LARGEST = np.float32(np.finfo(np.float32).max)
+WHOLE_VECTORS = 64
+NEAR = 128
+"""How many neighbouring numbers are compared on both sides of a step."""
+Places = NDArray[np.int64]
+_LARGEST = np.float32(2.0**64)
+"""QKeras multiplies what it quantizes, and what is much larger overflows on the way."""
 
 
 def quantizer_steps(quantizer: Any, part: str, path: str, home: Home) -> Steps:
@@ -29,15 +36,15 @@ def quantizer_steps(quantizer: Any, part: str, path: str, home: Home) -> Steps:
     if type(quantizer) is not getattr(home.qkeras.quantizers, kind, None):
         raise NoOperation(f"the quantizer {kind} is not QKeras' own")
     if float(_number(getattr(quantizer, "qnoise_factor", 1.0))) != 1.0:
-        raise NoOperation(f"{quantizer} does not quantize fully (qnoise_factor)")
+        raise NoOperation(f"{kind} does not quantize fully (qnoise_factor)")
     if isinstance(getattr(quantizer, "alpha", None), str | np.ndarray):
-        raise NoOperation(f"{quantizer} has a scale that depends on what it quantizes, or one per channel")
+        raise NoOperation(f"{kind} has a scale that depends on what it quantizes, or one per channel")
     emitted = _emitted(quantizer, home)
     uniform = _uniform(quantizer)
     if uniform is not None and _agree(Step(part, uniform), emitted, _probes_of_steps(uniform)):
         yield Step(part, uniform)
         return
-    yield _searched(quantizer, part, path, home)
+    yield searched(quantizer, part, path, home)
 
 
 def _number(value: Any) -> Any:
@@ -45,23 +52,30 @@ def _number(value: Any) -> Any:
 
 
 def _emitted(quantizer: Any, home: Home) -> Callable[[Floats], Floats]:
-    """The quantizer as a function that leaves it as it is."""
+    """The quantizer as the function that the framework makes of it; what it remembers stays as it is."""
+    state = dict(vars(quantizer))
 
-    def function(x: Floats) -> Floats:
-        state = dict(vars(quantizer))
+    def undisturbed(x: Any) -> Any:
         try:
-            return home.evaluate(quantizer, x)
+            return quantizer(x)
         finally:
             vars(quantizer).clear()
             vars(quantizer).update(state)
 
-    return function
+    function = home.compiled(undisturbed)
+
+    def emitted(x: Floats) -> Floats:
+        # the last few of a tensor are computed by other instructions, whose logarithms differ in the last bits
+        return function(np.concatenate([x, np.zeros(-x.size % WHOLE_VECTORS, np.float32)]))[: x.size]
+
+    return emitted
 
 
 def _through(quantizer: Any) -> str:
     """What is added to and subtracted from the quantized value, as `Quantize` calls it."""
     kind = type(quantizer).__name__
-    if kind in ("quantized_tanh", "quantized_sigmoid", "quantized_ulaw") or not getattr(quantizer, "use_ste", True):
+    emits_levels = ("function", "quantized_tanh", "quantized_sigmoid", "quantized_ulaw")
+    if kind in emits_levels or not getattr(quantizer, "use_ste", True):
         return ""
     if kind in ("binary", "ternary", "stochastic_binary", "stochastic_ternary"):
         return "" if quantizer.alpha is None else "input"  # tanh(x) + (level - tanh(x)) is the level itself
@@ -116,77 +130,79 @@ def _agree(step: Step, emitted: Callable[[Floats], Floats], thresholds: Floats) 
                 thresholds,
                 np.nextafter(thresholds, np.float32(-np.inf)),
                 np.nextafter(thresholds, np.float32(np.inf)),
-                [0.0, -0.0, 1.0, -1.0, 2 * largest, -2 * largest, 1e30, -1e30],
+                _at(_order(thresholds) + generator.integers(-4 * NEAR, 4 * NEAR, thresholds.size)),
+                [0.0, -0.0, 1.0, -1.0, 2 * largest, -2 * largest, _LARGEST, -_LARGEST],
                 generator.normal(0, largest, 2048),
                 generator.uniform(-2 * largest, 2 * largest, 2048),
-                generator.normal(0, 1, 512) * 2.0 ** generator.integers(-30, 30, 512),
+                generator.normal(0, 1, 512) * 2.0 ** generator.integers(-30, 60, 512),
             ]
         ).astype(np.float32)
         probes = probes[(np.abs(probes) >= np.finfo(np.float32).tiny) | (probes == 0)]  # TensorFlow has none below
         actual = step.operation.compute(step.constants, probes)
-    # the last few of a tensor are computed by other instructions than the rest
-    return all(
-        np.array_equal(np.roll(actual, shift), emitted(np.roll(probes, shift)), equal_nan=True) for shift in (0, 3)
-    )
+    return bool(np.array_equal(actual, emitted(probes), equal_nan=True))
 
 
-def _searched(quantizer: Any, part: str, path: str, home: Home) -> Step:
-    """The steps of a quantizer, found by bisection on the ordered float32 numbers."""
-    emitted = _emitted(quantizer, home)
-    through = _through(quantizer)
+def searched(quantizer: Any, part: str, path: str, home: Home) -> Step:
+    """The steps of a quantizer or a function of few values, found by bisection on the ordered float32 numbers."""
+    kind = str(getattr(quantizer, "__name__", type(quantizer).__name__))
+    emitted, through = _emitted(quantizer, home), _through(quantizer)
     bare = copy.copy(quantizer)
     if through and hasattr(bare, "use_ste"):
         bare.use_ste = False  # which leaves the quantized value alone
-        thresholds, levels = _bisected(_emitted(bare, home), str(quantizer))
+        thresholds, levels = _bisected(_emitted(bare, home), kind)
     elif through:  # of binary and ternary, whose levels alpha multiplies
         bare.alpha = None
-        thresholds, signs = _bisected(_emitted(bare, home), str(quantizer))
+        thresholds, signs = _bisected(_emitted(bare, home), kind)
         levels = signs * np.float32(quantizer.alpha)
     else:
-        thresholds, levels = _bisected(emitted, str(quantizer))
+        thresholds, levels = _bisected(emitted, kind)
     names = f"{path}/{part}/thresholds", f"{path}/{part}/levels"
     constants = dict(zip(names, map(constant, (thresholds, levels)), strict=True))
     step = Step(part, StepFunction(*names, through=through), constants)
     if not _agree(step, emitted, thresholds):
-        raise NoOperation(f"what {quantizer} computes is no step function that is known")
+        raise NoOperation(f"what {kind} computes is no step function that is known")
     return step
 
 
 def _bisected(function: Callable[[Floats], Floats], name: str) -> tuple[Floats, Floats]:
-    """The thresholds and the levels of a monotone step function of float32."""
-    ends = np.concatenate([np.linspace(-4, 4, 8 * MOST_LEVELS + 1), np.geomspace(1e-30, 1e30, 4 * MOST_LEVELS)])
+    """The thresholds and the levels of a step function of float32 that is monotone but for the last bits."""
+    ends = np.concatenate([np.linspace(-4, 4, 8 * MOST_LEVELS + 1), np.geomspace(1e-30, 1e19, 4 * MOST_LEVELS)])
     ends = np.unique(np.concatenate([ends, -ends, [_LARGEST, -_LARGEST]]).astype(np.float32))
     places = _order(ends)
     values = function(ends)
     if not np.isfinite(values).all() or (np.diff(values) < 0).any():
         raise NoOperation(f"{name} is no monotone function")
-    while True:
-        apart = (values[1:] != values[:-1]) & (np.diff(places) > 1)
-        if not apart.any():
-            break
+    while (apart := (values[1:] != values[:-1]) & (np.diff(places) > 1)).any():
         if np.unique(values).size > MOST_LEVELS:
             raise NoOperation(f"{name} has more than {MOST_LEVELS} levels")
-        middle = (places[:-1][apart] + places[1:][apart]) // 2
-        places = np.concatenate([places, middle])
-        values = np.concatenate([values, function(_at(middle))])
-        order = np.argsort(places)
-        places, values = places[order], values[order]
-        if (np.diff(values) < 0).any():
-            raise NoOperation(f"{name} is no monotone function")
+        places, values = _with(function, places, values, (places[:-1][apart] + places[1:][apart]) // 2)
         keep = np.ones(places.size, bool)  # what lies within a level is of no further use
         keep[1:-1] = (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:])
         places, values = places[keep], values[keep]
+    # logarithms and the like go up and down in the last bits of where they step
+    near = (places[1:][values[1:] != values[:-1], None] + np.arange(-NEAR, NEAR + 1)).reshape(-1)
+    places, values = _with(function, places, values, near)
     steps = np.flatnonzero(values[1:] != values[:-1]) + 1
+    if (places[steps] - places[steps - 1] > 1).any():
+        raise NoOperation(f"{name} steps up and down")
     return _at(places[steps]), np.concatenate([values[:1], values[steps]])
 
 
-def _order(x: Floats) -> NDArray[np.int64]:
+def _with(function: Callable[[Floats], Floats], places: Places, values: Floats, more: Places) -> tuple[Places, Floats]:
+    """Places and the values there, in order, with more of them."""
+    more = np.setdiff1d(more, places)
+    everywhere = np.concatenate([places, more])
+    order = np.argsort(everywhere)
+    return everywhere[order], np.concatenate([values, function(_at(more))])[order]
+
+
+def _order(x: Floats) -> Places:
     """Where float32 numbers stand among all, in order; both zeros are 0."""
     bits = x.view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(bits + 2**31), bits)
 
 
-def _at(places: NDArray[np.int64]) -> Floats:
+def _at(places: Places) -> Floats:
     """The float32 numbers at some places."""
     magnitudes = np.abs(places).astype(np.int32).view(np.float32)
     return np.where(places < 0, -magnitudes, magnitudes).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,15 @@ def home() -> Home:
     """Keras 3, with the QKeras that the process has loaded."""
     functions = (sys.modules["tensorflow"].nn,) if keras().backend.backend() == "tensorflow" else ()
     qkeras = sys.modules.get("qkeras")
-    return Home(keras(), qkeras if hasattr(qkeras, "quantizers") else None, functions, keras().ops.rsqrt, evaluated)
+    return Home(
+        keras(),
+        qkeras if hasattr(qkeras, "quantizers") else None,
+        functions,
+        keras().ops.rsqrt,
+        evaluated,
+        lambda function: partial(evaluated, function),
+        in_order=False,
+    )
 
 
 def evaluated(function: Any, x: Floats) -> Floats:

@@ -25,12 +25,7 @@ class Call:
     @property
     def settings(self) -> tuple[str, ...]:
         """What the layer is told besides its tensors, other than to be in inference mode."""
-        nest = tensorflow().nest
-        told = [repr(x) for x in nest.flatten(self.node.call_args) if not _is_symbolic(x)]
-        for name, value in self.node.call_kwargs.items():
-            if not (name == "training" and value in (None, False)) and value is not None:
-                told.append(f"{name}={value!r}" if not any(map(_is_symbolic, nest.flatten(value))) else name)
-        return tuple(told)
+        return settings_of(self.node)
 
     def __call__(self, tensors: Mapping[Key, Any]) -> tuple[Any, ...]:
         """The outputs of the call, flattened, in inference mode."""
@@ -82,19 +77,52 @@ class Graph:
 
 
 def _is_symbolic(x: Any) -> bool:
-    return bool(tensorflow().keras.backend.is_keras_tensor(x))
+    return isinstance(x, tensorflow().keras.__internal__.KerasTensor)
 
 
-class _NamedInputsError(Exception):
-    """A nested model is called with inputs by name, which Keras gives it in another order than the graph lists them."""
+class _SettingsError(Exception):
+    """A nested model is told something besides its inputs."""
+
+
+def settings_of(node: Any) -> tuple[str, ...]:
+    """What a layer is told besides its tensors, other than to be in inference mode."""
+    nest = tensorflow().nest
+    told = [repr(x) for x in nest.flatten(node.call_args) if not _is_symbolic(x)]
+    for name, value in node.call_kwargs.items():
+        if not (name == "training" and value is False) and value is not None:
+            told.append(name if any(map(_is_symbolic, nest.flatten(value))) else f"{name}={value!r}")
+    return tuple(told)
+
+
+def is_functional(model: Any) -> bool:
+    """Whether a layer is a model whose graph Keras knows, and computes what that graph says."""
+    if not getattr(model, "_is_graph_network", False):
+        return False
+    caller = next(base for base in type(model).__mro__ if "call" in vars(base))
+    home = tensorflow().keras.layers.Layer.__module__.split(".")[0]
+    return bool(caller.__module__.split(".")[0] == home)
+
+
+def _in_order(model: Any, node: Any, inputs: Sequence[Key]) -> Sequence[Key]:
+    """The inputs of a nested model as its graph lists them: Keras matches those that are given by name."""
+    (given,) = node.call_args
+    if not isinstance(given, dict):
+        return inputs
+    expected = model._nested_inputs
+    if isinstance(expected, dict):
+        names = sorted(expected)
+    else:
+        names = [tensor._keras_history.layer.name for tensor in tensorflow().nest.flatten(expected)]
+    by_name = dict(zip(sorted(given), inputs, strict=True))
+    return [by_name[name] for name in names]
 
 
 def flatten(model: Any) -> Graph | None:
     """The calls of a functional or Sequential model.
 
-    None for a model whose graph Keras does not know, and for one that calls a nested model with inputs by name.
+    None for a model whose graph Keras does not know, and for one that tells a nested model more than its inputs.
     """
-    if not getattr(model, "_is_graph_network", False):
+    if not is_functional(model):
         return None
     calls: list[Call] = []
     names: dict[Key, Key] = {}
@@ -112,12 +140,12 @@ def flatten(model: Any) -> Graph | None:
                 inputs = tuple(resolve((*scope, id(tensor))) for tensor in node.keras_inputs)
                 outputs = tuple((*scope, id(tensor)) for tensor in tensorflow().nest.flatten(node.outputs))
                 inner = node.layer
-                if getattr(inner, "_is_graph_network", False):
-                    if len(node.call_args) != 1 or isinstance(node.call_args[0], dict):
-                        raise _NamedInputsError
+                if is_functional(inner):
+                    if settings_of(node):
+                        raise _SettingsError
                     counter[0] += 1
                     deeper = (*scope, counter[0])
-                    for symbolic, key in zip(inner.inputs, inputs, strict=True):
+                    for symbolic, key in zip(inner.inputs, _in_order(inner, node, inputs), strict=True):
                         names[(*deeper, id(symbolic))] = key
                     expand(inner, deeper, counter)
                     for symbolic, key in zip(inner.outputs, outputs, strict=True):
@@ -127,7 +155,7 @@ def flatten(model: Any) -> Graph | None:
 
     try:
         expand(model, (), [0])
-    except _NamedInputsError:
+    except _SettingsError:
         return None
     return Graph(
         tuple(calls),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fkeras.frontends.qkeras.description.inventory import inventory_of
 from fkeras.frontends.qkeras.graph import Graph, flatten
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
-from fkeras.frontends.qkeras.tracing import input_names, output_names
+from fkeras.frontends.qkeras.tracing import input_names, output_names, pure_function
 from fkeras.frontends.refusals import Refused
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
@@ -27,7 +27,7 @@ def network_of(model: Any) -> Network:
         raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused
     graph = flatten(model)
     if graph is None:
-        raise NotDescribed(model.name, "Keras does not know the graph of this model")
+        raise NotDescribed(model.name, "its graph is not known, or a model in it is called with more than its inputs")
     inputs = tuple(
         Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, tensor))
         for name, tensor in zip(input_names(model), model.inputs, strict=True)
@@ -38,9 +38,27 @@ def network_of(model: Any) -> Network:
         _applications(graph, {id(layer): path for path, layer in walk(model)}),
         list(zip(output_names(model), graph.outputs, strict=True)),
         memory,
-        Home(tensorflow().keras, qkeras(), (tensorflow().nn,), tensorflow().math.rsqrt, _evaluated),
+        home(),
         describe,
     )
+
+
+def home() -> Home:
+    """TensorFlow with tf-keras and QKeras."""
+    tf = tensorflow()
+    return Home(tf.keras, qkeras(), (tf.nn,), tf.math.rsqrt, _evaluated, _compiled, in_order=True)
+
+
+def _compiled(function: Any) -> Callable[[Floats], Floats]:
+    tf = tensorflow()
+    graph = pure_function(lambda x: tf.cast(function(x), tf.float32), [tf.TensorSpec([None], tf.float32)])
+
+    def compute(x: Floats) -> Floats:
+        with whole_float32():
+            (values,) = graph(x)
+        return np.asarray(values)
+
+    return compute
 
 
 def _evaluated(function: Any, x: Floats) -> Floats:
