@@ -237,7 +237,7 @@ class Forward:
             step["block"], step["stop_block"] = len(blocks), len(blocks) + len(layout.blocks)
             n_places += inputs.size
             for block in layout.blocks:
-                blocks.append((n_taps, n_taps + block.taps.size, weights, block.lane, block.vectors))
+                blocks.append((n_taps, n_taps + block.taps.size, weights, block.lane))
                 taps.append(block.taps * source.item)
                 n_taps += block.taps.size
                 weights += block.elements.size * source.item

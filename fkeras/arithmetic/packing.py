@@ -14,10 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.tiles import LANES, VECTORS
+from fkeras.arithmetic.tiles import LANES
 
 Ints = NDArray[np.int64]
 
+MOST_LANES = 2 * LANES
+"""Lanes that neighbouring outputs may fill."""
 ENDING_COST = 8
 """Steps that it takes to quantize and store a vector of sums."""
 
@@ -49,12 +51,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Block:
-    """Lanes that take the same steps. lane: the first of them; vectors: how many vectors they are; taps (steps,):
+    """Lanes that take the same steps. lane: the first of them; taps (steps,):
     where each step's inputs begin; elements (steps, lanes, inputs of a step): the weights, by their number in the
     kernel, or one past the last for zero."""
 
     lane: int
-    vectors: int
     taps: Ints
     elements: Ints
 
@@ -74,36 +75,33 @@ class Layout:
     @property
     def n_lanes(self) -> int:
         """Lanes, those that nobody reads included."""
-        return sum(block.vectors for block in self.blocks) * LANES
+        return len(self.blocks) * LANES
 
     @property
     def cost(self) -> float:
         """Instructions an output."""
-        return sum((ENDING_COST + block.taps.size) * block.vectors for block in self.blocks) / self.neighbours
+        return sum(ENDING_COST + block.taps.size for block in self.blocks) / self.neighbours
 
 
 def layout_of(window: Window, inputs_of_step: int) -> Layout:
     """The cheapest layout."""
-    most = min(window.width, max(1, 2 * LANES // window.kernel[3]))
+    most = min(window.width, max(1, MOST_LANES // window.kernel[3]))
     return min((_layout(window, count, inputs_of_step) for count in range(1, most + 1)), key=lambda layout: layout.cost)
 
 
 def _layout(window: Window, neighbours: int, inputs_of_step: int) -> Layout:
-    *_, inputs, channels = window.kernel
+    channels = window.kernel[3]
     step = window.stride * window.pixel
     reads = np.concatenate([window.reads.reshape(-1, channels) + n * step for n in range(neighbours)], 1)
     elements = np.tile(np.arange(reads.shape[0] * channels).reshape(-1, channels), neighbours)
-    same_inputs = inputs == window.pixel
-    at_once = VECTORS * LANES if same_inputs and reads.shape[1] > LANES else LANES
     blocks = []
-    for lane in range(0, reads.shape[1], at_once):
-        lanes = slice(lane, min(lane + at_once, reads.shape[1]))
-        vectors = -(-(lanes.stop - lane) // LANES)
-        blocks.append(_block(lane, vectors, reads[:, lanes], elements[:, lanes], inputs_of_step, window.reads.size))
+    for lane in range(0, reads.shape[1], LANES):
+        lanes = slice(lane, lane + LANES)
+        blocks.append(_block(lane, reads[:, lanes], elements[:, lanes], inputs_of_step, window.reads.size))
     return Layout(neighbours, tuple(blocks))
 
 
-def _block(lane: int, vectors: int, reads: Ints, elements: Ints, inputs_of_step: int, zero: int) -> Block:
+def _block(lane: int, reads: Ints, elements: Ints, inputs_of_step: int, zero: int) -> Block:
     needed, place = np.unique(reads, return_inverse=True)
     begins = np.diff(needed, prepend=needed[0] - 2) != 1
     run = np.maximum.accumulate(np.where(begins, np.arange(needed.size), 0))
@@ -111,8 +109,8 @@ def _block(lane: int, vectors: int, reads: Ints, elements: Ints, inputs_of_step:
     begins |= within % inputs_of_step == 0
     step = np.cumsum(begins) - 1
     taps = needed[begins]
-    number = np.full((taps.size, vectors * LANES, inputs_of_step), zero)
+    number = np.full((taps.size, LANES, inputs_of_step), zero)
     place = place.reshape(reads.shape)
     columns = np.broadcast_to(np.arange(reads.shape[1]), reads.shape)
     number[step[place], columns, (within % inputs_of_step)[place]] = elements
-    return Block(lane, vectors, taps, number)
+    return Block(lane, taps, number)

@@ -18,15 +18,11 @@ from fkeras.arithmetic.tiles import (
     FLOATS,
     LANES,
     OUTPUTS,
-    VECTORS,
     WORDS,
     Ending,
-    bytes_pair,
     bytes_tile,
-    floats_pair,
     floats_tile,
     store_levels,
-    words_pair,
     words_tile,
 )
 
@@ -48,8 +44,8 @@ STEP = np.dtype(
 )
 """One layer: weighted sums or a pool; how its input and output are stored; its lanes, outputs and blocks of lanes; a
 pool's images and window."""
-BLOCK = np.dtype([(name, np.int64) for name in ("tap", "stop_tap", "weights", "lane", "vectors")])
-"""Lanes that read the same inputs: what they read, where their weights begin, the first of them, vectors of them."""
+BLOCK = np.dtype([(name, np.int64) for name in ("tap", "stop_tap", "weights", "lane")])
+"""Lanes that read the same inputs: what they read, where their weights begin, the first of them."""
 SUMS, MAXIMUM = 0, 1
 
 
@@ -70,7 +66,7 @@ def add_up(
     ending = Ending(step.scale, step.low, step.high, step.rounds, step.into, step.zero)
     inputs, outputs = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64)
     starts, offsets = starts[step.lane :], offsets[step.lane :]
-    room = np.empty(OUTPUTS * VECTORS * LANES + LINE // 4, np.int32)
+    room = np.empty(OUTPUTS * LANES + LINE // 4, np.int32)
     sums = room[-room.ctypes.data % LINE // 4 :]
     place, sample, last = step.place, 0, n * (step.stop_place - step.place)
     for first in range(0, last, OUTPUTS):
@@ -83,23 +79,15 @@ def add_up(
                     place, sample = step.place, sample + 1
         for number in range(step.block, step.stop_block):
             block = blocks[number]
-            tap, stop, at, lane, vectors = block.tap, block.stop_tap, block.weights, block.lane, block.vectors
+            tap, stop, at, lane = block.tap, block.stop_tap, block.weights, block.lane
             if step.form == BYTES:
-                if vectors == 2:
-                    bytes_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
-                else:
-                    bytes_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
+                bytes_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             elif step.form == WORDS:
-                if vectors == 2:
-                    words_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
-                else:
-                    words_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
-            elif vectors == 2:
-                floats_pair(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
+                words_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             else:
                 floats_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             real = step.form == FLOATS
-            store_levels(sums, vectors, real, offsets, lane, step.lanes, ending, arena, outputs)
+            store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

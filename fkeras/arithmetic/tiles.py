@@ -1,6 +1,6 @@
 """The inner loop of a forward pass: a tile of weighted sums in registers, then quantized and stored.
 
-A tile is some outputs (pixels, samples) by one or two vectors of sixteen neighbouring channels, whose sums lie in 32
+A tile is some outputs (pixels, samples) by a vector of sixteen neighbouring channels, whose sums lie in 32
 bits each. A step reads 32 bits of each output's inputs (four bytes, two words of 16 bits, one float32) and as many
 of every channel's weights, and adds the sum of their products: one instruction where the processor has it
 (`vpdpbusd`, `vpdpwssd`, a fused multiply-add). All sums are exact, so that any order of them is the same.
@@ -19,6 +19,8 @@ from numba.extending import intrinsic
 
 LANES = 16
 """Channels of a vector of 32-bit sums; narrower processors take it in pieces."""
+VECTOR = 4 * LANES
+"""Its bytes."""
 BYTES, WORDS, FLOATS = 0, 1, 2
 """How levels are stored: unsigned 8 bits less a zero point, signed 16 bits, float32."""
 ITEM_SIZES = np.array([1, 2, 4])
@@ -31,8 +33,8 @@ ROUNDING = 1.5 * 2.0**23
 ROUNDING_BITS = int(np.float32(ROUNDING).view(np.int32))
 FEATURES = (get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES).split(",")
 """What the processor can do that numba compiles for."""
-OUTPUTS, VECTORS = (8, 2) if "+avx512f" in FEATURES else (4, 1)
-"""Outputs and vectors of channels of a tile: as many as there are registers for their sums."""
+OUTPUTS = 8 if "+avx512f" in FEATURES else 4
+"""Outputs of a tile: as many as there are registers for their sums."""
 HAS_DOT_PRODUCTS = "+avx512vnni" in FEATURES
 """Whether that is to add four products of bytes to a sum by one instruction."""
 
@@ -96,9 +98,9 @@ def _at(builder: Any, pointer: Any, index: Any, kind: Any) -> Any:
     return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
 
 
-def _tile(form: int, vectors: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any:
-    """Fill sums (outputs, vectors x lanes) from starts[lane] on, for first <= step < stop: what an output has at
-    inputs[output] + taps[step] of the arena, times the weights from `place` on, (steps, vectors x lanes) times 32 bits.
+def _tile(form: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any:
+    """Fill sums (outputs, lanes) from starts[lane] on, for first <= step < stop: what an output has at inputs[output] +
+    taps[step] of the arena, times the weights from `place` on, (steps, lanes) times 32 bits.
 
     Places are in bytes, sums and weights begin with a cache line, indices are not checked.
     """
@@ -109,26 +111,20 @@ def _tile(form: int, vectors: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any
             _data(context, builder, signature, arguments, argument) for argument in (0, 1, 2, 3, 6, 8)
         )
         first, stop, place, lane = (arguments[argument] for argument in (4, 5, 7, 9))
-        vector_size, step_size = ir.Constant(I64, 4 * LANES), ir.Constant(I64, 4 * LANES * vectors)
-        numbers = [ir.Constant(I64, vector * LANES) for vector in range(vectors)]
         outputs = [ir.Constant(I64, output) for output in range(OUTPUTS)]
-        begins = [builder.load(_at(builder, starts, builder.add(lane, at), SUMS), align=4) for at in numbers]
-        totals = [[cgutils.alloca_once_value(builder, begin) for begin in begins] for _ in outputs]
+        begin = builder.load(_at(builder, starts, lane, SUMS), align=4)
+        totals = [cgutils.alloca_once_value(builder, begin) for _ in outputs]
         bases = [builder.gep(arena, [builder.load(builder.gep(inputs, [output]))]) for output in outputs]
         with cgutils.for_range_slice(builder, first, stop, ir.Constant(I64, 1)) as (step, count):
             tap = builder.sext(builder.load(builder.gep(taps, [step])), I64)
-            at, columns = builder.add(place, builder.mul(count, step_size)), []
-            for _ in numbers:
-                columns.append(builder.load(_at(builder, weights, at, SUMS), align=4 * LANES))
-                at = builder.add(at, vector_size)
-            for base, row in zip(bases, totals, strict=True):
+            at = builder.add(place, builder.mul(count, ir.Constant(I64, VECTOR)))
+            column = builder.load(_at(builder, weights, at, SUMS), align=VECTOR)
+            for base, total in zip(bases, totals, strict=True):
                 factor = _splat(builder, builder.load(_at(builder, base, tap, I32), align=1))
-                for total, column in zip(row, columns, strict=True):
-                    builder.store(add_products(builder, builder.load(total), factor, column), total)
-        for output, row in enumerate(totals):
-            for number, total in enumerate(row):
-                where = ir.Constant(I64, (output * vectors + number) * LANES)
-                builder.store(builder.load(total), _at(builder, sums, where, SUMS), align=4 * LANES)
+                builder.store(add_products(builder, builder.load(total), factor, column), total)
+        for output, total in enumerate(totals):
+            where = _at(builder, sums, ir.Constant(I64, output * LANES), SUMS)
+            builder.store(builder.load(total), where, align=VECTOR)
         return context.get_dummy_value()
 
     @intrinsic
@@ -139,16 +135,13 @@ def _tile(form: int, vectors: int, dot_products: bool = HAS_DOT_PRODUCTS) -> Any
     return tile
 
 
-bytes_tile, bytes_pair = (_tile(BYTES, vectors) for vectors in (1, 2))
-words_tile, words_pair = (_tile(WORDS, vectors) for vectors in (1, 2))
-floats_tile, floats_pair = (_tile(FLOATS, vectors) for vectors in (1, 2))
+bytes_tile, words_tile, floats_tile = _tile(BYTES), _tile(WORDS), _tile(FLOATS)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def store_levels(
     typingctx: Any,
     sums: Any,
-    vectors: Any,
     real: Any,
     offsets: Any,
     lane: Any,
@@ -157,21 +150,20 @@ def store_levels(
     arena: Any,
     outputs: Any,
 ) -> Any:
-    """A tile's sums, float32 if `real`, quantized and stored at outputs[output] of the arena, as many as there are
-    lanes: lane + vectors x LANES may go beyond n_lanes."""
+    """A tile's sums, float32 if `real`, quantized and stored at outputs[output] of the arena: channel `lane` and those
+    behind it, below n_lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         sums, offsets, arena, outputs = (
-            _data(context, builder, signature, arguments, argument) for argument in (0, 3, 7, 8)
+            _data(context, builder, signature, arguments, argument) for argument in (0, 2, 6, 7)
         )
-        vectors, real, lane, n_lanes = (arguments[argument] for argument in (1, 2, 4, 5))
-        scale, low, high, rounds, into, zero = cgutils.unpack_tuple(builder, arguments[6], len(Ending._fields))
+        real, lane, n_lanes = (arguments[argument] for argument in (1, 3, 4))
+        scale, low, high, rounds, into, zero = cgutils.unpack_tuple(builder, arguments[5], len(Ending._fields))
         real, rounds = (builder.icmp_signed("!=", flag, ir.Constant(flag.type, 0)) for flag in (real, rounds))
         scales, lows, highs = (_splat(builder, value) for value in (scale, low, high))
         rint = _declared(builder, "llvm.rint.v16f32", REALS, [REALS])
         large = _splat(builder, ir.Constant(F32, ROUNDING))
         shift = _splat(builder, builder.sub(builder.trunc(zero, I32), ir.Constant(I32, ROUNDING_BITS)))
-        vector_size = ir.Constant(I64, LANES)
 
         def clipped(value: Any) -> Any:
             value = builder.select(builder.fcmp_ordered(">", value, lows), value, lows)
@@ -184,32 +176,30 @@ def store_levels(
         def store(kind: Any, level: Any, is_part: bool) -> None:
             wide = ir.VectorType(kind, LANES)
             lanes = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
-            with cgutils.for_range(builder, vectors) as vector:
-                at = builder.add(lane, builder.mul(vector.index, vector_size))
-                offset = builder.load(_at(builder, offsets, at, REALS), align=4)
-                mask = builder.icmp_signed("<", lanes, _splat(builder, builder.sub(n_lanes, at)))
-                with cgutils.for_range(builder, ir.Constant(I64, OUTPUTS)) as output:
-                    row = builder.add(builder.mul(output.index, vectors), vector.index)
-                    total = builder.load(_at(builder, sums, builder.mul(row, vector_size), SUMS), align=4 * LANES)
-                    value = builder.select(real, builder.bitcast(total, REALS), builder.sitofp(total, REALS))
-                    scaled = builder.fmul(value, scales, flags=FUSED)
-                    stored = level(builder.fadd(scaled, offset, flags=FUSED))
-                    base = builder.gep(arena, [builder.load(builder.gep(outputs, [output.index]))])
-                    target = _at(builder, builder.bitcast(base, kind.as_pointer()), at, wide)
-                    if is_part:
-                        name = f"llvm.masked.store.v16{'f32' if kind is F32 else kind}.p0"
-                        arguments = [wide, wide.as_pointer(), I32, ir.VectorType(I1, LANES)]
-                        masked = _declared(builder, name, ir.VoidType(), arguments)
-                        builder.call(masked, [stored, target, ir.Constant(I32, 1), mask])
-                    else:
-                        builder.store(stored, target, align=1)
+            offset = builder.load(_at(builder, offsets, lane, REALS), align=4)
+            mask = builder.icmp_signed("<", lanes, _splat(builder, builder.sub(n_lanes, lane)))
+            with cgutils.for_range(builder, ir.Constant(I64, OUTPUTS)) as output:
+                where = builder.mul(output.index, ir.Constant(I64, LANES))
+                total = builder.load(_at(builder, sums, where, SUMS), align=VECTOR)
+                value = builder.select(real, builder.bitcast(total, REALS), builder.sitofp(total, REALS))
+                scaled = builder.fmul(value, scales, flags=FUSED)
+                stored = level(builder.fadd(scaled, offset, flags=FUSED))
+                base = builder.gep(arena, [builder.load(builder.gep(outputs, [output.index]))])
+                target = _at(builder, builder.bitcast(base, kind.as_pointer()), lane, wide)
+                if is_part:
+                    name = f"llvm.masked.store.v16{'f32' if kind is F32 else kind}.p0"
+                    arguments = [wide, wide.as_pointer(), I32, ir.VectorType(I1, LANES)]
+                    masked = _declared(builder, name, ir.VoidType(), arguments)
+                    builder.call(masked, [stored, target, ir.Constant(I32, 1), mask])
+                else:
+                    builder.store(stored, target, align=1)
 
         levels = {
             BYTES: (I8, lambda value: builder.trunc(whole(value), ir.VectorType(I8, LANES))),
             WORDS: (I16, lambda value: builder.trunc(whole(value), ir.VectorType(I16, LANES))),
             FLOATS: (F32, lambda value: clipped(builder.select(rounds, builder.call(rint, [value]), value))),
         }
-        end = builder.add(lane, builder.mul(vectors, vector_size))
+        end = builder.add(lane, ir.Constant(I64, LANES))
         for form, (kind, level) in levels.items():
             with (
                 builder.if_then(builder.icmp_signed("==", into, ir.Constant(into.type, form))),
@@ -222,4 +212,4 @@ def store_levels(
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(sums, whole, types.boolean, offsets, whole, whole, ending, arena, outputs), generate
+    return types.void(sums, types.boolean, offsets, whole, whole, ending, arena, outputs), generate
