@@ -21,6 +21,7 @@ from fkeras.api import (
     oracle as oracle,
     protect as protect,
     protection_curve as protection_curve,
+    protection_front as protection_front,
     rank as rank,
     sensitive_bits as sensitive_bits,
 )

@@ -23,6 +23,7 @@ from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.order import Aggregate, Granularity
+from fkeras.rtl.front import Front
 from fkeras.sensitivity import Ranking
 from fkeras.store import Merged, Store, StoreLike
 from fkeras.store import merge as merge_stores
@@ -388,6 +389,57 @@ def protection_curve(
         under=under,
         max_trials=max_trials,
         max_evaluations=max_evaluations,
+    )
+
+
+def protection_front(
+    model: Any,
+    data: tuple[Any, Any],
+    *,
+    metric: MetricLike,
+    faults: int | FaultModel,
+    limits: Mapping[str, float],
+    designs: Mapping[str, Protectable] | None = None,
+    method: RankingMethod = None,
+    trials: int = 200,
+    max_failure_rate: float = 0.05,
+    confidence: float = 0.95,
+    seed: int = 0,
+    space: BitSpace | None = None,
+    engine: str = "auto",
+    store: StoreLike = None,
+    executor: Any = None,
+    progress: Progress = terminal_bar,
+) -> Front:
+    """Resilience against area: which protection nothing beats in both, and the smallest that meets a requirement.
+
+    Every design is written as RTL and synthesized by Yosys, and judged by a campaign on the same faults. The result's
+    `.points` are by area, `.front` those that no other beats, `.smallest` the smallest that passes; `str` is a table,
+    `.to_dict()` plain values, and `fkeras.report.figures.front_figure` draws it. Each verdict is of its design alone:
+    the smallest of many is chosen on this seed's faults, and another seed is proof.
+
+    Arguments:
+        model, data, metric, space, engine, executor, progress: as in `oracle`.
+        faults, limits, max_failure_rate, confidence, seed: as in `campaign`.
+        designs: protections by name, as `protected` in `campaign`; None: TMR of the first bits of a ranking, SECDED and
+            parity of all words, checks, some with scrubbing where the faults say how long they took, and one tensor
+            alone.
+        method: how bits are ranked where designs are not named, as in `rank`.
+        trials: of each campaign.
+        store: as in `endurance`.
+
+    Raises:
+        EnvironmentSetupError: where Yosys is missing.
+    """
+    study = Study(
+        model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
+    )
+    return study.protection_front(
+        faults,
+        required(limits, study.metrics, max_failure_rate, confidence) or {},
+        designs=designs,
+        method=method,
+        trials=trials,
     )
 
 

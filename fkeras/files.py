@@ -27,6 +27,7 @@ _BEGINNINGS = {
     "C header": rb"/\* Protected bits of layer ",
     "RTL file": rb"// Written by fkeras\b|# Written by fkeras\b|# A weight memory in SystemVerilog, written by fkeras|"
     rb'\{"schema": "fkeras-rtl/',
+    "figure": rb"\x89PNG\r\n.{0,300}pytest-fkeras",
     "page": rb'<!DOCTYPE html>.{0,200}<meta name="generator" content="pytest-fkeras ',
     "summary": rb"## Fault budgets\n",
     "trend": rb'\[(\n \{\n  "name": "[^\n]*: (trials over the limit|[^\n]* (under faults|lost to faults))"|\]\n)',

@@ -69,6 +69,8 @@ from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
+from fkeras.rtl.front import Front, protection_front
+from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
 from fkeras.runs.remembering import RememberingRun
 from fkeras.runs.stored import stored_answers
@@ -555,6 +557,29 @@ class Study:
                 max_evaluations=max_evaluations,
                 progress=self.progress,
             )
+
+    def protection_front(
+        self,
+        faults: int | FaultModel,
+        limits: Limits,
+        *,
+        metric: str | None = None,
+        designs: Mapping[str, Protectable] | None = None,
+        method: RankingMethod = None,
+        trials: int = 200,
+    ) -> Front:
+        """Resilience against measured area, design by design; see `fkeras.protection_front`."""
+        name = self.which(metric)
+        with self._noticing(), self.stored_sets([name]) as stored:
+            run = RememberingRun(stored)
+            requirement = self._sound_requirement(limits, run)
+            if requirement is None:
+                raise InputError("a front needs ", Argument("limits"), ", as in {'max_emd': 1.25}")
+            setting = self.setting(run, faults)
+            if designs is None:
+                seconds = getattr(setting.fault_model, "exposure_seconds", None)
+                designs = usual_designs(self.space, self.rank(method), seconds)
+            return protection_front(run, setting, requirement, trials, designs, self.progress)
 
     def protect(
         self,

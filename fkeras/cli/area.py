@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Synthesize and report."""
-    from fkeras.rtl import area
+    from fkeras.rtl import rtl_area
 
     output.check_targets(options)
-    result = area(options.folder, liberty=options.liberty)
+    result = rtl_area(options.folder, liberty=options.liberty)
     if options.json:
         from fkeras.plain import plain
 

@@ -21,6 +21,7 @@ _WRITTEN = {
     "--trend": "trend",
     "--badge": "badge",
     "--openmetrics": "metrics report",
+    "--figure": "figure",
 }
 """Option -> what kind of file it writes."""
 _READ = ("model", "weights", "data", "inputs", "geometry", "mask", "project", "report")

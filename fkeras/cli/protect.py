@@ -20,6 +20,7 @@ EXAMPLES = """\
   fkeras protect tagger.h5 --data validation.npz --metric accuracy --faults 100 --limit max_accuracy_drop=0.02 \\
       --output protection                                        # the fewest bits with which a campaign passes
   fkeras protect tagger.h5 --data validation.npz --metric accuracy --share 32% --granularity word --output protection
+  fkeras protect tagger.h5 --data validation.npz --metric accuracy --faults 100 --limit max_accuracy_drop=0.02 --front
   fkeras protect training1.h5 training2.h5 training3.h5 --data validation.npz --metric accuracy --overhead 50% \\
       --under tmr --output protection                            # one mask for several retrainings
 
@@ -64,12 +65,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="choose a check that costs no bit too, the one beside which the fewest bits pass; on other trials than "
         "those that judge",
     )
+    how.add_argument(
+        "--front",
+        action="store_true",
+        help="choose nothing: compare TMR, codes and checks by how often they fail and by area, measured by Yosys",
+    )
     faults_and_limits.add_faults(parser, required=False)
     group = faults_and_limits.add_limits(parser)
-    group.add_argument("--max-trials", type=arguments.whole(1), metavar="N", help="end of an undecided campaign (1000)")
+    group.add_argument(
+        "--max-trials",
+        type=arguments.whole(1),
+        metavar="N",
+        help="end of an undecided campaign (1000); with --front each one (200)",
+    )
     arguments.add_machine(parser)
     arguments.add_search(parser)
     parser.add_argument("--output", metavar="DIR", help="write the mask, a CSV file and C headers into this folder")
+    parser.add_argument("--figure", metavar="OUT.png", help="draw the designs of --front into this file (matplotlib)")
     hls4ml = parser.add_argument_group("hls4ml")
     hls4ml.add_argument(
         "--hls4ml-order",
@@ -101,7 +113,11 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.rtl.folder import CLOCK_HZ
 
     output.check_targets(options)
+    if options.front:
+        return _front(options)
     _check_folder(options)
+    if options.figure:
+        raise InputError(f"--figure {options.figure} is of the designs that --front compares; give --front too")
     faults = faults_and_limits.faults(options)
     if options.free and options.under.check:
         raise InputError(f"--free chooses the check of all words; leave {options.under.check} out of --under")
@@ -163,6 +179,45 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-choice/1", "seed": options.seed, **choice.to_dict()})
     return faults_and_limits.exit_code(choice.outcome)
+
+
+def _front(options: argparse.Namespace) -> int:
+    """Resilience against area, design by design; the exit code says whether any passes."""
+    others = (
+        "bits",
+        "share",
+        "overhead",
+        "free",
+        "output",
+        "rtl",
+        "clock_hz",
+        "hls4ml_order",
+        "scrub_interval_seconds",
+    )
+    stated = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) not in (None, False)]
+    stated += ["--under"] if options.under.cells or options.under.check else []
+    if stated:
+        raise InputError(f"{stated[0]} says what is protected, and --front compares designs of its own; leave one out")
+    if len(options.model) > 1:
+        raise InputError(f"--front is of one MODEL; {len(options.model)} are named")
+    faults = faults_and_limits.faults(options)
+    if faults is None or not options.limit or not options.data or not options.metric:
+        raise InputError("--front needs what must pass: --faults N or a rate, --limit, --metric and --data FILE.npz")
+    with studies.studied_together(options, options.model) as (study,):
+        requirement = faults_and_limits.requirement(options, study)
+        assert requirement is not None
+        trials = options.max_trials or 200
+        front = study.protection_front(faults, requirement, method=options.method, trials=trials)
+    session.show(str(front))
+    if options.json:
+        output.write_json(options.json, {"schema": "fkeras-front/1", **front.to_dict()})
+    if options.figure:
+        from fkeras.report.figures import front_figure
+
+        front_figure(front, requirement.max_failure_rate).savefig(
+            options.figure, metadata={"Software": "pytest-fkeras"}
+        )
+    return session.FINE if front.smallest is not None else session.FAILED
 
 
 def _require_same_layout(folder: str, space: BitSpace) -> None:

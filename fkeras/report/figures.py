@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fkeras.campaigns.bit_map import BitMap
     from fkeras.campaigns.comparison import Histogram, MetricComparison
     from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
+    from fkeras.rtl.front import Front
     from fkeras.sensitivity import RankingQuality
 
 WIDTH, HEIGHT = 4.6, 2.7
@@ -150,6 +151,27 @@ def protection_figure(record: ProtectionCurve, allowed: float | None) -> Figure:
             axes.axvspan(start, end, color=colour, alpha=0.09, linewidth=0, label=what)
     axes.set(xlabel="protected bits, first of the ranking", ylabel="over a limit, %", xlim=(left, right))
     axes.set_ylim(*_share_range(shares))
+    return _finished(axes)
+
+
+def front_figure(front: Front, allowed: float) -> Figure:
+    """The share of trials over a limit against measured area; a line along the designs that none beats in both."""
+    axes = _axes()
+    for outcome, (mark, colour, label) in _MARKS.items():
+        points = [point for point in front.points if point.verdict.outcome is outcome]
+        if points:
+            best = 100 * np.array([point.share for point in points])
+            low, high = (
+                100 * np.array([getattr(p.verdict, name) for p in points]) for name in ("share_low", "share_high")
+            )
+            area = [point.area for point in points]
+            errors = _errors(best, low, high)
+            axes.errorbar(area, best, yerr=errors, fmt=mark, color=colour, markersize=6, capsize=2, label=label)
+    steps = [(point.area, 100 * point.share) for point in front.front]
+    axes.step(*zip(*steps, strict=True), where="post", color=SERIES, linewidth=1.2, label="front")
+    axes.axhline(100 * allowed, color=LIMIT, linestyle="--", linewidth=1.5, label=f"allowed {100 * allowed:.4g} %")
+    axes.set(xlabel="gate equivalents, measured", ylabel="over a limit, %")
+    axes.set_ylim(*_share_range([100 * point.share for point in front.points]))
     return _finished(axes)
 
 

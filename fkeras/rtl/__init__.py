@@ -1,7 +1,7 @@
 """From a protection to silicon: weight memories in SystemVerilog, simulated against the library, and their area."""
 
-from fkeras.rtl.area import Area, area
+from fkeras.rtl.area import Area, rtl_area
 from fkeras.rtl.check import RtlCheck, rtl_check
 from fkeras.rtl.folder import WeightMemory, read_folder, weight_memory
 
-__all__ = ["Area", "RtlCheck", "WeightMemory", "area", "read_folder", "rtl_check", "weight_memory"]
+__all__ = ["Area", "RtlCheck", "WeightMemory", "read_folder", "rtl_area", "rtl_check", "weight_memory"]

@@ -71,25 +71,24 @@ class Area:
         )
 
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("store", "cells", "left", "of cells", "decoders", "port, passes", "total")]
+        from tabulate import tabulate
+
+        rows = []
         for each in self.stores:
-            counts = (f"{each.n_cells:,}", f"{each.n_survived:,}")
             areas = (f"{area:,.0f}" for area in (each.cells, each.decoders, each.control, each.total))
-            rows.append((each.store, *counts, *areas))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        table = [
-            "  ".join(f"{text:<{width}}" if not i else f"{text:>{width}}" for i, (text, width) in enumerate(pairs))
-            for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-        ]
+            rows.append((each.store, f"{each.n_cells:,}", f"{each.n_survived:,}", *areas))
+        headers = ("store", "cells", "left", "of cells", "decoders", "port, passes", "total")
+        align = ("left", *["right"] * 6)
+        table = tabulate(rows, headers, tablefmt="plain", colalign=align, disable_numparse=True)
         lost = sum(store.n_cells - store.n_survived for store in self.stores)
         cells = "every cell survives synthesis" if not lost else f"{lost:,} CELLS DID NOT SURVIVE SYNTHESIS"
         proven = f"; decoders: {', '.join(map(str, self.proofs))}" if self.proofs else ""
         total = f"{self.total:,.0f} {self.unit}, measured: {self.overhead:+.1%} to {self.plain:,.0f} without protection"
         by_hand = [f"changed by hand: {line}" for line in self.changed]
-        return "\n".join([self.about, *by_hand, *table, total, f"{cells}{proven}"])
+        return "\n".join([self.about, *by_hand, table, total, f"{cells}{proven}"])
 
 
-def area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] | None = None) -> Area:
+def rtl_area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] | None = None) -> Area:
     """Synthesize the RTL in a folder, and the same words without protection.
 
     Arguments:
@@ -114,13 +113,25 @@ def area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] | No
     return Area(memory.about, unit, stores, plain_area(memory, cells), proven, tuple(memory.changed(folder)))
 
 
-def measured(memory: WeightMemory, plain: float | None = None) -> Area:
-    """The area of a memory that is not kept anywhere. plain: of its words without protection, where that is known."""
-    with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
-        files = _written(memory, Path(folder))
-        stores = tuple(_store_area(store, files, None) for store in memory.stores)
-    without = plain_area(memory, None) if plain is None else plain
-    return Area(memory.about, "gate equivalents", stores, without)
+class AreaMeter:
+    """Areas of memories that are not kept anywhere; a store that is the same text again is not synthesized again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, StoreArea] = {}
+
+    def measured(self, memory: WeightMemory) -> Area:
+        """The area of a memory, and of the same words without protection."""
+        plain = weight_memory(None, memory.space, memory.clock_hz)
+        stores, without = self._stores(memory), self._stores(plain)
+        return Area(memory.about, "gate equivalents", stores, sum(store.total for store in without))
+
+    def _stores(self, memory: WeightMemory) -> tuple[StoreArea, ...]:
+        new = [store for store in memory.stores if memory.files[store.file] not in self._known]
+        if new:
+            with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
+                files = _written(memory, Path(folder))
+                self._known |= {memory.files[store.file]: _store_area(store, files, None) for store in new}
+        return tuple(self._known[memory.files[store.file]] for store in memory.stores)
 
 
 def plain_area(memory: WeightMemory, liberty: Path | None) -> float:

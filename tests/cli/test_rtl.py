@@ -47,6 +47,35 @@ def test_its_area_is_measured(folder, fkeras):
     assert result["total"] > result["plain"] > 0
 
 
+FRONT = ("protect", "small.h5", "--front", "--data", "data.npz", "--metric", "accuracy", "--faults", "9")
+
+
+def test_designs_are_compared_by_failures_and_area(folder, fkeras):
+    if absent := missing("yosys"):
+        done = fkeras(*FRONT, "--limit", "max_accuracy_drop=0.2")
+        assert (done.code, done.out) == (2, "")
+        assert absent[0] in done.err
+        pytest.skip(f"needs {absent[0]}")
+    more = ("--limit", "max_accuracy_drop=0.2", "--method", "msb", "--max-trials", "60", "--json", "out")
+    done = fkeras(*FRONT, *more, "--figure", "front.png")
+    assert done.code in (0, 1), done.err
+    result = json.loads((folder / "out").read_text())
+    points = {point["design"]: point for point in result["points"]}
+    assert len(points) >= 18
+    assert all(point["trials"] == 60 for point in result["points"])
+    areas = [point["area"] for point in result["points"]]
+    assert areas == sorted(areas)
+    assert points["nothing"]["overhead"] == 0
+    assert points["nothing"]["on_front"]
+    assert points["TMR of 10 %"]["cells"] == 72 + 2 * 7
+    assert points["TMR of all bits"]["cells"] == 3 * 72
+    assert points["TMR of all bits"]["failures"] <= points["nothing"]["failures"]
+    assert result["smallest"] in (None, *points)
+    assert (done.code == 0) == (result["smallest"] is not None)
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert fkeras(*FRONT, *more, "--max-trials", "1", "--figure", "data.npz").code == 2
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -57,6 +86,10 @@ def test_its_area_is_measured(folder, fkeras):
         (("protect", "small.h5", "--bits", "3", "--clock-hz", "5"), "--clock-hz 5 is that of a scrubber"),
         ((*TMR[:-1], "data.npz"), "data.npz is a file; name a folder for the SystemVerilog"),
         ((*TMR[:-1], "."), "README.md is no RTL file that fkeras wrote"),
+        ((*FRONT, "--limit", "max_accuracy_drop=0.2", "--share", "3%"), "--share says what is protected, and --front"),
+        ((*FRONT, "--limit", "max_accuracy_drop=0.2", "--under", "tmr"), "--under says what is protected, and --front"),
+        (FRONT, "--front needs what must pass: --faults N or a rate, --limit, --metric and --data FILE.npz"),
+        (("protect", "small.h5", "--bits", "3", "--figure", "f.png"), "--figure f.png is of the designs that --front"),
         (("rtl-check", "nowhere"), "nowhere is no folder"),
         (("area", "nowhere"), "nowhere is no folder"),
         (("rtl-check", "."), "rtl.json does not exist"),

@@ -9,7 +9,7 @@ import pytest
 
 from fkeras.errors import EnvironmentSetupError, InputError
 from fkeras.faults import SECDED, TMR, Parity, RangeCheck, Recoded
-from fkeras.rtl import area, weight_memory
+from fkeras.rtl import rtl_area, weight_memory
 
 READ0 = "weights_dense_kernel_read0"
 FLIP_FLOP, MUX = 4.0, 4.5
@@ -26,7 +26,7 @@ def areas(memory, tmp_path, synthesis):
             text = (tmp_path / name).read_text()
             assert re.search(pattern, text)
             (tmp_path / name).write_text(re.sub(pattern, replacement, text))
-        return area(tmp_path)
+        return rtl_area(tmp_path)
 
     return measure
 
@@ -107,7 +107,7 @@ def test_a_decoder_of_many_cells_is_simulated_only(tmp_path, synthesis):
     zeros = np.zeros(1, np.float32)
     space = BitSpace((WordTensor("k", (1,), FixedPoint(16, 0), zeros.astype(np.uint32), zeros + 1, zeros),))
     weight_memory(SECDED(range(16)), space).write(tmp_path)
-    result = area(tmp_path)
+    result = rtl_area(tmp_path)
     assert [str(proof) for proof in result.proofs] == ["fkeras_secded_16 simulated only"]
     assert result.holds
 
@@ -144,16 +144,16 @@ library(two) {
 def test_areas_are_in_the_unit_of_a_liberty_file(memory, tmp_path, synthesis):
     weight_memory(None, memory).write(tmp_path / "rtl")
     (tmp_path / "two.lib").write_text(LIBERTY)
-    result = area(tmp_path / "rtl", liberty=tmp_path / "two.lib")
+    result = rtl_area(tmp_path / "rtl", liberty=tmp_path / "two.lib")
     assert result.unit == "units of two.lib"
     assert result.stores[0].cells > 60 * 10
     assert result.stores[0].n_survived == 60
     with pytest.raises(InputError, match=r"liberty file .*none.lib does not exist .*; name a .lib file"):
-        area(tmp_path / "rtl", liberty=tmp_path / "none.lib")
+        rtl_area(tmp_path / "rtl", liberty=tmp_path / "none.lib")
 
 
 def test_missing_yosys_is_asked_for(memory, tmp_path, monkeypatch):
     weight_memory(None, memory).write(tmp_path)
     monkeypatch.setattr("fkeras.rtl.tools.yosys_command", tuple)
     with pytest.raises(EnvironmentSetupError, match=r"synthesis needs Yosys \(pip install 'pytest-fkeras\[rtl\]'"):
-        area(tmp_path)
+        rtl_area(tmp_path)
