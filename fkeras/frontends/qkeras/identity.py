@@ -14,7 +14,9 @@ from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 from fkeras.runs.identity import declared
 from fkeras.store import digest_of
 
-KNOWN = ("fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras")
+_LIBRARIES = (
+    "builtins", "fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras",
+)  # fmt: skip
 _MARK = "use_legacy_config"
 
 
@@ -78,17 +80,18 @@ def _architecture_digest(model: Any) -> str:
 def _own_code(layer: Any) -> list[str]:
     """The identities of the user's own code in a layer: its class, and functions and quantizers that it holds."""
     digests = []
-    if not _is_known(type(layer)):
+    if not is_known(type(layer)):
         digests.append(declared(type(layer), f"layer '{layer.name}' of class"))
     if type(layer).__name__ == "Lambda":
         digests.append(declared(layer, f"layer '{layer.name}',"))
     for name, value in vars(layer).items():
         if not name.startswith("_") and callable(value):
             code = value if hasattr(value, "__qualname__") else type(value)
-            if not _is_known(code):
+            if not is_known(code):
                 digests.append(declared(code, f"layer '{layer.name}', {name}="))
     return digests
 
 
-def _is_known(code: Any) -> bool:
-    return str(getattr(code, "__module__", "")).split(".")[0] in (*KNOWN, "builtins")
+def is_known(code: Any) -> bool:
+    """Whether a class or function is of a library whose version tells what it does."""
+    return str(getattr(code, "__module__", "")).split(".")[0] in _LIBRARIES

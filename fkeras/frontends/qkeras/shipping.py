@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fkeras.errors import Argument, ModelError
+from fkeras.frontends.qkeras.identity import is_known
 from fkeras.frontends.qkeras.loading import load_model
 from fkeras.frontends.qkeras.setup import tensorflow
-
-_OURS = ("fkeras", "keras", "qkeras", "tf_keras", "tensorflow_model_optimization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,7 @@ class PackedModel:
 
 def packed(model: Any) -> PackedModel:
     """The model as it is now. ModelError when it cannot be saved."""
-    own = {
-        type(layer).__name__: type(layer)
-        for layer in model._flatten_layers()
-        if type(layer).__module__.split(".")[0] not in _OURS
-    }
+    own = {type(layer).__name__: type(layer) for layer in model._flatten_layers() if not is_known(type(layer))}
     with tempfile.TemporaryDirectory(prefix="fkeras-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.h5"
