@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+EXTRAS := dask,hls4ml,plot,qkeras,rtl,xdist
 
-.PHONY: help example test lint types docs bench paper clean
+.PHONY: help example test matrix lint types docs bench paper clean
 
 help:
 	@echo "make example   run the example project's fault budgets"
 	@echo "make test      run the tests"
+	@echo "make matrix    run the front end's tests in the environments that users have"
 	@echo "make lint      ruff and the import contracts"
 	@echo "make types     mypy --strict"
 	@echo "make docs      build the documentation, warnings are errors"
@@ -18,7 +20,7 @@ help:
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[qkeras,plot,xdist]' --group test --group lint --group docs
+	$(BIN)/pip install --quiet --editable '.[$(EXTRAS)]' --group test --group lint --group docs --group ci
 	@touch $@
 
 example: $(STAMP)
@@ -26,6 +28,9 @@ example: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal
+
+matrix: $(STAMP)
+	$(BIN)/nox
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

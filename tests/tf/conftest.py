@@ -19,9 +19,8 @@ WARNINGS_OF_QKERAS = (
     "ignore:The initializer HeNormal is unseeded:UserWarning",
     "ignore:overflow encountered in cast:RuntimeWarning",
     "ignore:You are saving your model as an HDF5:UserWarning",
-    "ignore:non-integer arguments to randrange:DeprecationWarning",
 )
-"""What QKeras 0.9 does to its own dependencies, and Keras 2.14 to Python's; nothing that a test here is about."""
+"""What QKeras 0.9 does to its own dependencies; nothing that a test here is about."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import fkeras
 from fkeras.errors import UnsupportedError
+from fkeras.frontends.qkeras.setup import keras_version
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
 
@@ -157,6 +158,7 @@ def test_a_custom_layer_keeps_its_own_quantizers_state(tf, q, kit, check_laws):
     check_laws(model, kit.data_for(model))
 
 
+@pytest.mark.skipif(keras_version() < "2.15", reason="QKeras computes nothing in float16 on Keras 2.14")
 def test_half_precision(tf, q, kit, check_laws):
     """Quantizers that compute in the layer's own float16: the words are the same, the values exact in both."""
     inputs = tf.keras.Input((4,))

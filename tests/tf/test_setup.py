@@ -86,8 +86,7 @@ def test_keras_3_is_not_loaded_for_qkeras():
 
 
 @pytest.mark.skipif(keras_home() == "tf_keras", reason="TensorFlow's own Keras is Keras 3 here")
-@pytest.mark.parametrize("first", ["import tensorflow", "import keras", ""])
-@pytest.mark.parametrize("variable", [None, "0", "1"])
+@pytest.mark.parametrize(("first", "variable"), [("import tensorflow", None), ("import keras", "0"), ("", "1")])
 def test_with_its_own_keras_2_tensorflow_may_be_imported_at_any_time(first, variable):
     assert "home keras.src.engine.base_layer keras" in said_by(f"{first}\n{USE}", variable)
 

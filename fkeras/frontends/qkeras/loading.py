@@ -189,8 +189,12 @@ def _assign(model: Any, holder: ModelFile) -> None:
     keras_module("src.saving.legacy.hdf5_format").load_weights_from_hdf5_group(legacy, model)
 
 
+_OTHER_NAMES = {"layers": "_layer_checkpoint_dependencies", "_layer_checkpoint_dependencies": "layers"}
+"""What Keras from 2.15 on, and Keras up to 2.14, call the layers of a model in a path."""
+
+
 class _Numbers:
-    """The weights in a `.keras` file, by the path of their layer; Keras up to 2.14 wrote other paths."""
+    """The weights in a `.keras` file, by the path of their layer, whichever Keras 2 reads what whichever wrote."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
@@ -198,7 +202,7 @@ class _Numbers:
     def get(self, path: str) -> Any:
         if not path:
             return self._content["vars"]
-        parts = ["_layer_checkpoint_dependencies" if part == "layers" else part for part in path.split("/")]
+        parts = [_OTHER_NAMES.get(part, part) for part in path.split("/")]
         for name in (path, "/".join(parts)):
             if f"{name}/vars" in self._content:
                 return self._content[f"{name}/vars"]

@@ -1,0 +1,60 @@
+"""The environments that users have, and the tests that must pass in each: `make matrix`.
+
+One of them: `nox --session hls4ml`, with pytest's own arguments behind `--`.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "venv"
+
+TOOLS = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+FRONT_END = (
+    "tests/tf",
+    "--ignore=tests/tf/test_fuzzed_models.py",  # damaged files are Python's and HDF5's business
+    "tests/truth/test_derivatives_against_finite_differences.py",
+    "tests/truth/test_measured_ground_truth.py",
+)
+"""What a release of TensorFlow, of its Keras or of numpy could break."""
+
+
+def prepare(session: nox.Session, *requirements: str, **releases: str) -> None:
+    """Install requirements as a user does, with the tests' tools, and make sure that pip chose these releases."""
+    session.install("--upgrade", "pip>=25.1")
+    session.install(*requirements, *TOOLS)
+    for name, release in releases.items():
+        program = f"from importlib.metadata import version; print(version({name!r}))"
+        version = str(session.run("python", "-c", program, silent=True)).strip()
+        session.log(f"{name} {version}")
+        if not f"{version}.".startswith(f"{release}."):
+            session.error(f"pip chose {name} {version}; this environment is about {release}")
+
+
+def check(session: nox.Session, *tests: str) -> None:
+    """Run tests on two processes."""
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *tests, *session.posargs)
+
+
+@nox.session
+def qkeras(session: nox.Session) -> None:
+    """QKeras 0.9.0 on the newest TensorFlow, with tf-keras."""
+    prepare(session, ".[qkeras,dask,plot,xdist]", qkeras="0.9.0", numpy="2")
+    check(session, *FRONT_END)
+
+
+@nox.session
+def hls4ml(session: nox.Session) -> None:
+    """hls4ml's own environment for QKeras: TensorFlow 2.14, whose Keras is Keras 2, and numpy 1.26."""
+    releases = {"hls4ml": "1.3", "tensorflow": "2.14", "keras": "2.14", "numpy": "1.26"}
+    prepare(session, "hls4ml[qkeras]", ".[dask,plot,xdist]", **releases)
+    check(session, *FRONT_END, "tests/hls4ml/test_agreement.py")
+    session.run("pytest", "-c", "example_project/pyproject.toml", "example_project", "-p", "no:cacheprovider")
+
+
+@nox.session
+def light(session: nox.Session) -> None:
+    """No framework at all."""
+    prepare(session, ".[dask,plot,xdist]", numpy="2")
+    check(session, "tests/architecture", "tests/properties", "tests/unit")
