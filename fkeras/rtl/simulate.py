@@ -20,6 +20,13 @@ from fkeras.rtl.vectors import Vectors
 
 TASK = "FKERAS_RTL_TASK"
 """The environment variable in which the testbench finds what to do."""
+_TESTBENCH = """\
+import cocotb
+
+from fkeras.rtl.testbench import all_vectors
+
+store = cocotb.test()(all_vectors)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ def simulate(store: Store, vectors: Vectors, files: Sequence[Path]) -> Simulated
         task = folder / "task.json"
         task.write_text(json.dumps(_task(store, vectors, folder / "result.json")))
         log = folder / "log.txt"
+        (folder / "fkeras_testbench.py").write_text(_TESTBENCH)
         environment = {TASK: str(task), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         try:
             with contextlib.redirect_stdout(None):
@@ -73,10 +81,10 @@ def simulate(store: Store, vectors: Vectors, files: Sequence[Path]) -> Simulated
                 )
                 runner.test(
                     hdl_toplevel=store.name,
-                    test_module="fkeras.rtl.testbench",
+                    test_module="fkeras_testbench",
                     build_dir=folder / "build",
                     test_dir=folder,
-                    extra_env={**environment, "PYTHONPATH": os.pathsep.join(_python_path())},
+                    extra_env={**environment, "PYTHONPATH": os.pathsep.join([name, *_python_path()])},
                     log_file=log,
                 )
             result = json.loads((folder / "result.json").read_text())

@@ -1,4 +1,4 @@
-"""The cocotb testbench of one store; it runs inside the simulator, and says what it saw in a JSON file.
+"""The testbench of one store, for cocotb; it runs inside the simulator, and says what it saw in a JSON file.
 
 It knows nothing of protections: it loads words, makes the hits that it is told, lets passes go by, and compares what
 the store reads with what it is told.
@@ -12,10 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cocotb
-from cocotb.handle import Immediate
-from cocotb.triggers import Timer
-
 TASK = "FKERAS_RTL_TASK"
 _MOST_SHOWN = 20
 
@@ -24,7 +20,11 @@ class Bench:
     """A store under test. task: as `simulate` writes it."""
 
     def __init__(self, dut: Any, task: dict[str, Any]) -> None:
-        self.dut, self.task = dut, task
+        # Importable without cocotb, like everything else.
+        from cocotb.handle import Immediate
+        from cocotb.triggers import Timer
+
+        self.dut, self.task, self._now, self._timer = dut, task, Immediate, Timer
         self.width, self.words = task["width"], task["words"]
         self.n_passes, self.needs_good = task["n_passes"], task["needs_good"]
         self.cells = [self._banks(number, banks) for number, banks in enumerate(task["banks_of"])]
@@ -44,20 +44,24 @@ class Bench:
     def flip(self, word: int, cell: int) -> None:
         """Hit a cell, at once."""
         handle, bit = self.cells[word][cell]
-        handle.value = Immediate(int(handle.value) ^ bit)
+        handle.value = self._now(int(handle.value) ^ bit)
 
     def restore(self, word: int) -> None:
         """Let the cells of a word hold what is stored there: passes may have written any of them."""
         for cell, (handle, bit) in enumerate(self.cells[word]):
             is_one = self.task["stored"][word][cell] == "1"
             if bool(int(handle.value) & bit) != is_one:
-                handle.value = Immediate(int(handle.value) ^ bit)
+                handle.value = self._now(int(handle.value) ^ bit)
+
+    def settled(self) -> Any:
+        """To be awaited until what was written has its effect."""
+        return self._timer(1, "step")
 
     async def clock(self) -> None:
         """A rising edge once inputs have settled, and all that follows from it."""
-        await Timer(1, "step")
+        await self.settled()
         self.dut.clk.value = 1
-        await Timer(1, "step")
+        await self.settled()
         self.dut.clk.value = 0
 
     async def load(self) -> None:
@@ -78,7 +82,7 @@ class Bench:
             self.dut.load_word.value = word
             await self.clock()
         self.dut.load.value = 0
-        await Timer(1, "step")
+        await self.settled()
 
     async def visit(self, number: int) -> None:
         """Ask for a pass, and let it go by."""
@@ -89,7 +93,7 @@ class Bench:
         if self.needs_good:
             dut.good_valid.value = 1
         for _ in range(2 * len(self.words) + 8):
-            await Timer(1, "step")
+            await self.settled()
             if not int(dut.busy.value):
                 break
             if self.needs_good:
@@ -129,12 +133,12 @@ class Bench:
             for hit, expected in zip(self.task["alone"][shape], expected_words, strict=True):
                 for cell in hit:
                     self.flip(word, cell)
-                await Timer(1, "step")
+                await self.settled()
                 self.compare(f"word {word}, cells {hit} hit", f"{before}{expected:0{width}b}{after}")
                 for cell in hit:
                     self.flip(word, cell)
                 n_done += 1
-        await Timer(1, "step")
+        await self.settled()
         self.compare("after all single hits", golden)
         return n_done
 
@@ -143,13 +147,13 @@ class Bench:
         for step in script["steps"]:
             for word, cell in step["hits"]:
                 self.flip(word, cell)
-            await Timer(1, "step")
+            await self.settled()
             if step["visit"] is not None:
                 await self.visit(step["visit"])
         self.compare(what, self.packed(script["words"]))
         for word in {word for step in script["steps"] for word, _ in step["hits"]}:
             self.restore(word)
-        await Timer(1, "step")
+        await self.settled()
         self.compare(f"{what}, afterwards", self.packed(self.words))
 
     def stored(self) -> Iterator[str]:
@@ -175,6 +179,3 @@ async def all_vectors(dut: Any) -> None:
     Path(task["result"]).write_text(
         json.dumps({"n_alone": n_alone, "n_mismatches": bench.n_mismatches, "mismatches": bench.mismatches})
     )
-
-
-store: Any = cocotb.test()(all_vectors)
