@@ -1,0 +1,83 @@
+"""ECON-T as weight memories in SystemVerilog: simulated against the library, and synthesized.
+
+    python -m benchmarks.rtl check --data ../shared/data medium tmr secded
+    python -m benchmarks.rtl area --data ../shared/data small medium
+
+The tables of `docs/silicon.md`; it needs `pytest-fkeras[rtl]` and Icarus Verilog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import fkeras
+from fkeras.rtl import rtl_check, weight_memory
+from fkeras.rtl.area import AreaMeter
+
+HOURS = 4 * 3600
+
+
+def kinds(space, ranking):
+    """What protects the memory, by name."""
+    every = range(len(space))
+    hourly = {"scrub_interval_seconds": 3600}
+    return {
+        "none": None,
+        **{f"tmr{share:g}": fkeras.TMR(ranking.fraction(share / 100)) for share in (10, 33, 63.5)},
+        "tmr": fkeras.TMR(every),
+        "secded": fkeras.SECDED(every),
+        "parity": fkeras.Parity(every),
+        "range": fkeras.RangeCheck(),
+        "known": fkeras.KnownWords(),
+        "recoded": fkeras.Recoded(),
+        "tmr-scrub": fkeras.TMR(every, **hourly),
+        "tmr-itself": fkeras.TMR(every, **hourly, scrub_from="itself"),
+        "secded-scrub": fkeras.SECDED(every, **hourly),
+        "secded-itself": fkeras.SECDED(every, **hourly, scrub_from="itself"),
+        "parity-reload": fkeras.Parity(every, **hourly, on_detected="reload"),
+    }
+
+
+def main() -> None:
+    """Print a row as soon as it is measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("check", "area"))
+    parser.add_argument("names", nargs="+", help="small, medium or large, and kinds; all kinds where none is named")
+    parser.add_argument("--data", type=Path, required=True, help="the folder with models/econ_t_*.h5")
+    parser.add_argument("--trials", type=int, default=3, help="of 960 flips per 12,720 bits in four hours")
+    options = parser.parse_args()
+    models = [name for name in options.names if name in ("small", "medium", "large")]
+    chosen = [name for name in options.names if name not in models]
+    for model in models:
+        loaded = fkeras.load_model(options.data / "models" / f"econ_t_{model}.h5")
+        space, meter = fkeras.bit_space(loaded), AreaMeter()
+        for kind, protected in kinds(space, fkeras.rank(loaded)).items():
+            if chosen and kind not in chosen:
+                continue
+            start, memory = time.perf_counter(), weight_memory(protected, space)
+            if options.what == "area":
+                area = meter.measured(memory)
+                counts = [sum(getattr(store, name) for store in area.stores) for name in ("n_cells", "n_survived")]
+                parts = [
+                    sum(getattr(store, name) for store in area.stores) for name in ("cells", "decoders", "control")
+                ]
+                row = [
+                    *(f"{n:,}" for n in counts),
+                    *(f"{n:,.0f}" for n in (*parts, area.total)),
+                    f"{area.overhead:+.1%}",
+                ]
+            else:
+                faults = fkeras.FlipCount(round(len(space) * 960 / 12_720), exposure_seconds=HOURS)
+                with tempfile.TemporaryDirectory() as folder:
+                    memory.write(folder)
+                    stores = rtl_check(folder, faults=faults, trials=options.trials).stores
+                names = ("n_cells", "n_single", "n_pairs", "n_mismatches")
+                row = [f"{sum(getattr(store, name) for store in stores):,}" for name in names]
+            print(f"| {model} | {kind} | {' | '.join(row)} | {time.perf_counter() - start:.0f} s |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
