@@ -11,6 +11,7 @@ import pytest
 import fkeras
 from fkeras.errors import UnsupportedError
 from fkeras.frontends.qkeras.quantizers import codec_of, words_of
+from fkeras.frontends.qkeras.setup import qkeras
 from fkeras.memory import Binary, FixedPoint, PowerOfTwo, Ternary
 
 LATENT = np.array([[0.7, -0.31, 0.05], [-0.02, 0.93, -0.6], [0.26, -1.2, 0.41], [-0.55, 0.12, 0.8]], np.float32)
@@ -135,7 +136,7 @@ def test_powers_of_two_hold_all_that_qkeras_emits_but_the_one_exponent_that_does
 ):
     quantizer = q.quantized_po2(bits, most, quadratic_approximation=even, log2_rounding=rounding)
     emitted = np.asarray(quantizer(tf.constant(SWEEP)))
-    codec = codec_of(quantizer, "d")
+    codec = codec_of(quantizer, "d", qkeras())
     exponents = np.rint(np.log2(np.abs(emitted.astype(np.float64)))).astype(int)
     values = np.copysign(np.exp2(exponents), emitted)
     np.testing.assert_allclose(emitted, values, rtol=1e-3)
@@ -155,7 +156,10 @@ def test_powers_of_two_hold_all_that_qkeras_emits_but_the_one_exponent_that_does
         larger = q.quantized_po2(bits, 2, quadratic_approximation=even, log2_rounding=rounding)
         one = np.float32(1)
         emitted = np.asarray(larger(tf.constant(SWEEP)))
-        assert words_of(codec_of(larger, "d"), emitted, np.full(emitted.size, one), "d/kernel").size == emitted.size
+        assert (
+            words_of(codec_of(larger, "d", qkeras()), emitted, np.full(emitted.size, one), "d/kernel").size
+            == emitted.size
+        )
 
 
 @pytest.mark.parametrize(
@@ -373,7 +377,7 @@ def test_a_subclass_of_a_known_quantizer_is_not_taken_for_it(q):
         pass
 
     with pytest.raises(UnsupportedError, match="layer 'a/b': the words of quantizer Rounded are not known"):
-        codec_of(Rounded(4, 0, 1, alpha=1), "a/b")
+        codec_of(Rounded(4, 0, 1, alpha=1), "a/b", qkeras())
 
 
 def test_weights_that_are_not_finite_are_refused(tf, q):

@@ -44,7 +44,7 @@ def activation_steps(activation: Any, part: str, path: str, home: Home) -> Steps
     """The steps of a layer's activation; path: where its constants belong. NoOperation for one that is not known."""
     if activation is None or activation is home.keras.activations.linear:
         return
-    if home.qkeras is not None and isinstance(activation, home.qkeras.quantizers.BaseQuantizer):
+    if home.is_quantizer(activation):
         yield from quantizer_steps(activation, part, path, home)
         return
     for name, operation in OPERATIONS.items():
@@ -60,9 +60,10 @@ def activation_steps(activation: Any, part: str, path: str, home: Home) -> Steps
 
 def checked(step: Step, function: Callable[[Any], Any], home: Home) -> Step:
     """The step. NoOperation where a function computes something else."""
-    expected = home.evaluate(function, PROBES[:, None])[:, 0]
+    probes = PROBES.reshape(-1, 3)
+    expected = home.evaluate(function, probes)
     with np.errstate(all="ignore"):
-        actual = step.operation.compute(step.constants, PROBES[:, None])[:, 0]
+        actual = step.operation.compute(step.constants, probes)
     if not close(actual, expected):
         raise NoOperation(f"{step.operation} is not what its {step.part} computes")
     return step

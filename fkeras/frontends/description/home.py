@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from fkeras.network.operation import Floats
 class Home:
     """keras: its Keras; qkeras: its QKeras, None where there is none; functions: where activations come from besides
     keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers; compiled: such a
-    function as it makes it where it computes models; in_order: whether it rounds products and sums one by one."""
+    function as it makes it where it computes models; folded: kernel and bias that a layer makes of its own and its batch
+    norm; in_order: whether it rounds products and sums one by one."""
 
     keras: Any
     qkeras: Any
@@ -21,6 +22,7 @@ class Home:
     rsqrt: Callable[[Any], Any]
     evaluate: Callable[[Callable[[Any], Any], Floats], Floats]
     compiled: Callable[[Callable[[Any], Any]], Callable[[Floats], Floats]]
+    folded: Callable[[Any], Sequence[Any]]
     in_order: bool
 
     def layers(self, name: str) -> tuple[Any, ...]:
@@ -31,3 +33,10 @@ class Home:
         """The activations that have a name."""
         places = (self.keras.activations, *self.functions)
         return tuple(getattr(place, name) for place in places if hasattr(place, name))
+
+    def is_quantizer(self, function: Any) -> bool:
+        """Whether a function is a quantizer of QKeras."""
+        if self.qkeras is None:
+            return False
+        bases = ((base.__module__.partition(".")[0], base.__name__) for base in type(function).__mro__)
+        return ("qkeras", "BaseQuantizer") in bases

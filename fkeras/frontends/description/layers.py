@@ -106,20 +106,16 @@ def _transposed(place: Place) -> Steps:
 
 
 def _folded(place: Place) -> Steps:
-    """A convolution and its batch norm in one: kernel and bias are what the layer makes of both."""
+    """A sum and its batch norm in one: kernel and bias are what the layer makes of both."""
     layer = place.layer
-    norm = layer.batchnorm
-    scale = _inverse(place, norm)
-    bias = _array(layer.bias) if layer.use_bias else np.float32(0)
-    offset = scale * (bias - _array(norm.moving_mean)) + _array(norm.beta)
-    if hasattr(layer, "depthwise_kernel"):
-        kernel = _array(layer.depthwise_kernel)
-        kernel = scale.reshape(kernel.shape[2:]) * kernel
+    kernel, bias = place.home.folded(layer)
+    if hasattr(layer, "units"):
+        yield _sum(place, "kernel", kernel, Dense)
+    elif hasattr(layer, "depthwise_kernel"):
         yield _sum(place, "depthwise_kernel", kernel, _depthwise_operation(layer))
     else:
-        operation = partial(Convolution, **_geometry(layer), groups=layer.groups)
-        yield _sum(place, "kernel", scale * _array(layer.kernel), operation)
-    yield _bias(place, offset)
+        yield _sum(place, "kernel", kernel, partial(Convolution, **_geometry(layer), groups=layer.groups))
+    yield _bias(place, bias)
     yield from activation_steps(layer.activation, "activation", place.path, place.home)
 
 
@@ -309,7 +305,7 @@ KINDS: Mapping[str, Describe] = {
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D"), _depthwise),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D", "QSeparableConv1D", "QSeparableConv2D"), _separable),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), _transposed),
-    **dict.fromkeys(("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm"), _folded),
+    **dict.fromkeys(("QConv2DBatchnorm", "QDenseBatchnorm", "QDepthwiseConv2DBatchnorm"), _folded),
     "BatchNormalization": _norm,
     "QBatchNormalization": _quantized_norm,
     "Activation": _activation,

@@ -90,7 +90,8 @@ def _through(quantizer: Any) -> str:
 def _uniform(quantizer: Any) -> Quantize | None:
     """The quantizer as equal steps, as far as its configuration tells."""
     kind = type(quantizer).__name__
-    if kind == "quantized_bits" and quantizer.alpha in (None, 1) and quantizer.bits > quantizer.keep_negative:
+    linear = kind in ("quantized_bits", "quantized_linear")
+    if linear and quantizer.alpha in (None, 1) and quantizer.bits > quantizer.keep_negative:
         unsigned = int(quantizer.bits - quantizer.keep_negative)
         low = -(2**unsigned) + int(quantizer.symmetric) if quantizer.keep_negative else 0
         high = 2**unsigned - 1

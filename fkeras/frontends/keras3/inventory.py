@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Any, Literal
 
 from fkeras.errors import Argument, InputError, ModelError, said
+from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.graph import walk
 from fkeras.frontends.keras3.setup import hgq, keras
-from fkeras.frontends.keras3.words import as_hls4ml, format_of, unknown_quantizer, words_of
+from fkeras.frontends.keras3.words import as_hls4ml
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
@@ -18,17 +19,6 @@ Memory = Literal["quantizer", "hls4ml"]
 MEMORIES = ("quantizer", "hls4ml")
 Why = tuple[str | Argument, ...]
 
-COVERED = ("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense", "QBatchNormDense", "QEinsumDenseBatchnorm")
-TABLES = ("QSoftmax", "QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT")
-"""Layers that are lookup tables on the chip."""
-FOLDING = ("QBatchNormDense", "QEinsumDenseBatchnorm")
-PASS_THROUGH = (
-    "QBatchNormalization",
-    "Quantizer",
-    *TABLES,
-    *("QAdd", "QAveragePow2", "QMaximum", "QMinimum", "QMultiply", "QSubtract", "QDot", "QEinsum", "QSum", "QMeanPow2"),
-    *(f"Q{kind}Pooling{rank}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for rank in (1, 2, 3)),
-)
 NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
 BIAS: Why = ("bias; ", Argument("biases", True), " covers it")
 
@@ -54,63 +44,57 @@ def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
     return Inventory(model.name, tuple(layers))
 
 
-def kind_of(layer: Any) -> str | None:
-    """The class of HGQ2 that a layer is, None for the layers of others."""
-    kind = type(layer).__name__
-    if not type(layer).__module__.startswith("hgq."):
-        return None
-    return kind if type(layer) is getattr(hgq(), kind, None) else ""
-
-
 def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
-    kind = kind_of(layer)
-    if kind is None:
+    maker = next((maker for maker in (hgq2, qkeras) if maker.kind_of(layer) is not None), None)
+    if maker is None:
+        _refuse_wrapped(path, layer)
         return _without_words(path, layer, ("not a quantized layer",))
-    if kind in PASS_THROUGH:
-        return _without_words(path, layer, ("lookup table",) if kind in TABLES else ("not a kernel",))
-    if kind not in COVERED:
+    kind = maker.kind_of(layer)
+    if kind in maker.PASS_THROUGH:
+        return _without_words(path, layer, ("not a kernel",))
+    if kind not in maker.COVERED:
         raise Refused(Refusal(path, f" ({type(layer).__name__}) is not supported"))
     if not layer.built:
         raise ModelError(f"layer '{path}' has no weights yet; build the model or call it once on data")
-    emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
-    stored = {
-        name: words_of(f"{path}/{name}", quantizer, values)
-        for name, (quantizer, values) in emitted.items()
-        if quantizer is not None and values is not None and not _is_absent(quantizer)
-    }
+    stored = maker.stored_tensors(path, layer)
     if memory == "hls4ml":
         stored = {name: as_hls4ml(tensor) for name, tensor in stored.items()}
-    kernels = tuple(tensor for name, tensor in stored.items() if name == "kernel")
+    kernels = tuple(tensor for name, tensor in stored.items() if name != "bias")
     biases = tuple(tensor for name, tensor in stored.items() if name == "bias")
     held = dict(_weights(layer))
-    if kind in FOLDING:
-        held = {name: held[name] for name in ("kernel", "bias")}
+    counted = _folded(held, kernels[0]) if kind in maker.FOLDING and kernels else held
     return LayerMemory(
         path,
         kernels,
         biases,
-        not_chosen=tuple(_uncovered(path, name, n, NOT_CHOSEN) for name, n in dict(_weights(layer)).items()),
-        without_biases=tuple(_left_out(path, held, stored, ("kernel",))),
-        with_biases=tuple(_left_out(path, held, stored, ("kernel", "bias"))),
+        not_chosen=tuple(_uncovered(path, name, n, NOT_CHOSEN) for name, n in held.items()),
+        without_biases=tuple(_left_out(path, counted, stored, {tensor.path for tensor in kernels})),
+        with_biases=tuple(_left_out(path, counted, stored, {tensor.path for tensor in stored.values()})),
     )
 
 
-def _is_absent(quantizer: Any) -> bool:
-    return type(quantizer.quantizer).__name__ == "DummyQuantizer"
+def _folded(held: Mapping[str, int], kernel: WordTensor) -> dict[str, int]:
+    """What is left of the numbers of a layer once its batch norm is in its kernel and its bias."""
+    channels = prod(kernel.shape[-2:]) if kernel.path.endswith("/depthwise_kernel") else kernel.shape[-1]
+    name = kernel.path.rpartition("/")[2]
+    return {name: held[name], "bias": channels}
 
 
 def _left_out(
-    path: str, held: Mapping[str, int], stored: Mapping[str, WordTensor], chosen: Sequence[str]
+    path: str, held: Mapping[str, int], stored: Mapping[str, WordTensor], chosen: Collection[str]
 ) -> Iterator[Uncovered]:
     for name, n_values in held.items():
-        if name not in stored or name not in chosen:
-            yield _uncovered(path, name, n_values, BIAS if name in stored else ("no quantizer",))
+        if f"{path}/{name}" not in chosen:
+            unquantized = "bias without a quantizer" if name == "bias" and stored else "no quantizer"
+            yield _uncovered(path, name, n_values, BIAS if name in stored else (unquantized,))
 
 
 def _without_words(path: str, layer: Any, why: Why) -> LayerMemory:
-    weights = dict(_tables(layer)) | dict(_weights(layer))
+    weights = dict(_weights(layer))
     not_chosen = tuple(_uncovered(path, name, n, NOT_CHOSEN) for name, n in weights.items())
     uncovered = tuple(_uncovered(path, name, n, why) for name, n in weights.items())
+    if hgq2.kind_of(layer):
+        uncovered += tuple(_uncovered(path, name, n, ("lookup table",)) for name, n in hgq2.tables(layer))
     return LayerMemory(path, not_chosen=not_chosen, without_biases=uncovered, with_biases=uncovered)
 
 
@@ -120,7 +104,7 @@ def _uncovered(path: str, name: str, n_values: int, why: Why) -> Uncovered:
 
 def _weights(layer: Any) -> Iterator[tuple[str, int]]:
     """The numbers that a layer computes with, by name, and how many there are; widths and prices of bits are none."""
-    is_hgq = kind_of(layer) is not None
+    is_hgq = hgq2.kind_of(layer) is not None
     quantizers = [part for part in layer._flatten_layers() if is_hgq and isinstance(part, hgq().Quantizer)]
     widths = {id(variable) for part in quantizers for variable in part.weights}
     for variable in layer.weights:
@@ -131,9 +115,14 @@ def _weights(layer: Any) -> Iterator[tuple[str, int]]:
             yield name, prod(variable.shape)
 
 
-def _tables(layer: Any) -> Iterator[tuple[str, int]]:
-    """The lookup tables that a layer becomes, and how many words each of them has."""
-    for part in layer._flatten_layers():
-        is_table = type(part).__name__ in TABLES and hasattr(part, "activation") and part.enable_iq
-        if is_table and not unknown_quantizer(part.iq):
-            yield "table" if part is layer else part.name, 1 << int(format_of(part.iq).width.max(initial=0))
+def _refuse_wrapped(path: str, layer: Any) -> None:
+    """Refused for one of Keras' own wrappers around something quantized; a custom layer may hold anything."""
+    if type(layer).__module__.partition(".")[0] != "keras":
+        return
+    for inner in layer._flatten_layers(include_self=False):
+        for maker in (hgq2, qkeras):
+            kind = maker.kind_of(inner)
+            if kind is not None and kind not in maker.PASS_THROUGH:
+                around = f"{type(layer).__name__} around {type(inner).__name__}"
+                remedy = f"put the {type(inner).__name__} into the model directly"
+                raise Refused(Refusal(path, f" ({around}) is not supported", remedy))

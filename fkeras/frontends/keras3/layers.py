@@ -13,7 +13,7 @@ import numpy as np
 from fkeras.frontends import description
 from fkeras.frontends.description import NoOperation, Place, Step, Steps, constant
 from fkeras.frontends.description.activations import activation_steps
-from fkeras.frontends.keras3.inventory import kind_of
+from fkeras.frontends.keras3.hgq2 import kind_of
 from fkeras.frontends.keras3.quantizers import quantizer_step, table_step
 from fkeras.frontends.keras3.setup import array
 from fkeras.network import (

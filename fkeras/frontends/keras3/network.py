@@ -12,6 +12,7 @@ from fkeras.frontends.description import Home, NotDescribed, drafted, sample_sha
 from fkeras.frontends.keras3.graph import graph_of, walk
 from fkeras.frontends.keras3.inventory import Memory, inventory_of
 from fkeras.frontends.keras3.layers import describe
+from fkeras.frontends.keras3.qkeras import folded
 from fkeras.frontends.keras3.setup import array, keras
 from fkeras.frontends.refusals import Refused
 from fkeras.network import Input, Network
@@ -35,7 +36,8 @@ def network_of(model: Any, memory: Memory = "quantizer") -> Network:
 
 def home() -> Home:
     """Keras 3, with the QKeras that the process has loaded."""
-    functions = (sys.modules["tensorflow"].nn,) if keras().backend.backend() == "tensorflow" else ()
+    on_tensorflow = keras().backend.backend() == "tensorflow"
+    functions = (sys.modules["tensorflow"].nn,) if on_tensorflow else ()
     qkeras = sys.modules.get("qkeras")
     return Home(
         keras(),
@@ -44,7 +46,8 @@ def home() -> Home:
         keras().ops.rsqrt,
         evaluated,
         lambda function: partial(evaluated, function),
-        in_order=False,
+        folded,
+        in_order=on_tensorflow,
     )
 
 

@@ -99,7 +99,7 @@ class _FaultyKernel:
                 f"layer '{self.name}': faults hit the words of a quantized kernel, and it has no "
                 f"{attribute.removesuffix('_internal')}; give it one"
             )
-        codec = codec_of(getattr(self, attribute), self.name)
+        codec = codec_of(getattr(self, attribute), self.name, qkeras())
         if codec.width > MAX_WIDTH:
             raise InputError(
                 f"layer '{self.name}': {codec.width}-bit words; a layer with faults takes up to "

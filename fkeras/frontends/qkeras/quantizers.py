@@ -8,13 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.frontends.qkeras.setup import qkeras
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.codecs import Values
 from fkeras.memory.layout import MAX_WIDTH, Words
 
-SUPPORTED = ("quantized_bits", "binary", "stochastic_binary", "ternary", "stochastic_ternary", "quantized_po2")
+SUPPORTED = (
+    "quantized_bits",
+    "quantized_linear",
+    "binary",
+    "stochastic_binary",
+    "ternary",
+    "stochastic_ternary",
+    "quantized_po2",
+)
 
 OFF_GRID = 0.05
 """How far from its grid, in steps, a quantizer's output may lie: far above the rounding of x + (xq - x), far below
@@ -33,10 +40,10 @@ _MOST_INTEGER_BITS = 31
 """QKeras' 2**integer is 0 beyond."""
 
 
-def codec_of(quantizer: Any, layer_path: str) -> Codec:
-    """The codec of a QKeras quantizer. UnsupportedError names the layer and the quantizer."""
+def codec_of(quantizer: Any, layer_path: str, qkeras: Any) -> Codec:
+    """The codec of a quantizer of `qkeras`, the module. UnsupportedError names the layer and the quantizer."""
     kind = type(quantizer).__name__
-    known = getattr(qkeras().quantizers, kind, None) if kind in SUPPORTED else None
+    known = getattr(qkeras.quantizers, kind, None) if kind in SUPPORTED else None
     if known is None or type(quantizer) is not known:
         raise Refused(
             Refusal(layer_path, f": the words of quantizer {kind} are not known; supported are {', '.join(SUPPORTED)}")
@@ -56,7 +63,9 @@ def codec_of(quantizer: Any, layer_path: str) -> Codec:
     if kind in ("binary", "stochastic_binary"):
         return FixedPoint(1, 1, signed=False) if getattr(quantizer, "use_01", False) else Binary()
     try:
-        return _power_of_two(quantizer) if kind == "quantized_po2" else _fixed_point(quantizer, layer_path)
+        if kind == "quantized_po2":
+            return _power_of_two(quantizer)
+        return _linear(quantizer, layer_path) if kind == "quantized_linear" else _fixed_point(quantizer, layer_path)
     except Refused:
         raise
     except InputError as error:
@@ -83,6 +92,13 @@ def _fixed_point(quantizer: Any, layer_path: str) -> Codec:
                 )
             )
         return Binary()
+    return FixedPoint(int(quantizer.bits), int(quantizer.integer), signed=bool(quantizer.keep_negative))
+
+
+def _linear(quantizer: Any, layer_path: str) -> Codec:
+    if quantizer.bits == 1 and quantizer.keep_negative:
+        reason = ": quantized_linear(1) emits half steps, for which it has no words"
+        raise Refused(Refusal(layer_path, reason, "use binary()"))
     return FixedPoint(int(quantizer.bits), int(quantizer.integer), signed=bool(quantizer.keep_negative))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fkeras.errors import InputError, ModelError, UnsupportedError
 from fkeras.frontends.qkeras.freshness import note_fresh
 from fkeras.frontends.qkeras.quantizers import codec_of, uncomputable, words_of
-from fkeras.frontends.qkeras.setup import tensorflow
+from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 from fkeras.frontends.qkeras.slots import Slot, quantizers_in_use, take_inventory, walk
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.frontends.refusals import Refusal, Refused
@@ -81,7 +81,7 @@ def tensors_of(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> li
     codecs: dict[str, Codec] = {}
     for slot in slots:
         with _noted(refusals):
-            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path)
+            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path, qkeras())
     known = [slot for slot in slots if slot.path in codecs]
     tensors = []
     try:

@@ -24,12 +24,13 @@ COVERED = {
     "QConv1D": (KERNEL,),
     "QConv2D": (KERNEL,),
     "QConv2DBatchnorm": (KERNEL,),
+    "QDenseBatchnorm": (KERNEL,),
     "QDepthwiseConv2D": (DEPTHWISE,),
     "QDepthwiseConv2DBatchnorm": (DEPTHWISE,),
     "QSeparableConv1D": (DEPTHWISE, POINTWISE),
     "QSeparableConv2D": (DEPTHWISE, POINTWISE),
 }
-FOLDING = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm")
+FOLDING = ("QConv2DBatchnorm", "QDenseBatchnorm", "QDepthwiseConv2DBatchnorm")
 KERNELS = {tensor for parts in COVERED.values() for tensor, _ in parts}
 PASS_THROUGH = (
     "QActivation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,12 @@ def network_of(model: Any) -> Network:
 def home() -> Home:
     """TensorFlow with tf-keras and QKeras."""
     tf = tensorflow()
-    return Home(tf.keras, qkeras(), (tf.nn,), tf.math.rsqrt, _evaluated, _compiled, in_order=True)
+    return Home(tf.keras, qkeras(), (tf.nn,), tf.math.rsqrt, _evaluated, _compiled, _folded, in_order=True)
+
+
+def _folded(layer: Any) -> Sequence[Any]:
+    weights: Sequence[Any] = layer.get_folded_weights()
+    return weights
 
 
 def _compiled(function: Any) -> Callable[[Floats], Floats]:

@@ -1,0 +1,49 @@
+"""The words of HGQ2's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fkeras.frontends.keras3.setup import hgq
+from fkeras.frontends.keras3.words import format_of, unknown_quantizer, words_of
+from fkeras.memory import WordTensor
+
+COVERED = ("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense", "QBatchNormDense", "QEinsumDenseBatchnorm")
+FOLDING = ("QBatchNormDense", "QEinsumDenseBatchnorm")
+TABLES = ("QSoftmax", "QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT")
+"""Layers that are lookup tables on the chip."""
+PASS_THROUGH = (
+    "QBatchNormalization",
+    "Quantizer",
+    *TABLES,
+    *("QAdd", "QAveragePow2", "QMaximum", "QMinimum", "QMultiply", "QSubtract", "QDot", "QEinsum", "QSum", "QMeanPow2"),
+    *(f"Q{kind}Pooling{rank}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for rank in (1, 2, 3)),
+)
+
+
+def kind_of(layer: Any) -> str | None:
+    """The class of HGQ2 that a layer is, None for the layers of others; "" for a class derived from one."""
+    if type(layer).__module__.partition(".")[0] == "hgq":
+        kind = type(layer).__name__
+        return kind if type(layer) is getattr(hgq(), kind, None) else ""
+    derived = any(base.__module__.partition(".")[0] == "hgq" for base in type(layer).__mro__)
+    return "" if derived else None
+
+
+def stored_tensors(path: str, layer: Any) -> dict[str, WordTensor]:
+    """The kernel, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
+    emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
+    return {
+        name: words_of(f"{path}/{name}", quantizer, values)
+        for name, (quantizer, values) in emitted.items()
+        if quantizer is not None and values is not None and type(quantizer.quantizer).__name__ != "DummyQuantizer"
+    }
+
+
+def tables(layer: Any) -> Iterator[tuple[str, int]]:
+    """The lookup tables that a layer becomes, and how many words each of them has."""
+    for part in layer._flatten_layers():
+        is_table = type(part).__name__ in TABLES and hasattr(part, "activation") and part.enable_iq
+        if is_table and not unknown_quantizer(part.iq):
+            yield "table" if part is layer else part.name, 1 << int(format_of(part.iq).width.max(initial=0))

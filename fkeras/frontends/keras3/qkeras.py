@@ -1,0 +1,117 @@
+"""The words of QKeras' layers on Keras 3: what their quantizers emit when the layers themselves are called."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fkeras.frontends.keras3.setup import array, keras, qkeras
+from fkeras.frontends.qkeras.quantizers import codec_of, words_of
+from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
+from fkeras.frontends.refusals import Refusal, Refused
+from fkeras.memory import WordTensor
+from fkeras.network.operation import Floats
+
+__all__ = ["COVERED", "FOLDING", "PASS_THROUGH", "folded", "kind_of", "stored_tensors"]
+
+
+def kind_of(layer: Any) -> str | None:
+    """The class of QKeras that a layer is, None for the layers of others; "" for a class derived from one."""
+    if type(layer).__module__.partition(".")[0] == "qkeras":
+        kind = type(layer).__name__
+        return kind if type(layer) is getattr(qkeras(), kind, None) else ""
+    derived = any(base.__module__.partition(".")[0] == "qkeras" for base in type(layer).__mro__)
+    return "" if derived else None
+
+
+def stored_tensors(path: str, layer: Any) -> dict[str, WordTensor]:
+    """The kernels, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
+    kind = type(layer).__name__
+    slots = {
+        name: attribute
+        for name, attribute in (*COVERED[kind], BIAS)
+        if getattr(layer, attribute, None) is not None and (name != BIAS[0] or layer.use_bias or kind in FOLDING)
+    }
+    codecs = {name: codec_of(getattr(layer, attribute), path, qkeras()) for name, attribute in slots.items()}
+    read = _emitted(layer, slots)
+    tensors = {}
+    for name, codec in codecs.items():
+        if name not in read:
+            reason = " is never quantized while its layer computes, so a fault there could not be injected"
+            raise Refused(Refusal(path, reason, tensor=f"{path}/{name}"))
+        golden, scale = read[name]
+        variable = getattr(layer, name, None)
+        shape = golden.shape if variable is None else tuple(variable.shape)
+        flat = golden.reshape(-1).copy()
+        flat_scale = np.broadcast_to(scale, golden.shape).reshape(-1).copy()
+        words = words_of(codec, flat, flat_scale, f"{path}/{name}")
+        tensors[name] = WordTensor(f"{path}/{name}", shape, codec, words, flat_scale, flat)
+    return tensors
+
+
+def folded(layer: Any) -> tuple[Any, Any]:
+    """The kernel and the bias that a layer makes of its own and its batch norm, before it quantizes them."""
+    kernel, bias = layer.get_folded_weights()
+    seen: dict[str, Any] = {}
+
+    def recording(_: Any) -> Callable[[Any], Any]:
+        def keep(x: Any) -> Any:
+            seen["bias"] = array(x)
+            return x
+
+        return keep
+
+    with _replaced(layer, {"bias": BIAS[1]}, recording):
+        _call(layer)
+    return array(kernel), seen.get("bias", array(bias))
+
+
+def _emitted(layer: Any, slots: Mapping[str, str]) -> dict[str, tuple[Floats, Floats]]:
+    """What the quantizers of a layer emit, and their scales, when it is called."""
+    seen: dict[str, tuple[Floats, Floats]] = {}
+    names = {attribute: name for name, attribute in slots.items()}
+
+    def recording(attribute: str) -> Callable[[Any], Any]:
+        quantizer = copy.copy(getattr(layer, attribute))
+
+        def quantize(x: Any) -> Any:
+            values = quantizer(x)
+            scale = getattr(quantizer, "scale", None)
+            scale = np.float32(1) if scale is None else array(scale)
+            seen.setdefault(names[attribute], (np.asarray(array(values), np.float32), np.asarray(scale, np.float32)))
+            return values
+
+        return quantize
+
+    with _replaced(layer, slots, recording):
+        _call(layer)
+    return seen
+
+
+@contextmanager
+def _replaced(
+    layer: Any, slots: Mapping[str, str], replacement: Callable[[str], Callable[[Any], Any]]
+) -> Iterator[None]:
+    """Within the block a layer calls `replacement(attribute)` instead of its quantizers; nothing of it changes."""
+    originals = {attribute: getattr(layer, attribute) for attribute in slots.values()}
+    variables = [(variable, array(variable)) for variable in layer.variables]
+    try:
+        for attribute in originals:
+            object.__setattr__(layer, attribute, replacement(attribute))
+        yield
+    finally:
+        for attribute, original in originals.items():
+            object.__setattr__(layer, attribute, original)
+        for variable, value in variables:
+            if not np.array_equal(array(variable), value):
+                variable.assign(value)
+
+
+def _call(layer: Any) -> None:
+    """Call a layer on one sample of zeros, in inference."""
+    shape = layer._inbound_nodes[0].input_tensors[0].shape
+    layer.call(keras().ops.zeros([1, *(size or 32 for size in shape[1:])]))
