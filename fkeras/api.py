@@ -51,11 +51,13 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> Any:
-    """The (uncompiled) Keras model in a file, QKeras' own classes known, pruning wrappers stripped; or the network.
+    """The (uncompiled) Keras model in a file, the classes of QKeras and HGQ2 known, pruning wrappers stripped; or the
+    network.
 
     Arguments:
-        path: a `.h5` or `.keras` file, or an architecture JSON (`model.to_json()`) together with `weights`; or a `.fkn`
-            file (`fkeras export`), whose network is a model to all of fkeras and needs no framework.
+        path: a `.h5` or `.keras` file of Keras 2 or 3, or an architecture JSON (`model.to_json()`) together with
+            `weights`; or a `.fkn` file (`fkeras export`), whose network is a model to all of fkeras and needs no
+            framework.
         weights: a `.h5` weight file, for an architecture only.
         custom_objects: the user's own classes, name -> class.
         trusted: load classes that bring code along (Lambda) or that fkeras does not know to hold data only.
@@ -72,7 +74,7 @@ def load_model(
             raise InputError(f"{path} is a network file, which has its weights and no code; leave out ", *others)
         require_source_unchanged(path)
         return read_network(path)
-    from fkeras.frontends.qkeras.loading import load_model as load
+    from fkeras.frontends.loading import load_model as load
 
     return load(path, weights, custom_objects, trusted)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fkeras.errors import InputError, ModelError
 from fkeras.metrics.inputs import take
+from fkeras.models.kinds import FrameworkModel, model_of
 from fkeras.network import Network
 from fkeras.network.feeding import flat_data
 from fkeras.network.file import file_digest, is_network_file, random_samples, write_network
@@ -32,16 +33,15 @@ def export(
     """
     if is_network_file(path):
         raise InputError(f"{path} is a network file already; name the model that it was made of")
-    from fkeras.frontends.qkeras.description import network_of
-    from fkeras.frontends.qkeras.loading import load_model
-    from fkeras.models.keras import KerasModel
+    from fkeras.frontends.loading import load_model
 
     source = source_digest(path, weights)
-    model = load_model(path, weights, trusted=trusted)
-    network = network_of(model)
+    asked = model_of(load_model(path, weights, trusted=trusted))
+    assert isinstance(asked, FrameworkModel)
+    network = asked.network()
     inputs = tuple(random_samples(network)) if x is None else flat_data(network.inputs, x)
-    golden = KerasModel(model).subject(network.memory.space(biases=True), (inputs, None)).golden_outputs
-    misfit = golden_misfit(network, inputs, golden if isinstance(golden, tuple) else (golden,))
+    golden = asked.golden_outputs(inputs)
+    misfit = golden_misfit(network, inputs, golden)
     if misfit is not None:
         raise ModelError(
             f"{path}: a network does not compute what Keras does: output '{misfit.node}' {misfit.why}; measure the "

@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from fkeras.engine import Run
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, Model, Shipped
+from fkeras.models.kinds import Data, FrameworkModel, Shipped
+from fkeras.network import Network
 
 if TYPE_CHECKING:
     from fkeras.sensitivity.evidence import Subject
 
 
-class KerasModel(Model):
+class KerasModel(FrameworkModel):
     """A Keras model of QKeras layers."""
 
     def __init__(self, model: Any) -> None:
@@ -50,6 +53,17 @@ class KerasModel(Model):
         from fkeras.frontends.qkeras.identity import model_state
 
         return model_state(self._model)
+
+    def network(self) -> Network:
+        """What it stores and computes."""
+        from fkeras.frontends.qkeras.description import network_of
+
+        return network_of(self._model)
+
+    def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """What Keras computes."""
+        outputs = self.subject(self.bit_space("*", True), (tuple(inputs), None)).golden_outputs
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from fkeras.engine import Run
 from fkeras.faults import FaultSet
@@ -74,6 +77,18 @@ class Model(ABC):
         """A read-only view of the Keras model that computes with faults. UnsupportedError where there is none."""
 
 
+class FrameworkModel(Model):
+    """A model that a framework computes."""
+
+    @abstractmethod
+    def network(self) -> Network:
+        """What it stores and computes. UnsupportedError where no network says it."""
+
+    @abstractmethod
+    def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """What the framework computes without a fault; arrays in the order of the network's inputs."""
+
+
 def model_of(model: Any) -> Model:
     """What a user gave as a model, as one that can be asked."""
     if isinstance(model, Network):
@@ -82,6 +97,17 @@ def model_of(model: Any) -> Model:
         return NetworkModel(model)
     if isinstance(model, Model):
         return model
+    if is_of_keras_3(model):
+        from fkeras.models.keras3 import Keras3Model
+
+        return Keras3Model(model)
     from fkeras.models.keras import KerasModel
 
     return KerasModel(model)
+
+
+def is_of_keras_3(model: Any) -> bool:
+    """Whether an object is of Keras 3, which is not imported to tell."""
+    homes = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    keras = sys.modules.get("keras")
+    return "keras" in homes and str(getattr(keras, "__version__", "")).startswith("3.")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.errors import InputError, ModelError
+from fkeras.errors import EnvironmentSetupError, InputError, ModelError
 from fkeras.frontends.qkeras.loading import PruningStripped
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
@@ -200,7 +200,9 @@ def test_a_file_of_keras_3_says_what_to_do(saved, tmp_path):
     with h5py.File(tmp_path / "m.h5", "a") as content:
         content.attrs["keras_version"] = "3.5.0"
     for name in ("m.keras", "m.h5"):
-        with pytest.raises(ModelError, match=r"was saved by Keras 3\.5\.0; QKeras needs Keras 2"):
+        with pytest.raises(
+            EnvironmentSetupError, match=r"was saved by Keras 3\.5\.0 and holds layers of QKeras; this needs"
+        ):
             fkeras.load_model(tmp_path / name)
 
 
@@ -257,21 +259,21 @@ def test_a_layer_that_qkeras_cannot_build_says_so(saved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"),
+    ("name", "layers", "needed"),
     [
-        ("q3_mlp", "those of QKeras for Keras 3 (qkeras-v3)"),
-        ("q3_cnn", "those of QKeras for Keras 3 (qkeras-v3)"),
-        ("hgq_mlp", "HGQ2's"),
-        ("hgq_cnn", "HGQ2's"),
-        ("hgq_bn", "HGQ2's"),
+        (
+            "q3_mlp",
+            "QKeras",
+            "this needs QKeras for Keras 3, .*pip install 'pytest-fkeras\\[keras3\\]', in an environment",
+        ),
+        ("hgq_cnn", "HGQ2", "models of HGQ2 need it, .*: pip install 'pytest-fkeras\\[hgq2\\]', in an environment"),
     ],
 )
-def test_models_of_keras_3_say_whose_layers_they_hold(shared_data, name, layers):
-    with pytest.raises(ModelError) as refusal:
-        fkeras.load_model(shared_data / "keras3" / "models" / f"{name}.keras")
-    assert f"was saved by Keras 3.15.1; QKeras needs Keras 2, and the layers of this file are {layers}" in str(
-        refusal.value
-    )
+def test_models_of_keras_3_say_what_they_need(shared_data, name, layers, needed):
+    path = shared_data / "keras3" / "models" / f"{name}.keras"
+    with pytest.raises(fkeras.FkerasError, match=needed) as refusal:
+        fkeras.load_model(path)
+    assert str(refusal.value).startswith(f"{path}: was saved by Keras 3.15.1 and holds layers of {layers}; ")
 
 
 def test_an_architecture_of_keras_3_is_known_by_its_modules(saved, tmp_path):

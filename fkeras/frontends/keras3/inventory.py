@@ -16,7 +16,7 @@ from fkeras.memory import Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
 
 Memory = Literal["quantizer", "hls4ml"]
-MEMORIES = ("quantizer", "hls4ml")
+MEMORIES: tuple[Memory, ...] = ("quantizer", "hls4ml")
 Why = tuple[str | Argument, ...]
 
 NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))

@@ -1,0 +1,30 @@
+"""The networks of models that were read last: reading one again while nothing has changed is of no use."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from fkeras.frontends.keras3.inventory import Memory
+from fkeras.frontends.keras3.network import network_of
+from fkeras.frontends.keras3.setup import array
+from fkeras.network import Network
+from fkeras.store import digest_of
+
+_RECENT: WeakKeyDictionary[Any, dict[tuple[str, str], Network]] = WeakKeyDictionary()
+
+
+def model_state(model: Any) -> str:
+    """A digest of a model's architecture and of all its variables."""
+    return digest_of((model.to_json(), *(array(variable) for variable in model.variables)))
+
+
+def recent_network(model: Any, memory: Memory) -> Network:
+    """What a model stores and computes now."""
+    key = model_state(model), memory
+    known = _RECENT.setdefault(model, {})
+    if key not in known:
+        for old in [old for old in known if old[0] != key[0]]:
+            del known[old]
+        known[key] = network_of(model, memory)
+    return known[key]

@@ -1,0 +1,38 @@
+"""Which front end reads a model file: what the file holds decides, and which of them is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib import metadata
+from typing import Any
+
+from fkeras.frontends.qkeras.model_file import open_model_file
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+) -> Any:
+    """The (uncompiled) model in a file, as the front end that reads it loads it; arguments as of both of them."""
+    if weights is None and _needs_keras_3(path):
+        from fkeras.frontends.keras3.loading import load_model as load
+
+        return load(path, custom_objects, trusted)
+    from fkeras.frontends.qkeras.loading import load_model as load_by_qkeras
+
+    return load_by_qkeras(path, weights, custom_objects, trusted)
+
+
+def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
+    """Whether a file was written by Keras 3, or by Keras 2 where there is no QKeras for it, but one for Keras 3."""
+    from fkeras.frontends.keras3.loading import is_of_keras_3
+
+    with ExitStack() as stack:
+        source = open_model_file(path, "model", stack)
+        if source.config is None or is_of_keras_3(source):
+            return source.config is not None
+    return metadata.packages_distributions().get("qkeras") == ["qkeras-v3"]

@@ -1,0 +1,115 @@
+"""Models of Keras 3: the CPU engine measures their network, once it computes what the framework computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fkeras.engine import Run
+from fkeras.errors import Argument, ModelError, UnsupportedError
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric
+from fkeras.models.engines import engine_parts
+from fkeras.models.kinds import Data, FrameworkModel, Shipped
+from fkeras.models.network import NetworkSubject, start_network
+from fkeras.network import Network
+from fkeras.network.feeding import flat_data, flat_targets
+from fkeras.network.fit import misfit
+
+if TYPE_CHECKING:
+    from fkeras.frontends.keras3.inventory import Memory
+
+
+class Keras3Model(FrameworkModel):
+    """A model of HGQ2 layers, or of QKeras layers on Keras 3."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """What Keras calls it."""
+        return str(self._model.name)
+
+    @property
+    def opened(self) -> Any:
+        """The model."""
+        return self._model
+
+    def network(self, memory: Memory = "quantizer") -> Network:
+        """What it computes now."""
+        from fkeras.frontends.keras3.recent import recent_network
+
+        return recent_network(self._model, memory)
+
+    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers."""
+        from fkeras.frontends.keras3 import inventory_of
+
+        return inventory_of(self._model).space(layers, biases)
+
+    def identity(self) -> Mapping[str, str]:
+        """All that its network computes: nothing else is measured."""
+        return {"network": self.network().digest}
+
+    def state(self) -> str:
+        """A digest of architecture and weights."""
+        from fkeras.frontends.keras3.recent import model_state
+
+        return model_state(self._model)
+
+    def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """What Keras computes."""
+        from fkeras.frontends.keras3.forward import outputs_of
+
+        return outputs_of(self._model, inputs)
+
+    def targets(self, y: Any) -> Any:
+        """Targets in the order of its outputs."""
+        return flat_targets(self.network().output_names, y) if isinstance(y, dict) else y
+
+    def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
+        """Its network with data."""
+        return NetworkSubject(self._network_of(space), space, data)
+
+    def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """The CPU engine on its network. ModelError where this does not compute what Keras computes on the data."""
+        if engine_parts(engine)[0] not in ("auto", "fast", "cpu"):
+            raise UnsupportedError(
+                f"model '{self.name}' is of Keras 3, whose models the CPU engine measures, so there is no ",
+                Argument("engine", engine), "; use ", Argument("engine", "auto"),
+            )  # fmt: skip
+        network = self._network_of(space)
+        inputs = flat_data(network.inputs, data[0])
+        wrong = misfit(network, inputs, self.golden_outputs(inputs))
+        if wrong is not None:
+            raise ModelError(
+                f"model '{self.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do "
+                "to it would be guessed; quantize what it reads, or look whether the data are scaled as in training"
+            )
+        return start_network(network, data, metrics, space, engine)
+
+    def shipped(self, run: Run) -> Shipped:
+        """Its network; workers need no framework."""
+        return Shipped(start_network, self._network_of(run.space))
+
+    def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
+        raise UnsupportedError(
+            f"model '{self.name}' is of Keras 3, of which there is no view to call yet; measure it (campaign, oracle, "
+            "metric_under_faults)"
+        )
+
+    def _network_of(self, space: BitSpace) -> Network:
+        """The network that stores the words of a space: of one memory or the other."""
+        from fkeras.frontends.keras3.inventory import MEMORIES
+
+        for memory in MEMORIES:
+            network = self.network(memory)
+            stored = network.tensors
+            if all(tensor.path in stored and stored[tensor.path].codec == tensor.codec for tensor in space.tensors):
+                return network
+        raise ModelError(f"the space holds other words than model '{self.name}'; make it again with fkeras.bit_space")

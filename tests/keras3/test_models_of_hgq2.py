@@ -1,0 +1,146 @@
+"""HGQ2 models in fkeras' own functions: loaded, measured, ranked, stored, exported, and refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.errors import ModelError, UnsupportedError
+from fkeras.memory import MixedFixedPoint
+
+
+@pytest.fixture(scope="session")
+def trained(keras3_data: Path, hgq: Any) -> tuple[Any, Any, Any]:
+    """A model as `fkeras.load_model` gives it, and its data."""
+    with np.load(keras3_data / "hgq_cnn.npz") as truth:
+        x, y = truth["x16"] / np.float32(16), truth["labels"]
+    model = fkeras.load_model(keras3_data / "models" / "hgq_cnn.keras")
+    return model, x.reshape(len(x), *model.input_shape[1:]), y
+
+
+def small(keras: Any, hgq: Any, **arguments: Any) -> Any:
+    model = keras.Sequential([keras.Input((4,)), hgq.QDense(3, name="d", **arguments)])
+    model.get_layer("d").kernel.assign(np.linspace(-0.9, 0.9, 12).reshape(4, 3))
+    return model
+
+
+def test_a_file_is_measured_and_ranked(trained: Any) -> None:
+    model, x, y = trained
+    space = fkeras.bit_space(model)
+    assert len(space) == 3701
+    assert [str(entry.reason) for entry in space.uncovered] == ["bias; biases=True covers it"] * 3
+    oracle = fkeras.oracle(model, (x, y), metric="accuracy", bits=range(100))
+    order = fkeras.rank(model, (x, y))
+    assert np.array_equal(np.sort(order.order), np.arange(len(space)))
+    harmed = fkeras.campaign(model, (x, y), metric="accuracy", faults=30, trials=20, protected=order[:1500])
+    bare = fkeras.campaign(model, (x, y), metric="accuracy", faults=30, trials=20)
+    assert oracle.golden == pytest.approx(0.975)
+    assert harmed.estimate.best > bare.estimate.best
+
+
+def test_a_network_file_is_the_model(trained: Any, keras3_data: Path, tmp_path: Path) -> None:
+    from fkeras.models.exporting import export
+
+    model, x, y = trained
+    network = export(keras3_data / "models" / "hgq_cnn.keras", tmp_path / "m.fkn", x)
+    again = fkeras.load_model(tmp_path / "m.fkn")
+    assert again.digest == network.digest
+    assert fkeras.bit_space(again).content_digest == fkeras.bit_space(model).content_digest
+    runs = [
+        fkeras.campaign(each, (x, y), metric="accuracy", faults=5, trials=10, seed=3).estimate.best
+        for each in (model, again)
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_both_memories_are_measured(trained: Any) -> None:
+    from fkeras.frontends.keras3 import inventory_of
+    from fkeras.metrics.named import resolve
+    from fkeras.models import start_run
+
+    model, x, y = trained
+    metrics = {"accuracy": resolve("accuracy")}
+    for memory, n_bits in (("quantizer", 3701), ("hls4ml", 5102)):
+        space = inventory_of(model, memory).space()  # type: ignore[arg-type]
+        assert len(space) == n_bits
+        run = start_run(model, (x, y), metrics, space)
+        assert run.golden["accuracy"].value == pytest.approx(0.975)
+        assert run.space is space
+
+
+def test_a_changed_model_is_read_again(keras: Any, hgq: Any) -> None:
+    model = small(keras, hgq)
+    before = fkeras.bit_space(model)
+    x, y = np.ones((6, 4), np.float32), np.zeros(6, int)
+    fkeras.oracle(model, (x, y), metric="accuracy", space=before)
+    model.get_layer("d").kernel.assign(np.full((4, 3), 0.5))
+    after = fkeras.bit_space(model)
+    assert before.content_digest != after.content_digest
+    assert before.layout_digest == after.layout_digest
+
+
+def test_what_is_not_known_is_refused_by_name(keras: Any, hgq: Any) -> None:
+    from hgq.config import QuantizerConfig
+
+    cases = {
+        "has a scaler (0.3)": QuantizerConfig(place="weight", scaler=0.3),
+        "has an affine map": QuantizerConfig(place="weight", affine=(2.0, 1.0)),
+    }
+    for reason, config in cases.items():
+        with pytest.raises(UnsupportedError, match="layer 'd'") as refusal:
+            fkeras.bit_space(small(keras, hgq, kq_conf=config))
+        assert reason in str(refusal.value)
+    model = keras.Sequential([keras.Input((4,)), hgq.QDenseT(3, name="t")])
+    with pytest.raises(UnsupportedError, match=r"layer 't' \(QDenseT\) is not supported"):
+        fkeras.bit_space(model)
+
+
+def test_untraced_weights_ask_for_a_trace(keras: Any, hgq: Any) -> None:
+    from hgq.config import QuantizerConfig
+    from hgq.utils import trace_minmax
+
+    config = QuantizerConfig("kif", "weight", overflow_mode="WRAP", k0=0, i0=-2, f0=4)
+    model = small(keras, hgq, kq_conf=config)
+    with pytest.raises(UnsupportedError, match=r"run hgq.utils.trace_minmax\(model, data\) and save the model again"):
+        fkeras.bit_space(model)
+    trace_minmax(model, np.ones((4, 4), np.float32))  # the remedy
+    space = fkeras.bit_space(model)
+    assert isinstance(space.tensors[0].codec, MixedFixedPoint)
+
+
+def test_elements_without_bits_store_nothing(keras: Any, hgq: Any) -> None:
+    model = small(keras, hgq)
+    bits = next(v for v in model.get_layer("d").variables if v.path.endswith("/b"))
+    width = np.full((4, 3), 3.0)
+    width[1] = 0
+    bits.assign(width)
+    (tensor,) = fkeras.bit_space(model).tensors
+    assert tensor.layout.n_empty == 3
+    assert not tensor.golden.reshape(4, 3)[1].any()
+
+
+def test_tables_are_listed_and_not_covered(keras: Any, hgq: Any) -> None:
+    x = inputs = keras.Input((4,))
+    x = hgq.QSoftmax(name="s")(hgq.QDense(3, name="d")(x))
+    space = fkeras.bit_space(keras.Model(inputs, x))
+    listed = {entry.path: entry.reason for entry in space.uncovered}
+    assert listed["s/s_exp_table"] == listed["s/s_inv_table"] == "lookup table"
+
+
+def test_what_cannot_be_measured_says_so(keras: Any, hgq: Any, trained: Any) -> None:
+    model, x, y = trained
+    with pytest.raises(UnsupportedError, match="is of Keras 3"):
+        fkeras.oracle(model, (x, y), metric="accuracy", bits=range(3), engine="reference")
+    with pytest.raises(UnsupportedError, match="no view to call yet"), fkeras.injected(model, fkeras.FaultSet([3])):
+        pass
+    inputs = keras.Input((4,))
+    odd = keras.Model(inputs, hgq.QDense(2, name="d")(keras.ops.sin(inputs)))
+    with pytest.raises(UnsupportedError, match="layers of type Sin are not known"):
+        fkeras.oracle(odd, (np.ones((5, 4), np.float32), np.zeros(5, int)), metric="accuracy")
+    other = fkeras.BitSpace(fkeras.bit_space(small(keras, hgq)).tensors)
+    with pytest.raises(ModelError, match="other words than model"):
+        fkeras.oracle(model, (x, y), metric="accuracy", space=other)

@@ -1,0 +1,188 @@
+"""Models of QKeras on Keras 3 as networks: their words, and what they compute, fault-free and with flipped bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.engines.cpu.run import CpuRun
+from fkeras.metrics.named import resolve
+from fkeras.network.fit import misfit
+
+MODELS = ("q3_mlp", "q3_cnn")
+
+
+@pytest.fixture(scope="session")
+def qkeras(keras: Any) -> Any:
+    from fkeras.frontends.keras3.setup import qkeras
+
+    return qkeras()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_trained_models(keras3_data: Path, keras: Any, qkeras: Any, name: str) -> None:
+    from fkeras.frontends.keras3 import network_of
+
+    model = keras.models.load_model(keras3_data / "models" / f"{name}.keras", compile=False)
+    with np.load(keras3_data / f"{name}.npz") as file:
+        truth = dict(file)
+    x = (truth["x16"] / np.float32(16)).reshape(len(truth["x16"]), *model.input_shape[1:])
+    network = network_of(model)
+    space, bits = network.memory.space(), truth["flip_bit"].astype(np.int64)
+    assert [tensor.path for tensor in space.tensors] == [f"{layer}/kernel" for layer in truth["layers"]]
+    for number, tensor in enumerate(space.tensors):
+        np.testing.assert_array_equal(tensor.words, truth[f"L{number}_word"].reshape(-1))
+        np.testing.assert_array_equal(tensor.scale, truth[f"L{number}_scale"].reshape(-1))
+        np.testing.assert_array_equal(tensor.golden, truth[f"L{number}_value"].reshape(-1))
+    place = space.locate(bits)
+    for part, mine in (("layer", place.tensor), ("element", place.element), ("pos", place.bit)):
+        np.testing.assert_array_equal(mine, truth[f"flip_{part}"])
+    assert misfit(network, [x], [truth["golden"]]) is None
+    run = CpuRun(network, space, x, truth["labels"], {"mispredictions": resolve("mispredictions")})
+    mispredictions = run.flips(bits)["mispredictions"].values * len(x)
+    np.testing.assert_allclose(mispredictions, truth["flip_wrong"], rtol=1e-12)
+    apart = 2.0 * float(np.abs(run.golden_outputs - truth["golden"]).max())  # softmax: golden and faulty outputs
+    assert apart <= 1e-6
+    run = CpuRun(network, space, x, run.golden_outputs, {"mean_squared_error": resolve("mean_squared_error")})
+    error, expected = run.flips(bits)["mean_squared_error"].values, truth["flip_mse"]
+    assert (np.abs(error - expected) <= 2 * apart * np.sqrt(expected) + apart**2 + 1e-12 * expected).all()
+
+
+WORDS_UNDER_QKERAS_0_9 = {
+    "econ_t_small": ("016885463ffc", "d341fffd3d6b"),
+    "econ_t_medium": ("8115e2cef5b3", "2fdb1a9fbaac"),
+    "econ_t_large": ("a28765b6afdf", "7d96e2b3290f"),
+    "rn07_cifar10": ("2b9d61e71055", "e87b0b7cd205"),
+}
+"""How the digests of layout and content begin of these files, read by QKeras 0.9 on Keras 2."""
+
+
+@pytest.mark.parametrize("name", WORDS_UNDER_QKERAS_0_9)
+def test_files_of_keras_2_hold_the_words_that_they_hold_there(shared_data: Path, qkeras: Any, name: str) -> None:
+    space = fkeras.bit_space(fkeras.load_model(shared_data / "models" / f"{name}.h5"))
+    digests = space.layout_digest, space.content_digest
+    assert tuple(digest[:12] for digest in digests) == WORDS_UNDER_QKERAS_0_9[name]
+
+
+def chain(keras: Any, qkeras: Any) -> Any:
+    x = inputs = keras.Input((10,))
+    x = qkeras.QActivation(qkeras.quantized_bits(8, 3, alpha=1))(x)
+    x = qkeras.QDense(
+        7, kernel_quantizer="quantized_bits(4,0,1,alpha='auto_po2')", bias_quantizer="quantized_bits(6,2)"
+    )(x)
+    x = qkeras.QActivation("quantized_relu(5,2)")(x)
+    x = qkeras.QDense(6, kernel_quantizer="ternary(alpha=1)", bias_quantizer="quantized_po2(4,2)")(x)
+    x = qkeras.QActivation("quantized_tanh(4)")(x)
+    x = qkeras.QDense(5, kernel_quantizer="binary(alpha=1)", use_bias=False)(x)
+    x = keras.layers.ReLU(max_value=4.0)(x)
+    x = qkeras.QActivation(qkeras.quantized_linear(6, 3))(x)
+    x = qkeras.QDense(4, kernel_quantizer=qkeras.quantized_linear(5, 1), bias_quantizer="quantized_bits(8,3,alpha=1)")(
+        x
+    )
+    x = qkeras.QActivation("quantized_relu(4,1)")(x)
+    return keras.Model(inputs, qkeras.QDense(3, kernel_quantizer="quantized_po2(4,2)", use_bias=False)(x))
+
+
+def folded(keras: Any, qkeras: Any) -> Any:
+    x = inputs = keras.Input((8, 8, 2))
+    x = qkeras.QActivation("quantized_bits(8,3,alpha=1)")(x)
+    x = qkeras.QConv2DBatchnorm(4, 3, kernel_quantizer="quantized_bits(5,1,alpha=1)")(x)
+    x = qkeras.QActivation("quantized_relu(6,3)")(x)
+    x = qkeras.QDepthwiseConv2DBatchnorm(3, depthwise_quantizer="quantized_bits(5,1,alpha=1)")(x)
+    x = qkeras.QActivation("quantized_relu(6,3)")(x)
+    x = qkeras.QDepthwiseConv2D(
+        2, depthwise_quantizer="quantized_bits(5,1,alpha=1)", bias_quantizer="quantized_bits(6,2)"
+    )(x)
+    x = keras.layers.Flatten()(qkeras.QActivation("quantized_relu(6,3)")(x))
+    x = qkeras.QDenseBatchnorm(
+        5, kernel_quantizer="quantized_bits(5,1,alpha=1)", bias_quantizer="quantized_bits(8,4,alpha=1)"
+    )(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = qkeras.QActivation("quantized_relu(6,3)")(x)
+    x = qkeras.QDense(3, kernel_quantizer="quantized_bits(5,1,alpha=1)", bias_quantizer="quantized_bits(6,2)")(x)
+    return keras.Model(inputs, keras.layers.Activation("softmax")(x))
+
+
+def sequence(keras: Any, qkeras: Any) -> Any:
+    x = inputs = keras.Input((12, 2))
+    x = qkeras.QActivation("quantized_bits(8,3,alpha=1)")(x)
+    x = qkeras.QConv1D(
+        4, 3, padding="same", kernel_quantizer="quantized_bits(5,1,alpha=1)", bias_quantizer="quantized_bits(6,2)"
+    )(x)
+    x = keras.layers.MaxPooling1D(2)(qkeras.QActivation("quantized_relu(6,3)")(x))
+    y = qkeras.QConv1D(4, 1, kernel_quantizer="quantized_bits(5,1,alpha=1)", use_bias=False)(x)
+    x = keras.layers.Add()([x, y])
+    x = keras.layers.GlobalMaxPooling1D()(x)
+    return keras.Model(inputs, qkeras.QDense(3, kernel_quantizer="quantized_bits(5,1,alpha=1)")(x))
+
+
+ZOO = (chain, folded, sequence)
+
+
+@pytest.mark.parametrize("build", ZOO)
+def test_networks_of_random_models(keras: Any, qkeras: Any, build: Any) -> None:
+    from fkeras.frontends.keras3 import network_of
+
+    keras.utils.set_random_seed(0)
+    model = build(keras, qkeras)
+    generator = np.random.default_rng(1)
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer.weights:
+            name = variable.path.rpartition("/")[2]
+            if name in ("kernel", "depthwise_kernel", "bias", "beta", "moving_mean", "gamma"):
+                variable.assign(generator.normal(0.1, 0.7, variable.shape))
+            elif name == "moving_variance":
+                variable.assign(generator.uniform(0.3, 3, variable.shape))
+    x = np.round(generator.normal(0, 2, (40, *model.input_shape[1:])) * 8).astype(np.float32) / 8
+    before = [np.asarray(variable) for variable in model.variables]
+    network = network_of(model)
+    assert_same_outputs(model, network, x)
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, np.asarray(variable))
+
+
+def test_a_quantizer_that_is_no_step_function_is_refused_by_name(keras: Any, qkeras: Any) -> None:
+    """Of numbers below 0 quantized_relu_po2 of qkeras-v3 1.2 makes powers of two, for want of a slope of 0."""
+    from fkeras.frontends.keras3 import NotDescribed, network_of
+
+    x = inputs = keras.Input((3,))
+    x = qkeras.QActivation("quantized_relu_po2(4,4)", name="odd")(x)
+    with pytest.raises(NotDescribed, match="layer 'odd': what quantized_relu_po2"):
+        network_of(keras.Model(inputs, x))
+
+
+def assert_same_outputs(model: Any, network: Any, x: Any) -> None:
+    """The network fits, and computes with wrong words what the layers compute that hold them."""
+    from contextlib import ExitStack
+
+    from fkeras.frontends.keras3.graph import walk
+    from fkeras.frontends.keras3.qkeras import _replaced
+    from fkeras.frontends.keras3.setup import keras
+    from fkeras.frontends.qkeras.slots import BIAS, COVERED
+
+    assert misfit(network, [x], [np.asarray(model(x, training=False))]) is None
+    space = network.memory.space(biases=True)
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        place = space.locate(generator.choice(len(space), 5, replace=False))
+        wrong = {}
+        for number in np.unique(place.tensor).tolist():
+            tensor, here = space.tensors[number], place.tensor == number
+            words = tensor.words.copy()
+            np.bitwise_xor.at(words, place.element[here], place.mask[here])
+            values = tensor.golden.copy()
+            changed = words != tensor.words
+            values[changed] = tensor.values_of(words, np.arange(tensor.size))[changed]
+            wrong[tensor.path] = values.reshape(tensor.shape)
+        with ExitStack() as stack:
+            for path, layer in walk(model):
+                for name, attribute in (*COVERED.get(type(layer).__name__, ()), BIAS):
+                    if f"{path}/{name}" in wrong:
+                        held = keras().ops.convert_to_tensor(wrong[f"{path}/{name}"])
+                        stack.enter_context(_replaced(layer, {name: attribute}, lambda _, held=held: lambda x: held))
+            expected = np.asarray(model(x, training=False))
+        np.testing.assert_allclose(network([x], dict(network.values) | wrong)[0], expected, rtol=1e-6, atol=1e-6)
