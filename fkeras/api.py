@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
 from fkeras.models import MODELS
+from fkeras.models.kinds import inventory_in
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -79,13 +80,20 @@ def load_model(
     return load(path, weights, custom_objects, trusted)
 
 
-def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
+def bit_space(
+    model: Any,
+    layers: str | Sequence[str] = "*",
+    biases: bool = False,
+    memory: Literal["quantizer", "hls4ml"] = "quantizer",
+) -> BitSpace:
     """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
 
     Arguments:
         model: a Keras model of QKeras layers.
         layers: globs on a layer's path (`outer/inner/layer`) or its last name; `!` excludes. Default: all.
         biases: whether quantized biases belong to the memory. Default: no.
+        memory: in which words they are stored: "quantizer", each as wide as its quantizer makes it; or "hls4ml", as
+            hls4ml stores the same values: of HGQ2 in one format for each tensor, of `quantized_po2` with one more bit.
 
     Returns:
         The bits in `model.layers` order, depth first; within a layer kernels in creation order, then the bias; Keras
@@ -95,6 +103,8 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
+    if memory != "quantizer":
+        return inventory_in(model, memory).space(layers, biases)
     return MODELS.bit_space(model, layers, biases)
 
 

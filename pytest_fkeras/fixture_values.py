@@ -87,6 +87,10 @@ def _digest(value: Any, fixture: str, hooks: Any) -> str | None:
             return digest_of(value)
         except (IdentityError, TypeError, ValueError):
             return None
+    from fkeras.models.kinds import is_of_keras_3, model_of
+
+    if is_of_keras_3(value):
+        return model_of(value).state()
     # Elsewhere no model can be one of Keras'.
     if "tensorflow" in sys.modules and callable(getattr(value, "get_weights", None)):
         from fkeras.frontends.qkeras.identity import model_state

@@ -96,7 +96,11 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
     empty = sum(tensor.layout.n_empty for tensor in space.tensors)
     none = f", {empty:,} of them of width 0, which store nothing" if empty else ""
     yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors{none}"
-    yield f"layout {space.layout_digest[:12]} (the same after retraining)  content {space.content_digest[:12]}"
+    trained = space.memory == "hls4ml" or any(
+        type(tensor.codec).__name__ == "MixedFixedPoint" for tensor in space.tensors
+    )
+    after = "its widths are trained: another one after retraining" if trained else "the same after retraining"
+    yield f"layout {space.layout_digest[:12]} ({after})  content {space.content_digest[:12]}  memory {space.memory}"
     yield ""
     yield tabulate(
         [
@@ -139,6 +143,7 @@ def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict
         "n_bits": len(space),
         "layout_digest": space.layout_digest,
         "content_digest": space.content_digest,
+        "memory": space.memory,
         "tensors": [
             {
                 "path": tensor.path,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fkeras.errors import ModelError
 from fkeras.memory.layer_choice import LayerChoice
-from fkeras.memory.space import BitSpace, Uncovered
+from fkeras.memory.space import BitSpace, Memory, Uncovered
 from fkeras.memory.tensor import WordTensor
 
 
@@ -28,10 +28,11 @@ class LayerMemory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inventory:
-    """The layers of a model, in its order; model: its name, for messages."""
+    """The layers of a model, in its order; model: its name, for messages; memory: in which words, as of `BitSpace`."""
 
     model: str
     layers: tuple[LayerMemory, ...]
+    memory: Memory = "quantizer"
 
     @property
     def tensors(self) -> tuple[WordTensor, ...]:
@@ -59,4 +60,4 @@ class Inventory:
                 f"model '{self.model}' has no quantized kernel among the chosen layers; it has {held}; "
                 "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
             )
-        return BitSpace(tuple(tensors), tuple(uncovered))
+        return BitSpace(tuple(tensors), tuple(uncovered), self.memory)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,16 @@ from fkeras.memory.layout import Bits, Words, layout_digest
 from fkeras.memory.tensor import WordTensor
 
 _MIXED = -1
+
+
+Memory = Literal["quantizer", "hls4ml"]
+MEMORIES: tuple[Memory, ...] = get_args(Memory)
+
+
+def require_memory(memory: str) -> None:
+    """InputError for a memory that does not exist."""
+    if memory not in MEMORIES:
+        raise InputError(Argument("memory", memory), f"; allowed are {', '.join(map(repr, MEMORIES))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +71,13 @@ class BitSpace:
     Arguments:
         tensors: the stored words, a tensor each.
         uncovered: what the model holds besides them, and why no fault can hit it.
+        memory: in which words: "quantizer", those of the model's own quantizers; "hls4ml", those that hls4ml makes of
+            its values.
     """
 
     tensors: tuple[WordTensor, ...]
     uncovered: tuple[Uncovered, ...] = ()
+    memory: Memory = "quantizer"
 
     def __post_init__(self) -> None:
         paths = [tensor.path for tensor in self.tensors]

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from fkeras.errors import InputError, ModelError
+from fkeras.memory.space import Memory
 from fkeras.metrics.inputs import take
 from fkeras.models.kinds import FrameworkModel, model_of
 from fkeras.network import Network
@@ -24,12 +25,13 @@ def export(
     x: Any = None,
     weights: str | os.PathLike[str] | None = None,
     trusted: bool = False,
+    memory: Memory = "quantizer",
 ) -> Network:
     """Write the network of a model file as an `.fkn` file, and return it.
 
     x: data on which it must compute what the framework computes; some random samples unless given. weights, trusted: as
-    of `fkeras.load_model`. UnsupportedError for a model that no network describes, with the layer and the reason;
-    ModelError where the network computes something else.
+    of `fkeras.load_model`; memory: as of `fkeras.bit_space`. UnsupportedError for a model that no network describes,
+    with the layer and the reason; ModelError where the network computes something else.
     """
     if is_network_file(path):
         raise InputError(f"{path} is a network file already; name the model that it was made of")
@@ -38,7 +40,7 @@ def export(
     source = source_digest(path, weights)
     asked = model_of(load_model(path, weights, trusted=trusted))
     assert isinstance(asked, FrameworkModel)
-    network = asked.network()
+    network = asked.network(memory)
     inputs = tuple(random_samples(network)) if x is None else flat_data(network.inputs, x)
     golden = asked.golden_outputs(inputs)
     misfit = golden_misfit(network, inputs, golden)

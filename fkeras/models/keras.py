@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.memory.inventory import Inventory
+from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped
@@ -54,11 +56,17 @@ class KerasModel(FrameworkModel):
 
         return model_state(self._model)
 
-    def network(self) -> Network:
+    def inventory(self, memory: Memory) -> Inventory:
+        """All that its layers store."""
+        from fkeras.frontends.qkeras.description import inventory_of
+
+        return inventory_of(self._model, memory)
+
+    def network(self, memory: Memory) -> Network:
         """What it stores and computes."""
         from fkeras.frontends.qkeras.description import network_of
 
-        return network_of(self._model)
+        return network_of(self._model, memory)
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""

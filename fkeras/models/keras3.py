@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -12,6 +12,8 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.memory.inventory import Inventory
+from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped
@@ -19,9 +21,6 @@ from fkeras.models.network import NetworkSubject, start_network
 from fkeras.network import Network
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.fit import misfit
-
-if TYPE_CHECKING:
-    from fkeras.frontends.keras3.inventory import Memory
 
 
 class Keras3Model(FrameworkModel):
@@ -40,7 +39,13 @@ class Keras3Model(FrameworkModel):
         """The model."""
         return self._model
 
-    def network(self, memory: Memory = "quantizer") -> Network:
+    def inventory(self, memory: Memory) -> Inventory:
+        """All that its layers store now."""
+        from fkeras.frontends.keras3 import inventory_of
+
+        return inventory_of(self._model, memory)
+
+    def network(self, memory: Memory) -> Network:
         """What it computes now."""
         from fkeras.frontends.keras3.recent import recent_network
 
@@ -48,13 +53,11 @@ class Keras3Model(FrameworkModel):
 
     def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The stored bits of the chosen layers."""
-        from fkeras.frontends.keras3 import inventory_of
-
-        return inventory_of(self._model).space(layers, biases)
+        return self.inventory("quantizer").space(layers, biases)
 
     def identity(self) -> Mapping[str, str]:
         """All that its network computes: nothing else is measured."""
-        return {"network": self.network().digest}
+        return {"network": self.network("quantizer").digest}
 
     def state(self) -> str:
         """A digest of architecture and weights."""
@@ -70,7 +73,7 @@ class Keras3Model(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        return flat_targets(self.network().output_names, y) if isinstance(y, dict) else y
+        return flat_targets(self.network("quantizer").output_names, y) if isinstance(y, dict) else y
 
     def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
         """Its network with data."""
@@ -104,12 +107,9 @@ class Keras3Model(FrameworkModel):
         )
 
     def _network_of(self, space: BitSpace) -> Network:
-        """The network that stores the words of a space: of one memory or the other."""
-        from fkeras.frontends.keras3.inventory import MEMORIES
-
-        for memory in MEMORIES:
-            network = self.network(memory)
-            stored = network.tensors
-            if all(tensor.path in stored and stored[tensor.path].codec == tensor.codec for tensor in space.tensors):
-                return network
-        raise ModelError(f"the space holds other words than model '{self.name}'; make it again with fkeras.bit_space")
+        """The network that stores the words of a space."""
+        network = self.network(space.memory)
+        stored = network.tensors
+        if any(tensor.path not in stored or stored[tensor.path].codec != tensor.codec for tensor in space.tensors):
+            raise ModelError(f"the space holds other words than model '{self.name}'; make it again with bit_space")
+        return network

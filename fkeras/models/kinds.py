@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
+from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.memory.inventory import Inventory
+from fkeras.memory.space import Memory, require_memory
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
 
@@ -81,8 +84,12 @@ class FrameworkModel(Model):
     """A model that a framework computes."""
 
     @abstractmethod
-    def network(self) -> Network:
-        """What it stores and computes. UnsupportedError where no network says it."""
+    def inventory(self, memory: Memory) -> Inventory:
+        """All that its layers store, in the words of a memory."""
+
+    @abstractmethod
+    def network(self, memory: Memory) -> Network:
+        """What it stores, in the words of a memory, and computes. UnsupportedError where no network says it."""
 
     @abstractmethod
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
@@ -104,6 +111,23 @@ def model_of(model: Any) -> Model:
     from fkeras.models.keras import KerasModel
 
     return KerasModel(model)
+
+
+def inventory_in(model: Any, memory: Memory) -> Inventory:
+    """All that the layers of a user's model store, in the words of a memory. InputError for another one."""
+    require_memory(memory)
+    asked = model_of(model)
+    if isinstance(asked, FrameworkModel):
+        return asked.inventory(memory)
+    network = asked.opened if isinstance(asked.opened, Network) else None
+    if network is None:
+        return inventory_in(asked.opened, memory)
+    if network.memory.memory != memory:
+        raise InputError(
+            f"network '{asked.name}' stores the words of ", Argument("memory", network.memory.memory),
+            f"; export the model again with --memory {memory}",
+        )  # fmt: skip
+    return network.memory
 
 
 def is_of_keras_3(model: Any) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fkeras.errors import Argument, InputError, ModelError
 from fkeras.memory import CODECS, Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.space import Memory, require_memory
 from fkeras.network.network import Input, Network, Node
 from fkeras.network.operation import Operation
 from fkeras.plain import plain, restored
@@ -39,7 +40,8 @@ def content_of(network: Network, put: Put) -> Plain:
         "outputs": list(network.outputs),
         "output_names": list(network.output_names),
         "constants": [[name, list(part.shape), put(part)] for name, part in sorted(network.constants.items())],
-        "memory": {"model": memory.model, "layers": [_layer(layer, put) for layer in memory.layers]},
+        "memory": {"model": memory.model, "layers": [_layer(layer, put) for layer in memory.layers]}
+        | ({} if memory.memory == "quantizer" else {"words": memory.memory}),  # digests of what is older stay
     }
 
 
@@ -63,7 +65,11 @@ def network_of_content(content: Any, get: Get, operations: Mapping[str, type[Ope
             ),
             tuple(map(_name, content["outputs"])),
             tuple(map(_name, content["output_names"])),
-            Inventory(_name(memory["model"]), tuple(_layer_of(layer, get) for layer in memory["layers"])),
+            Inventory(
+                _name(memory["model"]),
+                tuple(_layer_of(layer, get) for layer in memory["layers"]),
+                _memory(memory.get("words", "quantizer")),
+            ),
             {_name(name): _numbers(get(array, _shape(shape))) for name, shape, array in content["constants"]},
         )
     except ModelError:
@@ -135,6 +141,12 @@ def _layer(layer: LayerMemory, put: Put) -> Plain:
         "biases": [_tensor(tensor, put) for tensor in layer.biases],
         **{which: plain(getattr(layer, which)) for which in _UNCOVERED},
     }
+
+
+def _memory(name: Any) -> Memory:
+    require_memory(name)
+    memory: Memory = name
+    return memory
 
 
 def _layer_of(content: Plain, get: Get) -> LayerMemory:

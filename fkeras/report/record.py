@@ -95,7 +95,8 @@ class UncoveredTensor:
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the numbers rest on; `protected` and `flips` are short, for tables; file: the model's, "" for none."""
+    """What the numbers rest on; `protected` and `flips` are short, for tables; file: the model's, "" for none; memory:
+    in which words, as of `fkeras.bit_space`."""
 
     model: str
     n_bits: int
@@ -111,6 +112,7 @@ class Assumptions:
     engine: str
     n_samples: int
     file: str = ""
+    memory: str = "quantizer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,7 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
         int(setting.seed),
         setting.engine,
         int(setting.n_samples),
+        memory=space.memory,
     )
 
 

@@ -77,7 +77,7 @@ def _group_lines(records: Sequence[BudgetRecord], width: int, paint: Paint, deta
 def _head(measured: Measured, details: bool) -> Iterator[str]:
     assumed = measured[0][1]
     yield f"model {assumed.model}"
-    yield f"{assumed.n_bits:,} bits"
+    yield f"{assumed.n_bits:,} bits{' as hls4ml stores them' if assumed.memory == 'hls4ml' else ''}"
     yield f"{assumed.n_samples:,} samples"
     yield f"seed {', '.join(dict.fromkeys(str(assumed.seed) for _, assumed in measured))}"
     yield f"engine {', '.join(dict.fromkeys(assumed.engine for _, assumed in measured))}"

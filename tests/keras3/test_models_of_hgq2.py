@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.errors import ModelError, UnsupportedError
+from fkeras.errors import InputError, ModelError, UnsupportedError
 from fkeras.memory import MixedFixedPoint
 
 
@@ -58,14 +58,13 @@ def test_a_network_file_is_the_model(trained: Any, keras3_data: Path, tmp_path: 
 
 
 def test_both_memories_are_measured(trained: Any) -> None:
-    from fkeras.frontends.keras3 import inventory_of
     from fkeras.metrics.named import resolve
     from fkeras.models import start_run
 
     model, x, y = trained
     metrics = {"accuracy": resolve("accuracy")}
     for memory, n_bits in (("quantizer", 3701), ("hls4ml", 5102)):
-        space = inventory_of(model, memory).space()  # type: ignore[arg-type]
+        space = fkeras.bit_space(model, memory=memory)  # type: ignore[arg-type]
         assert len(space) == n_bits
         run = start_run(model, (x, y), metrics, space)
         assert run.golden["accuracy"].value == pytest.approx(0.975)
@@ -144,3 +143,19 @@ def test_what_cannot_be_measured_says_so(keras: Any, hgq: Any, trained: Any) -> 
     other = fkeras.BitSpace(fkeras.bit_space(small(keras, hgq)).tensors)
     with pytest.raises(ModelError, match="other words than model"):
         fkeras.oracle(model, (x, y), metric="accuracy", space=other)
+
+
+def test_the_memory_of_hls4ml_is_chosen_and_named(trained: Any, keras3_data: Path, tmp_path: Path) -> None:
+    from fkeras.models.exporting import export
+
+    model, x, _ = trained
+    space = fkeras.bit_space(model, memory="hls4ml")
+    assert (space.memory, len(space)) == ("hls4ml", 5102)
+    export(keras3_data / "models" / "hgq_cnn.keras", tmp_path / "m.fkn", x, memory="hls4ml")
+    again = fkeras.bit_space(fkeras.load_model(tmp_path / "m.fkn"))
+    assert (again.memory, again.content_digest) == ("hls4ml", space.content_digest)
+    export(keras3_data / "models" / "hgq_cnn.keras", tmp_path / "own.fkn", x)
+    with pytest.raises(InputError, match=r"memory='quantizer'; export the model again with --memory hls4ml"):
+        fkeras.bit_space(fkeras.load_model(tmp_path / "own.fkn"), memory="hls4ml")
+    with pytest.raises(InputError, match=r"memory='other'; allowed are 'quantizer', 'hls4ml'"):
+        fkeras.bit_space(model, memory="other")  # type: ignore[arg-type]

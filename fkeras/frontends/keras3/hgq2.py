@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fkeras.frontends.keras3.setup import hgq
-from fkeras.frontends.keras3.words import format_of, unknown_quantizer, words_of
+from fkeras.frontends.keras3.words import as_hls4ml, format_of, unknown_quantizer, words_of
 from fkeras.memory import WordTensor
+from fkeras.memory.space import Memory
 
 COVERED = ("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense", "QBatchNormDense", "QEinsumDenseBatchnorm")
 FOLDING = ("QBatchNormDense", "QEinsumDenseBatchnorm")
@@ -31,14 +32,15 @@ def kind_of(layer: Any) -> str | None:
     return "" if derived else None
 
 
-def stored_tensors(path: str, layer: Any) -> dict[str, WordTensor]:
+def stored_tensors(path: str, layer: Any, memory: Memory) -> dict[str, WordTensor]:
     """The kernel, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
     emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
-    return {
+    tensors = {
         name: words_of(f"{path}/{name}", quantizer, values)
         for name, (quantizer, values) in emitted.items()
         if quantizer is not None and values is not None and type(quantizer.quantizer).__name__ != "DummyQuantizer"
     }
+    return {name: as_hls4ml(tensor) if memory == "hls4ml" else tensor for name, tensor in tensors.items()}
 
 
 def tables(layer: Any) -> Iterator[tuple[str, int]]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 from fkeras.errors import Argument, InputError, ModelError, said
 from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.graph import walk
 from fkeras.frontends.keras3.setup import hgq, keras
-from fkeras.frontends.keras3.words import as_hls4ml
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.space import Memory, require_memory
 
-Memory = Literal["quantizer", "hls4ml"]
-MEMORIES: tuple[Memory, ...] = ("quantizer", "hls4ml")
 Why = tuple[str | Argument, ...]
 
 NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
@@ -29,8 +27,7 @@ def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
     memory: "quantizer", in which every element has the width that its quantizer gives it, or "hls4ml", in which all
     words of a tensor have the format that holds every one of its values.
     """
-    if memory not in MEMORIES:
-        raise InputError(Argument("memory", memory), f"; allowed are {', '.join(map(repr, MEMORIES))}")
+    require_memory(memory)
     if not isinstance(model, keras().Model):
         raise InputError(f"model is {type(model).__module__}.{type(model).__name__}; allowed are models of Keras 3")
     layers, refusals = [], list[Refusal]()
@@ -41,7 +38,7 @@ def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
             refusals += refused.refusals
     if refusals:
         raise Refused(*refusals)
-    return Inventory(model.name, tuple(layers))
+    return Inventory(model.name, tuple(layers), memory)
 
 
 def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
@@ -56,9 +53,7 @@ def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
         raise Refused(Refusal(path, f" ({type(layer).__name__}) is not supported"))
     if not layer.built:
         raise ModelError(f"layer '{path}' has no weights yet; build the model or call it once on data")
-    stored = maker.stored_tensors(path, layer)
-    if memory == "hls4ml":
-        stored = {name: as_hls4ml(tensor) for name, tensor in stored.items()}
+    stored = maker.stored_tensors(path, layer, memory)
     kernels = tuple(tensor for name, tensor in stored.items() if name != "bias")
     biases = tuple(tensor for name, tensor in stored.items() if name == "bias")
     held = dict(_weights(layer))

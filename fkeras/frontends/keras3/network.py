@@ -10,11 +10,12 @@ import numpy as np
 
 from fkeras.frontends.description import Home, NotDescribed, drafted, sample_shape
 from fkeras.frontends.keras3.graph import graph_of, walk
-from fkeras.frontends.keras3.inventory import Memory, inventory_of
+from fkeras.frontends.keras3.inventory import inventory_of
 from fkeras.frontends.keras3.layers import describe
 from fkeras.frontends.keras3.qkeras import folded
 from fkeras.frontends.keras3.setup import array, keras
 from fkeras.frontends.refusals import Refused
+from fkeras.memory.space import Memory
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 

@@ -14,6 +14,7 @@ from fkeras.frontends.qkeras.quantizers import codec_of, words_of
 from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import WordTensor
+from fkeras.memory.space import Memory
 from fkeras.network.operation import Floats
 
 __all__ = ["COVERED", "FOLDING", "PASS_THROUGH", "folded", "kind_of", "stored_tensors"]
@@ -28,7 +29,7 @@ def kind_of(layer: Any) -> str | None:
     return "" if derived else None
 
 
-def stored_tensors(path: str, layer: Any) -> dict[str, WordTensor]:
+def stored_tensors(path: str, layer: Any, memory: Memory) -> dict[str, WordTensor]:
     """The kernels, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
     kind = type(layer).__name__
     slots = {
@@ -36,7 +37,7 @@ def stored_tensors(path: str, layer: Any) -> dict[str, WordTensor]:
         for name, attribute in (*COVERED[kind], BIAS)
         if getattr(layer, attribute, None) is not None and (name != BIAS[0] or layer.use_bias or kind in FOLDING)
     }
-    codecs = {name: codec_of(getattr(layer, attribute), path, qkeras()) for name, attribute in slots.items()}
+    codecs = {name: codec_of(getattr(layer, attribute), path, qkeras(), memory) for name, attribute in slots.items()}
     read = _emitted(layer, slots)
     tensors = {}
     for name, codec in codecs.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from fkeras.frontends.keras3.inventory import Memory
 from fkeras.frontends.keras3.network import network_of
 from fkeras.frontends.keras3.setup import array
+from fkeras.memory.space import Memory
 from fkeras.network import Network
 from fkeras.store import digest_of
 

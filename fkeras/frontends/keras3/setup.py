@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from importlib import metadata
 from typing import Any
 
 from fkeras.errors import EnvironmentSetupError, MissingExtraError
+from fkeras.frontends.qkeras.setup import without_greetings
 
 _HGQ2, _KERAS_3 = "pip install 'pytest-fkeras[hgq2]'", "pip install 'pytest-fkeras[keras3]'"
 _APART = "in an environment of its own, as HGQ2 and every QKeras bring a package of one name, qkeras"
@@ -16,9 +16,8 @@ _APART = "in an environment of its own, as HGQ2 and every QKeras bring a package
 
 def keras() -> Any:
     """The module of Keras 3. MissingExtraError without one."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), without_greetings():
             warnings.simplefilter("ignore")
             import keras as module
     except ImportError as error:
@@ -61,4 +60,5 @@ def qkeras() -> Any:
 
 def array(value: Any) -> Any:
     """A variable or a tensor of any backend as an array."""
-    return keras().ops.convert_to_numpy(value)
+    ops = keras().ops
+    return ops.convert_to_numpy(ops.convert_to_tensor(value))

@@ -12,6 +12,7 @@ from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.codecs import Values
 from fkeras.memory.layout import MAX_WIDTH, Words
+from fkeras.memory.space import Memory
 
 SUPPORTED = (
     "quantized_bits",
@@ -40,7 +41,7 @@ _MOST_INTEGER_BITS = 31
 """QKeras' 2**integer is 0 beyond."""
 
 
-def codec_of(quantizer: Any, layer_path: str, qkeras: Any) -> Codec:
+def codec_of(quantizer: Any, layer_path: str, qkeras: Any, memory: Memory = "quantizer") -> Codec:
     """The codec of a quantizer of `qkeras`, the module. UnsupportedError names the layer and the quantizer."""
     kind = type(quantizer).__name__
     known = getattr(qkeras.quantizers, kind, None) if kind in SUPPORTED else None
@@ -64,7 +65,8 @@ def codec_of(quantizer: Any, layer_path: str, qkeras: Any) -> Codec:
         return FixedPoint(1, 1, signed=False) if getattr(quantizer, "use_01", False) else Binary()
     try:
         if kind == "quantized_po2":
-            return _power_of_two(quantizer)
+            # hls4ml stores the exponent in as many bits as QKeras spends on exponent and sign.
+            return PowerOfTwo(int(quantizer.bits) + 1) if memory == "hls4ml" else _power_of_two(quantizer)
         return _linear(quantizer, layer_path) if kind == "quantized_linear" else _fixed_point(quantizer, layer_path)
     except Refused:
         raise

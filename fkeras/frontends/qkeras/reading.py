@@ -18,6 +18,7 @@ from fkeras.frontends.qkeras.slots import Slot, quantizers_in_use, take_inventor
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import BitSpace, Codec, WordTensor
+from fkeras.memory.space import Memory
 
 
 def require_model(model: Any) -> None:
@@ -76,12 +77,14 @@ def require_computable(model: Any) -> None:
         raise UnsupportedError("; ".join(reasons))
 
 
-def tensors_of(model: Any, slots: Sequence[Slot], refusals: list[Refusal]) -> list[WordTensor]:
+def tensors_of(
+    model: Any, slots: Sequence[Slot], refusals: list[Refusal], memory: Memory = "quantizer"
+) -> list[WordTensor]:
     """The words of the slots; those that cannot be told are added to `refusals`."""
     codecs: dict[str, Codec] = {}
     for slot in slots:
         with _noted(refusals):
-            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path, qkeras())
+            codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path, qkeras(), memory)
     known = [slot for slot in slots if slot.path in codecs]
     tensors = []
     try:

@@ -82,7 +82,7 @@ def _no_tf_keras() -> FkerasError:
 
 def _imported_tensorflow() -> Any:
     try:
-        with warnings.catch_warnings(), _without_greetings():
+        with warnings.catch_warnings(), without_greetings():
             warnings.simplefilter("ignore")
             import tensorflow as module
 
@@ -95,7 +95,7 @@ def _imported_tensorflow() -> Any:
 
 
 @contextmanager
-def _without_greetings() -> Iterator[None]:
+def without_greetings() -> Iterator[None]:
     """Keeps back what TensorFlow's C++ code prints while it is imported, unless the import fails.
 
     A user who sets TF_CPP_MIN_LOG_LEVEL gets what that asks for.

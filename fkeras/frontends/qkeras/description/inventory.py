@@ -8,10 +8,12 @@ from fkeras.frontends.qkeras.reading import require_computable, require_model, r
 from fkeras.frontends.qkeras.slots import NOT_CHOSEN, left_out, slots_of_layer, walk
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.space import Memory, require_memory
 
 
-def inventory_of(model: Any) -> Inventory:
+def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
     """The layers of a model with their words, biases included. UnsupportedError where words are not known."""
+    require_memory(memory)
     require_model(model)
     require_name(model)
     require_computable(model)
@@ -20,7 +22,7 @@ def inventory_of(model: Any) -> Inventory:
     refusals: list[Refusal] = []
     tensors = {
         tensor.path: tensor
-        for tensor in tensors_of(model, [slot for here, _ in slots.values() for slot in here], refusals)
+        for tensor in tensors_of(model, [slot for here, _ in slots.values() for slot in here], refusals, memory)
     }
     if refusals:
         raise Refused(*refusals)
@@ -38,4 +40,4 @@ def inventory_of(model: Any) -> Inventory:
                 with_biases=tuple(left_out(path, layer, everything, why)),
             )
         )
-    return Inventory(model.name, tuple(layers))
+    return Inventory(model.name, tuple(layers), memory)

@@ -14,14 +14,15 @@ from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names, pure_function
 from fkeras.frontends.refusals import Refused
+from fkeras.memory.space import Memory
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 
 
-def network_of(model: Any) -> Network:
+def network_of(model: Any, memory: Memory = "quantizer") -> Network:
     """What a model stores and computes. NotDescribed where a network cannot say it."""
     try:
-        memory = inventory_of(model)
+        inventory = inventory_of(model, memory)
     except Refused as refused:
         first = refused.refusals[0]
         raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused
@@ -37,7 +38,7 @@ def network_of(model: Any) -> Network:
         dict(zip(graph.inputs, inputs, strict=True)),
         _applications(graph, {id(layer): path for path, layer in walk(model)}),
         list(zip(output_names(model), graph.outputs, strict=True)),
-        memory,
+        inventory,
         home(),
         describe,
     )
