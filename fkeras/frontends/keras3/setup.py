@@ -7,6 +7,8 @@ import warnings
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from fkeras.errors import EnvironmentSetupError, MissingExtraError
 from fkeras.frontends.qkeras.setup import without_greetings
 
@@ -60,5 +62,7 @@ def qkeras() -> Any:
 
 def array(value: Any) -> Any:
     """A variable or a tensor of any backend as an array."""
-    ops = keras().ops
-    return ops.convert_to_numpy(ops.convert_to_tensor(value))
+    module = keras()
+    if module.backend.backend() == "torch":
+        return module.ops.convert_to_numpy(value)
+    return np.asarray(module.ops.convert_to_tensor(value))  # Keras' own way asks TensorFlow for a copy, which warns
