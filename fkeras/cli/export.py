@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
     x = None if options.data is None else studies.first(npz.read_inputs(options.data), options.samples, options.data)
     network = export(options.model, options.output, x, options.weights, options.trust, options.memory)
     n_words = sum(tensor.size for tensor in network.memory.tensors)
+    words = "" if network.memory.memory == "quantizer" else f", in the words of {network.memory.memory}"
     session.show(
-        f"{options.output}: {len(network.nodes)} operations, {n_words:,} stored words (biases included; memory: "
-        f"{network.memory.memory}), "
-        f"digest {network.digest[:12]}"
+        f"{options.output}: {len(network.nodes)} operations, {n_words:,} stored words (biases included), "
+        f"digest {network.digest[:12]}{words}"
     )
     return 0

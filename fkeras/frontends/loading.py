@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import metadata
@@ -31,8 +32,18 @@ def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
     """Whether a file was written by Keras 3, or by Keras 2 where there is no QKeras for it, but one for Keras 3."""
     from fkeras.frontends.keras3.loading import is_of_keras_3
 
+    if not zipfile.is_zipfile(path) and not _has_h5py():
+        return False  # whoever reads such files says what is missing
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
         if source.config is None or is_of_keras_3(source):
             return source.config is not None
     return metadata.packages_distributions().get("qkeras") == ["qkeras-v3"]
+
+
+def _has_h5py() -> bool:
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        return False
+    return True
