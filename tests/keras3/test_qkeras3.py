@@ -145,14 +145,16 @@ def test_networks_of_random_models(keras: Any, qkeras: Any, build: Any) -> None:
         np.testing.assert_array_equal(old, np.asarray(variable))
 
 
-def test_a_quantizer_that_is_no_step_function_is_refused_by_name(keras: Any, qkeras: Any) -> None:
+def test_a_quantizer_is_described_as_it_computes(keras: Any, qkeras: Any) -> None:
     """Of numbers below 0 quantized_relu_po2 of qkeras-v3 1.2 makes powers of two, for want of a slope of 0."""
-    from fkeras.frontends.keras3 import NotDescribed, network_of
+    from fkeras.frontends.keras3 import network_of
 
     x = inputs = keras.Input((3,))
-    x = qkeras.QActivation("quantized_relu_po2(4,4)", name="odd")(x)
-    with pytest.raises(NotDescribed, match="layer 'odd': what quantized_relu_po2"):
-        network_of(keras.Model(inputs, x))
+    model = keras.Model(inputs, qkeras.QActivation("quantized_relu_po2(4,4)", name="odd")(x))
+    data = np.random.default_rng(0).normal(0, 4, (500, 3)).astype(np.float32)
+    golden = np.asarray(model(data, training=False))
+    assert (golden[data < 0] > 0).any()
+    np.testing.assert_array_equal(network_of(model)([data])[0], golden)
 
 
 def assert_same_outputs(model: Any, network: Any, x: Any) -> None:

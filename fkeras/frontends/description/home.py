@@ -13,8 +13,8 @@ from fkeras.network.operation import Floats
 class Home:
     """keras: its Keras; qkeras: its QKeras, None where there is none; functions: where activations come from besides
     keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers; compiled: such a
-    function as it makes it where it computes models; folded: kernel and bias that a layer makes of its own and its batch
-    norm; in_order: whether it rounds products and sums one by one."""
+    function as it makes it where it computes models; folded: kernel and bias that a layer makes of its own and its
+    batch norm; in_order: whether it rounds products and sums one by one."""
 
     keras: Any
     qkeras: Any
