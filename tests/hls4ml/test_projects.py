@@ -62,7 +62,7 @@ def test_a_directory_its_yaml_and_a_dict_are_one_project(directory):
         ("HLSConfig: {Model: {ReuseFactor: 1}}", "states no Precision"),
         (
             "Backend: Quartus\nHLSConfig: {Model: {Precision: 'fixed<16,6>'}}",
-            "backend Quartus; fkeras reads and writes",
+            "backend Quartus; fkeras reads projects of Vivado, .*, Libero, Catapult: set Backend to",
         ),
     ],
 )
@@ -185,3 +185,20 @@ def test_fixed_types_print_and_parse():
     assert (of_bits(2, 4).lowest, of_bits(2, 4).highest, of_bits(2, 4).step) == (-2.0, 1.9375, 0.0625)
     with pytest.raises(fkeras.InputError, match="'float' is no fixed-point type"):
         FixedType.parse("float")
+
+
+@pytest.mark.parametrize(("backend", "tool"), [("Libero", "SmartHLS"), ("catapult", "Catapult")])
+def test_projects_of_other_tools_are_read_and_not_run(tiny, backend, tool):
+    x = np.zeros((4, 4), np.float32)
+    project = fkeras.hls4ml.config(tiny, x)
+    for stated in (project["HLSConfig"]["Model"], project["HLSConfig"]["LayerName"]["d1"]):
+        stated.update(Strategy="resource", ReuseFactor=4)
+    for layer in project["HLSConfig"]["LayerName"].values():
+        layer.pop("Strategy", None)
+    project["Backend"] = backend
+    order = fkeras.hls4ml.order(tiny, project=project)
+    assert {held.variable for held in order.tensors} == {"w3", "w6"}
+    storage = fkeras.hls4ml.storage(tiny, project)
+    assert storage[0].why.startswith(f"memory or registers, as {tool} chooses: strategy resource, reuse factor")
+    with pytest.raises(fkeras.InputError, match=rf"(?i)backend {backend}; fkeras runs .* Vivado, .* only"):
+        fkeras.hls4ml.agreement(tiny, x, project=project)

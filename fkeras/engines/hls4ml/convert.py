@@ -54,6 +54,10 @@ class Conversion:
         return str(hls4ml().__version__)
 
 
+_TOOLS = {"Libero": {"smarthls_path": "not installed"}}
+"""By backend: where it believes a compiler that nothing here starts."""
+
+
 def convert(
     part: ChipPart, space: BitSpace, inputs: Sequence[NDArray[Any]], project: Project | None, directory: str
 ) -> Conversion:
@@ -72,7 +76,9 @@ def convert(
     library = hls4ml()
     with quiet():
         config = {
-            **library.converters.create_config(backend=config["Backend"], io_type=config.get("IOType")),
+            **library.converters.create_config(
+                backend=config["Backend"], io_type=config.get("IOType"), **_TOOLS.get(config["Backend"], {})
+            ),
             **config,
             "KerasModel": part.model,
             "OutputDir": directory,

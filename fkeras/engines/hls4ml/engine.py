@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Scores
 from fkeras.engines.hls4ml.convert import Conversion, convert
 from fkeras.engines.hls4ml.emulation import Emulation, Write, emulation_of
-from fkeras.engines.hls4ml.project import Project, read_project
+from fkeras.engines.hls4ml.project import Project, read_project, require_emulated
 from fkeras.engines.hls4ml.setup import compiler, hls4ml
 from fkeras.engines.hls4ml.storage import ConstantWeights, missing, storage_of
 from fkeras.engines.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
@@ -47,6 +47,8 @@ class Chip:
 def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) -> Chip:
     """Convert and compile what of a model goes onto the chip, and check that it holds the space's words."""
     hls4ml()
+    if project is not None:
+        require_emulated(project)
     compiler()
     forward_of(model, space)  # refuses layers that are random
     inputs = flat_data(model, x)

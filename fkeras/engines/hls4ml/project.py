@@ -16,6 +16,8 @@ from fkeras.errors import InputError
 YAML_NAME = "hls4ml_config.yml"
 EMULATED = ("Vivado", "Vitis", "VivadoAccelerator", "VitisAccelerator", "VitisUnified")
 """Backends whose C++ uses the fixed-point types that the emulation reads and writes."""
+READ = (*EMULATED, "Libero", "Catapult")
+"""Backends whose words, order and storage are read: these have C++ types of their own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,21 @@ def read_project(source: str | os.PathLike[str] | Mapping[str, Any]) -> Project:
     return _checked(Project(str(source), _read_yaml(file), file.parent))
 
 
+def require_emulated(project: Project) -> None:
+    """InputError for a project that can be read, but not run."""
+    backend = project.config["Backend"]
+    if backend not in EMULATED:
+        raise InputError(
+            f"{project.name}: backend {backend}; fkeras runs the emulation of {', '.join(EMULATED)} only: set Backend "
+            "to one of them (the arithmetic of a configuration is the same); words, order and storage are read as they "
+            "are"
+        )
+
+
+def _one_of(names: tuple[str, ...], name: str) -> str | None:
+    return next((known for known in names if known.lower() == name.lower()), None)
+
+
 def _checked(project: Project) -> Project:
     config = dict(project.config)
     if "HLSConfig" not in config and "Model" in config:
@@ -73,13 +90,14 @@ def _checked(project: Project) -> Project:
         raise InputError(
             f"{project.name}: HLSConfig/Model states no Precision; hls4ml needs one, such as 'fixed<16,6>'"
         )
-    backend = str(config.setdefault("Backend", "Vivado"))
-    if backend.lower() not in [name.lower() for name in EMULATED]:
+    backend = _one_of(READ, str(config.setdefault("Backend", "Vivado")))
+    if backend is None:
         raise InputError(
-            f"{project.name}: backend {backend}; fkeras reads and writes the emulation of {', '.join(EMULATED)} only: "
-            "set Backend to one of them for the check (the arithmetic of a configuration is the same)"
+            f"{project.name}: backend {config['Backend']}; fkeras reads projects of {', '.join(READ)}: set Backend to "
+            "one of them for the check (the arithmetic of a configuration is the same)"
         )
-    config["Backend"] = "Vivado" if "vivado" in backend.lower() else "Vitis"
+    emulated = "Vivado" if "Vivado" in backend else "Vitis"
+    config["Backend"] = emulated if backend in EMULATED else backend
     return Project(project.name, config, project.directory)
 
 

@@ -16,6 +16,10 @@ from fkeras.engines.hls4ml.words import Hls4mlOrder
 CONFIGURATION_MEMORY = "the FPGA's configuration memory (the logic and the constants in it) is outside this model"
 
 
+_CHOOSING = {"Libero": "SmartHLS", "Catapult": "Catapult"}
+"""Whose templates name no kind of memory, by backend."""
+
+
 class ConstantWeights(UserWarning):
     """Bits were put into a memory that the chip does not have."""
 
@@ -37,6 +41,8 @@ def storage_of(conversion: Conversion, order: Hls4mlOrder) -> tuple[Storage, ...
     for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
         node = conversion.graph.graph[held.node]
         stored, why = _where(node, tensor.path.rsplit("/", 1)[-1] == "bias")
+        if stored and why.startswith("block RAM") and (tool := _CHOOSING.get(conversion.config["Backend"])) is not None:
+            why = why.replace("block RAM", f"memory or registers, as {tool} chooses")
         storage.append(Storage(tensor.path, tensor.size, tensor.n_bits, stored, why))
     return tuple(storage)
 
