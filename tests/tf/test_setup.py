@@ -91,6 +91,14 @@ def test_with_its_own_keras_2_tensorflow_may_be_imported_at_any_time(first, vari
     assert "home keras.src.engine.base_layer keras" in said_by(f"{first}\n{USE}", variable)
 
 
+def test_loading_a_model_first_sets_tensorflow_up(tf, q, tmp_path):
+    tf.keras.Sequential([tf.keras.Input((4,)), q.QDense(3, kernel_quantizer="binary(alpha=1)")]).save(tmp_path / "m.h5")
+    program = f"import fkeras, sys; fkeras.load_model({str(tmp_path / 'm.h5')!r}); print('keras' in sys.modules)"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{keras_home() == 'keras'}\n", "")
+
+
 def test_a_package_that_qkeras_needs_and_lacks():
     said = said_by(
         "import sys; sys.modules['pyparsing'] = None\nimport fkeras\nfrom fkeras.frontends.qkeras.setup import qkeras\n"

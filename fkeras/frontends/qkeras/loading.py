@@ -224,11 +224,11 @@ def _load_assets(model: Any, archive: zipfile.ZipFile) -> None:
 
 def _own_objects() -> dict[str, Any]:
     """QKeras' classes, ours, and those of pruned models, by the names that files have for them."""
+    module = qkeras()  # before its dependencies, which would import TensorFlow as it is
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import PruneLowMagnitude
 
     from fkeras.frontends.qkeras import layers
 
-    module = qkeras()
     objects: dict[str, Any] = {"PruneLowMagnitude": PruneLowMagnitude, **layers.CUSTOM_OBJECTS}
     module.utils._add_supported_quantized_objects(objects)
     return objects | {"QActivation": _activation(module)}
