@@ -26,7 +26,7 @@ from tabulate import tabulate
 import fkeras
 from benchmarks.speed.cases import EXAMPLE, Case, cifar10, econ_t, example
 from benchmarks.speed.timing import timed
-from fkeras.frontends.qkeras.fast import chain, flow, matrices, outcome, plan, states, suffix, worker
+from fkeras.engines.cpu import chain, flow, outcome, plan, states, suffix, worker
 from fkeras.metrics import transport_kernel
 from fkeras.models import start_run
 
@@ -141,19 +141,9 @@ ABLATIONS = (
         lambda: patch.object(worker, "states_of", states._pairs),
     ),
     Ablation(
-        "transposed convolutions as matrix products",
+        "a float tail's sums in one core's cache (`tail.py`)",
         "autoencoder",
-        lambda: patch.object(suffix, "as_matrix_products", lambda *_: {}),
-    ),
-    Ablation(
-        "their bands",
-        "autoencoder",
-        lambda: patch.object(matrices, "WORTH_SPLITTING", matrices.MOST_ENTRIES + 1),
-    ),
-    Ablation(
-        "a float tail compiled as one",
-        "autoencoder",
-        lambda: patch.object(suffix.Suffix, "_may_fuse", lambda _: False),
+        lambda: patch.object(suffix, "tail_from", lambda *_: None),
     ),
     Ablation(
         "the EMD from the golden tree",

@@ -3,7 +3,7 @@
 usage: python benchmarks/hls4ml_engine.py [--data DIR] [--case NAME ...] [--json FILE]
 
 `speed` times one flipped bit on the ECON-T Medium encoder and its decoder, mean squared error: by hls4ml's emulation
-compiled once, by the fast engine, by the reference, and by compiling the emulation anew for every fault. Seconds of
+compiled once, by the CPU engine, by the framework, and by compiling the emulation anew for every fault. Seconds of
 processor time, so that other work on the machine matters little. Without --data the example project's model is used.
 `small`, `medium`, `large` compare the ECON-T encoders on real wafers: golden, 200 single flips, 50 sets of 960 flips;
 `cifar` the CIFAR-10 network on 20 images: golden and 50 single flips. They need --data, and take half an hour.
@@ -90,7 +90,7 @@ def speed(model: Any, x: np.ndarray, n_bits: int = 24) -> dict[str, Any]:
     bits = np.sort(np.random.default_rng(0).choice(len(space), n_bits, replace=False))
     result: dict[str, Any] = {"samples": len(x), "bits": n_bits}
     forget_compiled()
-    for engine in ("hls4ml", "auto", "reference"):
+    for engine in ("hls4ml", "auto", "framework"):
         made: list[Any] = []
         start = cpu_seconds(
             lambda made=made, engine=engine: made.append(start_run(model, (x, x), METRICS, space, engine))

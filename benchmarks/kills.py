@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     context = multiprocessing.get_context("forkserver")
     # Importing TensorFlow takes seconds, and a process that has not used it yet can be forked.
-    context.set_forkserver_preload(["tensorflow", "qkeras", "fkeras.api", "fkeras.frontends.qkeras.fast.run"])
+    context.set_forkserver_preload(["tensorflow", "qkeras", "fkeras.api", "fkeras.engines.cpu.run"])
     model, data = subject(given.samples)
     moments, found = random.Random(1), []
     with tempfile.TemporaryDirectory() as name:

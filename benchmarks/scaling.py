@@ -103,7 +103,7 @@ class Counter:
         """Count the states of faulted channels within the block."""
         import numpy as np
 
-        from fkeras.frontends.qkeras.fast import worker
+        from fkeras.engines.cpu import worker
 
         usual = worker.states_of
 

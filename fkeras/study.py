@@ -104,7 +104,7 @@ class Study:
         layers: globs on a layer's path or last name, `!` excludes: whose words are the memory.
         biases: whether quantized biases belong to the memory.
         space: the memory itself, in place of `layers` and `biases`.
-        engine: "auto", "fast", "reference", "hls4ml" or "hls4ml:PATH", with the same numbers but for hls4ml's own.
+        engine: "auto", "cpu", "framework", "hls4ml" or "hls4ml:PATH", with the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
         store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
         executor: a `concurrent.futures.Executor` or `dask.distributed.Client` whose workers measure; None: here.

@@ -55,5 +55,5 @@ def numpy_processes() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def tensorflow_processes() -> Iterator[Any]:
     """Its `popen` starts Python programs that find TensorFlow and QKeras imported, too."""
-    with ForkServer(f"{IMPORTS}, fkeras.layers, fkeras.frontends.qkeras.fast.run") as server:
+    with ForkServer(f"{IMPORTS}, fkeras.layers, fkeras.engines.cpu.run") as server:
         yield server

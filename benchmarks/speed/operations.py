@@ -1,4 +1,4 @@
-"""How many operations a network takes, and how many the fast engine's additions really do."""
+"""How many operations a network takes, and how many the CPU engine's additions really do."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def forward_operations(model: Any) -> float:
 
 def additions(case: Case, tensor: int, n_samples: int = 64, n_faults: int = 64) -> dict[str, float]:
     """Operations per second that the layer behind a tensor does on real changes, counted exactly."""
-    from fkeras.frontends.qkeras.fast.chain import _packed
-    from fkeras.frontends.qkeras.fast.flow import Golden
-    from fkeras.frontends.qkeras.fast.states import states_of
+    from fkeras.engines.cpu.chain import _packed
+    from fkeras.engines.cpu.flow import Golden
+    from fkeras.engines.cpu.states import states_of
 
     some = case.part(n_samples)
     run = start_run(some.model, (some.x, some.y), {"metric": some.metric})

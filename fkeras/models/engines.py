@@ -7,12 +7,17 @@ from typing import Any
 from fkeras.errors import Argument, InputError
 from fkeras.metrics.inputs import refuse_masked
 
-ENGINES = ("auto", "fast", "reference", "hls4ml")
+ENGINES = ("auto", "cpu", "framework", "hls4ml")
+SPELLINGS = {"fast": "cpu", "reference": "framework"}
+"""What engines were called before."""
+IDENTITIES = {"auto": "fast", "cpu": "fast", "framework": "reference"}
+"""What stores call them: what was measured under the first names is still theirs."""
 
 
 def engine_parts(engine: str) -> tuple[str, str | None]:
     """An engine's name, and the hls4ml project behind its colon. InputError for an engine that does not exist."""
-    name, colon, project = str(engine).partition(":")
+    stated, colon, project = str(engine).partition(":")
+    name = SPELLINGS.get(stated, stated)
     if name not in ENGINES or (colon and name != "hls4ml"):
         raise InputError(
             Argument("engine", engine),
@@ -26,7 +31,7 @@ def engine_identity(engine: str) -> str:
     """What decides an engine's numbers: its name, for hls4ml also its version and the project's content."""
     name, project = engine_parts(engine)
     if name != "hls4ml":
-        return "fast" if name == "auto" else name
+        return IDENTITIES[name]
     from fkeras.engines.hls4ml.project import read_project
     from fkeras.engines.hls4ml.setup import hls4ml
 

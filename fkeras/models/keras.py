@@ -19,6 +19,7 @@ from fkeras.models.kinds import Data, FrameworkModel, Shipped
 from fkeras.network import Network
 
 if TYPE_CHECKING:
+    from fkeras.frontends.qkeras.framework import FrameworkRun
     from fkeras.sensitivity.evidence import Subject
 
 
@@ -94,17 +95,29 @@ class KerasModel(FrameworkModel):
         """An engine bound to all of these."""
         name, project = engine_parts(engine)
         x, y = data
-        if name == "reference":
-            from fkeras.frontends.qkeras.reference import ReferenceRun
-
-            return ReferenceRun(self._model, space, x, y, metrics)
         if name == "hls4ml":
             from fkeras.engines.hls4ml.engine import Hls4mlRun
 
             return Hls4mlRun(self._model, space, x, y, metrics, project)
-        from fkeras.frontends.qkeras.fast.run import FastRun
+        from fkeras.frontends.qkeras.framework import FrameworkRun
 
-        return FastRun(self._model, space, x, y, metrics)
+        judge = FrameworkRun(self._model, space, x, y, metrics)
+        return judge if name == "framework" else self._on_network(judge, data)
+
+    def _on_network(self, judge: FrameworkRun, data: Data) -> Run:
+        """The CPU engine where the model's network is what the framework computes on these data; else the framework."""
+        from fkeras.engines.cpu.fitting import misfit
+        from fkeras.engines.cpu.run import CpuRun
+        from fkeras.frontends.description import NotDescribed
+        from fkeras.frontends.qkeras.tail import TailRun
+
+        try:
+            network = self.network(judge.space.memory)
+        except NotDescribed as error:
+            return TailRun(judge, f"layer '{error.layer}': {error.why}")
+        run = CpuRun(network, judge.space, *data, judge.metrics)
+        wrong = misfit(run, judge)
+        return run if wrong is None else TailRun(judge, f"'{wrong.node}' {wrong.why}")
 
     def shipped(self, run: Run) -> Shipped:
         """The model as a file; workers load TensorFlow."""

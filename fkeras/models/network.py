@@ -62,7 +62,7 @@ class NetworkModel(Model):
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """The CPU engine, bound to all of these."""
         name, _ = engine_parts(engine)
-        if name not in ("auto", "fast"):
+        if name not in ("auto", "cpu"):
             raise UnsupportedError(
                 f"network '{self.name}' is measured without the framework that it came from, so there is no ",
                 Argument("engine", engine), "; use ", Argument("engine", "auto"), ", or the model file itself"

@@ -41,7 +41,11 @@ def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
 def rounding_misfit(network: Network, inputs: Sequence[NDArray[Any]]) -> Misfit | None:
     """The first quantizer that rounds what another order of additions computes differently in the last bits."""
     given = {part.name: grid_of(x) for part, x in zip(network.inputs, inputs, strict=True)}
-    grids = network.grids(given)
+    return unreproducible(network, network.grids(given))
+
+
+def unreproducible(network: Network, grids: Mapping[str, Grid]) -> Misfit | None:
+    """The same where the grids of the tensors are known."""
     for node in network.before(network.outputs):
         if not rounds_reproducibly(node, grids):
             return Misfit(node.name, "rounds sums that are not exact in float32")
@@ -53,15 +57,23 @@ def golden_misfit(network: Network, inputs: Sequence[NDArray[Any]], golden: Sequ
     given = {part.name: grid_of(x) for part, x in zip(network.inputs, inputs, strict=True)}
     grids = network.grids(given)
     rows = max(1, MOST_FLOATS // sum(map(prod, network.shapes.values())))
-    for start in range(0, len(inputs[0]), rows):
-        part = slice(start, start + rows)
-        outputs = network([x[part] for x in inputs])
-        for name, called, output, expected in zip(network.outputs, network.output_names, outputs, golden, strict=True):
-            exact = grids[name].reproducible
-            difference = _difference(output, np.asarray(expected[part], np.float64), exact)
-            if difference:
-                allowed = "must be equal" if exact else f"may differ by {TOLERANCE:g}"
-                return Misfit(called, f"differs from the framework's by {difference:.3g} and {allowed}")
+    parts = [slice(start, start + rows) for start in range(0, len(inputs[0]), rows)]
+    misfits = (
+        outputs_misfit(network, grids, network([x[at] for x in inputs]), [y[at] for y in golden]) for at in parts
+    )
+    return next((misfit for misfit in misfits if misfit is not None), None)
+
+
+def outputs_misfit(
+    network: Network, grids: Mapping[str, Grid], outputs: Sequence[NDArray[Any]], golden: Sequence[NDArray[Any]]
+) -> Misfit | None:
+    """The first of a network's outputs on some data that differs from the framework's; grids: of its tensors."""
+    for name, called, output, expected in zip(network.outputs, network.output_names, outputs, golden, strict=True):
+        exact = grids[name].reproducible
+        difference = _difference(output, np.asarray(expected, np.float64), exact)
+        if difference:
+            allowed = "must be equal" if exact else f"may differ by {TOLERANCE:g}"
+            return Misfit(called, f"differs from the framework's by {difference:.3g} and {allowed}")
     return None
 
 

@@ -220,7 +220,7 @@ def test_rank_writes_the_order_that_the_library_gives(folder, fkeras):
     assert strict(folder / "r.json")["method"] == "msb"
 
 
-@pytest.mark.parametrize("engine", ["auto", "reference"])
+@pytest.mark.parametrize("engine", ["auto", "framework"])
 def test_oracle_writes_bits_values_and_golden(folder, fkeras, engine):
     done = fkeras("oracle", "small.h5", *EMD, "--json", "o.json", "--engine", engine)
     written = strict(folder / "o.json")

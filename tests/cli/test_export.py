@@ -35,7 +35,7 @@ LINES = [
     ("rank", "MODEL", "--method", "msb"),
     ("rank", "MODEL", *DATA, "--method", "adaptive"),
     ("oracle", "MODEL", *DATA),
-    ("oracle", "MODEL", *DATA, "--engine", "fast"),
+    ("oracle", "MODEL", *DATA, "--engine", "cpu"),
     ("campaign", "MODEL", *DATA, "--faults", "3", "--trials", "9"),
     ("endurance", "MODEL", *DATA, "--looks", "1,4", "--trials", "5"),
 ]
@@ -50,7 +50,7 @@ def test_a_network_gives_what_its_model_gives(line, exported, fkeras):
         content = json.loads((exported / "out.json").read_text())
         content = {key: value for key, value in content.items() if key not in ("model", "engine")}
         (exported / "out.json").unlink()
-        results.append((content, done.out.replace(model, "MODEL").replace("engine fast", "engine cpu")))
+        results.append((content, done.out.replace(model, "MODEL")))
     assert results[0] == results[1]
 
 
@@ -75,7 +75,7 @@ def test_the_functions_take_a_network(exported):
 
 
 def test_what_needs_keras_is_refused_by_name(exported, fkeras):
-    done = fkeras("oracle", "away/small.fkn", *DATA, "--engine", "reference")
+    done = fkeras("oracle", "away/small.fkn", *DATA, "--engine", "framework")
     assert done.code == 2
     assert "there is no --engine" in done.err
     assert "or the model file itself" in done.err

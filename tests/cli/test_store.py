@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from fkeras.frontends.qkeras.fast.run import FastRun
-from fkeras.frontends.qkeras.reference import ReferenceRun
+from fkeras.engines.cpu.run import CpuRun
+from fkeras.frontends.qkeras.framework import FrameworkRun
 
 DATA = ("--data", "data.npz", "--metric", "mispredictions")
 
@@ -90,8 +90,8 @@ SEARCHES = [
 
 @pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
 def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, line):
-    assert fkeras(*line, "--engine", "reference", "--json", "whole.json").code == 0
-    usual, calls = ReferenceRun.fault_sets, []
+    assert fkeras(*line, "--engine", "framework", "--json", "whole.json").code == 0
+    usual, calls = FrameworkRun.fault_sets, []
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def fault_sets(self, faults):
@@ -100,8 +100,8 @@ def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, 
             signal.raise_signal(signal.SIGINT)
         return usual(self, faults)
 
-    monkeypatch.setattr(ReferenceRun, "fault_sets", fault_sets)
-    kept, resumed = (*line, "--engine", "reference", "--store", "s", "--json", "kept.json"), False
+    monkeypatch.setattr(FrameworkRun, "fault_sets", fault_sets)
+    kept, resumed = (*line, "--engine", "framework", "--store", "s", "--json", "kept.json"), False
     stopped = fkeras(*kept)
     assert stopped.code == 130
     assert "what was measured is in the store. The same line goes on from there" in stopped.err
@@ -126,7 +126,7 @@ def forked_workers(monkeypatch):
 @pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])
 def test_two_processes_search_as_one(folder, fkeras, forked_workers, monkeypatch, line):
     assert fkeras(*line, "--json", "one.json").code == 0
-    monkeypatch.setattr(FastRun, "fault_sets", lambda *_: pytest.fail("measured in this process"))
+    monkeypatch.setattr(CpuRun, "fault_sets", lambda *_: pytest.fail("measured in this process"))
     far = fkeras(*line, "--json", "two.json", "--executor", "processes:2")
     assert (far.code, far.err) == (0, "")
     assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
@@ -134,7 +134,7 @@ def test_two_processes_search_as_one(folder, fkeras, forked_workers, monkeypatch
 
 def interrupting(monkeypatch, number, after):
     """The process gets a signal in the middle of its work."""
-    usual, calls = ReferenceRun.flips, []
+    usual, calls = FrameworkRun.flips, []
     # A shell's background jobs ignore Ctrl-C, and what they start inherits it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -144,21 +144,21 @@ def interrupting(monkeypatch, number, after):
             signal.raise_signal(number)
         return usual(self, bits)
 
-    monkeypatch.setattr(ReferenceRun, "flips", flips)
+    monkeypatch.setattr(FrameworkRun, "flips", flips)
 
 
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_interrupted_work_is_saved_and_goes_on(folder, fkeras, monkeypatch, number, code, word):
-    line = ["oracle", "small.h5", *DATA, "--engine", "reference", "--store", "s", "--json", "o.json"]
+    line = ["oracle", "small.h5", *DATA, "--engine", "framework", "--store", "s", "--json", "o.json"]
     handler = signal.getsignal(signal.SIGTERM)
     interrupting(monkeypatch, number, after=4)
     stopped = fkeras(*line)
     assert stopped.code == code
     assert stopped.err == (
         f"fkeras: {word}; what was measured is in the store. The same line goes on from there:\n"
-        "  fkeras oracle small.h5 --data data.npz --metric mispredictions --engine reference --store s --json o.json\n"
+        "  fkeras oracle small.h5 --data data.npz --metric mispredictions --engine framework --store s --json o.json\n"
     )
     assert not (folder / "o.json").exists()
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -169,6 +169,6 @@ def test_interrupted_work_is_saved_and_goes_on(folder, fkeras, monkeypatch, numb
 
 def test_without_a_store_the_message_says_what_would_have_kept_it(folder, fkeras, monkeypatch):
     interrupting(monkeypatch, signal.SIGINT, after=2)
-    stopped = fkeras("oracle", "small.h5", *DATA, "--engine", "reference")
+    stopped = fkeras("oracle", "small.h5", *DATA, "--engine", "framework")
     assert stopped.code == 130
     assert "interrupted; nothing was kept. With --store DIR the same line would go on where it stopped" in stopped.err

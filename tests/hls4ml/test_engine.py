@@ -23,7 +23,7 @@ METRICS = {"mean_squared_error": resolve("mean_squared_error")}
 def runs(tiny, make):
     x = make.data_for(tiny)
     y = np.random.default_rng(0).normal(size=(40, 3))
-    return [start_run(tiny, (x, y), METRICS, None, engine) for engine in ("hls4ml", "reference")]
+    return [start_run(tiny, (x, y), METRICS, None, engine) for engine in ("hls4ml", "framework")]
 
 
 def draws(space, n, count, seed=0):
@@ -85,12 +85,12 @@ def test_oracle_and_campaign_take_the_engine(tiny, make, runs):
     arguments = {"metric": "mean_squared_error"}
     ours, theirs = (
         fkeras.oracle(tiny, data, bits=range(0, 200, 11), engine=engine, **arguments)
-        for engine in ("hls4ml", "reference")
+        for engine in ("hls4ml", "framework")
     )
     assert ours.values.tolist() == theirs.values.tolist()
     ours, theirs = (
         fkeras.campaign(tiny, data, faults=5, trials=6, engine=engine, **arguments)
-        for engine in ("hls4ml", "reference")
+        for engine in ("hls4ml", "framework")
     )
     assert ours.values.tolist() == theirs.values.tolist()
 
@@ -115,7 +115,7 @@ def test_the_nested_model_goes_onto_the_chip_and_keras_computes_what_is_around_i
     model = make.randomized(make.tf.keras.Model(x, layers.Dense(3, activation="softmax")(joined)))
     data = (make.data_for(model), np.random.default_rng(1).integers(0, 3, 40))
     metrics = {name: resolve(name) for name in ("accuracy", "mispredictions")}
-    chip, reference = (start_run(model, data, metrics, None, engine) for engine in ("hls4ml", "reference"))
+    chip, reference = (start_run(model, data, metrics, None, engine) for engine in ("hls4ml", "framework"))
     assert chip.chip.conversion.part.prefix == "chain/"
     assert chip.golden_outputs == pytest.approx(reference.golden_outputs, abs=1e-6)
     sets = draws(chip.space, 20, 3)
@@ -146,7 +146,7 @@ def test_streams_folded_batch_norm_and_a_softmax_that_is_left_to_keras(make):
     )
     x = np.rint(make.data_for(model, 4) * 32) / 32
     chip, reference = (start_run(model, (x, np.arange(4) % 3), {"accuracy": resolve("accuracy")}, None, engine)
-                       for engine in ("hls4ml", "reference"))  # fmt: skip
+                       for engine in ("hls4ml", "framework"))  # fmt: skip
     assert chip.chip.conversion.config["IOType"] == "io_stream"
     assert chip.chip.conversion.softmax == (True,)
     assert chip.golden_outputs == pytest.approx(reference.golden_outputs, abs=1e-6)
@@ -158,7 +158,7 @@ def test_streams_folded_batch_norm_and_a_softmax_that_is_left_to_keras(make):
 
 def test_an_engine_that_does_not_exist(tiny):
     with pytest.raises(
-        fkeras.InputError, match=r"engine='hls5ml'; allowed are auto, fast, reference, hls4ml, and hls4ml:"
+        fkeras.InputError, match=r"engine='hls5ml'; allowed are auto, cpu, framework, hls4ml, and hls4ml:"
     ):
         start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls5ml")
     with pytest.raises(fkeras.InputError, match="engine='auto:x'"):

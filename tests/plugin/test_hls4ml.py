@@ -115,7 +115,7 @@ def test_anything():
 """
 
 
-@pytest.mark.parametrize("engine", ["auto", "reference"])
+@pytest.mark.parametrize("engine", ["auto", "framework"])
 def test_words_that_the_project_does_not_store_are_said_on_every_engine(project, engine):
     project.makeini("[pytest]\nfkeras_hls4ml = precise.yml\n")
     project.makepyfile(ANYTHING)

@@ -11,7 +11,7 @@ import pytest
 import fkeras
 from fkeras.frontends.qkeras.description import NotDescribed, inventory_of, network_of
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
-from fkeras.frontends.qkeras.reference import all_outputs
+from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.network import Network
 from fkeras.network.fit import misfit, rounding_misfit

@@ -85,7 +85,7 @@ def test_one_store_keeps_models_data_metrics_and_engines_apart(models, data, tmp
         (models[1], (x, y), "mean_squared_error", "auto"),
         (models[0], (x[:20], y[:20]), "mean_squared_error", "auto"),
         (models[0], (x, y), signs, "auto"),
-        (models[0], (x, y), "mean_squared_error", "reference"),
+        (models[0], (x, y), "mean_squared_error", "framework"),
     ]
     for model, part, metric, engine in cases:
         plain, kept = (

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import fkeras
+from fkeras.engines.cpu.run import CpuRun
 from fkeras.errors import ChangedError, IdentityError, InputError, NotStored
-from fkeras.frontends.qkeras.fast.run import FastRun
+from fkeras.frontends.qkeras.framework import FrameworkRun
 from fkeras.frontends.qkeras.identity import model_identity
-from fkeras.frontends.qkeras.reference import ReferenceRun
 from fkeras.metrics import sample_metric
 from fkeras.study import Study
 
@@ -58,7 +58,7 @@ def measured(monkeypatch):
 
         monkeypatch.setattr(kind, name, noted)
 
-    for kind in (FastRun, ReferenceRun):
+    for kind in (CpuRun, FrameworkRun):
         for name in ("flips", "fault_sets"):
             noting(kind, name)
     return calls
@@ -265,7 +265,7 @@ def test_the_identity_of_a_campaigns_trials_sees_all_that_computes(tf, q, model,
         identity(protected=[0, 1]),
         identity(protected=[2, 3]),
         identity(seed=1),
-        identity(engine="reference"),
+        identity(engine="framework"),
     ]
     monkeypatch.setattr(tf, "__version__", "2.99")
     others.append(identity())

@@ -32,7 +32,7 @@ def test_the_models_have_the_bits_that_the_paper_counts(shared_data: Path, name:
     assert len(fkeras.bit_space(fkeras.load_model(shared_data / f"models/{name}.h5"))) == WIDTHS[name]
 
 
-@pytest.mark.parametrize(("engine", "every"), [("fast", 1), ("reference", 12)])
+@pytest.mark.parametrize(("engine", "every"), [("cpu", 1), ("framework", 12)])
 def test_original_fkeras_on_500_wafers(shared_data: Path, wafers, medium, engine: str, every: int) -> None:
     images, calq, metric = wafers
     truth = np.load(shared_data / "truth/econ_t_medium_500x240.npz")
@@ -51,7 +51,7 @@ def test_exhaustive_oracle_of_400_wafers(shared_data: Path, wafers, medium) -> N
     np.testing.assert_allclose(oracle.values, truth["mean_emd"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("engine", "every"), [("fast", 5), ("reference", 30)])
+@pytest.mark.parametrize(("engine", "every"), [("cpu", 5), ("framework", 30)])
 def test_mispredictions_of_the_cifar_network(shared_data: Path, engine: str, every: int) -> None:
     truth = np.load(shared_data / "truth/rn07_500x300.npz")
     images = np.load(shared_data / "cifar10_test_2000.npz")

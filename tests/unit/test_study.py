@@ -69,11 +69,11 @@ def test_another_seed_or_engine_is_another_study_of_the_same_runs(study, hooks):
     other = study.but(seed=8)
     assert (study.seed, other.seed) == (7, 8)
     assert study.run() is other.run()
-    study.but(engine="reference").run()
-    assert hooks.started == [(["mse"], "auto"), (["mse"], "reference")]
+    study.but(engine="framework").run()
+    assert hooks.started == [(["mse"], "auto"), (["mse"], "framework")]
     with pytest.raises(InputError, match=r"but\(data=\) is another study: make it with fkeras\.Study\(\.\.\.\)"):
         study.but(data=DATA)
-    with pytest.raises(InputError, match=r"engine='gpu'; allowed are auto, fast, reference, hls4ml"):
+    with pytest.raises(InputError, match=r"engine='gpu'; allowed are auto, cpu, framework, hls4ml"):
         study.but(engine="gpu")
     with pytest.raises(InputError, match=r"seed is 0\.5; allowed are whole numbers"):
         study.but(seed=0.5)

@@ -34,23 +34,23 @@ class CpuRun:
         """space: of tensors that the network stores."""
         arrays = flat_data(network.inputs, x)
         inputs = {part.name: array.astype(np.float32) for part, array in zip(network.inputs, arrays, strict=True)}
-        self._plan = plan_of(network, space, {name: grid_of(array) for name, array in inputs.items()})
-        self.golden_outputs: Outputs = read_only(_outputs(self._plan, inputs))
+        self.plan = plan_of(network, space, {name: grid_of(array) for name, array in inputs.items()})
+        self.golden_outputs: Outputs = read_only(_outputs(self.plan, inputs))
         card = Scorecard(metrics, flat_targets(network.output_names, y), self.golden_outputs)
         self.space, self.metrics, self.golden, self.n_samples = space, dict(metrics), card.golden, len(arrays[0])
         self._samples = Samples(self.n_samples, inputs, self.golden_outputs, card)
-        self._behind = Behind(self._plan, space, self._samples)
+        self._behind = Behind(self.plan, space, self._samples)
         self._workers: dict[int, SiteWorker | None] = {}
 
     def worker(self, tensor: int) -> SiteWorker | None:
         """Who flips the bits of a tensor by channel; None where nobody can."""
         if tensor not in self._workers:
-            site = self._plan.sites.get(tensor)
-            pointwise = None if site is None else self._plan.pointwise(site)
+            site = self.plan.sites.get(tensor)
+            pointwise = None if site is None else self.plan.pointwise(site)
             self._workers[tensor] = (
                 None
                 if site is None or pointwise is None
-                else SiteWorker(self._plan, site, pointwise, self.space, self._samples, self._behind.flips)
+                else SiteWorker(self.plan, site, pointwise, self.space, self._samples, self._behind.flips)
             )
         return self._workers[tensor]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.frontends.qkeras.derivatives import TensorFlowDerivatives
 from fkeras.frontends.qkeras.forward import forward_of, golden_values
+from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.losses import final_activation, users_loss
-from fkeras.frontends.qkeras.reference import all_outputs
 from fkeras.frontends.qkeras.tracing import flat_data, flat_targets
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.ablation import ABLATIONS, flow_without, rewritten
-from fkeras.frontends.qkeras.fast import flow
+from fkeras.engines.cpu import flow
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)

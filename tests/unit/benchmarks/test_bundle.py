@@ -20,7 +20,7 @@ def oracle(group_deltas=None) -> Oracle:
     whole = np.arange(3)
     values = np.array([1.0, 2.0, 0.1 + 0.2])
     return Oracle(
-        "emd", "lower", False, whole, whole, values, whole * 0, whole, 0.1, 0.01, 7, 3, "l", "c", "fast", group_deltas
+        "emd", "lower", False, whole, whole, values, whole * 0, whole, 0.1, 0.01, 7, 3, "l", "c", "cpu", group_deltas
     )
 
 
@@ -79,7 +79,7 @@ def test_an_oracle_comes_back(tmp_path, group_deltas):
     oracle_bundle(first, provenance()).write(tmp_path / "oracle.npz")
     bundle = Bundle.read(tmp_path / "oracle.npz")
     again = oracle_of(bundle)
-    assert (again.metric, again.better, again.golden, again.engine, again.n_samples) == ("emd", "lower", 0.1, "fast", 7)
+    assert (again.metric, again.better, again.golden, again.engine, again.n_samples) == ("emd", "lower", 0.1, "cpu", 7)
     assert np.array_equal(again.delta, first.delta)
     assert np.array_equal(again.order, first.order)
     assert (again.group_deltas is None) == (group_deltas is None)

@@ -52,7 +52,7 @@ def measured(values, space=SPACE, golden=1.0, bits=None, metric="emd") -> Oracle
         len(space),
         space.layout_digest,
         space.content_digest,
-        "fast",
+        "cpu",
     )
 
 

@@ -75,8 +75,8 @@ MAX_EMD = Limit("emd", "max", 1.25)
         ({**GOOD, "method": 3}, "method=3; write the name of a ranking method"),
         ({**GOOD, "layers": 3}, "layers=3: allowed are a glob such as 'conv*'"),
         ({**GOOD, "biases": "yes"}, "biases='yes'; write True or False"),
-        ({**GOOD, "engine": 3}, "engine=3; allowed are auto, fast, reference"),
-        ({**GOOD, "engine": "slow"}, "engine='slow'; allowed are auto, fast, reference"),
+        ({**GOOD, "engine": 3}, "engine=3; allowed are auto, cpu, framework"),
+        ({**GOOD, "engine": "slow"}, "engine='slow'; allowed are auto, cpu, framework"),
         ({**GOOD, "seed": 0.5}, "seed is 0.5; allowed are whole numbers"),
         ({"bits": 3, "max_failure_rate": "5 %"}, "max_failure_rate is '5 %', a share of trials"),
         ({"bits": 3, "confidence": 0.4}, "confidence is 0.4; allowed are numbers from 0.5 up"),
@@ -182,7 +182,7 @@ def test_positional_arguments_are_refused():
         {"bits": 1, "trials": "all", "protected": TMR([1], 6), "max_emd": 1},
         {"bits": 3, "protected": mask("protection.json") | ranking[:3], "max_emd": 1},
         {"bits": 3, "protected": [1, 2], "margin": 0.01, "max_emd": 1},
-        {"bits": 3, "layers": ["conv*", "!dense"], "biases": True, "engine": "reference", "seed": 0, "max_emd": 1},
+        {"bits": 3, "layers": ["conv*", "!dense"], "biases": True, "engine": "framework", "seed": 0, "max_emd": 1},
     ],
 )
 def test_the_decorator_s_mark_states_the_same_budget(keywords):

@@ -49,8 +49,8 @@ def typed(texts: dict[str, str]) -> dict[str, Any]:
 
 
 def test_choices_are_read_from_text():
-    texts = {"seed": "5", "max_trials": "80", "engine": "reference"}
-    assert Choices.read(typed(texts)) == Choices(5, None, 80, "reference")
+    texts = {"seed": "5", "max_trials": "80", "engine": "framework"}
+    assert Choices.read(typed(texts)) == Choices(5, None, 80, "framework")
     assert Choices.read({}) == Choices()
 
 

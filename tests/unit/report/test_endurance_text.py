@@ -39,7 +39,7 @@ def result_of(requirement):
         protection([1, 2, 3], SPACE),
         7,
         SPACE,
-        "fast",
+        "cpu",
         64,
     )
 

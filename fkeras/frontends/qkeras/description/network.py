@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fkeras.frontends.description import Application, Home, NotDescribed, describe, drafted, sample_shape
 from fkeras.frontends.qkeras.description.inventory import inventory_of
+from fkeras.frontends.qkeras.freshness import weights_digest
 from fkeras.frontends.qkeras.graph import Graph, flatten
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
@@ -18,9 +20,22 @@ from fkeras.memory.space import Memory
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 
+_networks: weakref.WeakKeyDictionary[Any, tuple[tuple[Any, ...], Network]] = weakref.WeakKeyDictionary()
+
 
 def network_of(model: Any, memory: Memory = "quantizer") -> Network:
-    """What a model stores and computes. NotDescribed where a network cannot say it."""
+    """What a model stores and computes; the same object while it has the same layers and weights.
+
+    NotDescribed where a network cannot say it.
+    """
+    state = (memory, weights_digest(model), *map(id, model._flatten_layers()))
+    known = _networks.get(model)
+    if known is None or known[0] != state:
+        known = _networks[model] = state, _described(model, memory)
+    return known[1]
+
+
+def _described(model: Any, memory: Memory) -> Network:
     try:
         inventory = inventory_of(model, memory)
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""The reference engine: write the faulty words, run the whole model, score every sample. Slow and obvious."""
+"""The framework engine: write the faulty words, run the whole model, score every sample. Slow and obvious."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def all_outputs(forward: Forward, inputs: Sequence[NDArray[Any]], values: Sequen
     return joined([outputs for _, outputs in outputs_by_chunk(forward, inputs, values)])
 
 
-class ReferenceRun:
+class FrameworkRun:
     """Every other engine must give what this one gives."""
 
-    engine = "reference"
+    engine = "framework"
     batch_size = 8
 
     def __init__(self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:

@@ -1,0 +1,35 @@
+"""Whether a network is what a framework computes: on the data at hand, not on anybody's word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Run
+from fkeras.engines.cpu.classes import BY_CLASS
+from fkeras.engines.cpu.run import CpuRun
+from fkeras.network.fit import Misfit, outputs_misfit, unreproducible
+
+
+def misfit(run: CpuRun, judge: Run) -> Misfit | None:
+    """Why a network's numbers may differ from the framework's on the same data; None where they cannot.
+
+    Its quantizers must round only what everybody computes alike; its golden outputs must be the framework's, and so
+    must the classes be where a metric counts them.
+    """
+    network, plan = run.plan.network, run.plan
+    found = unreproducible(network, plan.grids)
+    if found is None:
+        found = outputs_misfit(network, plan.golden_grids, *(_parts(one.golden_outputs) for one in (run, judge)))
+    if found is None:
+        for name, metric in run.metrics.items():
+            computed, expected = (np.asarray(one.golden[name].per_sample) for one in (run, judge))
+            if metric.identity.endswith(BY_CLASS) and not np.array_equal(computed, expected):
+                return Misfit(network.output_names[0], "has two classes that are as good as equal in a sample")
+    return found
+
+
+def _parts(outputs: Any) -> tuple[NDArray[Any], ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
