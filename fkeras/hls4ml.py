@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fkeras.engines.hls4ml.words import Hls4mlOrder
     from fkeras.faults import FaultModel
     from fkeras.protection import Mask
+    from fkeras.rtl.generate import Port
 
 ProjectLike = str | os.PathLike[str] | Mapping[str, Any] | None
 
@@ -92,6 +93,16 @@ def not_stored(model: Any, project: ProjectLike, space: BitSpace | None = None) 
     from fkeras.engines.hls4ml.storage import missing
 
     return missing(storage(model, project, space))
+
+
+def ports(model: Any, *, project: ProjectLike, space: BitSpace | None = None) -> dict[str, Port]:
+    """How the project reads each tensor from outside, for `fkeras.Mask.write_rtl`: rows of words in its order.
+
+    InputError names a tensor that the project does not read from outside, and why.
+    """
+    from fkeras.engines.hls4ml.storage import ports_of
+
+    return ports_of(*_converted(model, project, space))
 
 
 def resources(

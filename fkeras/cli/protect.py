@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
             output.check_masks(options.output, "--output", headers, options)
             _require_same_layout(options.output, study.space)
         _check_order(options, study)
-        _check_rtl(options, study.space)
+        ports = _check_rtl(options, study)
         choice = study.protect(
             *others,
             bits=options.bits,
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
             covered = memory_protection.kind(options)(choice.mask.on(study.space))
             check = None if choice.free is None else choice.free.check
             protected: Any = covered if check is None else [covered, check] if len(choice.mask.bits) else check
-            memory = weight_memory(protected, study.space, options.clock_hz or CLOCK_HZ)
+            memory = weight_memory(protected, study.space, options.clock_hz or CLOCK_HZ, ports=ports)
     session.show(str(choice))
     if not choice.mask.bits.bits.size:
         session.show("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
@@ -233,12 +233,12 @@ def _require_same_layout(folder: str, space: BitSpace) -> None:
             )
 
 
-def _check_rtl(options: argparse.Namespace, space: BitSpace) -> None:
-    """The same of the SystemVerilog."""
+def _check_rtl(options: argparse.Namespace, study: Study) -> Any:
+    """The same of the SystemVerilog; the ports of an hls4ml project."""
     if options.rtl is None:
         if options.clock_hz is not None:
             raise InputError(f"--clock-hz {options.clock_hz:g} is that of a scrubber in SystemVerilog; give --rtl too")
-        return
+        return None
     if options.under.cells in ("", "immune") and not (options.under.check or options.free):
         raise InputError(
             f"--rtl {options.rtl}: bits that are assumed immune say nothing that could be built; say by what they are "
@@ -247,15 +247,23 @@ def _check_rtl(options: argparse.Namespace, space: BitSpace) -> None:
     from fkeras.rtl import weight_memory
     from fkeras.rtl.folder import check_folder
 
-    memory = weight_memory(None, space, options.clock_hz or 1.0)
-    check_folder(Path(options.rtl), space, list(memory.files), options.force)
+    ports = None
+    if options.project is not None:
+        import fkeras.hls4ml
+
+        ports = fkeras.hls4ml.ports(study.model, project=options.project, space=study.space)
+    memory = weight_memory(None, study.space, options.clock_hz or 1.0)
+    check_folder(Path(options.rtl), study.space, list(memory.files), options.force)
+    return ports
 
 
 def _check_order(options: argparse.Namespace, study: Study) -> None:
     """Everything that could go wrong with hls4ml's order goes wrong before anything is measured."""
     if not options.hls4ml_order:
-        if options.project is not None:
-            raise InputError(f"--project {options.project} decides hls4ml's order; give --hls4ml-order too")
+        if options.project is not None and options.rtl is None:
+            raise InputError(
+                f"--project {options.project} decides hls4ml's order and ports; give --hls4ml-order or --rtl DIR too"
+            )
         return
     if options.output is None:
         raise InputError("--hls4ml-order needs --output DIR: it writes files into DIR/hls4ml")

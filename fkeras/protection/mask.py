@@ -141,6 +141,7 @@ class Mask:
         space: BitSpace,
         under: Any = TMR,
         clock_hz: float = 40e6,
+        ports: Mapping[str, Any] | None = None,
     ) -> list[Path]:
         """Write the memory as SystemVerilog into a folder, made if need be; the paths. `fkeras rtl-check` verifies it.
 
@@ -150,10 +151,11 @@ class Mask:
             under: what protects the bits: fkeras.TMR, SECDED or Parity, or a function of the bits, which may give a
                 list.
             clock_hz: of the cycles in which a scrubber counts its interval.
+            ports: as `fkeras.hls4ml.ports` gives them, for a project that reads its weights from outside.
         """
         from fkeras.rtl import weight_memory
 
-        return weight_memory(under(self.on(space)), space, clock_hz).write(folder)
+        return weight_memory(under(self.on(space)), space, clock_hz, ports=ports).write(folder)
 
     @classmethod
     def parse(cls, text: str, name: str = "this text") -> Mask:

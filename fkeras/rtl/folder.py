@@ -22,10 +22,11 @@ from fkeras.faults.protections import statement
 from fkeras.faults.word_codes import CodedWords
 from fkeras.files import check_target, read_own, require_own, write_text
 from fkeras.memory import CODECS, BitSpace, WordTensor
+from fkeras.plain import plain, restored
 from fkeras.printable import in_one_line
 from fkeras.protection.word_tables import parse_words, words_text
 from fkeras.rtl.codewords import layouts
-from fkeras.rtl.generate import Store, pass_text, rendered, sources, stores
+from fkeras.rtl.generate import Port, Store, pass_text, rendered, sources, stores
 
 SCHEMA = "fkeras-rtl/1"
 INDEX = "rtl.json"
@@ -40,18 +41,20 @@ _COVERS: dict[str, Any] = {"TMR": TMR, "SECDED": SECDED, "Parity": Parity}
 class WeightMemory:
     """A memory, what protects it, and the stores that they make.
 
-    clock_hz: of the cycles that intervals are counted in; about: the protection in a line.
+    clock_hz: of the cycles that intervals are counted in; about: the protection in a line; ports: hls4ml's, by the path
+    of the tensor that it reads from outside.
     """
 
     space: BitSpace
     guard: Protection
     clock_hz: float
     about: str
+    ports: Mapping[str, Port]
 
     @cached_property
     def stores(self) -> tuple[Store, ...]:
         """One per tensor."""
-        return stores(layouts(self.guard, self.space))
+        return stores(layouts(self.guard, self.space), self.ports)
 
     @cached_property
     def files(self) -> dict[str, str]:
@@ -69,6 +72,7 @@ class WeightMemory:
                 "width": store.layout.tensor.sole_codec.width,
                 "cells": store.layout.n_cells,
                 "passes": "; ".join(map(pass_text, store.layout.passes)),
+                "port": store.port,
             }
             for store in self.stores
         ]
@@ -80,6 +84,7 @@ class WeightMemory:
         content = {
             "clock_hz": self.clock_hz,
             "about": self.about,
+            "ports": plain(self.ports),
             "tensors": [_plain_tensor(tensor) for tensor in self.space.tensors],
             "protection": [_plain_part(part) for part in _parts(self.guard)],
         }
@@ -126,14 +131,19 @@ def _lines(text: str) -> list[str]:
 
 
 def weight_memory(
-    protected: Protectable, space: BitSpace, clock_hz: float = CLOCK_HZ, about: str | None = None
+    protected: Protectable,
+    space: BitSpace,
+    clock_hz: float = CLOCK_HZ,
+    about: str | None = None,
+    ports: Mapping[str, Port] | None = None,
 ) -> WeightMemory:
-    """The memory of a space under a protection. InputError for a protection that is nothing to build."""
+    """The memory of a space under a protection, with the ports that `fkeras.hls4ml.ports` gives. InputError for a
+    protection that is nothing to build."""
     if not (is_number(clock_hz) and clock_hz > 0):
         raise InputError(Argument("clock_hz", clock_hz), "; allowed are cycles per second, finite numbers above 0")
     guard = protection(protected, space)
     said = statement(guard, len(space)) or "not protected" if about is None else about
-    memory = WeightMemory(space, guard, float(clock_hz), said)
+    memory = WeightMemory(space, guard, float(clock_hz), said, dict(ports or {}))
     memory.stores  # noqa: B018  refused before anything is written
     return memory
 
@@ -181,17 +191,18 @@ def read_folder(folder: str | os.PathLike[str]) -> WeightMemory:
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         refuse(f"is no index of RTL: 'schema' is {str(schema)[:40]!r}, expected {SCHEMA!r}")
-    keys = ("clock_hz", "about", "tensors", "protection")
+    keys = ("clock_hz", "about", "ports", "tensors", "protection")
     missing = [key for key in (*keys, "sha256", "layout_digest") if key not in content]
     if missing:
         refuse(f"has no {missing[0]!r}")
     if _digest({key: content[key] for key in keys}) != content["sha256"]:
         refuse("its memory is not that of its sha256: altered or damaged")
     try:
-        space = BitSpace(tuple(_tensor(plain) for plain in content["tensors"]))
-        parts = [_part(plain) for plain in content["protection"]]
-        memory = weight_memory(parts or None, space, content["clock_hz"], str(content["about"]))
-    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+        space = BitSpace(tuple(_tensor(tensor) for tensor in content["tensors"]))
+        parts = [_part(part) for part in content["protection"]]
+        ports = {path: restored(Port, port) for path, port in content["ports"].items()}
+        memory = weight_memory(parts or None, space, content["clock_hz"], str(content["about"]), ports)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         refuse(f"cannot be read ({error})")
     if space.layout_digest != content["layout_digest"]:
         refuse("its tensors are not those of its layout_digest: altered or damaged")
@@ -206,16 +217,18 @@ def _plain_tensor(tensor: WordTensor) -> dict[str, Any]:
     codec: Any = tensor.sole_codec
     if type(codec).__name__ not in CODECS:
         raise InputError(f"tensor '{tensor.path}': words that are {codec} are not written as RTL")
-    plain = {"kind": type(codec).__name__, **{each.name: getattr(codec, each.name) for each in fields(codec)}}
-    return {"path": tensor.path, "shape": list(tensor.shape), "codec": plain, "words": tensor.words.tolist()}
+    stated = {"kind": type(codec).__name__, **{each.name: getattr(codec, each.name) for each in fields(codec)}}
+    return {"path": tensor.path, "shape": list(tensor.shape), "codec": stated, "words": tensor.words.tolist()}
 
 
-def _tensor(plain: dict[str, Any]) -> WordTensor:
-    stated = dict(plain["codec"])
+def _tensor(content: dict[str, Any]) -> WordTensor:
+    stated = dict(content["codec"])
     codec: Any = CODECS[stated.pop("kind")](**stated)
-    words = np.array(plain["words"], np.uint32)
+    words = np.array(content["words"], np.uint32)
     values = codec.decode(words).astype(np.float32)
-    return WordTensor(str(plain["path"]), tuple(map(int, plain["shape"])), codec, words, np.ones_like(values), values)
+    return WordTensor(
+        str(content["path"]), tuple(map(int, content["shape"])), codec, words, np.ones_like(values), values
+    )
 
 
 def _parts(guard: Protection) -> tuple[Protection, ...]:
@@ -232,8 +245,8 @@ def _plain_part(part: Any) -> dict[str, Any]:
     return {"kind": type(stated).__name__, "bits": stated.bits.bits.tolist(), **scrub, **others}
 
 
-def _part(plain: dict[str, Any]) -> Any:
-    stated = dict(plain)
+def _part(content: dict[str, Any]) -> Any:
+    stated = dict(content)
     kind = stated.pop("kind")
     if kind == "words":
         return replace(parse_words(stated.pop("text"), INDEX), **stated)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 from fkeras.faults.codes import Hsiao
@@ -17,12 +18,33 @@ from fkeras.rtl.codewords import Comparators, Pass, Reader, Shape, StoreLayout, 
 FIXED = ("fkeras_cells.sv", "fkeras_tmr.sv", "fkeras_parity.sv")
 
 
+@dataclass(frozen=True, slots=True)
+class Port:
+    """How hls4ml reads an array from outside.
+
+    array: its name; rows: how many; elements: Keras' number of the word at each place of the array. Place p is in row p
+    modulo rows.
+    """
+
+    array: str
+    rows: int
+    elements: tuple[int, ...]
+
+    @property
+    def order(self) -> list[list[int | None]]:
+        """The elements of each row, from its lowest bits up; None where the last lane has no word."""
+        lanes = -(-len(self.elements) // self.rows)
+        padded = [*self.elements, *[None] * (lanes * self.rows - len(self.elements))]
+        return [padded[row :: self.rows] for row in range(self.rows)]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """The store of one tensor. name: of its module and file."""
+    """The store of one tensor. name: of its module and file; port: hls4ml's, where it reads the words from outside."""
 
     name: str
     layout: StoreLayout
+    port: Port | None = None
 
     @property
     def file(self) -> str:
@@ -41,10 +63,16 @@ class Store:
         return f"{self.name}.mem"
 
 
-def stores(layouts: Sequence[StoreLayout]) -> tuple[Store, ...]:
-    """A name for each store that every tool takes: a letter first, no keyword, none twice in any case."""
+def stores(layouts: Sequence[StoreLayout], ports: Mapping[str, Port] = MappingProxyType({})) -> tuple[Store, ...]:
+    """A name for each store that every tool takes: a letter first, no keyword, none twice in any case.
+
+    ports: hls4ml's, by the path of the tensor.
+    """
     taken: set[str] = set()
-    return tuple(Store(unique(f"weights_{identifier(layout.tensor.path)}", taken), layout) for layout in layouts)
+    return tuple(
+        Store(unique(f"weights_{identifier(layout.tensor.path)}", taken), layout, ports.get(layout.tensor.path))
+        for layout in layouts
+    )
 
 
 def sources(memory: Sequence[Store], clock_hz: float) -> dict[str, str]:
@@ -110,7 +138,10 @@ def _store(store: Store, clock_hz: float) -> str:
         _word(f"{store.name}_word{k}", layout, shape, "" if shape.reader is None else names[shape.reader])
         for k, shape in enumerate(layout.shapes)
     ]
-    parts.append(_top(store, clock_hz))
+    top = _top(store, clock_hz)
+    parts.append(rendered("store.sv.j2", **top))
+    if store.port is not None:
+        parts.append(_port(store, store.port, top))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -161,7 +192,21 @@ def pass_text(visit: Pass) -> str:
     return "reload of words known to be wrong" if visit.kind == "reload" else "count of what is wrong"
 
 
-def _top(store: Store, clock_hz: float) -> str:
+def _port(store: Store, port: Port, top: Mapping[str, Any]) -> str:
+    w, a, p = top["w"], top["a"], top["p"]
+    ports = [("input", 1, "load"), ("input", a, "load_row"), ("input", w, "load_word")]
+    if p:
+        ports += [("input", 1, "reset"), ("input", p, "request"), ("output", 1, "busy"), ("output", a, "row")]
+        ports += [("input", 1, "good_valid"), ("input", w, "good_word")] if top["needs_good"] else []
+        ports += [("output", 32, "n_corrected"), ("output", 32, "n_detected")]
+    order = port.order
+    names = {"name": store.name, "array": comment(in_one_line(port.array)), "timed": top["timed"], "ports": ports}
+    rows = {"rows": port.rows, "lanes": len(order[0]), "a": max(1, (port.rows - 1).bit_length())}
+    return rendered("port.sv.j2", order=order, n=top["n"], w=w, **names, **rows)
+
+
+def _top(store: Store, clock_hz: float) -> dict[str, Any]:
+    """What the template of a store is filled with."""
     layout, passes = store.layout, store.layout.passes
     n, w = layout.tensor.size, layout.tensor.sole_codec.width
     sizes = [len(shape.cells) for shape in layout.shapes]
@@ -186,8 +231,7 @@ def _top(store: Store, clock_hz: float) -> str:
             if layout.written(shape, visit)
         ]
         shapes.append({"c": len(shape.cells), "written": written, "banks": shape.banks})
-    return rendered(
-        "store.sv.j2",
+    return dict(
         name=store.name,
         about=f"Tensor {comment(in_one_line(layout.tensor.path))}, shape {layout.tensor.shape}",
         n=n,

@@ -202,3 +202,37 @@ def test_projects_of_other_tools_are_read_and_not_run(tiny, backend, tool):
     assert storage[0].why.startswith(f"memory or registers, as {tool} chooses: strategy resource, reuse factor")
     with pytest.raises(fkeras.InputError, match=rf"(?i)backend {backend}; fkeras runs .* Vivado, .* only"):
         fkeras.hls4ml.agreement(tiny, x, project=project)
+
+
+def external(model, strategy, **factors):
+    project = fkeras.hls4ml.config(model, np.zeros((4, 4), np.float32))
+    project["HLSConfig"]["Model"].update(Strategy=strategy, BramFactor=10)
+    for name, reuse in factors.items():
+        project["HLSConfig"]["LayerName"][name].update(Strategy=strategy, ReuseFactor=reuse)
+    return project
+
+
+def test_ports_are_rows_of_hls4mls_arrays(tiny, tmp_path):
+    project = external(tiny, "Resource", d1=4, d2=5)
+    space = fkeras.bit_space(tiny)
+    ports = fkeras.hls4ml.ports(tiny, project=project, space=space)
+    assert {path: (port.array, port.rows) for path, port in ports.items()} == {
+        "d1/kernel": ("w3", 4),
+        "d2/kernel": ("w6", 5),
+    }
+    order = fkeras.hls4ml.order(tiny, project=project, space=space)
+    # hls4ml's MultLoop of row 1 multiplies w3[1], w3[1 + 4], ...
+    assert ports["d1/kernel"].order[1] == [order.tensors[0].elements[place] for place in (1, 5, 9, 13, 17)]
+    latency = fkeras.hls4ml.ports(tiny, project=external(tiny, "Latency"), space=space)
+    assert latency["d1/kernel"].order == [[element] for element in range(20)]
+    mask = Mask.of(fkeras.BitSet(np.arange(30)), space)
+    mask.write_rtl(tmp_path, space, ports=ports)
+    assert "module weights_d1_kernel_port" in (tmp_path / "weights_d1_kernel.sv").read_text()
+    assert "4 rows of 5 words" in (tmp_path / "README.md").read_text()
+
+
+def test_words_that_are_not_read_from_outside_have_no_port(tiny):
+    with pytest.raises(
+        fkeras.InputError, match=r"'d1/kernel' is not read from outside \(constants: strategy latency\)"
+    ):
+        fkeras.hls4ml.ports(tiny, project=fkeras.hls4ml.config(tiny, np.zeros((4, 4), np.float32)))

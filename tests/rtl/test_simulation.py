@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
 
 from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount, KnownWords, Parity, RangeCheck, Recoded
 from fkeras.rtl import read_folder, rtl_check, weight_memory
+from fkeras.rtl.generate import Port
 
 pytestmark = pytest.mark.usefixtures("simulator")
 
@@ -109,3 +111,80 @@ def test_immune_bits_are_nothing_to_build(memory):
 
     with pytest.raises(InputError, match=r"8 bits are assumed immune.*write under=fkeras.TMR, or SECDED or Parity"):
         weight_memory(AssumedImmune(range(8)), memory)
+
+
+ALONE = """
+module bench;
+    reg clk = 0, load = 0, reset = 1;
+    reg [0:3] row = 0;
+    reg [0:4] word = 0;
+    wire [0:59] words;
+    wire [31:0] n_corrected, n_detected;
+    integer i;
+    always #1 clk = ~clk;
+    weights_dense_kernel store (.clk(clk), .load(load), .load_row(row), .load_word(word), .reset(reset),
+        .request(1'b0), .busy(), .row(), .n_corrected(n_corrected), .n_detected(n_detected), .words(words));
+    initial begin
+        @(negedge clk) load = 1;
+        for (i = 0; i < 12; i = i + 1) begin row = i; word = i; @(negedge clk); end
+        load = 0; reset = 0;
+        store.w7.bank1.cells[2] = ~store.w7.bank1.cells[2];
+        repeat (CYCLES) @(negedge clk);
+        $display("%b %0d %0d", store.w7.bank1.cells, n_corrected, n_detected);
+        $finish;
+    end
+endmodule
+"""
+
+
+@pytest.mark.parametrize(("cycles", "seen"), [(90, "00011 0 0"), (130, "00111 1 0"), (230, "00111 1 0")])
+def test_a_scrub_comes_by_itself_after_its_interval(memory, tmp_path, cycles, seen):
+    # 10 s of 10 cycles each: the first pass over twelve words begins after 100 cycles.
+    weight_memory(TMR(range(60), 10, "itself"), memory, clock_hz=10).write(tmp_path)
+    (tmp_path / "bench.sv").write_text(ALONE.replace("CYCLES", str(cycles)))
+    files = [str(path) for path in sorted(tmp_path.glob("*.sv"))]
+    subprocess.run(["iverilog", "-g2012", "-s", "bench", "-o", str(tmp_path / "bench"), *files], check=True)
+    done = subprocess.run(["vvp", "-n", str(tmp_path / "bench")], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == seen
+
+
+PORT = """
+module bench;
+    reg clk = 0, load = 1, enable = 0;
+    reg [0:3] row = 0;
+    reg [0:4] word = 0;
+    reg [2:0] address = 0;
+    wire [14:0] q;
+    integer i;
+    always #1 clk = ~clk;
+    weights_dense_kernel_port port (.clk(clk), .load(load), .load_row(row), .load_word(word), .address(address),
+        .enable(enable), .q(q));
+    initial begin
+        @(negedge clk);
+        for (i = 0; i < 12; i = i + 1) begin row = i; word = i + 1; @(negedge clk); end
+        load = 0; enable = 1;
+        for (i = 0; i < 5; i = i + 1) begin
+            address = i;
+            @(negedge clk) $display("%0d %0d %0d", q[4:0], q[9:5], q[14:10]);
+        end
+        enable = 0; address = 0;
+        @(negedge clk) $display("%0d", q[4:0]);
+        $finish;
+    end
+endmodule
+"""
+
+
+def test_the_port_reads_rows_as_hls4ml_packs_them(memory, tmp_path):
+    elements = tuple(range(11, -1, -1))
+    written = weight_memory(None, memory, ports={"dense/kernel": Port("w3", 5, elements)})
+    written.write(tmp_path)
+    assert read_folder(tmp_path).files == written.files
+    (tmp_path / "bench.sv").write_text(PORT)
+    files = [str(path) for path in sorted(tmp_path.glob("*.sv"))]
+    subprocess.run(["iverilog", "-g2012", "-s", "bench", "-o", str(tmp_path / "bench"), *files], check=True)
+    done = subprocess.run(["vvp", "-n", str(tmp_path / "bench")], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    # The word of element e is e + 1; lane l of row r is place 5 l + r, and the last lanes are empty.
+    words = [[str(elements[place] + 1) if place < 12 else "0" for place in (r, r + 5, r + 10)] for r in range(5)]
+    assert rows == [*words, [words[4][0]]]

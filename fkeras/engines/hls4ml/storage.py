@@ -12,10 +12,13 @@ from typing import Any
 
 from fkeras.engines.hls4ml.convert import Conversion
 from fkeras.engines.hls4ml.words import Hls4mlOrder
+from fkeras.errors import Argument, InputError
+from fkeras.rtl.generate import Port
 
 CONFIGURATION_MEMORY = "the FPGA's configuration memory (the logic and the constants in it) is outside this model"
 
 
+EXTERNAL = "external memory"
 _CHOOSING = {"Libero": "SmartHLS", "Catapult": "Catapult"}
 """Whose templates name no kind of memory, by backend."""
 
@@ -47,10 +50,31 @@ def storage_of(conversion: Conversion, order: Hls4mlOrder) -> tuple[Storage, ...
     return tuple(storage)
 
 
+def ports_of(conversion: Conversion, order: Hls4mlOrder) -> dict[str, Port]:
+    """How each tensor is read from outside. InputError for one that is not.
+
+    A layer of reuse factor r reads r rows, as hls4ml's `ARRAY_RESHAPE block` packs them; by the latency strategy it
+    reads word by word.
+    """
+    ports = {}
+    for held, tensor in zip(order.tensors, storage_of(conversion, order), strict=True):
+        if not tensor.why.startswith(EXTERNAL):
+            raise InputError(
+                f"tensor '{tensor.path}' is not read from outside ({tensor.why}), so that no memory can take its "
+                "place: set BramFactor below its number of words, or exclude it with ",
+                Argument("layers", f"!{tensor.path.rsplit('/', 1)[0]}"),
+            )
+        node = conversion.graph.graph[held.node]
+        is_packed = str(node.get_attr("strategy", "latency")).lower().startswith("resource")
+        rows = int(node.get_attr("reuse_factor", 1)) if is_packed else tensor.n_words
+        ports[tensor.path] = Port(held.variable, rows, tuple(held.elements.tolist()))
+    return ports
+
+
 def _where(node: Any, is_bias: bool) -> tuple[bool, str]:
     variable = node.weights["bias" if is_bias else "weight"]
     if getattr(variable, "storage", "register").lower() == "bram":
-        return True, "external memory (larger than BramFactor)"
+        return True, f"{EXTERNAL} (larger than BramFactor)"
     if is_bias:
         return False, "constants: biases are partitioned completely"
     strategy, reuse = str(node.get_attr("strategy", "latency")).lower(), int(node.get_attr("reuse_factor", 1))
