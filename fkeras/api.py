@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve, required
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
-from fkeras.errors import Argument, InputError
+from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
@@ -67,17 +67,9 @@ def load_model(
         InputError: for a missing file.
         ModelError: for a file that is no model, is damaged, or would run code.
     """
-    from fkeras.network.file import is_network_file, read_network, require_source_unchanged
+    from fkeras.models.file import loaded
 
-    if is_network_file(path):
-        if weights is not None or custom_objects or trusted:
-            others = Argument("weights"), ", ", Argument("custom_objects"), " and ", Argument("trusted")
-            raise InputError(f"{path} is a network file, which has its weights and no code; leave out ", *others)
-        require_source_unchanged(path)
-        return read_network(path)
-    from fkeras.frontends.loading import load_model as load
-
-    return load(path, weights, custom_objects, trusted)
+    return loaded(path, weights, custom_objects, trusted)
 
 
 def bit_space(

@@ -68,8 +68,9 @@ def agreement(
     from fkeras.engines.hls4ml.agreement import agreement as compare
     from fkeras.frontends.qkeras.tracing import flat_data
 
+    words = _space(model, space)
     some = x if samples is None else [array[: whole("samples", samples, 1)] for array in flat_data(model, x)]
-    return compare(model, some, _space(model, space), _project(project), faults, trials, seed)
+    return compare(model, some, words, _project(project), faults, trials, seed)
 
 
 def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Hls4mlOrder:
@@ -138,8 +139,9 @@ def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _space(model: Any, space: BitSpace | None) -> BitSpace:
-    from fkeras.frontends.qkeras.reading import bit_space
+    from fkeras.frontends.qkeras.reading import bit_space, require_model
 
+    require_model(model)
     return bit_space(model) if space is None else space
 
 

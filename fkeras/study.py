@@ -98,7 +98,7 @@ class Study:
     asked again and again: runs, rankings and what is in the store are shared.
 
     Arguments:
-        model: a Keras model, or whatever `hooks` knows.
+        model: a Keras model, a network from a `.fkn` file, or whatever `hooks` knows.
         data: (x, y), inputs and targets; first axes count samples. None: only what needs no data can be asked.
         metric: what damage means: a name, a metric of `fkeras.metrics`, or several by name.
         layers: globs on a layer's path or last name, `!` excludes: whose words are the memory.

@@ -87,9 +87,9 @@ def _digest(value: Any, fixture: str, hooks: Any) -> str | None:
             return digest_of(value)
         except (IdentityError, TypeError, ValueError):
             return None
-    from fkeras.models.kinds import is_of_keras_3, model_of
+    from fkeras.models.kinds import is_known, model_of
 
-    if is_of_keras_3(value):
+    if is_known(value):
         return model_of(value).state()
     # Elsewhere no model can be one of Keras'.
     if "tensorflow" in sys.modules and callable(getattr(value, "get_weights", None)):

@@ -124,7 +124,11 @@ _TABLE = (
         "on GitHub, mark failed tests beside their lines, by `::error` at the end of the output (true)",
         only="ini",
     ),
-    Option("model=PATH", "model file for the `fkeras_model` fixture, relative to the ini file", only="ini"),
+    Option(
+        "model=PATH",
+        "model file (`.h5`, `.keras`, `.fkn`) for the `fkeras_model` fixture, relative to the ini file",
+        only="ini",
+    ),
     Option(
         "data=PATH",
         "npz file with arrays `x` and `y` for the `fkeras_data` fixture, relative to the ini file; several inputs are "

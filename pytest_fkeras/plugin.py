@@ -153,9 +153,9 @@ def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: boo
 
 @pytest.hookimpl(trylast=True)
 def pytest_fkeras_model_identity(model: Any) -> Any:
-    from fkeras.models.kinds import is_of_keras_3, model_of
+    from fkeras.models.kinds import is_known, model_of
 
-    if is_of_keras_3(model):
+    if is_known(model):
         return model_of(model).identity()
     # Elsewhere no model can be one of Keras', and TensorFlow need not be loaded to find that out.
     if "tensorflow" not in sys.modules:

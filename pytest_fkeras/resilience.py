@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_fkeras.session import FkerasSession
 
 _COMPUTING = ("pytest_fkeras_start_run", "pytest_fkeras_rank", "pytest_fkeras_bit_space")
+_ASKED = (*_COMPUTING, "pytest_fkeras_model_identity")
 
 
 def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -> Study:
@@ -43,11 +44,13 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
     of_model, of_data = fixture_value(session, "fkeras_model", model), fixture_value(session, "fkeras_data", data)
 
     def study() -> Study:
-        from fkeras.api import load_model
+        from fkeras.models.file import model_in
         from fkeras.study import Study
 
         is_path = isinstance(model, str | os.PathLike)
-        loaded = load_model(model) if is_path else model
+        # Hooks of the project's own are asked about the model itself.
+        store = None if any(is_own(session.config.hook, name) for name in _ASKED) else session.store
+        loaded = model_in(model, store=store) if is_path else model
         # A path gives the model that was loaded from it, whatever becomes of the file.
         as_loaded = FixtureValue(of_model.fixture, loaded, session.config.hook) if is_path else of_model
         file = os.path.relpath(model, session.config.rootpath) if is_path else ""
@@ -89,7 +92,9 @@ class SessionHooks:
 
     def bit_space(self, model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace:
         space: BitSpace = self._hooks.pytest_fkeras_bit_space(model=model, layers=layers, biases=biases)
-        if not hasattr(model, "get_weights"):
+        from fkeras.models.kinds import is_known
+
+        if not hasattr(model, "get_weights") and not is_known(model):
             key = (layers if isinstance(layers, str) else tuple(layers), biases)
             self._words.setdefault(key, space.content_digest)
         return space
@@ -181,9 +186,13 @@ class SessionHooks:
         return ini_folder(self._session.config)
 
     def _is_own(self, hook: str) -> bool:
-        """Whether the project implements a hook, besides the plugin."""
-        implementations = getattr(self._hooks, hook).get_hookimpls()
-        return any(one.function.__module__ != "pytest_fkeras.plugin" for one in implementations)
+        return is_own(self._hooks, hook)
+
+
+def is_own(hooks: Any, hook: str) -> bool:
+    """Whether the project implements a hook, besides the plugin."""
+    implementations = getattr(hooks, hook).get_hookimpls()
+    return any(one.function.__module__ != "pytest_fkeras.plugin" for one in implementations)
 
 
 class Source:

@@ -44,8 +44,11 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
         data = read_data(options.data, options.samples) if stated.get("data") else None
         metric = read_metric(options.metric, options.geometry) if stated.get("metric") else None
         import fkeras
+        from fkeras.models.file import model_in
+        from fkeras.store import opened
 
-        loaded = [fkeras.load_model(path, options.weights, trusted=options.trust) for path in models]
+        kept = opened(store)
+        loaded = [model_in(path, options.weights, options.trust, kept) for path in models]
         studies = [
             fkeras.Study(
                 model,
@@ -55,7 +58,7 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
                 biases=options.biases,
                 engine=stated.get("engine", "auto"),
                 seed=stated.get("seed", 0),
-                store=store,
+                store=kept,
                 executor=workers,
                 name=path,
             )

@@ -128,7 +128,9 @@ class FaultSet:
     def without(self, bits: BitSet) -> FaultSet:
         """The faults that remain when `bits` are protected."""
         covered = bits.bits
-        flips, set_to_1, set_to_0 = (np.setdiff1d(part, covered) for part in (self.flips, self.set_to_1, self.set_to_0))
+        flips, set_to_1, set_to_0 = (
+            np.setdiff1d(part, covered, assume_unique=True) for part in (self.flips, self.set_to_1, self.set_to_0)
+        )
         return FaultSet(flips, set_to_1, set_to_0, self.layout_digest)
 
     def text(self, space: BitSpace) -> str:

@@ -15,12 +15,13 @@ from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Shipped
+from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
+from fkeras.models.network import shipped_network
 from fkeras.network import Network
 
 if TYPE_CHECKING:
+    from fkeras.frontends.qkeras.evidence import KerasSubject
     from fkeras.frontends.qkeras.framework import FrameworkRun
-    from fkeras.sensitivity.evidence import Subject
 
 
 class KerasModel(FrameworkModel):
@@ -82,12 +83,16 @@ class KerasModel(FrameworkModel):
 
         return flat_targets(self._model, y)
 
-    def subject(self, space: BitSpace, data: Data) -> Subject:
+    def subject(self, space: BitSpace, data: Data) -> KerasSubject:
         """Itself with data, differentiated by TensorFlow."""
+        return self.subject_by(self.start_run, space, data)
+
+    def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> KerasSubject:
+        """The same, whose runs somebody else starts."""
         from fkeras.frontends.qkeras.evidence import KerasSubject
 
         def start(model: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace) -> Run:
-            return self.start_run(data, metrics, space, "auto")
+            return start_run(data, metrics, space, "auto")
 
         return KerasSubject(self._model, space, data, start)
 
@@ -120,7 +125,10 @@ class KerasModel(FrameworkModel):
         return run if wrong is None else TailRun(judge, f"'{wrong.node}' {wrong.why}")
 
     def shipped(self, run: Run) -> Shipped:
-        """The model as a file; workers load TensorFlow."""
+        """The network where it serves, else the model as a file, for which workers load TensorFlow."""
+        network = shipped_network(run)
+        if network is not None:
+            return network
         from fkeras.frontends.qkeras.shipping import packed
 
         return Shipped(start_packed, packed(self._model))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fkeras.sensitivity.evidence import Subject
 
 Data = tuple[Any, Any]
+StartRun = Callable[[Data, Mapping[str, Metric], BitSpace, str], Run]
+"""Starts a run of a model, of whatever is known without saying it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,15 @@ class FrameworkModel(Model):
     @abstractmethod
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What the framework computes without a fault; arrays in the order of the network's inputs."""
+
+    def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> Subject:
+        """Itself with data, as rankings see it; where it starts runs, somebody else does."""
+        return self.subject(space, data)
+
+
+def is_known(model: Any) -> bool:
+    """Whether this is a model of fkeras' own, which nobody else knows better."""
+    return isinstance(model, Model | Network) or is_of_keras_3(model)
 
 
 def model_of(model: Any) -> Model:

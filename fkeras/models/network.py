@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -71,7 +72,7 @@ class NetworkModel(Model):
 
     def shipped(self, run: Run) -> Shipped:
         """Itself."""
-        return Shipped(start_network, self._network)
+        return Shipped(start_cpu, replace(self._network))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
         raise UnsupportedError(
@@ -80,8 +81,23 @@ class NetworkModel(Model):
         )
 
 
+def shipped_network(run: Run) -> Shipped | None:
+    """The network that a run computes with, as workers get it; None where it computes with none."""
+    from fkeras.engines.cpu.run import CpuRun
+
+    # A fresh one, without what it has computed and could again.
+    return Shipped(start_cpu, replace(run.plan.network)) if isinstance(run, CpuRun) else None
+
+
+def start_cpu(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+    """The CPU engine, where it is known to serve: this runs on workers."""
+    from fkeras.engines.cpu.run import CpuRun
+
+    return CpuRun(network, space, *data, metrics)
+
+
 def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-    """The CPU engine on a network; workers start it so, too."""
+    """The CPU engine on a network without a framework to judge it."""
     from fkeras.engines.cpu.run import CpuRun
 
     x, y = data

@@ -49,7 +49,17 @@ _DAMAGES = (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError, 
 def write_network(
     network: Network, path: str | os.PathLike[str], source: str = "", samples: Sequence[NDArray[Any]] | None = None
 ) -> None:
-    """Write a network as an `.fkn` file, whole or not at all; the same network gives the same bytes.
+    """Write a network as an `.fkn` file, whole or not at all.
+
+    source, samples: as of `network_bytes`. ModelError for a network that could not be read again.
+    """
+    content = network_bytes(network, source, samples)
+    with replacing(Path(path)) as file:
+        file.write(content)
+
+
+def network_bytes(network: Network, source: str = "", samples: Sequence[NDArray[Any]] | None = None) -> bytes:
+    """An `.fkn` file; the same network gives the same bytes.
 
     source: digest of the model file that it describes, "" without one; samples: inputs, (n, *shape) each, on which
     readers compare what it computes; a few of a fixed random stream unless given.
@@ -76,12 +86,14 @@ def write_network(
         "golden": golden,
         "arrays": [array_digest(array) for array in arrays],
     }
-    with replacing(Path(path)) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, _HEADER, canonical(header).encode())
         for number, array in enumerate(arrays):
             stream = io.BytesIO()
             np.lib.format.write_array(stream, np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
             _add(archive, _member(number), stream.getvalue())
+    return whole.getvalue()
 
 
 def read_network(path: str | os.PathLike[str]) -> Network:

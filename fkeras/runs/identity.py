@@ -27,6 +27,8 @@ _CODE = (
     "engines",
     "frontends",
     "network",
+    "arithmetic",
+    "models",
     "faults",
     "memory",
     "metrics",

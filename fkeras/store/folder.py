@@ -11,6 +11,7 @@ from secrets import token_hex
 
 from fkeras.errors import InputError, StoreError
 from fkeras.files import UNFINISHED
+from fkeras.store import documents
 from fkeras.store.disk import explained, write_whole
 from fkeras.store.entry import Entry
 from fkeras.store.identity import Identity
@@ -72,9 +73,15 @@ class Store:
         entry.touch()
         return entry
 
+    def documents(self, identity: Identity) -> documents.Documents:
+        """The files with this identity, which need not be there yet."""
+        return documents.Documents(self, identity)
+
     def entries(self) -> Iterator[Entry]:
         """All results, by kind and digest; one whose identity cannot be read is left out, and noticed."""
         for path in sorted(self.path.glob("*/*/identity.json")):
+            if path.parents[1].name in documents.KINDS:
+                continue
             entry = self._read(path)
             if entry is not None:
                 yield entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -86,6 +87,10 @@ def test_what_needs_keras_is_refused_by_name(exported, fkeras):
         library.oracle(network, (file["x"], file["y"]), metric="accuracy")
     with pytest.raises(InputError, match="has its weights and no code; leave out weights=, custom_objects= and"):
         library.load_model("away/small.fkn", trusted=True)
+    with pytest.raises(
+        UnsupportedError, match="network 'small' is no Keras model, which is needed here; load the model f"
+    ):
+        library.hls4ml.config(network, np.zeros((3, 4), np.float32), space=library.bit_space(network))
     assert "is a network file already" in fkeras("export", "away/small.fkn", "--output", "b.fkn").err
 
 
@@ -127,6 +132,23 @@ def test_what_no_network_describes_is_refused_with_the_layer(folder, fkeras):
     assert done.code == 2
     assert "layer 'norm': " in done.err
     assert not (folder / "norm.fkn").exists()
+
+
+def test_a_line_with_a_store_does_not_open_a_file_that_it_knows(exported, fkeras, monkeypatch):
+    line = ("campaign", "small.h5", *DATA, "--faults", "3", "--trials", "9", "--store", "s", "--json", "out.json")
+    assert fkeras(*line).code == 0
+    first = (exported / "out.json").read_bytes()
+    shutil.rmtree(exported / "s" / "campaign")
+
+    def opened(*_, **__):
+        raise AssertionError("the model file was opened")
+
+    monkeypatch.setattr("fkeras.frontends.qkeras.loading.load_model", opened)
+    done = fkeras(*line)
+    assert (done.code, done.err) == (0, "")
+    assert (exported / "out.json").read_bytes() == first
+    np.savez("grid.npz", x=np.full((3, 4), 0.5, np.float32), y=[0, 1, 0])  # never seen
+    assert "the model file was opened" in fkeras(*line).err
 
 
 def test_a_network_is_measured_without_tensorflow(exported):

@@ -19,10 +19,15 @@ from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_functio
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import BitSpace, Codec, WordTensor
 from fkeras.memory.space import Memory
+from fkeras.network import Network
 
 
 def require_model(model: Any) -> None:
     """InputError unless `model` is a Keras 2 model."""
+    if isinstance(model, Network):
+        raise UnsupportedError(
+            f"network '{model.name}' is no Keras model, which is needed here; load the model file that it was made of"
+        )
     if not isinstance(model, tensorflow().keras.Model):
         raise InputError(
             f"model is {type(model).__module__}.{type(model).__name__}; allowed are Keras 2 models, as "

@@ -1,0 +1,272 @@
+"""Model files that nobody opens before somebody needs their framework: what a store knows of them answers for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Run
+from fkeras.errors import Argument, ChangedError, FkerasError, IdentityError, InputError
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Metric
+from fkeras.models.engines import engine_parts
+from fkeras.models.exporting import source_digest
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of
+from fkeras.models.network import shipped_network
+from fkeras.network import Network
+from fkeras.network.feeding import flat_data, flat_targets
+from fkeras.network.file import is_network_file, network_bytes, read_network, require_source_unchanged
+from fkeras.network.fit import unreproducible
+from fkeras.runs.identity import code_digest
+from fkeras.store import Identity, Store
+
+if TYPE_CHECKING:
+    from fkeras.sensitivity.evidence import Subject
+
+FRAMEWORKS = (
+    *("tensorflow", "tensorflow-cpu", "tf-keras", "keras", "qkeras", "tensorflow-model-optimization"),
+    *("qkeras-v3", "hgq2", "quantizers", "jax", "torch", "numpy"),
+)
+"""Packages on whose versions depends what a model file computes."""
+MOST_SAMPLES = 100_000
+"""Beyond them it is not kept on which data a network serves."""
+_NETWORK, _RECORD, _SAMPLES = "network.fkn", "record.json", "samples.json"
+_BY_CLASS, _OTHERS = "by class", "others"
+
+
+def model_in(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    trusted: bool = False,
+    store: Store | None = None,
+) -> Any:
+    """The model in a file, for a study: opened where there is no store that could know it."""
+    files = [Path(part) for part in (path, weights) if part is not None]
+    if store is None or is_network_file(path) or not all(file.is_file() for file in files):
+        return loaded(path, weights, trusted=trusted)  # which says what is wrong with them
+    return FiledModel(path, store, weights, trusted)
+
+
+def loaded(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+) -> Any:
+    """The Keras model or the network in a file; see `fkeras.load_model`."""
+    if is_network_file(path):
+        if weights is not None or custom_objects or trusted:
+            others = Argument("weights"), ", ", Argument("custom_objects"), " and ", Argument("trusted")
+            raise InputError(f"{path} is a network file, which has its weights and no code; leave out ", *others)
+        require_source_unchanged(path)
+        return read_network(path)
+    from fkeras.frontends.loading import load_model
+
+    return load_model(path, weights, custom_objects, trusted)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a store knows of a model file: what it computes, its identity, and what was said when it was loaded."""
+
+    network: Network
+    identity: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+class FiledModel(Model):
+    """A model file, as it was when this was made; the framework is loaded when something needs it.
+
+    store: where it is kept what the file computes, by the digest of its bytes, and on which samples the framework was
+    found to compute the same.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        store: Store,
+        weights: str | os.PathLike[str] | None = None,
+        trusted: bool = False,
+    ) -> None:
+        self._path, self._weights, self._trusted = path, weights, trusted
+        self._digest = source_digest(path, weights)
+        self._store = store
+        identity = Identity(
+            "model",
+            {"file": self._digest, "trusted": trusted, "versions": _versions(), "code": code_digest()},
+        )
+        self._documents = store.documents(identity)
+
+    @property
+    def _known(self) -> Known | None:
+        """What the store knows, None where it knows nothing of what the model is now."""
+        return self._stored if self._stored is not None and self.state() == self._digest else None
+
+    @cached_property
+    def _stored(self) -> Known | None:
+        network, record = self._documents.path(_NETWORK), self._documents.path(_RECORD)
+        if network is None or record is None:
+            return None
+        try:
+            content = json.loads(record.read_bytes())
+            known = Known(read_network(network), dict(content["identity"]), tuple(content["notes"]))
+            if known.network.digest != content["network"]:
+                raise ValueError("its network is another one")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._store.notice(f"{self._documents.folder}: left out, it is damaged ({error}); the model file is read")
+            return None
+        for note in known.notes:
+            _warn(note)
+        return known
+
+    @cached_property
+    def _framework(self) -> FrameworkModel:
+        """The model in the file, loaded now."""
+        if source_digest(self._path, self._weights) != self._digest:
+            raise ChangedError(
+                f"model file {self._path} has changed since it was first looked at, and now its content is needed; "
+                "start again, and let nothing write to it meanwhile"
+            )
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = model_of(loaded(self._path, self._weights, trusted=self._trusted))
+        assert isinstance(model, FrameworkModel)
+        self._notes = tuple(str(one.message) for one in said if type(one.message).__name__ == "PruningStripped")
+        if self._stored is None:
+            for note in self._notes:
+                _warn(note)
+        self._state_when_opened = model.state()
+        return model
+
+    @property
+    def name(self) -> str:
+        """What Keras calls it."""
+        return self._framework.name if self._known is None else self._known.network.name
+
+    @property
+    def opened(self) -> Any:
+        """The Keras model."""
+        return self._framework.opened
+
+    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers."""
+        if self._known is None:
+            return self._framework.bit_space(layers, biases)
+        return self._known.network.memory.space(layers, biases)
+
+    def identity(self) -> Mapping[str, str]:
+        """That of the Keras model."""
+        return self._framework.identity() if self._known is None else self._known.identity
+
+    def state(self) -> str | None:
+        """The file's digest, until somebody changes the opened model."""
+        if "_framework" in vars(self) and (now := self._framework.state()) != self._state_when_opened:
+            return now
+        return self._digest
+
+    def targets(self, y: Any) -> Any:
+        """Targets in the order of its outputs."""
+        return self._framework.targets(y) if self._known is None else flat_targets(self._known.network.output_names, y)
+
+    def subject(self, space: BitSpace, data: Data) -> Subject:
+        """The opened file with data: its rankings are those of the framework."""
+        return self._framework.subject_by(self.start_run, space, data)
+
+    def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """The network's run where it is known to serve these data, else that of the Keras model."""
+        from fkeras.engines.cpu.run import CpuRun
+
+        serves = engine_parts(engine)[0] in ("auto", "cpu") and space.memory == "quantizer"
+        serves = serves and self.state() == self._digest
+        known = self._known if serves else None
+        if known is not None and self._is_known_to_fit(known.network, data[0], metrics):
+            cpu = CpuRun(known.network, space, *data, metrics)
+            # Samples that serve one by one may lie on no common grid.
+            if unreproducible(cpu.plan.network, cpu.plan.grids) is None:
+                return cpu
+        run = self._framework.start_run(data, metrics, space, engine)
+        if serves and isinstance(run, CpuRun):
+            self._keep(run.plan.network, data[0], metrics)
+        return run
+
+    def shipped(self, run: Run) -> Shipped:
+        """What workers need to start the run."""
+        return shipped_network(run) or self._framework.shipped(run)
+
+    def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
+        """A view of the Keras model."""
+        return self._framework.injected(faults, space)
+
+    def _is_known_to_fit(self, network: Network, x: Any, metrics: Mapping[str, Metric]) -> bool:
+        kept = self._kept_samples()
+        samples = kept[_BY_CLASS] if _go_by_class(metrics) else kept[_BY_CLASS] | kept[_OTHERS]
+        return samples.issuperset(_digests(flat_data(network.inputs, x)))
+
+    def _kept_samples(self) -> dict[str, set[str]]:
+        """Digests of samples on which the framework was found to compute the same: with the same classes, or not."""
+        try:
+            path = self._documents.path(_SAMPLES)
+            kept = {} if path is None else json.loads(path.read_bytes())
+            return {which: set(kept.get(which, ())) for which in (_BY_CLASS, _OTHERS)}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {_BY_CLASS: set(), _OTHERS: set()}
+
+    def _keep(self, network: Network, x: Any, metrics: Mapping[str, Metric]) -> None:
+        """Remember what the file computes, and that the framework computes the same on these samples."""
+        samples = _digests(flat_data(network.inputs, x))
+        kept = self._kept_samples()
+        kept[_BY_CLASS if _go_by_class(metrics) else _OTHERS].update(samples)
+        if sum(map(len, kept.values())) > MOST_SAMPLES:
+            return
+        try:
+            if self._stored is None:
+                record = {"network": network.digest, "identity": dict(self._framework.identity()), "notes": self._notes}
+                self._documents.write(_NETWORK, network_bytes(network, self._digest))
+                self._documents.write(_RECORD, json.dumps(record, indent=1).encode())
+            self._documents.write(_SAMPLES, json.dumps({which: sorted(part) for which, part in kept.items()}).encode())
+        except IdentityError:
+            return  # nothing of such a model is stored
+        except FkerasError as error:
+            self._store.notice(f"what {self._path} computes is not kept: {error}")
+
+
+def _go_by_class(metrics: Mapping[str, Metric]) -> bool:
+    from fkeras.engines.cpu.classes import BY_CLASS
+
+    return any(metric.identity.endswith(BY_CLASS) for metric in metrics.values())
+
+
+def _digests(inputs: Sequence[NDArray[Any]]) -> list[str]:
+    """A digest of each sample."""
+    rows = [np.ascontiguousarray(part).reshape(len(part), -1) for part in inputs]
+    return [
+        hashlib.blake2b(b"".join(row.tobytes() for row in sample), digest_size=12).hexdigest()
+        for sample in zip(*rows, strict=True)
+    ]
+
+
+def _warn(note: str) -> None:
+    from fkeras.frontends.qkeras.loading import PruningStripped
+
+    warnings.warn(note, PruningStripped, stacklevel=4)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in FRAMEWORKS:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions

@@ -1,0 +1,131 @@
+"""A budget on a model file that nobody changed runs, judges and reports without the framework."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from tests.plugin.conftest import fork_sessions
+
+DIGITS = Path(__file__).parents[2] / "example_project" / "digits" / "digits.h5"
+CONFTEST = """
+import os
+import sys
+
+if os.environ.get("NO_FRAMEWORK"):
+    for name in ("tensorflow", "keras", "tf_keras", "qkeras"):
+        sys.modules[name] = None  # an import of it fails
+"""
+BUDGETS = """
+from pytest_fkeras import fault_budget, ranking
+
+@fault_budget(bits=3, protected=ranking("msb")[:200], max_accuracy_drop=0.6)
+def test_budget():
+    pass
+
+@fault_budget(bits=30, trials=8)
+def test_numbers(fkeras_campaign):
+    print("numbers", fkeras_campaign["accuracy"].values.tolist())
+"""
+ALONE = {"NO_FRAMEWORK": "1"}
+
+
+@pytest.fixture
+def digits(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tensorflow_processes: Any,
+    numpy_processes: Any,
+) -> Callable[..., Any]:
+    """run(*arguments, NO_FRAMEWORK="1") runs two budgets on digits.h5; the report comes back with the result."""
+    shutil.copy(DIGITS, pytester.path / "digits.h5")
+    images = load_digits()
+    x, y = (images.images[:40, ..., None] / 16).astype(np.float32), images.target[:40]
+    np.savez(pytester.path / "data.npz", x=x, y=y)
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(BUDGETS)
+    pytester.makeini("[pytest]\nfkeras_model = digits.h5\nfkeras_data = data.npz\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -rP")
+
+    def run(*arguments: str, **variables: str) -> tuple[Any, dict[str, Any]]:
+        with monkeypatch.context() as patch:
+            fork_sessions(pytester, patch, lambda: numpy_processes if variables else tensorflow_processes)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            result = pytester.runpytest_subprocess("--fkeras-json=report.json", *arguments)
+        return result, json.loads((pytester.path / "report.json").read_text())
+
+    return run
+
+
+def numbers(result: Any) -> str:
+    return next(line for line in result.outlines if line.startswith("numbers"))
+
+
+def without_times(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in test.items() if key != "cached"} for test in report["tests"]]
+
+
+def test_an_unchanged_file_is_measured_judged_and_reported_without_its_framework(
+    digits: Callable[..., Any], pytester: pytest.Pytester
+) -> None:
+    first, report = digits()
+    first.assert_outcomes(passed=2)
+    second, again = digits(**ALONE)
+    second.assert_outcomes(passed=2)
+    assert numbers(second) == numbers(first)
+    assert without_times(again) == without_times(report)
+    shutil.rmtree(pytester.path / ".fkeras_cache" / "campaign")
+    third, anew = digits(**ALONE)
+    third.assert_outcomes(passed=2)
+    assert numbers(third) == numbers(first)
+    assert without_times(anew) == without_times(report)
+    two, _ = digits("--fkeras-executor=processes:1", **ALONE)
+    two.assert_outcomes(passed=2)
+
+
+def test_a_changed_file_is_loaded_again(digits: Callable[..., Any], pytester: pytest.Pytester) -> None:
+    digits()
+    model = pytester.path / "digits.h5"
+    model.write_bytes(model.read_bytes() + b"\0")  # the same model in other bytes
+    result, _ = digits(**ALONE)
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*TensorFlow is not installed*"])
+    digits()[0].assert_outcomes(passed=2)
+    digits(**ALONE)[0].assert_outcomes(passed=2)
+
+
+def test_a_test_that_takes_the_model_gets_a_keras_model(digits: Callable[..., Any], pytester: pytest.Pytester) -> None:
+    digits()
+    pytester.makepyfile(
+        test_own="""
+        def test_own(resilience, fkeras_model, fault_injector):
+            import fkeras
+            assert fkeras_model.name == "digits.h5"
+            assert resilience.model.predict is not None
+            with fault_injector([1, 2]) as faulty:
+                assert len(faulty.predict(resilience.data[0], verbose=0)) == 40
+        """
+    )
+    result, _ = digits()
+    result.assert_outcomes(passed=3)
+
+
+def test_a_network_file_is_a_model_in_the_ini(digits: Callable[..., Any], pytester: pytest.Pytester) -> None:
+    from fkeras.models.exporting import export
+
+    first, _ = digits()
+    export(pytester.path / "digits.h5", pytester.path / "away.fkn")
+    pytester.makeini("[pytest]\nfkeras_model = away.fkn\nfkeras_data = data.npz\n")
+    for _ in range(2):
+        result, _ = digits(**ALONE)
+        result.assert_outcomes(passed=2)
+        assert numbers(result) == numbers(first)
+    result.stdout.fnmatch_lines(["cached: *"])

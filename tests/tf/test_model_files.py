@@ -1,0 +1,173 @@
+"""A model file that a store knows: the same numbers under the same identity, and no framework."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.errors import ChangedError
+from fkeras.models.file import FiledModel, model_in
+from fkeras.models.kinds import Shipped
+from fkeras.store import Store
+from tests.cli.conftest import small_model
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "small.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_model().save(path)
+    return path
+
+
+@pytest.fixture
+def model_file(made: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "small.h5"
+    path.write_bytes(made.read_bytes())
+    return path
+
+
+def data(seed: int = 1, n: int = 20, on_grid: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-32, 32, (n, 4)) / 16 if on_grid else rng.normal(size=(n, 4))
+    return x.astype(np.float32), rng.integers(0, 2, n)
+
+
+def study(model: Any, store: Any, pair: Any = None, metric: str = "accuracy") -> fkeras.Study:
+    return fkeras.Study(model, pair or data(), metric, store=store)
+
+
+def is_opened(model: FiledModel) -> bool:
+    return "_framework" in vars(model)
+
+
+@pytest.fixture
+def known(model_file: Path, tmp_path: Path) -> FiledModel:
+    """small.h5 as a store knows it that has measured it once on `data()`."""
+    store = Store(tmp_path / "store")
+    first = model_in(model_file, store=store)
+    study(first, store).campaign(faults=2, trials=5)
+    assert is_opened(first)
+    return model_in(model_file, store=Store(tmp_path / "store"))
+
+
+def test_identity_memory_and_numbers_are_those_of_the_framework(known: FiledModel, model_file: Path) -> None:
+    keras = fkeras.load_model(model_file)
+    mine, theirs = study(known, None), study(keras, None)
+    assert mine.identity == theirs.identity
+    assert mine.space.content_digest == theirs.space.content_digest
+    assert list(map(str, mine.space.uncovered)) == list(map(str, theirs.space.uncovered))
+    assert mine.model_name == theirs.model_name
+    assert mine.run().engine == theirs.run().engine == "cpu"
+    assert mine.run().golden["accuracy"].value == theirs.run().golden["accuracy"].value
+    assert mine.oracle().values.tobytes() == theirs.oracle().values.tobytes()
+    assert not is_opened(known)
+
+
+def test_what_was_measured_with_the_framework_is_read_without_and_the_other_way_round(
+    known: FiledModel, model_file: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    assert study(known, store).campaign(faults=2, trials=5).reused == 5
+    assert not is_opened(known)
+    study(known, store).campaign(faults=3, trials=4)
+    assert study(fkeras.load_model(model_file), store).campaign(faults=3, trials=4).reused == 4
+    assert len(list(Store(store).entries())) == 2  # what is known of the model is no result
+
+
+def test_samples_count_one_by_one(known: FiledModel) -> None:
+    x, y = data()
+    study(known, None, (x[5:9], y[5:9])).run()
+    assert not is_opened(known)
+    study(known, None, data(seed=2)).run()
+    assert is_opened(known)
+
+
+def test_fitting_by_values_is_not_fitting_by_class(model_file: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    targets = data()[0], np.zeros((20, 2), np.float32)
+    study(model_in(model_file, store=store), store, targets, "mean_squared_error").run()
+    again = model_in(model_file, store=store)
+    study(again, None, targets, "mean_squared_error").run()
+    assert not is_opened(again)
+    study(again, None).run()
+    assert is_opened(again)
+
+
+def test_data_on_which_it_does_not_fit_are_the_frameworks_every_time(model_file: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        model = model_in(model_file, store=Store(tmp_path / "store"))
+        assert study(model, None, data(on_grid=False)).run().engine.startswith("framework (")
+        assert is_opened(model)
+
+
+def test_other_bytes_are_another_model(known: FiledModel, model_file: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_model(seed=5).save(model_file)
+    with pytest.raises(ChangedError, match=r"small\.h5 has changed since it was first looked at"):
+        known.opened  # noqa: B018
+    other = model_in(model_file, store=Store(tmp_path / "store"))
+    assert study(other, None).space.content_digest != study(known, None).space.content_digest
+    assert is_opened(other)
+
+
+def test_a_changed_model_is_noticed_once_it_is_opened(known: FiledModel) -> None:
+    asked = study(known, None)
+    asked.run()
+    model = asked.model
+    asked.require_unchanged()
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+    with pytest.raises(ChangedError, match="the model changed since this study first measured with it"):
+        asked.campaign(faults=1, trials=1)
+    changed = study(known, None)  # of what it is now
+    assert changed.identity["model"] == study(model, None).identity["model"]
+    assert changed.space.content_digest == fkeras.bit_space(model).content_digest != asked.space.content_digest
+
+
+@pytest.mark.parametrize("damage", ["no network", "half a network", "another network", "no record", "half a record"])
+def test_what_is_damaged_in_the_store_is_left_out_and_made_again(
+    damage: str, known: FiledModel, model_file: Path, tmp_path: Path
+) -> None:
+    (folder,) = (tmp_path / "store" / "model").iterdir()
+    network, record = folder / "network.fkn", folder / "record.json"
+    if damage == "no network":
+        network.unlink()
+    elif damage == "half a network":
+        network.write_bytes(network.read_bytes()[:500])
+    elif damage == "another network":
+        content = json.loads(record.read_text())
+        record.write_text(json.dumps({**content, "network": "0" * 64}))
+    elif damage == "no record":
+        record.unlink()
+    else:
+        record.write_text(record.read_text()[:50])
+    store = Store(tmp_path / "store")
+    model = model_in(model_file, store=store)
+    assert study(model, store).campaign(faults=2, trials=5).reused == 5
+    assert is_opened(model)
+    assert [notice for notice in store.notices if "left out, it is damaged" in notice] or damage.startswith("no")
+    again = model_in(model_file, store=Store(tmp_path / "store"))
+    study(again, None).run()
+    assert not is_opened(again)
+
+
+def test_workers_get_the_network_where_it_serves(known: FiledModel, model_file: Path) -> None:
+    import pickle
+
+    for model in (known, fkeras.models.kinds.model_of(fkeras.load_model(model_file))):
+        asked = study(model, None)
+        shipped = model.shipped(asked.run())
+        assert isinstance(shipped, Shipped)
+        assert b"tensorflow" not in pickle.dumps(shipped.content)
+        run = shipped.start(pickle.loads(pickle.dumps(shipped.content)), asked.data, asked.metrics, asked.space, "auto")
+        bits = np.arange(10)
+        assert run.flips(bits)["accuracy"].values.tobytes() == asked.run().flips(bits)["accuracy"].values.tobytes()
+        assert model.shipped(study(model, None, data(on_grid=False)).run()).content != shipped.content
