@@ -80,8 +80,14 @@ class Forward:
 
     def levels(self, stored: Bytes, kernels: Kernels | None = None) -> Floats:
         """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores."""
-        target = self.tensors[-1]
+        source, target = self.tensors[0], self.tensors[-1]
         kernels = kernels or self.golden
+        if stored.dtype != np.uint8 or stored.shape[1:] != (source.size,):
+            raise InputError(
+                f"inputs of shape {stored.shape} are not what this pass has stored, {source.size} bytes each"
+            )
+        if kernels.weights.size != self.golden.weights.size or kernels.starts.size != self.golden.starts.size:
+            raise InputError("the kernels are those of another pass")
         steps, blocks, places, taps, blank = self._program
         ends = np.empty((len(stored), target.size), np.uint8)
         n_cores = max(1, min(numba.get_num_threads(), int(len(stored) * self._cost / WORTH_A_THREAD)))

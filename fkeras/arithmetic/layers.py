@@ -39,6 +39,11 @@ class WeightedSum:
     dilation: Pair = (1, 1)
 
     def __post_init__(self) -> None:
+        kernel, offsets = np.asarray(self.kernel), np.asarray(self.offsets, np.float32)
+        if kernel.ndim != 4 or offsets.shape != kernel.shape[3:]:
+            raise InputError(f"a kernel of shape {kernel.shape} and offsets of shape {offsets.shape} make no layer")
+        object.__setattr__(self, "kernel", kernel.astype(np.int64))
+        object.__setattr__(self, "offsets", offsets)
         if frexp(self.scale)[0] != 0.5:
             raise InputError(f"scale={self.scale} is no power of two")
         if self.rounds and any(isfinite(end) and end != round(end) for end in (self.low, self.high)):

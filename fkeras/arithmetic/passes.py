@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -184,9 +184,8 @@ def run_samples(
 def run_pass(*arguments: Any, n_cores: int) -> None:
     """As `run_samples`, shared among threads: a parallel loop of numba's would take three times as long to compile."""
     turn = np.zeros(1, np.int64)
-    others = [Thread(target=run_samples, args=(*arguments, turn)) for _ in range(n_cores - 1)]
-    for thread in others:
-        thread.start()
-    run_samples(*arguments, turn)
-    for thread in others:
-        thread.join()
+    with ThreadPoolExecutor(n_cores) as threads:
+        shares = [threads.submit(lambda: run_samples(*arguments, turn)) for _ in range(n_cores - 1)]
+        run_samples(*arguments, turn)
+        for share in shares:
+            share.result()

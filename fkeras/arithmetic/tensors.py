@@ -76,7 +76,8 @@ class Tensor:
         """(n, size) bytes of levels (n, height, width, channels)."""
         images = np.full((len(levels), *self.image), self.zero, TYPES[self.form])
         (top, left), (height, width, _) = self.before, self.shape
-        images[:, top : top + height, left : left + width] = levels + self.zero if self.zero else levels
+        wide = np.float32 if levels.dtype.kind == "f" else np.int64
+        images[:, top : top + height, left : left + width] = np.add(levels, self.zero, dtype=wide, casting="unsafe")
         return images.reshape(len(levels), -1).view(np.uint8)
 
 

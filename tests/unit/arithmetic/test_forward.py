@@ -211,6 +211,19 @@ def test_faulty_words_are_another_network(low):
     np.testing.assert_array_equal(forward.levels(stored), golden)  # nothing is left behind
 
 
+def test_narrow_integers_are_no_smaller_than_they_are():
+    """-128 in eight bits has no size, 127 + 128 no sum, 300 no place."""
+    kernel, levels = np.array([-128, 127], np.int8).reshape(1, 1, 2, 1), np.array([[[[-128, 127]]]], np.int8)
+    layer = WeightedSum(kernel, (-(2**11), 2**11), np.zeros(1), 1.0, -(2**15), 2**15 - 1)
+    forward = Forward((1, 1, 2), -128, 127, (layer,))
+    assert forward.levels(forward.stored(levels)).item() == 128**2 + 127**2
+    faulty = forward.faulty({0: (np.array([1]), np.array([300]))})
+    assert forward.levels(forward.stored(levels), faulty).item() == 32767  # where 54,484 saturates
+    big = WeightedSum(np.full((1, 1, 2**11, 1), -128, np.int8), BYTE, np.zeros(1), 1.0, 0, 9)
+    with pytest.raises(InputError, match=r"may reach 2\*\*24"):
+        Forward((1, 1, 2**11), 0, 64, (big,)).golden  # noqa: B018
+
+
 def test_sums_stay_where_float32_is_exact():
     fits = WeightedSum(np.full((1, 1, 2, 1), 2**14), (0, 2**15 - 1), np.zeros(1, np.float32), 2.0**-20, 0, 100)
     forward = Forward((1, 1, 2), 0, 511, (fits,))
@@ -235,6 +248,13 @@ def test_what_does_not_fit_is_said():
             forward.stored(levels)
     with pytest.raises(InputError, match=r"weights go from -?\d+ to 128; said was \(-128, 127\)"):
         forward.faulty({0: (np.zeros(1, int), np.array([128]))})
+    two = Forward((1, 1, 2), 0, 9, (weighted((1, 1, 2, 20)),))
+    with pytest.raises(InputError, match="the kernels are those of another pass"):
+        forward.levels(forward.stored(np.zeros((3, 1, 1, 2))), two.golden)
+    with pytest.raises(InputError, match=r"inputs of shape \(3, 8\) are not what this pass has stored"):
+        forward.levels(np.zeros((3, 8), np.uint8))
+    with pytest.raises(InputError, match=r"a kernel of shape \(1, 1, 2, 1\) and offsets of shape \(2,\) make no layer"):
+        replace(layer, offsets=np.zeros(2))
     for sources, message in (
         (((1,),), r"layer 0 reads tensors \(1,\); before it there are 0 to 0"),
         (((0, 0),), "a WeightedSum reads 2 tensors"),
