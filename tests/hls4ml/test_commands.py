@@ -83,7 +83,10 @@ def test_protect_writes_masks_in_both_orders(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output", "p", "--project", "good.yml"], "--project good.yml decides hls4ml's order; give --hls4ml-order"),
+        (
+            ["--output", "p", "--project", "good.yml"],
+            "--project good.yml decides hls4ml's order and ports; give --hls4ml",
+        ),
         (["--hls4ml-order"], "--hls4ml-order needs --output DIR"),
         (["--output", "p", "--hls4ml-order", "--project", "nowhere"], "nowhere does not exist"),
     ],
