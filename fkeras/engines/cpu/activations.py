@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fkeras.engines.cpu.channels import Floats
-from fkeras.engines.cpu.forward import gathered
+from fkeras.engines.cpu.forward import SCRATCH_BYTES, floats_per_sample, gathered
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.pointwise import Pointwise
 from fkeras.engines.cpu.samples import Samples
@@ -48,9 +48,10 @@ class Activations:
         self._samples = samples
         self._read = (*plan.suffix(plan.end(site)).side, *(() if self._chain else (site.end,)))
         links = () if self._chain is None else self._chain.links
-        inputs = [reader.node.inputs[0] for reader in (site, *(link.site for link in links))]
-        self._golden = plan.golden([*inputs, *self._read])
+        nodes = [reader.node for reader in (site, *(link.site for link in links))]
+        self._golden = plan.golden([site.node.inputs[0], *(node.name for node in nodes), *self._read])
         self._held: Chunk | None = None
+        self._rows = max(1, min(self._golden.rows, SCRATCH_BYTES // (4 * floats_per_sample(plan.network, nodes))))
         one_sample = sum(part.nbytes for part in self._parts(slice(0, 1)).values())
         self._size = int(np.clip(HELD_BYTES // one_sample, 1, samples.n))
 
@@ -63,7 +64,7 @@ class Activations:
         """One chunk."""
         if self._held is None or self._held.rows != rows:
             self.release()
-            parts = gathered(self._parts, rows, self._golden.rows)
+            parts = gathered(self._parts, rows, self._rows)
             self._held = Chunk(
                 rows,
                 parts["sums"],
@@ -80,11 +81,10 @@ class Activations:
 
     def _parts(self, rows: slice) -> dict[str, Floats]:
         tensors = self._golden(self._samples.inputs, rows)
-        given = tensors[self._site.node.inputs[0]]
-        sums = self._site.sums(given)
+        sums = self._site.sums(tensors)
         levels = self._pointwise.levels(sums)
         parts = {f"tensor {name}": tensors[name] for name in self._read}
-        parts |= {"sums": np.moveaxis(sums, 3, 1), "inputs": self._site.phases(given)}
+        parts |= {"sums": np.moveaxis(sums, 3, 1), "inputs": self._site.phases(tensors[self._site.node.inputs[0]])}
         parts["levels"] = np.moveaxis(levels, 3, 1).reshape(len(levels), levels.shape[3], -1)
         if self._chain is not None:
             parts["chain sums"], parts["chain levels"] = self._chain.golden(tensors)

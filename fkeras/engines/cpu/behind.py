@@ -181,7 +181,7 @@ class Behind:
         tensors = {name: golden[name][part] for name in reach.given}
         for step in steps:
             if isinstance(step, Pass):
-                tensors[step.row.end] = step(self._input_of(step, tensors, reach, part))
+                tensors[step.end] = step(self._input_of(step, tensors, reach, part))
             else:
                 compute(self._network, [step], tensors, reach.exact, values)
         differs = np.full(part.stop - part.start, not reach.starts_firm)

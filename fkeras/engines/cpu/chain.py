@@ -54,7 +54,7 @@ class Chain:
 
     def golden(self, tensors: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         """Golden sums and levels of all layers, (n, values) each."""
-        sums = [link.site.sums(tensors[link.site.node.inputs[0]]) for link in self.links]
+        sums = [link.site.sums(tensors) for link in self.links]
         levels = [link.pointwise.levels(part) for link, part in zip(self.links, sums, strict=True)]
         return _side_by_side(sums), _side_by_side(levels)
 

@@ -68,7 +68,7 @@ class Golden:
         tensors = {name: x[rows] for name, x in inputs.items()}
         for step in self._steps:
             if isinstance(step, Pass):
-                tensors[step.row.end] = step(step.stored(tensors[step.given]))
+                tensors[step.end] = step(step.stored(tensors[step.given]))
             else:
                 compute(self._network, [step], tensors, self._exact)
         return {name: tensors[name] for name in self._names}

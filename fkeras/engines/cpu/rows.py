@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -52,23 +52,32 @@ class Row:
     network: Network
     links: tuple[Link, ...]
     forward: Forward
-    _parts: dict[int, Forward] = field(default_factory=dict)
+    _parts: dict[tuple[int, int], Forward] = field(default_factory=dict)
+    _sums: dict[int, Forward] = field(default_factory=dict)
 
-    @property
-    def end(self) -> str:
-        """The tensor behind the last layer."""
-        return self.links[-1].end
+    def part(self, first: int, stop: int) -> Forward:
+        """The pass from a layer on to before another; prepared once."""
+        if (first, stop) not in self._parts:
+            whole = (first, stop) == (0, len(self.links))
+            self._parts[first, stop] = self.forward if whole else self.forward.part(first, stop)
+        return self._parts[first, stop]
 
-    def part(self, first: int) -> Forward:
-        """The pass from a layer on; prepared once."""
-        if first not in self._parts:
-            self._parts[first] = self.forward.part(first) if first else self.forward
-        return self._parts[first]
+    def sums(self, number: int) -> Forward:
+        """The pass that makes a layer's sums, without a bias, in units of their grid; prepared once."""
+        if number not in self._sums:
+            part = self.part(number, number + 1)
+            (layer,) = part.layers
+            assert isinstance(layer, Products)
+            bare = replace(
+                layer, offsets=np.zeros_like(layer.offsets), scale=1.0, low=-np.inf, high=np.inf, rounds=False
+            )
+            self._sums[number] = Forward(part.shape, part.low, part.high, (bare,))
+        return self._sums[number]
 
-    def kernels(self, first: int, values: Values) -> Kernels | None:
-        """What a pass from a layer on multiplies with; None where its sums may pass what is exact."""
+    def kernels(self, first: int, stop: int, values: Values) -> Kernels | None:
+        """What a pass from a layer on to before another multiplies with; None where its sums may pass what is exact."""
         words, offsets = {}, {}
-        for number, link in enumerate(self.links[first:]):
+        for number, link in enumerate(self.links[first:stop]):
             site = link.site
             if site is None:
                 continue
@@ -82,55 +91,47 @@ class Row:
                 if not _stays_exact(site, bias):
                     return None
                 offsets[number] = bias / np.float32(link.step)
-        part = self.part(first)
+        part = self.part(first, stop)
         kernels = part.faulty(words) if words else part.golden
         return part.shifted(kernels, offsets) if offsets and kernels is not None else kernels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """A part of a row with what it multiplies with: reads one tensor (n, ...), makes another.
+    """Layers with what they multiply with: reads one tensor (n, ...), makes another.
 
-    nodes: what it stands for.
+    site: of the first layer; end: the tensor that it makes, in steps of `step`; nodes: what it stands for.
     """
 
-    row: Row
-    first: int
+    site: Site
+    end: str
+    step: float
+    nodes: frozenset[str]
+    forward: Forward
     kernels: Kernels
 
     @property
     def given(self) -> str:
         """The tensor that it reads."""
-        return self._site.node.inputs[0]
+        return self.site.node.inputs[0]
 
     @property
     def begin(self) -> str:
         """The node at which it begins."""
-        return self._site.node.name
-
-    @property
-    def nodes(self) -> frozenset[str]:
-        """The nodes that it stands for."""
-        return frozenset(name for link in self.row.links[self.first :] for name in link.nodes)
-
-    @property
-    def _site(self) -> Site:
-        site = self.row.links[self.first].site
-        assert site is not None
-        return site
+        return self.site.node.name
 
     def stored(self, x: Floats) -> Stored:
         """What it reads of its input."""
-        part, step = self.row.part(self.first), self._site.input_grid.step
+        step = self.site.input_grid.step
         assert step is not None
-        return part.stored((x / np.float32(step)).reshape(len(x), *part.shape))
+        return self.forward.stored((x / np.float32(step)).reshape(len(x), *self.forward.shape))
 
     def __call__(self, stored: Stored) -> Floats:
         """The tensor at the end."""
-        levels = self.row.part(self.first).levels(stored, self.kernels)
+        levels = self.forward.levels(stored, self.kernels)
         # Adding zero makes -0.0, which rounding may give, the network's 0.0.
-        values = levels * np.float32(self.row.links[-1].step) + np.float32(0)
-        return values.reshape(len(values), *self.row.network.shapes[self.row.end])
+        values = levels * np.float32(self.step) + np.float32(0)
+        return values.reshape(len(values), *self.site.network.shapes[self.end])
 
 
 class Rows:
@@ -149,23 +150,58 @@ class Rows:
                     self._begins[link.site.node.name] = row, number
 
     def passes(self, nodes: Sequence[Node], values: Values, wanted: Collection[str] = ()) -> Iterator[Node | Pass]:
-        """`nodes`, in order, with passes for those that stand in rows to their ends; not past tensors that are
-        wanted."""
+        """`nodes`, in order, with passes for those that stand in rows, which make the tensors that are wanted.
+
+        Wanted sums are those of the fault-free network.
+        """
         names, done = {node.name for node in nodes}, set[str]()
         for node in nodes:
             if node.name in done:
                 continue
             row, first = self._begins.get(node.name, (None, 0))
-            kernels = None if row is None or row.end not in names else row.kernels(first, values)
-            if row is None or kernels is None:
+            if row is None:
                 yield node
                 continue
-            whole = Pass(row, first, kernels)
-            if whole.nodes.intersection(wanted) - {row.end}:
+            if node.name in wanted:
+                yield _sums_of(row, first)
+                done.add(node.name)
+            stop = _stop(row, first, names, wanted)
+            kernels = row.kernels(first, stop, values) if stop > first else None
+            if kernels is not None:
+                step = _pass(row, first, stop, kernels)
+                done |= step.nodes
+                yield step
+            elif node.name not in done:
                 yield node
-            else:
-                done |= whole.nodes
-                yield whole
+
+
+def _sums_of(row: Row, number: int) -> Pass:
+    """The pass that makes the sums of a layer."""
+    site, forward = row.links[number].site, row.sums(number)
+    assert site is not None
+    return Pass(site, site.node.name, site.sum_step, frozenset([site.node.name]), forward, forward.golden)
+
+
+def _pass(row: Row, first: int, stop: int, kernels: Kernels) -> Pass:
+    links, site = row.links[first:stop], row.links[first].site
+    assert site is not None
+    nodes = frozenset(name for link in links for name in link.nodes)
+    return Pass(site, links[-1].end, links[-1].step, nodes, row.part(first, stop), kernels)
+
+
+def _stop(row: Row, first: int, names: set[str], wanted: Collection[str]) -> int:
+    """Before which layer of a row a pass from the first one on stops, that makes no more than `names`."""
+    stop = first
+    for number, link in enumerate(row.links[first:], first):
+        inner = {name for name in link.nodes[:-1] if name in wanted}
+        if number == first and link.site is not None:
+            inner.discard(link.site.node.name)
+        if inner or not names.issuperset(link.nodes):
+            break
+        stop = number + 1
+        if link.end in wanted:
+            break
+    return stop
 
 
 def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | None:
@@ -309,6 +345,6 @@ def floats_between(nodes: Sequence[Node | Pass], network: Network) -> int:
     names = {
         name
         for node in nodes
-        for name in ((node.given, node.row.end) if isinstance(node, Pass) else (node.name, *node.inputs))
+        for name in ((node.given, node.end) if isinstance(node, Pass) else (node.name, *node.inputs))
     }
     return max((prod(network.shapes[name]) for name in names), default=1)

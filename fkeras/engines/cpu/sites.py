@@ -138,9 +138,9 @@ class Site:
             {2: (1, 1, *kernel.shape), 3: (kernel.shape[0], 1, *kernel.shape[1:])}.get(kernel.ndim, kernel.shape)
         )
 
-    def sums(self, x: Floats) -> Floats:
-        """The golden weighted sums without bias, in grid units; (n, height, width, channels)."""
-        return as_integers(as_image(self.operation.on(self.network.values, x)), self.sum_step)
+    def sums(self, tensors: Mapping[str, Floats]) -> Floats:
+        """The weighted sums without bias among some tensors, in grid units; (n, height, width, channels)."""
+        return as_integers(as_image(tensors[self.node.name]), self.sum_step)
 
     @property
     def sum_step(self) -> float:
