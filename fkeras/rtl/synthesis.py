@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from fkeras.rtl.tools import require, yosys_command
 
 GATES: Mapping[str, float] = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.5, "$_DFF_P_": 4.0}
 """Gate equivalents: the transistors by which Yosys estimates CMOS, in those of a NAND of two inputs."""
+LIBRARY = "cells.lib"
 WIDEST_PROOF = 13
 """Decoders of more cells have more patterns than a table of all of them should have."""
 
@@ -41,6 +43,13 @@ def yosys(script: str, folder: Path) -> str:
         lines = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
         raise FkerasError(f"Yosys failed ({done.returncode}):\n{lines}")
     return done.stdout
+
+
+def _read(files: Sequence[Path], folder: Path) -> list[str]:
+    """Commands that read copies of the files in the folder: Yosys from PyPI sees no other."""
+    for path in files:
+        shutil.copy(path, folder)
+    return [f'read_verilog -sv "{path.name}"' for path in files]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,16 +99,17 @@ class Netlist:
 
 def synthesized(top: str, files: Sequence[Path], liberty: Path | None = None) -> Netlist:
     """A store in gates: of Yosys' own, or of a liberty file."""
-    library = None if liberty is None else f'"{liberty.absolute()}"'
     with tempfile.TemporaryDirectory(prefix="fkeras-yosys-") as name:
         folder = Path(name)
+        if liberty is not None:
+            shutil.copy(liberty, folder / LIBRARY)
         lines = [
-            *(f'read_verilog -sv "{path.absolute()}"' for path in files),
+            *_read(files, folder),
             f"synth -flatten -top {top}",
             "dfflegalize -cell $_DFF_P_ x",
             "opt_clean",
             "tee -q -o cells.json stat -json",
-            *(["abc -g cmos2"] if library is None else [f"dfflibmap -liberty {library}", f"abc -liberty {library}"]),
+            *(["abc -g cmos2"] if liberty is None else [f"dfflibmap -liberty {LIBRARY}", f"abc -liberty {LIBRARY}"]),
             "opt_clean",
             "tee -q -o gates.json stat -json",
         ]
@@ -202,7 +212,7 @@ def _is_equivalent(module: str, golden: _Golden, files: Sequence[Path]) -> bool:
         folder = Path(name)
         (folder / "golden.sv").write_text(golden.text)
         lines = [
-            *(f'read_verilog -sv "{path.absolute()}"' for path in files),
+            *_read(files, folder),
             *([] if golden.width is None else [f"chparam -set WIDTH {golden.width} {module}"]),
             f"prep -top {module}",
             "read_verilog -sv golden.sv",
