@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import FkerasError, ModelError
 from fkeras.files import replacing, require_regular_file
-from fkeras.network import OPERATIONS
+from fkeras.network import OPERATIONS, Einsum
 from fkeras.network.content import Array, array_digest, canonical, content_of, network_of_content
 from fkeras.network.fit import golden_misfit
 from fkeras.network.network import Network, Node
@@ -298,11 +298,14 @@ def _inside(node: Node, network: Network, parameters: dict[str, Shape]) -> tuple
     """How many numbers a node takes within it, and how many multiplications."""
     given, result = network.shapes[node.inputs[0]], network.shapes[node.name]
     operation: Any = node.operation
-    size = getattr(operation, "size", None)
     kernel = parameters.get(getattr(operation, "kernel", ""), ())
-    if len(kernel) < 3 and size is None:
-        return prod(result) + prod(given), prod(result) * (kernel[0] if kernel else 1)
-    window = tuple(kernel[:-2] if size is None else size)
+    if not hasattr(operation, "strides"):
+        summed = kernel[:1]
+        if isinstance(operation, Einsum):
+            _, held, written = operation.axes
+            summed = tuple(n for n, axis in zip(kernel, held, strict=True) if axis not in written)
+        return prod(result) + prod(given), prod(result) * prod(summed)
+    window = tuple(getattr(operation, "size", kernel[:-2]))
     dilation = getattr(operation, "dilation", (1,) * len(window))
     lengths = getattr(operation, "lengths", given[:-1])
     around = pads(lengths, window, operation.strides, dilation, operation.padding)

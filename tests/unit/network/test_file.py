@@ -7,6 +7,7 @@ import json
 import resource
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from fkeras.memory import (
 )
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.network import file
-from fkeras.network.content import array_digest, canonical, content_of
+from fkeras.network.content import _by_class, _of_class, array_digest, canonical, content_of
 from fkeras.network.file import file_digest, read_network, require_source_unchanged, source_of, write_network
 
 
@@ -183,6 +184,42 @@ def test_every_codec_survives(codec: Any, tmp_path: Path) -> None:
     assert again.memory.tensors[0].codec == codec
     assert again.memory.space().content_digest == memory.space().content_digest
     assert again.digest == network.digest
+
+
+FIELDS = {
+    "tuple[int, ...]": (2, 1),
+    "tuple[tuple[int, int], ...]": ((1, 2), (0, 1)),
+    "bool": False,
+    "int": 2,
+    "float": 0.5,
+    "float | str": "limits",
+    "equation": "nab,bc->nac",
+    "kind": "maximum",
+    "name": "tanh",
+    "padding": "causal",
+    "rounding": "floor",
+    "overflow": "wrap",
+    "through": "input",
+}
+
+
+@pytest.mark.parametrize("name", fn.OPERATIONS)
+def test_every_operation_survives_with_values_that_are_no_defaults(name: str) -> None:
+    kind = fn.OPERATIONS[name]
+    operation = kind(**{f.name: FIELDS.get(f.name, FIELDS.get(str(f.type), f"a {f.name}")) for f in fields(kind)})
+    written = json.loads(canonical(_by_class(operation, lambda array: array)))
+    assert _of_class(written, fn.OPERATIONS, lambda array, _: array) == operation
+
+
+def test_a_product_of_several_axes_survives(tmp_path: Path) -> None:
+    kernel = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    network = small(
+        inputs=(fn.Input("x", (5, 4)),),
+        nodes=(fn.Node("relu", fn.Einsum("k", "nab,bcd->nacd"), ("x",)),),
+        constants={"k": kernel},
+    )
+    write_network(network, tmp_path / "m.fkn")
+    assert content(read_network(tmp_path / "m.fkn")) == content(network)
 
 
 def test_the_digest_is_of_all_that_computes_and_of_nothing_else() -> None:
