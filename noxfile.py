@@ -58,3 +58,17 @@ def light(session: nox.Session) -> None:
     """No framework at all."""
     prepare(session, ".[dask,plot,xdist]", numpy="2")
     check(session, "tests/architecture", "tests/properties", "tests/unit")
+
+
+@nox.session
+def keras3(session: nox.Session) -> None:
+    """QKeras on Keras 3."""
+    prepare(session, ".[keras3,xdist]", keras="3")
+    session.run("pytest", "-rs", "tests/keras3/test_qkeras3.py", *session.posargs)
+
+
+@nox.session
+def hgq2(session: nox.Session) -> None:
+    """HGQ2."""
+    prepare(session, ".[hgq2,xdist]", HGQ2="0.2", keras="3")
+    session.run("pytest", "-rs", "tests/keras3", *session.posargs)

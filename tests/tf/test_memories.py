@@ -1,0 +1,52 @@
+"""The words that hls4ml stores, where they are others than the quantizer's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.errors import InputError, UnsupportedError
+from fkeras.memory import PowerOfTwo
+
+
+def model(tf, q, quantizer, kernel):
+    layer = q.QDense(3, kernel_quantizer=quantizer, bias_quantizer="quantized_bits(6,2,1,alpha=1)", name="d")
+    built = tf.keras.Sequential([tf.keras.layers.Input((4,)), layer])
+    layer.set_weights([np.asarray(kernel, np.float32), np.zeros(3, np.float32)])
+    return built
+
+
+KERNEL = [[0.25, -0.5, 1], [0.25, -0.125, 0.5], [0.5, 0.5, -0.25], [1, 1, 1]]
+
+
+def test_powers_of_two_have_an_exponent_of_one_bit_more(tf, q):
+    keras = model(tf, q, "quantized_po2(4,2)", KERNEL)
+    own, wide = fkeras.bit_space(keras, biases=True), fkeras.bit_space(keras, biases=True, memory="hls4ml")
+    assert (own.memory, wide.memory) == ("quantizer", "hls4ml")
+    assert [tensor.codec for tensor in wide.tensors] == [PowerOfTwo(5), own.tensors[1].codec]
+    np.testing.assert_array_equal(wide.tensors[0].golden, own.tensors[0].golden)
+    assert own.layout_digest != wide.layout_digest
+    x = np.random.default_rng(0).integers(-8, 8, (50, 4)).astype(np.float32) / 4
+    y = keras.predict(x, verbose=0).argmax(1)
+    fast, judge = (
+        fkeras.oracle(keras, (x, y), metric="accuracy", space=wide, engine=engine) for engine in ("auto", "reference")
+    )
+    assert np.array_equal(fast.values, judge.values)
+    assert fast.values.min() < 1
+
+
+def test_an_exponent_below_the_quantizers_own_has_a_word_there(tf, q):
+    """As in hls4ml's example qkeras_mnist_dense."""
+    keras = model(tf, q, "quantized_po2(4,1)", np.asarray(KERNEL) * 2.0**-6)
+    with pytest.raises(UnsupportedError, match="emits an exponent below"):
+        fkeras.bit_space(keras)
+    (tensor,) = fkeras.bit_space(keras, memory="hls4ml").tensors
+    assert tensor.golden.min() < 0
+    assert np.abs(tensor.golden).min() == 2.0**-8
+    np.testing.assert_array_equal(tensor.codec.decode(tensor.words).astype(np.float32), tensor.golden)
+
+
+def test_a_memory_that_does_not_exist(tf, q):
+    with pytest.raises(InputError, match=r"memory='chip'; allowed are 'quantizer', 'hls4ml'"):
+        fkeras.bit_space(model(tf, q, "quantized_po2(4,2)", KERNEL), memory="chip")
