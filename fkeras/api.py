@@ -19,7 +19,7 @@ from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics import MetricLike
 from fkeras.models import MODELS
-from fkeras.models.kinds import inventory_in
+from fkeras.models.kinds import space_in
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -77,6 +77,7 @@ def bit_space(
     layers: str | Sequence[str] = "*",
     biases: bool = False,
     memory: Literal["quantizer", "hls4ml"] = "quantizer",
+    words: Literal["float32", "float16", "bfloat16"] | None = None,
 ) -> BitSpace:
     """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
 
@@ -86,6 +87,7 @@ def bit_space(
         biases: whether quantized biases belong to the memory. Default: no.
         memory: in which words they are stored: "quantizer", each as wide as its quantizer makes it; or "hls4ml", as
             hls4ml stores the same values: of HGQ2 in one format for each tensor, of `quantized_po2` with one more bit.
+        words: IEEE words in which kernels (and biases) without a quantizer are stored; None: they are not covered.
 
     Returns:
         The bits in `model.layers` order, depth first; within a layer kernels in creation order, then the bias; Keras
@@ -95,8 +97,8 @@ def bit_space(
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
-    if memory != "quantizer":
-        return inventory_in(model, memory).space(layers, biases)
+    if memory != "quantizer" or words is not None:
+        return space_in(model, layers, biases, memory, words)
     return MODELS.bit_space(model, layers, biases)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
+from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, Float
 from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
@@ -18,6 +19,7 @@ from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import shipped_network
 from fkeras.network import Network
+from fkeras.network.floats import storing
 
 if TYPE_CHECKING:
     from fkeras.frontends.qkeras.evidence import KerasSubject
@@ -100,6 +102,8 @@ class KerasModel(FrameworkModel):
         """An engine bound to all of these."""
         name, project = engine_parts(engine)
         x, y = data
+        if any(isinstance(tensor.codec, Float) for tensor in space.tensors):
+            return self._on_floats(data, metrics, space, engine)
         if name == "hls4ml":
             from fkeras.engines.hls4ml.engine import Hls4mlRun
 
@@ -123,6 +127,15 @@ class KerasModel(FrameworkModel):
         run = CpuRun(network, judge.space, *data, judge.metrics)
         wrong = misfit(run, judge)
         return run if wrong is None else TailRun(judge, f"'{wrong.node}' {wrong.why}")
+
+    def _on_floats(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+        """The CPU engine: QKeras has no quantizers where faults in float words could be put."""
+        from fkeras.models.network import start_checked
+
+        if engine_parts(engine)[0] not in ("auto", "fast", "cpu"):
+            what = f"faults in the float words of model '{self.name}' are measured by the CPU engine alone; use "
+            raise UnsupportedError(what, Argument("engine", "auto"))
+        return start_checked(self, storing(self.network(space.memory), space), data, metrics, space)
 
     def shipped(self, run: Run) -> Shipped:
         """The network where it serves, else the model as a file, for which workers load TensorFlow."""

@@ -17,10 +17,10 @@ from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped
-from fkeras.models.network import NetworkSubject, start_network
+from fkeras.models.network import NetworkSubject, start_checked, start_network
 from fkeras.network import Network
-from fkeras.network.feeding import flat_data, flat_targets
-from fkeras.network.fit import misfit
+from fkeras.network.feeding import flat_targets
+from fkeras.network.floats import storing
 
 
 class Keras3Model(FrameworkModel):
@@ -86,15 +86,7 @@ class Keras3Model(FrameworkModel):
                 f"model '{self.name}' is of Keras 3, whose models the CPU engine measures, so there is no ",
                 Argument("engine", engine), "; use ", Argument("engine", "auto"),
             )  # fmt: skip
-        network = self._network_of(space)
-        inputs = flat_data(network.inputs, data[0])
-        wrong = misfit(network, inputs, self.golden_outputs(inputs))
-        if wrong is not None:
-            raise ModelError(
-                f"model '{self.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do "
-                "to it would be guessed; quantize what it reads, or look whether the data are scaled as in training"
-            )
-        return start_network(network, data, metrics, space, engine)
+        return start_checked(self, self._network_of(space), data, metrics, space)
 
     def shipped(self, run: Run) -> Shipped:
         """Its network; workers need no framework."""
@@ -108,7 +100,7 @@ class Keras3Model(FrameworkModel):
 
     def _network_of(self, space: BitSpace) -> Network:
         """The network that stores the words of a space."""
-        network = self.network(space.memory)
+        network = storing(self.network(space.memory), space)
         stored = network.tensors
         if any(tensor.path not in stored or stored[tensor.path].codec != tensor.codec for tensor in space.tensors):
             raise ModelError(f"the space holds other words than model '{self.name}'; make it again with bit_space")

@@ -15,6 +15,7 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
+from fkeras.memory.codecs import FloatName
 from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory, require_memory
 from fkeras.metrics.metric import Metric
@@ -124,21 +125,32 @@ def model_of(model: Any) -> Model:
     return KerasModel(model)
 
 
-def inventory_in(model: Any, memory: Memory) -> Inventory:
-    """All that the layers of a user's model store, in the words of a memory. InputError for another one."""
+def space_in(
+    model: Any, layers: str | Sequence[str], biases: bool, memory: Memory, words: FloatName | None
+) -> BitSpace:
+    """The stored bits of a user's model in the words of a memory; words: those of kernels without a quantizer."""
     require_memory(memory)
     asked = model_of(model)
+    if words is not None:
+        from fkeras.network.floats import with_float_words
+
+        return with_float_words(_network_in(asked, memory), words).memory.space(layers, biases)
     if isinstance(asked, FrameworkModel):
-        return asked.inventory(memory)
-    network = asked.opened if isinstance(asked.opened, Network) else None
-    if network is None:
-        return inventory_in(asked.opened, memory)
-    if network.memory.memory != memory:
+        return asked.inventory(memory).space(layers, biases)
+    return _network_in(asked, memory).memory.space(layers, biases)
+
+
+def _network_in(asked: Model, memory: Memory) -> Network:
+    if isinstance(asked, FrameworkModel):
+        return asked.network(memory)
+    if not isinstance(asked.opened, Network):
+        return _network_in(model_of(asked.opened), memory)
+    if asked.opened.memory.memory != memory:
         raise InputError(
-            f"network '{asked.name}' stores the words of ", Argument("memory", network.memory.memory),
+            f"network '{asked.name}' stores the words of ", Argument("memory", asked.opened.memory.memory),
             f"; export the model again with --memory {memory}",
         )  # fmt: skip
-    return network.memory
+    return asked.opened
 
 
 def is_of_keras_3(model: Any) -> bool:

@@ -16,11 +16,12 @@ from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, Model, Shipped
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
-from fkeras.network.fit import rounding_misfit
+from fkeras.network.fit import misfit, rounding_misfit
+from fkeras.network.floats import storing
 from fkeras.sensitivity.losses import Loss, Targets
 
 
@@ -101,11 +102,12 @@ def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], s
     from fkeras.engines.cpu.run import CpuRun
 
     x, y = data
-    misfit = rounding_misfit(network, flat_data(network.inputs, x))
-    if misfit is not None:
+    network = storing(network, space)
+    wrong = rounding_misfit(network, flat_data(network.inputs, x))
+    if wrong is not None:
         raise ModelError(
-            f"network '{network.name}' cannot be measured on these data without its framework: node '{misfit.node}' "
-            f"{misfit.why}, and another order of additions rounds otherwise; measure the model file itself"
+            f"network '{network.name}' cannot be measured on these data without its framework: node '{wrong.node}' "
+            f"{wrong.why}, and another order of additions rounds otherwise; measure the model file itself"
         )
     return CpuRun(network, space, x, y, metrics)
 
@@ -116,7 +118,7 @@ class NetworkSubject:
     def __init__(self, network: Network, space: BitSpace, data: Data) -> None:
         self.inputs: tuple[NDArray[Any], ...] = flat_data(network.inputs, data[0])
         self.targets = flat_targets(network.output_names, data[1])
-        self._network, self._space = network, space
+        self._network, self._space = storing(network, space), space
 
     @cached_property
     def golden_outputs(self) -> Outputs:
@@ -145,3 +147,18 @@ class NetworkSubject:
     def run(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> Run:
         """The exact engine on other data."""
         return start_network(self._network, (x, y), metrics, self._space, "auto")
+
+
+def start_checked(
+    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace
+) -> Run:
+    """The CPU engine on a model's network. ModelError where this does not compute on the data what its framework
+    computes."""
+    inputs = flat_data(network.inputs, data[0])
+    wrong = misfit(network, inputs, asked.golden_outputs(inputs))
+    if wrong is not None:
+        raise ModelError(
+            f"model '{asked.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do to "
+            "it would be guessed; quantize what it reads, or look whether the data are scaled as in training"
+        )
+    return start_network(network, data, metrics, space, "auto")

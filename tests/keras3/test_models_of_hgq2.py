@@ -159,3 +159,36 @@ def test_the_memory_of_hls4ml_is_chosen_and_named(trained: Any, keras3_data: Pat
         fkeras.bit_space(fkeras.load_model(tmp_path / "own.fkn"), memory="hls4ml")
     with pytest.raises(InputError, match=r"memory='other'; allowed are 'quantizer', 'hls4ml'"):
         fkeras.bit_space(model, memory="other")  # type: ignore[arg-type]
+
+
+def test_float_layers_are_covered_when_asked_for(keras: Any, hgq: Any) -> None:
+    """Every flip of some words, exponent bits included, against Keras with the faulty number in its place."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3, "softmax", name="b")]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 6)).astype(np.float32)
+    y = np.asarray(model(x)).argmax(1)
+    with pytest.raises(ModelError, match="has no quantized kernel"):
+        fkeras.bit_space(model)
+    space = fkeras.bit_space(model, biases=True, words="float32")
+    assert [tensor.path for tensor in space.tensors] == ["a/kernel", "a/bias", "b/kernel", "b/bias"]
+    assert len(space) == 32 * sum(variable.shape.num_elements() for variable in model.weights)
+    bits = np.concatenate([np.arange(32), generator.choice(len(space), 20, replace=False)])
+    values = fkeras.oracle(model, (x, y), metric="accuracy", space=space, bits=bits).values
+    place = space.locate(bits)
+    for number, value in enumerate(values):
+        tensor, element = space.tensors[place.tensor[number]], place.element[number]
+        layer, name = tensor.path.split("/")
+        variable = getattr(model.get_layer(layer), name)
+        before = np.asarray(variable)
+        faulty = before.reshape(-1).copy()
+        faulty[element] = tensor.values_of(tensor.words[element] ^ place.mask[number : number + 1], [element])[0]
+        variable.assign(faulty.reshape(before.shape))
+        outputs = np.asarray(model(x))
+        variable.assign(before)
+        is_defined = np.isfinite(outputs).all(1)
+        right = is_defined & (np.nan_to_num(outputs).argmax(1) == y)
+        assert value == pytest.approx(right.mean())
+    order = fkeras.rank(model, (x, y), space=space)
+    assert len(order) == len(space)

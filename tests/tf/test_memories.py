@@ -50,3 +50,33 @@ def test_an_exponent_below_the_quantizers_own_has_a_word_there(tf, q):
 def test_a_memory_that_does_not_exist(tf, q):
     with pytest.raises(InputError, match=r"memory='chip'; allowed are 'quantizer', 'hls4ml'"):
         fkeras.bit_space(model(tf, q, "quantized_po2(4,2)", KERNEL), memory="chip")
+
+
+def test_float_layers_beside_quantized_ones(tf, q):
+    quantized = q.QDense(5, kernel_quantizer="quantized_bits(4,0,1,alpha=1)", use_bias=False, name="d")
+    layers = [tf.keras.layers.Input((4,)), quantized, tf.keras.layers.Dense(3, activation="softmax", name="f")]
+    keras = tf.keras.Sequential(layers)
+    generator = np.random.default_rng(0)
+    keras.set_weights([generator.normal(0, 0.5, weight.shape) for weight in keras.get_weights()])
+    x = generator.integers(-8, 8, (50, 4)).astype(np.float32) / 4
+    y = keras.predict(x, verbose=0).argmax(1)
+    space = fkeras.bit_space(keras, words="float32")
+    assert [tensor.path for tensor in space.tensors] == ["d/kernel", "f/kernel"]
+    own = fkeras.bit_space(keras)
+    bits = np.r_[: len(own), len(own) : len(own) + 32 : 2]
+    values = fkeras.oracle(keras, (x, y), metric="accuracy", space=space, bits=bits).values
+    judge = fkeras.oracle(keras, (x, y), metric="accuracy", space=own, engine="reference").values
+    assert np.array_equal(values[: len(own)], judge)
+    place, layer = space.locate(bits), keras.get_layer("f")
+    kernel, bias = layer.get_weights()
+    for number in range(len(own), bits.size):
+        element, faulty = place.element[number], kernel.copy().reshape(-1)
+        word = space.tensors[1].words[element] ^ place.mask[number : number + 1]
+        faulty[element] = space.tensors[1].values_of(word, [element])[0]
+        layer.set_weights([faulty.reshape(kernel.shape), bias])
+        outputs = np.asarray(keras(x, training=False))
+        right = np.isfinite(outputs).all(1) & (np.nan_to_num(outputs).argmax(1) == y)
+        assert values[number] == pytest.approx(right.mean())
+    layer.set_weights([kernel, bias])
+    with pytest.raises(UnsupportedError, match="measured by the CPU engine alone; use engine='auto'"):
+        fkeras.oracle(keras, (x, y), metric="accuracy", space=space, engine="reference")
