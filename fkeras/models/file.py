@@ -30,6 +30,7 @@ from fkeras.network import Network
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.file import is_network_file, network_bytes, read_network, require_source_unchanged
 from fkeras.network.fit import unreproducible
+from fkeras.network.floats import has_floats
 from fkeras.runs.identity import code_digest
 from fkeras.store import Identity, Store
 
@@ -190,7 +191,7 @@ class FiledModel(Model):
         from fkeras.engines.cpu.run import CpuRun
 
         serves = engine_parts(engine)[0] in ("auto", "cpu") and space.memory == "quantizer"
-        serves = serves and self.state() == self._digest
+        serves = serves and self.state() == self._digest and not has_floats(space)
         known = self._known if serves else None
         if known is not None and self._is_known_to_fit(known.network, data[0], metrics):
             cpu = CpuRun(known.network, space, *data, metrics)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, Float
+from fkeras.memory import BitSpace
 from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
@@ -19,7 +19,7 @@ from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import shipped_network
 from fkeras.network import Network
-from fkeras.network.floats import storing
+from fkeras.network.floats import has_floats, storing
 
 if TYPE_CHECKING:
     from fkeras.frontends.qkeras.evidence import KerasSubject
@@ -102,7 +102,7 @@ class KerasModel(FrameworkModel):
         """An engine bound to all of these."""
         name, project = engine_parts(engine)
         x, y = data
-        if any(isinstance(tensor.codec, Float) for tensor in space.tensors):
+        if has_floats(space):
             return self._on_floats(data, metrics, space, engine)
         if name == "hls4ml":
             from fkeras.engines.hls4ml.engine import Hls4mlRun

@@ -20,7 +20,7 @@ from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
-from fkeras.network.fit import misfit, rounding_misfit
+from fkeras.network.fit import rounding_misfit
 from fkeras.network.floats import storing
 from fkeras.sensitivity.losses import Loss, Targets
 
@@ -154,11 +154,18 @@ def start_checked(
 ) -> Run:
     """The CPU engine on a model's network. ModelError where this does not compute on the data what its framework
     computes."""
-    inputs = flat_data(network.inputs, data[0])
-    wrong = misfit(network, inputs, asked.golden_outputs(inputs))
+    from fkeras.engines.cpu.fitting import Judge, misfit
+    from fkeras.engines.cpu.run import CpuRun
+    from fkeras.scoring import Scorecard
+
+    x, y = data
+    run = CpuRun(network, space, x, y, metrics)
+    outputs = tuple(asked.golden_outputs(flat_data(network.inputs, x)))
+    golden = outputs[0] if len(outputs) == 1 else outputs
+    wrong = misfit(run, Judge(golden, Scorecard(metrics, flat_targets(network.output_names, y), golden).golden))
     if wrong is not None:
         raise ModelError(
             f"model '{asked.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do to "
             "it would be guessed; quantize what it reads, or look whether the data are scaled as in training"
         )
-    return start_network(network, data, metrics, space, "auto")
+    return run

@@ -31,6 +31,11 @@ def with_float_words(network: Network, name: FloatName) -> Network:
     return replace(network, memory=replace(network.memory, layers=layers), constants=constants)
 
 
+def has_floats(space: BitSpace) -> bool:
+    """Whether some words of a space are floats."""
+    return any(isinstance(tensor.codec, Float) for tensor in space.tensors)
+
+
 def storing(network: Network, space: BitSpace) -> Network:
     """The network, with the float words of a space where this has some."""
     names = {tensor.codec.name for tensor in space.tensors if isinstance(tensor.codec, Float)}

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Run
+from fkeras.engine import GoldenScore, Run
 from fkeras.engines.cpu.classes import BY_CLASS
 from fkeras.engines.cpu.run import CpuRun
+from fkeras.metrics.metric import Outputs
 from fkeras.network.fit import Misfit, outputs_misfit, unreproducible
 
 
-def misfit(run: CpuRun, judge: Run) -> Misfit | None:
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """What a framework computes without a fault, and how its outputs score."""
+
+    golden_outputs: Outputs
+    golden: Mapping[str, GoldenScore]
+
+
+def misfit(run: CpuRun, judge: Run | Judge) -> Misfit | None:
     """Why a network's numbers may differ from the framework's on the same data; None where they cannot.
 
     Its quantizers must round only what everybody computes alike; its golden outputs must be the framework's, and so
