@@ -61,6 +61,10 @@ CHAINS: dict[str, tuple[tuple[int, ...], Chain]] = {
     ),
     "folded depthwise": ((9, 8, 3), lambda p: [p.conv("QDepthwiseConv2DBatchnorm", 3, depth_multiplier=2), p.act()]),
     "norm": ((9,), lambda p: [p.dense(), p.layers.BatchNormalization(), p.act()]),
+    "norm of images": (
+        (6, 5, 3),
+        lambda p: [p.conv("QConv2D", 4, 3), p.layers.BatchNormalization(fused=False), p.act()],
+    ),
     "bare norm": ((9,), lambda p: [p.dense(), p.layers.BatchNormalization(center=False, scale=False), p.act()]),
     "quantized norm": ((6, 5, 3), lambda p: [p.dense(), p.q.QBatchNormalization(), p.act()]),
     "quantized norm of an axis": (

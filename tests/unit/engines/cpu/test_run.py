@@ -208,3 +208,16 @@ def test_single_flips_and_fault_sets_are_those_of_the_whole_network(kind: str, s
         flips = [FaultSet(np.array([bit])) for bit in bits]
         require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
         require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+
+
+def test_an_output_that_a_fault_does_not_reach_beside_one_behind_a_float_tail() -> None:
+    b = Builder(0, (6,))
+    early = b.quantize("x", 5, 1, signed=True)
+    late = b.weighted(b.quantize(b.weighted(early, "Dense", 5), 4), "Dense", 3)
+    network = b.network(b.add(fn.Function("sigmoid"), b.quantize(late, 6, 2, signed=True)), early)
+    x = np.round(b.rng.normal(0, 1, (9, 6)) * 16).astype(np.float32) / 16
+    space, targets = network.memory.space(), tuple(b.rng.normal(0, 1, (9, n)) for n in (3, 6))
+    metrics = {"mse": fkeras.metrics.on_output(0, fkeras.metrics.mean_squared_error())}
+    sets = [FaultSet(np.array([bit, len(space) - 1])) for bit in range(0, len(space) - 1, 7)]
+    run = CpuRun(network, space, x, targets, metrics)
+    require_same(run.fault_sets(sets), slowly(network, space, x, targets, metrics, sets))
