@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fkeras.frontends.qkeras.reference import all_outputs
 from numpy.typing import NDArray
 from tabulate import tabulate
 
@@ -22,7 +23,6 @@ import fkeras
 from fkeras.frontends.qkeras import reading
 from fkeras.frontends.qkeras.description import NotDescribed, network_of
 from fkeras.frontends.qkeras.forward import forward_of, golden_values
-from fkeras.frontends.qkeras.reference import all_outputs
 from fkeras.memory import BitSpace
 from fkeras.network.fit import golden_misfit, rounding_misfit
 
