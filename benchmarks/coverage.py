@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fkeras.frontends.qkeras.reference import all_outputs
 from numpy.typing import NDArray
 from tabulate import tabulate
 
@@ -23,6 +22,7 @@ import fkeras
 from fkeras.frontends.qkeras import reading
 from fkeras.frontends.qkeras.description import NotDescribed, network_of
 from fkeras.frontends.qkeras.forward import forward_of, golden_values
+from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.memory import BitSpace
 from fkeras.network.fit import golden_misfit, rounding_misfit
 

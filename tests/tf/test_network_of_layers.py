@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fkeras.frontends.qkeras.reference import all_outputs
 
 import fkeras
 from fkeras.frontends.description import NoOperation, NotDescribed
@@ -15,6 +14,7 @@ from fkeras.frontends.description.activations import activation_steps
 from fkeras.frontends.qkeras.description import network_of
 from fkeras.frontends.qkeras.description.network import home
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.network.fit import golden_misfit, rounding_misfit
 
