@@ -42,6 +42,28 @@ def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def _require_tools(*tools: str) -> None:
+    from fkeras.rtl.tools import missing
+
+    absent = missing(*tools)
+    if absent and os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
+        pytest.fail(f"FKERAS_REQUIRE_SHARED_DATA says that all tests must run, which need {' and '.join(absent)}")
+    if absent:
+        pytest.skip(f"needs {' and '.join(absent)}")
+
+
+@pytest.fixture(scope="session")
+def simulator() -> None:
+    """Icarus Verilog and cocotb; tests that need them skip without."""
+    _require_tools("iverilog", "cocotb")
+
+
+@pytest.fixture(scope="session")
+def synthesis() -> None:
+    """Yosys; tests that need it skip without."""
+    _require_tools("yosys")
+
+
 IMPORTS = "import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity, scipy.special"
 
 

@@ -6,7 +6,6 @@ import pytest
 
 import fkeras
 from fkeras.rtl import rtl_check, weight_memory
-from fkeras.rtl.tools import missing
 
 HOURS = fkeras.FlipCount(40, exposure_seconds=4 * 3600)
 SCRUB = {"scrub_interval_seconds": 3600}
@@ -23,10 +22,7 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def memories(shared_data):
-    if absent := missing("iverilog", "cocotb"):
-        pytest.skip(f"needs {' and '.join(absent)}")
-
+def memories(shared_data, simulator):
     def read(name, layer):
         return fkeras.bit_space(fkeras.load_model(shared_data / "models" / f"econ_t_{name}.h5"), layers=layer)
 
