@@ -34,11 +34,12 @@ def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
 
     if not zipfile.is_zipfile(path) and not _has_h5py():
         return False  # whoever reads such files says what is missing
+    owners = metadata.packages_distributions().get("qkeras", ())
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
-        if source.config is None or is_of_keras_3(source):
-            return source.config is not None
-    return metadata.packages_distributions().get("qkeras") == ["qkeras-v3"]
+        if source.config is None:
+            return bool(owners) and "QKeras" not in owners
+        return is_of_keras_3(source) or list(owners) == ["qkeras-v3"]
 
 
 def _has_h5py() -> bool:

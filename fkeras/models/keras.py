@@ -12,7 +12,6 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
-from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
@@ -44,9 +43,7 @@ class KerasModel(FrameworkModel):
 
     def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The stored bits of the chosen layers."""
-        from fkeras.frontends.qkeras.reading import bit_space
-
-        return bit_space(self._model, layers, biases)
+        return self.space_in("quantizer", layers, biases)
 
     def identity(self) -> Mapping[str, str]:
         """Architecture, weights, and versions of what computes."""
@@ -60,11 +57,11 @@ class KerasModel(FrameworkModel):
 
         return model_state(self._model)
 
-    def inventory(self, memory: Memory) -> Inventory:
-        """All that its layers store."""
-        from fkeras.frontends.qkeras.description import inventory_of
+    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers, in the words of a memory."""
+        from fkeras.frontends.qkeras.reading import bit_space
 
-        return inventory_of(self._model, memory)
+        return bit_space(self._model, layers, biases, memory)
 
     def network(self, memory: Memory) -> Network:
         """What it stores and computes."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
-from fkeras.memory.inventory import Inventory
+from fkeras.memory import BitSpace, LayerChoice
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
@@ -39,25 +39,31 @@ class Keras3Model(FrameworkModel):
         """The model."""
         return self._model
 
-    def inventory(self, memory: Memory) -> Inventory:
-        """All that its layers store now."""
+    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers, in the words of a memory."""
         from fkeras.frontends.keras3 import inventory_of
 
-        return inventory_of(self._model, memory)
+        return inventory_of(self._model, memory, LayerChoice(layers)).space(layers, biases)
 
     def network(self, memory: Memory) -> Network:
-        """What it computes now."""
+        """What it stores and computes now."""
+        from fkeras.frontends.keras3 import network_of
+
+        return network_of(self._model, memory)
+
+    def _measured(self, memory: Memory) -> Network:
+        """The same, but for words that are not known, which a space of chosen layers has none of."""
         from fkeras.frontends.keras3.recent import recent_network
 
         return recent_network(self._model, memory)
 
     def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The stored bits of the chosen layers."""
-        return self.inventory("quantizer").space(layers, biases)
+        return self.space_in("quantizer", layers, biases)
 
     def identity(self) -> Mapping[str, str]:
         """All that its network computes: nothing else is measured."""
-        return {"network": self.network("quantizer").digest}
+        return {"network": self._measured("quantizer").digest}
 
     def state(self) -> str:
         """A digest of architecture and weights."""
@@ -73,7 +79,7 @@ class Keras3Model(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        return flat_targets(self.network("quantizer").output_names, y) if isinstance(y, dict) else y
+        return flat_targets(self._measured("quantizer").output_names, y) if isinstance(y, dict) else y
 
     def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
         """Its network with data."""
@@ -100,8 +106,12 @@ class Keras3Model(FrameworkModel):
 
     def _network_of(self, space: BitSpace) -> Network:
         """The network that stores the words of a space."""
-        network = storing(self.network(space.memory), space)
-        stored = network.tensors
-        if any(tensor.path not in stored or stored[tensor.path].codec != tensor.codec for tensor in space.tensors):
-            raise ModelError(f"the space holds other words than model '{self.name}'; make it again with bit_space")
+        network = storing(self._measured(space.memory), space)
+        for tensor in space.tensors:
+            stored = network.tensors.get(tensor.path)
+            if stored is None or stored.codec != tensor.codec or not np.array_equal(stored.words, tensor.words):
+                raise ModelError(
+                    f"the space was read from other weights than model '{self.name}' has now (tensor '{tensor.path}' "
+                    "differs); read it again with fkeras.bit_space(model)"
+                )
         return network

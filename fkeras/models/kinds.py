@@ -16,7 +16,6 @@ from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.memory.codecs import FloatName
-from fkeras.memory.inventory import Inventory
 from fkeras.memory.space import Memory, require_memory
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
@@ -87,8 +86,8 @@ class FrameworkModel(Model):
     """A model that a framework computes."""
 
     @abstractmethod
-    def inventory(self, memory: Memory) -> Inventory:
-        """All that its layers store, in the words of a memory."""
+    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The stored bits of the chosen layers, in the words of a memory."""
 
     @abstractmethod
     def network(self, memory: Memory) -> Network:
@@ -136,7 +135,7 @@ def space_in(
 
         return with_float_words(_network_in(asked, memory), words).memory.space(layers, biases)
     if isinstance(asked, FrameworkModel):
-        return asked.inventory(memory).space(layers, biases)
+        return asked.space_in(memory, layers, biases)
     return _network_in(asked, memory).memory.space(layers, biases)
 
 

@@ -77,6 +77,8 @@ def test_a_changed_model_is_read_again(keras: Any, hgq: Any) -> None:
     x, y = np.ones((6, 4), np.float32), np.zeros(6, int)
     fkeras.oracle(model, (x, y), metric="accuracy", space=before)
     model.get_layer("d").kernel.assign(np.full((4, 3), 0.5))
+    with pytest.raises(ModelError, match="read from other weights than model"):
+        fkeras.oracle(model, (x, y), metric="accuracy", space=before)
     after = fkeras.bit_space(model)
     assert before.content_digest != after.content_digest
     assert before.layout_digest == after.layout_digest
@@ -94,8 +96,43 @@ def test_what_is_not_known_is_refused_by_name(keras: Any, hgq: Any) -> None:
             fkeras.bit_space(small(keras, hgq, kq_conf=config))
         assert reason in str(refusal.value)
     model = keras.Sequential([keras.Input((4,)), hgq.QDenseT(3, name="t")])
-    with pytest.raises(UnsupportedError, match=r"layer 't' \(QDenseT\) is not supported"):
+    with pytest.raises(UnsupportedError, match=r"layer 't' \(QDenseT\) is not supported; exclude it with layers='!t'"):
         fkeras.bit_space(model)
+
+
+def test_a_layer_that_is_left_out_is_not_refused(keras: Any, hgq: Any) -> None:
+    from hgq.config import QuantizerConfig
+
+    mapped = hgq.QDense(3, kq_conf=QuantizerConfig(place="weight", affine=(2.0, 0.5)), name="mapped")
+    model = keras.Sequential([keras.Input((4,)), mapped, hgq.QDense(2, name="d")])
+    with pytest.raises(UnsupportedError, match=r"layer 'mapped': .*; exclude it with layers='!mapped'"):
+        fkeras.bit_space(model)
+    for memory in ("quantizer", "hls4ml"):
+        space = fkeras.bit_space(model, layers="!mapped", memory=memory)  # type: ignore[arg-type]
+        assert [tensor.path for tensor in space.tensors] == ["d/kernel"]
+        assert "mapped/kernel" in [entry.path for entry in space.uncovered]
+        x, y = np.ones((6, 4), np.float32), np.zeros(6, int)
+        assert fkeras.oracle(model, (x, y), metric="accuracy", space=space).values.size == len(space)
+
+
+def test_files_that_are_no_model(keras: Any, hgq: Any, tmp_path: Path) -> None:
+    model = small(keras, hgq)
+    model.save(tmp_path / "m.h5")
+    assert (
+        fkeras.bit_space(fkeras.load_model(tmp_path / "m.h5")).content_digest == fkeras.bit_space(model).content_digest
+    )
+    model.save_weights(tmp_path / "m.weights.h5")
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs)).save(tmp_path / "code.keras")
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "code.keras").read_bytes()[:500])
+    for name, message in {
+        "m.weights.h5": r"holds weights only; save the whole model with model.save\('name.keras'\)",
+        "code.keras": "holds code that would run .* load it with trusted=True",
+        "cut.keras": "is damaged or no model file|is no model file",
+    }.items():
+        with pytest.raises(ModelError, match=message):
+            fkeras.load_model(tmp_path / name)
+    assert fkeras.load_model(tmp_path / "code.keras", trusted=True)(np.ones((1, 4)))[0, 0] == 2  # the remedy
 
 
 def test_untraced_weights_ask_for_a_trace(keras: Any, hgq: Any) -> None:
@@ -141,7 +178,7 @@ def test_what_cannot_be_measured_says_so(keras: Any, hgq: Any, trained: Any) -> 
     with pytest.raises(UnsupportedError, match="layers of type Sin are not known"):
         fkeras.oracle(odd, (np.ones((5, 4), np.float32), np.zeros(5, int)), metric="accuracy")
     other = fkeras.BitSpace(fkeras.bit_space(small(keras, hgq)).tensors)
-    with pytest.raises(ModelError, match="other words than model"):
+    with pytest.raises(ModelError, match="read from other weights than model"):
         fkeras.oracle(model, (x, y), metric="accuracy", space=other)
 
 

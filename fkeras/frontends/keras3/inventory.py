@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -21,8 +21,14 @@ NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
 BIAS: Why = ("bias; ", Argument("biases", True), " covers it")
 
 
-def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
-    """The layers of a model with their words, biases included. UnsupportedError where words are not known.
+def everything(path: str) -> bool:
+    """The choice of every layer."""
+    return True
+
+
+def inventory_of(model: Any, memory: Memory = "quantizer", chosen: Callable[[str], bool] = everything) -> Inventory:
+    """The layers of a model with their words, biases included. UnsupportedError where words of a chosen one are not
+    known.
 
     memory: "quantizer", in which every element has the width that its quantizer gives it, or "hls4ml", in which all
     words of a tensor have the format that holds every one of its values.
@@ -35,7 +41,9 @@ def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
         try:
             layers.append(_layer_memory(path, layer, memory))
         except Refused as refused:
-            refusals += refused.refusals
+            if chosen(path):
+                refusals += refused.refusals
+            layers.append(_without_words(path, layer, NOT_CHOSEN))
     if refusals:
         raise Refused(*refusals)
     return Inventory(model.name, tuple(layers), memory)

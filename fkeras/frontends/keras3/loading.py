@@ -29,7 +29,8 @@ def load_model(
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
         if source.config is None or (source.weights is None and str(path).endswith(".json")):
-            raise ModelError(f"{path}: holds no whole model; save it with model.save('name.keras')")
+            held = "weights" if source.config is None else "an architecture"
+            raise ModelError(f"{path}: holds {held} only; save the whole model with model.save('name.keras')")
         known = dict(custom_objects or {}) | _objects(source)
         try:
             with warnings.catch_warnings(), keras().saving.custom_object_scope(known):

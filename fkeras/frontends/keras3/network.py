@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fkeras.frontends.description import Home, NotDescribed, drafted, sample_shape
 from fkeras.frontends.keras3.graph import graph_of, walk
-from fkeras.frontends.keras3.inventory import inventory_of
+from fkeras.frontends.keras3.inventory import everything, inventory_of
 from fkeras.frontends.keras3.layers import describe
 from fkeras.frontends.keras3.qkeras import folded
 from fkeras.frontends.keras3.setup import array, keras
@@ -20,10 +21,14 @@ from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 
 
-def network_of(model: Any, memory: Memory = "quantizer") -> Network:
-    """What a model stores and computes. NotDescribed where a network cannot say it; memory: as of `inventory_of`."""
+def network_of(model: Any, memory: Memory = "quantizer", chosen: Callable[[str], bool] = everything) -> Network:
+    """What a model stores and computes. NotDescribed where a network cannot say it.
+
+    memory, chosen: as of `inventory_of`; a layer that is not chosen and whose words are not known computes with
+    constants.
+    """
     try:
-        inventory = inventory_of(model, memory)
+        inventory = inventory_of(model, memory, chosen)
     except Refused as refused:
         first = refused.refusals[0]
         raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused

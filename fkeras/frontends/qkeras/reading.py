@@ -45,7 +45,9 @@ def require_name(model: Any) -> None:
         )
 
 
-def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
+def bit_space(
+    model: Any, layers: str | Sequence[str] = "*", biases: bool = False, memory: Memory = "quantizer"
+) -> BitSpace:
     """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
 
     The words are what the quantizers emit in the model's own computation, batch-norm folding included, and the
@@ -62,10 +64,10 @@ def bit_space(model: Any, layers: str | Sequence[str] = "*", biases: bool = Fals
             "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
         )
     refusals = list(inventory.refusals)
-    tensors = tensors_of(model, inventory.slots, refusals)
+    tensors = tensors_of(model, inventory.slots, refusals, memory)
     if refusals:
         raise Refused(*refusals)
-    space = BitSpace(tuple(tensors), inventory.uncovered)
+    space = BitSpace(tuple(tensors), inventory.uncovered, memory)
     note_fresh(model, space)
     return space
 
