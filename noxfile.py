@@ -26,7 +26,7 @@ def prepare(session: nox.Session, *requirements: str, **releases: str) -> None:
     session.install(*requirements, *TOOLS)
     for name, release in releases.items():
         program = f"from importlib.metadata import version; print(version({name!r}))"
-        version = str(session.run("python", "-c", program, silent=True)).strip()
+        version = str(session.run_install("python", "-c", program, silent=True)).strip()
         session.log(f"{name} {version}")
         if not f"{version}.".startswith(f"{release}."):
             session.error(f"pip chose {name} {version}; this environment is about {release}")
