@@ -64,7 +64,7 @@ def pytest_fkeras_start_run(engine):
 """
     )
     write_test(READS)
-    assert "engine framework" in project.runpytest_inprocess("-s", "--fkeras-engine=reference").stdout.str()
+    assert "engine framework" in project.runpytest_inprocess("-s", "--fkeras-engine=framework").stdout.str()
 
 
 def test_the_same_seed_draws_the_same_faults_in_any_order(project, write_test):

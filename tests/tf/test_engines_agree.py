@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -494,6 +496,18 @@ def test_what_lies_behind_a_tensor_gives_the_frameworks_numbers_to_the_last_bit(
     np.testing.assert_array_equal(some.values, others.values)
     np.testing.assert_array_equal(some.harmed, others.harmed)
     assert (some.values != cpu.golden["mse"].value).any()
+
+
+def test_the_engine_s_name_says_what_does_not_fit_and_old_names_are_understood() -> None:
+    model, x = network_with_batch_norms(), np.random.default_rng(4).normal(0, 1, (10, 7, 6, 1)).astype("float32")
+    data = x, np.zeros((10, 4))
+    served = r"framework \('q_activation.*' rounds sums that are not exact in float32\)"
+    for engine, name in (("auto", served), ("fast", served), ("reference", "framework")):
+        assert re.fullmatch(name, start_run(model, data, MSE, engine=engine).engine)
+    layer = tensorflow().keras.layers.Lambda(lambda y: y * 2, name="twice")
+    lambdas = tensorflow().keras.Sequential([model, layer])
+    name = start_run(lambdas, data, MSE, engine="cpu").engine
+    assert name.startswith("framework (layer 'twice'"), name
 
 
 def test_flips_of_the_last_layer_run_no_layer_before_it(monkeypatch) -> None:
