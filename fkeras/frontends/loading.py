@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from fkeras.frontends.qkeras.model_file import open_model_file
@@ -32,8 +33,8 @@ def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
     """Whether a file was written by Keras 3, or by Keras 2 where there is no QKeras for it, but one for Keras 3."""
     from fkeras.frontends.keras3.loading import is_of_keras_3
 
-    if not zipfile.is_zipfile(path) and not _has_h5py():
-        return False  # whoever reads such files says what is missing
+    if not Path(path).is_file() or (not zipfile.is_zipfile(path) and not _has_h5py()):
+        return False  # whoever reads such files says what is wrong; of a pipe even a look would wait for ever
     owners = metadata.packages_distributions().get("qkeras", ())
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
