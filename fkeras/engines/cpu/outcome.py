@@ -13,7 +13,7 @@ from fkeras.engines.cpu.channels import Floats, Ints
 from fkeras.engines.cpu.classes import ClassScores, counts_classes, decided_by_class, nearly_tied
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples
-from fkeras.engines.cpu.states import States, add_up
+from fkeras.engines.cpu.states import States, add_up, add_up_one
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard, joined
 
@@ -69,7 +69,11 @@ class StateScores:
             sums, lost, worse = total.values[faults], total.undefined[faults], total.harmed[faults]
             sign = 1.0 if card.metrics[name].better == "lower" else -1.0
             golden = scorer.golden.values[rows], scorer.golden.undefined[rows]
-            add_up(states.of, self.errors[name], self.undefined[name], *golden, sign, sums, lost, worse)
+            given = self.errors[name], self.undefined[name], *golden, sign, sums, lost, worse
+            if len(states.of) == 1:
+                add_up_one(0, states.of, *given)  # waking threads takes longer than one sum
+            else:
+                add_up(states.of, *given)
             total.values[faults], total.undefined[faults], total.harmed[faults] = sums, lost, worse
 
     def write_to(self, wholes: list[Outputs], states: States, rows: slice) -> None:

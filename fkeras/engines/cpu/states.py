@@ -116,6 +116,35 @@ def _pairs(pointwise: Pointwise, channel: Channel, inputs: Inputs) -> Iterator[S
         yield States(slice(0, n), part, np.ascontiguousarray(of), sample, values, changed)
 
 
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def add_up_one(
+    fault: int,
+    of: Ints,
+    errors: NDArray[np.float64],
+    undefined: NDArray[np.bool_],
+    golden: NDArray[np.float64],
+    golden_undefined: NDArray[np.bool_],
+    sign: float,
+    sums: NDArray[np.float64],
+    undefined_counts: NDArray[np.int64],
+    harmed: NDArray[np.int64],
+) -> None:  # pragma: no cover - compiled
+    """Add a fault's errors over a block of samples to its sums; sign is +1 where lower is better."""
+    total, lost, worse = 0.0, 0, 0
+    for sample in range(of.shape[1]):
+        state = of[fault, sample]
+        if state < 0:
+            total += golden[sample]
+            lost += golden_undefined[sample]
+        else:
+            total += errors[state]
+            lost += undefined[state]
+            worse += sign * (errors[state] - golden[sample]) > 0
+    sums[fault] += total
+    undefined_counts[fault] += lost
+    harmed[fault] += worse
+
+
 @numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def add_up(
     of: Ints,
@@ -128,18 +157,6 @@ def add_up(
     undefined_counts: NDArray[np.int64],
     harmed: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """Add each fault's errors over a block of samples to its sums; sign is +1 where lower is better."""
+    """The same for every fault, shared out among threads."""
     for fault in numba.prange(of.shape[0]):
-        total, lost, worse = 0.0, 0, 0
-        for sample in range(of.shape[1]):
-            state = of[fault, sample]
-            if state < 0:
-                total += golden[sample]
-                lost += golden_undefined[sample]
-            else:
-                total += errors[state]
-                lost += undefined[state]
-                worse += sign * (errors[state] - golden[sample]) > 0
-        sums[fault] += total
-        undefined_counts[fault] += lost
-        harmed[fault] += worse
+        add_up_one(fault, of, errors, undefined, golden, golden_undefined, sign, sums, undefined_counts, harmed)
