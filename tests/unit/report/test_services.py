@@ -57,7 +57,8 @@ SAMPLE = re.compile(rf"(fkeras_[a-z_]+)(\{{{_LABEL}(?:,{_LABEL})*\}})? {_NUMBER}
 
 
 def test_every_form_has_its_options():
-    assert {f"--{name}": form.kind for name, form in FORMS.items() if name != "json"} | {"--json": "result"} == _WRITTEN
+    others = {"--json": "result", "--figure": "figure"}
+    assert {f"--{name}": form.kind for name, form in FORMS.items() if name != "json"} | others == _WRITTEN
     assert {*FILES, "markdown"} == set(FORMS), "the Markdown goes into the step summary"
     assert all(OPTIONS[name].metavar == "PATH" and OPTIONS[name].example for name in FILES)
 
