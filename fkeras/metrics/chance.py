@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.metrics.inputs import read_only, sample_count, take
-from fkeras.metrics.metric import DatasetMetric, Metric, Outputs
+from fkeras.metrics.metric import DatasetMetric, Metric, Outputs, parts_of
 from fkeras.metrics.user import dataset_value
 
 SURE = 2.326
@@ -49,7 +49,7 @@ def chance_of(metric: Metric, targets: Any, golden_outputs: Outputs) -> Chance |
 
 def is_constant(outputs: Outputs) -> bool:
     """Whether two samples or more all have the same output."""
-    parts = outputs if isinstance(outputs, tuple) else (outputs,)
+    parts = parts_of(outputs)
     return len(parts[0]) > 1 and all(np.array_equal(part, np.broadcast_to(part[:1], part.shape)) for part in parts)
 
 
@@ -93,7 +93,7 @@ def _probes(outputs: Outputs, constant: Outputs | None) -> Iterator[Outputs]:
     """Outputs that a metric which looks at them tells from the network's."""
     if constant is not None:
         yield constant
-    parts = outputs if isinstance(outputs, tuple) else (outputs,)
+    parts = parts_of(outputs)
     draws = np.random.default_rng(0)
     probes = [[np.roll(part, 1, axis=0), -part, draws.random(part.shape).astype(part.dtype)] for part in parts]
     for changed in zip(*probes, strict=True):

@@ -23,6 +23,11 @@ Rows = slice | NDArray[np.intp]
 """Which samples of the data set the given outputs belong to."""
 
 
+def parts_of(outputs: Outputs) -> tuple[NDArray[Any], ...]:
+    """All outputs, the only one too, as a tuple."""
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
 @dataclass(frozen=True, slots=True)
 class SampleScores:
     """One number per sample.

@@ -13,7 +13,7 @@ from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.memory.space import Memory
-from fkeras.metrics.metric import Metric
+from fkeras.metrics.metric import Metric, parts_of
 from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import shipped_network
@@ -71,8 +71,7 @@ class KerasModel(FrameworkModel):
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
-        outputs = self.subject(self.bit_space("*", True), (tuple(inputs), None)).golden_outputs
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+        return parts_of(self.subject(self.bit_space("*", True), (tuple(inputs), None)).golden_outputs)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""

@@ -14,12 +14,11 @@ from fkeras.errors import Argument, InputError, Name
 from fkeras.metrics.classification import THRESHOLD, are_probabilities, class_labels, is_single_score, mispredictions
 from fkeras.metrics.metric import Metric, Outputs, SampleMetric
 from fkeras.metrics.regression import mean_squared_error
+from fkeras.network.derivatives import TINY
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]
 Targets = Array | Arrays
-TINY = 1e-20
-"""The size of a first-order change: its square is nothing beside 1."""
 FLOOR = 1e-7
 """Keras' epsilon: the smallest probability whose logarithm is taken."""
 

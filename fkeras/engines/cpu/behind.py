@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from fkeras.engines.cpu.suffix import Suffix
 from fkeras.engines.cpu.worker import Totals, measured
 from fkeras.faults import FaultSet, Patch
 from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Outputs
+from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import Grid, Node
 from fkeras.network.operation import Values
 from fkeras.scoring import joined
@@ -211,7 +210,7 @@ class Behind:
             some = {name: array[samples[tied]] for name, array in tensors.items()}
             compute(self._network, suffix.nodes, some, ())
             exactly = self._all_outputs(some, first + samples[tied])
-            for whole, part in zip(_parts(outputs), _parts(exactly), strict=True):
+            for whole, part in zip(parts_of(outputs), parts_of(exactly), strict=True):
                 whole[tied] = part
         return outputs
 
@@ -220,7 +219,7 @@ class Behind:
         golden_outputs = self._samples.golden_outputs
         outputs = tuple(
             tensors[name] if name in tensors else whole[rows]
-            for name, whole in zip(self._network.outputs, _parts(golden_outputs), strict=True)
+            for name, whole in zip(self._network.outputs, parts_of(golden_outputs), strict=True)
         )
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -233,7 +232,3 @@ class Behind:
         if key not in self._stored:
             self._stored[key] = step.stored(tensors[name])
         return self._stored[key]
-
-
-def _parts(outputs: Outputs) -> tuple[NDArray[Any], ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)

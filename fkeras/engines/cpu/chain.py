@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from fkeras.engines.cpu.channels import Floats, Ints, as_integers
 from fkeras.engines.cpu.flow import LAYER, Golden, Program, flow
 from fkeras.engines.cpu.pointwise import Pointwise
-from fkeras.engines.cpu.sites import Site
-from fkeras.network import Network, Node
+from fkeras.engines.cpu.sites import Site, only_reader
+from fkeras.network import Network
 from fkeras.network.operation import EXACT_STEPS
-from fkeras.network.shapes import Reshape
 
 BLOCKS_PER_THREAD = 4
 
@@ -75,7 +74,7 @@ def chain_after(
     links: list[Link] = []
     before, pointwise = site, pointwise_of(site)
     while pointwise is not None and pointwise.rounds:
-        reader = _only_reader(network, before.end)
+        _, reader = only_reader(network, before.end)
         following = next((other for other in sites.values() if other.node is reader), None)
         if following is None or following.depthwise or following.window.dilation != (1, 1):
             break
@@ -87,21 +86,6 @@ def chain_after(
         links.append(Link(following, pointwise))
         before = following
     return _packed(links) if links else None
-
-
-def _only_reader(network: Network, name: str) -> Node | None:
-    """The only node that reads a tensor, beyond any flattening."""
-    while name not in network.outputs:
-        readers = network.readers(name)
-        if len(readers) != 1:
-            return None
-        (reader,) = readers
-        if not isinstance(reader.operation, Reshape):
-            return reader if len(reader.inputs) == 1 else None
-        if len(reader.operation.to) != 1:
-            return None
-        name = reader.name
-    return None
 
 
 def _largest_column(site: Site) -> float:

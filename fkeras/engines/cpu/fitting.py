@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fkeras.engine import GoldenScore, Run
 from fkeras.engines.cpu.classes import BY_CLASS
 from fkeras.engines.cpu.run import CpuRun
-from fkeras.metrics.metric import Outputs
+from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network.fit import Misfit, outputs_misfit, unreproducible
 
 
@@ -33,14 +31,10 @@ def misfit(run: CpuRun, judge: Run | Judge) -> Misfit | None:
     network, plan = run.plan.network, run.plan
     found = unreproducible(network, plan.grids)
     if found is None:
-        found = outputs_misfit(network, plan.golden_grids, *(_parts(one.golden_outputs) for one in (run, judge)))
+        found = outputs_misfit(network, plan.golden_grids, *(parts_of(one.golden_outputs) for one in (run, judge)))
     if found is None:
         for name, metric in run.metrics.items():
             computed, expected = (np.asarray(one.golden[name].per_sample) for one in (run, judge))
             if metric.identity.endswith(BY_CLASS) and not np.array_equal(computed, expected):
                 return Misfit(network.output_names[0], "has two classes that are as good as equal in a sample")
     return found
-
-
-def _parts(outputs: Any) -> tuple[NDArray[Any], ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)

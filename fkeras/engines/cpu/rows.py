@@ -14,10 +14,10 @@ from fkeras.arithmetic.layers import MaxPool as LargestOf
 from fkeras.arithmetic.layers import WeightedSum as Products
 from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
-from fkeras.engines.cpu.sites import Image, Site, image_shape, site_of
+from fkeras.engines.cpu.sites import Image, Site, image_shape, only_reader, pair, site_of
 from fkeras.errors import InputError
 from fkeras.memory import WordTensor
-from fkeras.network import Dense, Grid, MaxPool, Network, Node, Quantize, Reshape, grid_of
+from fkeras.network import Grid, MaxPool, Network, Node, Quantize, grid_of
 from fkeras.network.operation import EXACT_STEPS, Values
 from fkeras.network.sums import WeightedSum
 from fkeras.network.windows import pads
@@ -216,18 +216,19 @@ def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | 
         links.append(link)
         if isinstance(link.layer, Products) and not link.layer.rounds:
             break
-        between, reader = _only_reader(network, link.end)
+        between, reader = only_reader(network, link.end)
     while links and links[-1].site is None:  # a pool at the end is quicker where it is
         links.pop()
     if not links or links[0].site is None:
         return None
     low, high = _levels(network, grids, node.inputs[0])
-    layers = tuple(link.layer for link in links)
-    forward = Forward(_input_shape(links[0].site, layers[0]), low, high, layers)
+    image, _ = links[0].site.shapes
+    forward = Forward(image, low, high, tuple(link.layer for link in links))
     try:
-        return Row(network, tuple(links), forward) if forward.golden else None
+        _ = forward.golden
     except InputError:  # sums that are not exact
         return None
+    return Row(network, tuple(links), forward)
 
 
 def _link(
@@ -238,7 +239,7 @@ def _link(
     if isinstance(operation, MaxPool) and before is not None and len(shape) == 3:
         ones = (1,) * len(operation.size)
         around = pads(shape[:-1], operation.size, operation.strides, ones, operation.padding)
-        largest = LargestOf(_pair(operation.size), _pair(operation.strides), (around[0], around[1]))
+        largest = LargestOf(pair(operation.size), pair(operation.strides), (around[0], around[1]))
         return Link((*between, node.name), largest, None, before.step)
     tensor = network.tensors.get(operation.kernel) if isinstance(operation, WeightedSum) else None
     site = None if tensor is None else site_of(network, grids, -1, tensor)
@@ -310,34 +311,6 @@ def _levels(network: Network, grids: Mapping[str, Grid], name: str) -> tuple[flo
     if isinstance(maker, Quantize) and maker.step == grid.step and not isinstance(maker.low, str):
         return (float(maker.low), most if isinstance(maker.high, str) else float(maker.high))
     return -most, most
-
-
-def _input_shape(site: Site, layer: Products | LargestOf) -> Image:
-    image, _ = site.shapes
-    if isinstance(site.operation, Dense) and isinstance(layer, Products) and layer.kernel.shape[:2] != (1, 1):
-        return layer.kernel.shape[:3]
-    return image
-
-
-def _only_reader(network: Network, name: str) -> tuple[tuple[str, ...], Node | None]:
-    """The only node that reads a tensor, beyond its flattening; the names of that."""
-    between: list[str] = []
-    while name not in network.outputs:
-        readers = network.readers(name)
-        if len(readers) != 1 or len(readers[0].inputs) != 1:
-            break
-        (reader,) = readers
-        if not isinstance(reader.operation, Reshape):
-            return tuple(between), reader if not between or isinstance(reader.operation, Dense) else None
-        if len(reader.operation.to) != 1:
-            break
-        between.append(reader.name)
-        name = reader.name
-    return (), None
-
-
-def _pair(lengths: tuple[int, ...]) -> tuple[int, int]:
-    return lengths[0], lengths[1] if len(lengths) == 2 else 1
 
 
 def floats_between(nodes: Sequence[Node | Pass], network: Network) -> int:

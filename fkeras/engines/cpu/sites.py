@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fkeras.engines.cpu.channels import Floats, Ints, as_integers
 from fkeras.memory import BitSpace, WordTensor
-from fkeras.network import Grid, Network, Node
+from fkeras.network import Grid, Network, Node, Reshape
 from fkeras.network.operation import Shape, Values
 from fkeras.network.pointwise import Quantize, Relu, Steps
 from fkeras.network.sums import Bias, Convolution, Dense, DepthwiseConvolution
@@ -225,11 +225,12 @@ def window_of(node: Node, shape: Shape, kernel: Shape) -> Window | None:
         return Window((1, 1), (1, 1), (1, 1), "valid")
     if isinstance(operation, DepthwiseConvolution) or (isinstance(operation, Convolution) and operation.groups == 1):
         rank = len(shape) - 1
-        return Window(_pair(kernel[:rank]), _pair(operation.strides), _pair(operation.dilation), operation.padding)
+        return Window(pair(kernel[:rank]), pair(operation.strides), pair(operation.dilation), operation.padding)
     return None
 
 
-def _pair(lengths: Shape) -> tuple[int, int]:
+def pair(lengths: Shape) -> tuple[int, int]:
+    """One length or two as those of (height, width)."""
     return lengths[0], lengths[1] if len(lengths) == 2 else 1
 
 
@@ -276,3 +277,20 @@ def _is_channelwise(network: Network, node: Node, n_channels: int) -> bool:
     return isinstance(node.operation, Bias | Relu | Quantize) and all(
         prod(shape) in (1, shape[-1]) and prod(shape) in (1, n_channels) for shape in shapes if shape
     )
+
+
+def only_reader(network: Network, name: str) -> tuple[tuple[str, ...], Node | None]:
+    """The only node that reads a tensor, beyond its flattening; the names of that."""
+    between: list[str] = []
+    while name not in network.outputs:
+        readers = network.readers(name)
+        if len(readers) != 1 or len(readers[0].inputs) != 1:
+            break
+        (reader,) = readers
+        if not isinstance(reader.operation, Reshape):
+            return tuple(between), reader if not between or isinstance(reader.operation, Dense) else None
+        if len(reader.operation.to) != 1:
+            break
+        between.append(reader.name)
+        name = reader.name
+    return (), None

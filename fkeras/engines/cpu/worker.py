@@ -20,7 +20,7 @@ from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Faults, Site
 from fkeras.engines.cpu.states import MOST_CELLS, Channel, States, states_of
 from fkeras.memory import BitSpace
-from fkeras.metrics.metric import Outputs
+from fkeras.metrics.metric import Outputs, parts_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +126,7 @@ class SiteWorker:
         if not self._samples.card.needs_all_outputs:
             return channels
         golden = self._samples.golden_outputs
-        floats = sum(part.size for part in (golden if isinstance(golden, tuple) else (golden,)))
+        floats = sum(part.size for part in parts_of(golden))
         at_once = max(1, MOST_CELLS // floats)
         return [part for channel in channels for part in np.split(channel, range(at_once, channel.size, at_once))]
 

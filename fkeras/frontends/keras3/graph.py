@@ -9,19 +9,12 @@ from typing import Any
 
 from fkeras.frontends.description import Application, NotDescribed
 from fkeras.frontends.keras3.setup import keras
+from fkeras.frontends.paths import unique_paths
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
-    """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path. Where names
-    meet, the later paths get `~2`, `~3`, ... behind them."""
-    taken: set[str] = set()
-    natural = [path for path, _ in _walk(model, "", set())]
-    for path, layer in _walk(model, "", set()):
-        unique, number = path, 2
-        while unique in taken or (unique != path and unique in natural):
-            unique, number = f"{path}~{number}", number + 1
-        taken.add(unique)
-        yield unique, layer
+    """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path."""
+    return unique_paths(_walk(model, "", set()))
 
 
 def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:

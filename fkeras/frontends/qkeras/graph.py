@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +27,6 @@ class Call:
         """What the layer is told besides its tensors, other than to be in inference mode."""
         return settings_of(self.node)
 
-    def __call__(self, tensors: Mapping[Key, Any]) -> tuple[Any, ...]:
-        """The outputs of the call, flattened, in inference mode."""
-        nest = tensorflow().nest
-        given = iter([tensors[key] for key in self.inputs])
-        args, kwargs = nest.map_structure(
-            lambda x: next(given) if _is_symbolic(x) else x, (self.node.call_args, self.node.call_kwargs)
-        )
-        return tuple(nest.flatten(self.layer(*args, **kwargs)))
-
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -44,36 +35,6 @@ class Graph:
     calls: tuple[Call, ...]
     inputs: tuple[Key, ...]
     outputs: tuple[Key, ...]
-
-    def consumers(self, key: Key) -> list[Call]:
-        """The calls that read a tensor."""
-        return [call for call in self.calls if key in call.inputs]
-
-    def calls_of(self, layer: Any) -> list[Call]:
-        """Where a layer is applied; a shared layer has several places."""
-        return [call for call in self.calls if call.layer is layer]
-
-    def downstream(self, keys: Iterable[Key]) -> list[Call]:
-        """The calls that a change of these tensors can reach."""
-        tainted = set(keys)
-        reached = []
-        for call in self.calls:
-            if tainted.intersection(call.inputs):
-                tainted.update(call.outputs)
-                reached.append(call)
-        return reached
-
-    def run(
-        self, calls: Sequence[Call], tensors: dict[Key, Any], instead: Mapping[int, Callable[[Any], Any]] | None = None
-    ) -> dict[Key, Any]:
-        """`tensors` with the outputs of `calls` added; `instead` replaces calls of one input by index."""
-        replacements = instead or {}
-        for call in calls:
-            if call.index in replacements:
-                tensors[call.outputs[0]] = replacements[call.index](tensors[call.inputs[0]])
-            else:
-                tensors.update(zip(call.outputs, call(tensors), strict=True))
-        return tensors
 
 
 def _is_symbolic(x: Any) -> bool:

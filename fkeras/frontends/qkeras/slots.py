@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkeras.errors import Argument, ModelError, said
+from fkeras.frontends.paths import unique_paths
 from fkeras.frontends.qkeras.setup import keras_home, qkeras, tensorflow
 from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import LayerChoice, Uncovered
@@ -84,17 +85,9 @@ class Inventory:
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
     """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path.
 
-    A pruning wrapper counts as the layer inside it. Where names meet (layer `a/b` beside layer `b` of model `a`), the
-    later paths get `~2`, `~3`, ... behind them.
+    A pruning wrapper counts as the layer inside it.
     """
-    layers = list(_walk(model, "", set()))
-    natural, taken = {path for path, _ in layers}, set()
-    for path, layer in layers:
-        unique, number = path, 2
-        while unique in taken or (unique != path and unique in natural):
-            unique, number = f"{path}~{number}", number + 1
-        taken.add(unique)
-        yield unique, layer
+    return unique_paths(_walk(model, "", set()))
 
 
 def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
