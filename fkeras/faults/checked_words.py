@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fkeras.errors import Argument, InputError, Name
 from fkeras.faults.fault_models import Bits, odd_ones
 from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.protections import Protection
 from fkeras.faults.readings import Reading
 from fkeras.faults.scrubbing import turns_of
 from fkeras.faults.upsets import Upsets
@@ -29,14 +30,14 @@ FIRST_PLANE = 4
 class CheckedWords:
     """The words of a memory behind decoders.
 
-    stated: the check that was asked for; readings: of each tensor; beside: the bits that other protections cover, which
-    the check's scrubber leaves alone.
+    stated: the check that was asked for; readings: of each tensor; beside: what mends other cells, which the check's
+    scrubber reads and leaves alone.
     """
 
     stated: WordCheck
     space: BitSpace
     readings: tuple[Reading, ...]
-    beside: BitSet = field(default_factory=lambda: BitSet(np.zeros(0, np.int64)))
+    beside: tuple[Protection, ...] = ()
 
     def __post_init__(self) -> None:
         for number, (tensor, reading) in enumerate(zip(self.space.tensors, self.readings, strict=True)):
@@ -125,7 +126,7 @@ class CheckedWords:
         hit, event = upsets.plane(0).cells
         bit, event = hit[self._is_written[hit]], event[self._is_written[hit]]
         interval = upsets.intervals(np.zeros(bit.size, np.int64), event, scrubbing)
-        flips = self._written_back(bit, interval) if scrubbing.keeps_errors else odd_ones(bit[interval == 0])
+        flips = self._written_back(upsets, bit, interval) if scrubbing.keeps_errors else odd_ones(bit[interval == 0])
         return replace(faults, flips=np.union1d(faults.flips[~self._is_written[faults.flips]], flips))
 
     @cached_property
@@ -133,7 +134,8 @@ class CheckedWords:
         """Whether the check's scrubber writes each cell, (n_bits,)."""
         written = np.zeros(len(self.space), np.bool_)
         written[self.bits.bits] = True
-        written[self.beside.bits] = False
+        for part in self.beside:
+            written[part.bits.bits] = False
         return written
 
     @cached_property
@@ -142,8 +144,40 @@ class CheckedWords:
         parts = np.split(self._is_written, self.space.offsets[1:-1])
         return [tensor.layout.words(part) for tensor, part in zip(self.space.tensors, parts, strict=True)]
 
-    def _written_back(self, bit: Bits, interval: Bits) -> Bits:
+    def _covered(self, upsets: Upsets) -> tuple[Bits, Bits]:
+        """The cells of others that turn wrong, or right again, and the interval before whose scrub they do."""
+        beside = [part for part in self.beside if not part.is_perfect]
+        if not beside:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        scrubbing = self.stated.scrubbing
+        hits = upsets.hits_on(np.sort(np.concatenate([part.bits.bits for part in beside])), 3)
+        ages = [upsets.ages_of(hits.plane, hits.event, scrubbing)]
+        for plane in range(1, FIRST_PLANE):
+            _, event = upsets.plane(plane).cells
+            ages.append(upsets.ages_of(np.full(event.size, plane), event, scrubbing))
+        # They change by an event, and by the first scrub of their own after it.
+        moments = [scrubbing.interval_of(np.concatenate(ages))]
+        for part in beside:
+            own = getattr(part, "scrubbing", None)
+            if own is not None and own.seconds is not None:
+                scrubbed = scrubbing.interval_of(own.interval_of(np.concatenate(ages)) * own.seconds)
+                moments += [scrubbed, scrubbed - 1]  # one at the same time comes after what is written back
+        bits, intervals = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        wrong = bits[0]
+        for interval in np.unique(np.concatenate(moments))[::-1].tolist():
+            if interval < 1:
+                break
+            earlier = upsets.before(interval, scrubbing)
+            now = np.concatenate([np.intersect1d(part.residual(earlier).flips, part.bits.bits) for part in beside])
+            changed = np.setxor1d(wrong, now)
+            bits.append(changed)
+            intervals.append(np.full(changed.size, interval))
+            wrong = now
+        return np.concatenate(bits), np.concatenate(intervals)
+
+    def _written_back(self, upsets: Upsets, bit: Bits, interval: Bits) -> Bits:
         """The cells that are wrong at the end where what is read is written back after every interval."""
+        bit, interval = (np.concatenate(pair) for pair in zip((bit, interval), self._covered(upsets), strict=True))
         where = self.space.locate(bit)
         word, nth = np.unique(bit - where.bit, return_inverse=True)
         first = self.space.locate(word)
@@ -163,14 +197,14 @@ class CheckedWords:
                     reading, elements = self.readings[number], first.element[mine]
                     right = reading.patterns[elements]
                     written, has_pattern = reading.encode(reading.decode(right ^ wrong[mine], elements), elements)
-                    wrong[mine] = np.where(
-                        has_pattern, (written ^ right) & self._written_masks[number][elements], wrong[mine]
-                    )
+                    mask = np.where(has_pattern, self._written_masks[number][elements], np.uint32(0))
+                    wrong[mine] = ((written ^ right) & mask) | (wrong[mine] & ~mask)
                 scrubs[due] = np.where(wrong[due] == before, 0, scrubs[due] - 1)
         flips = [np.zeros(0, np.int64)]
         for number in np.unique(first.tensor).tolist():
             mine = first.tensor == number
-            flips.append(self.bits_of(number, first.element[mine], wrong[mine]))
+            own = wrong[mine] & self._written_masks[number][first.element[mine]]
+            flips.append(self.bits_of(number, first.element[mine], own))
         return np.sort(np.concatenate(flips))
 
     def bits_of(self, number: int, elements: Bits, words: Words) -> Bits:

@@ -15,6 +15,7 @@ from fkeras.faults.fault_models import Bits
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.protections import Protection, short
 from fkeras.faults.upsets import Upsets
+from fkeras.faults.word_codes import CodedWords
 from fkeras.memory import BitSet
 
 
@@ -25,12 +26,20 @@ def mended_bits(protection: Protection) -> BitSet:
     return reduce(or_, covered) if covered else BitSet(np.zeros(0, np.int64))
 
 
+def _as_cells(part: Protection) -> Protection:
+    """What a scrubber sees of a code: its cells, mended where they can be, whatever the network then computes with."""
+    if isinstance(part, CodedWords):
+        return replace(part, stated=replace(part.stated, on_detected="keep"))
+    return part
+
+
 @dataclass(frozen=True, eq=False)
 class Joined:
     """Protections of the same memory; parts: those of cells, which cover none in common, and at most one check.
 
     Cells are mended first, and the check reads what is left. A word that a code found wrong and reads as 0 is 0
-    whatever the check would make of it. A check's scrubber writes the cells that nothing else covers.
+    whatever the check would make of it. A check's scrubber writes the cells that nothing else covers; one that scrubs
+    from itself reads the others as they are mended then, before a scrub of theirs at the same time.
     """
 
     parts: tuple[Protection, ...]
@@ -46,19 +55,11 @@ class Joined:
                     f"protected: {one.name} and {other.name} both cover {len(common):,} bits, the first is bit "
                     f"{int(common.bits[0])}; take them out of one, as in other - first"
                 )
-        if self._check is not None and self._check.stated.scrubbing.keeps_errors:
-            imperfect = [part.name for part in self._of_cells if not part.is_perfect]
-            if imperfect:
-                raise InputError(
-                    f"protected: a check with scrub_from='itself' beside {imperfect[0]} is not modelled: what it "
-                    f"writes depends on the state of {imperfect[0]} at every scrub; scrub the check from a good copy, "
-                    f"or only {imperfect[0]}"
-                )
 
     @cached_property
     def _check(self) -> CheckedWords | None:
         check = next((part for part in self.parts if isinstance(part, CheckedWords)), None)
-        return None if check is None else replace(check, beside=self._mended_bits)
+        return None if check is None else replace(check, beside=tuple(map(_as_cells, self._of_cells)))
 
     @cached_property
     def _of_cells(self) -> tuple[Protection, ...]:

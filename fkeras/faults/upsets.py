@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults.fault_models import Bits, Draw, FaultModel, drawn, trial_key
+from fkeras.faults.fault_models import Bits, Draw, FaultModel, draw_of, drawn, trial_key
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.stream import RandomStream
@@ -36,7 +37,8 @@ class Upsets:
     space: the memory; draw: what happened to it; further: the draw on the i-th further array of the same size, i from
     1 up, None where nothing but one cell is hit; exposure_seconds: how long it took, None: unknown; ages: (plane, n)
     -> how long before the end each of n events came, as shares of the exposure, (n,) in (0, 1], None: unknown;
-    copies: the bits -> hits on their copies where these share an array, None: each further copy has its own.
+    copies: the bits -> hits on their copies where these share an array, None: each further copy has its own;
+    now_seconds: how long before the end of the exposure this is.
     """
 
     space: BitSpace
@@ -46,6 +48,7 @@ class Upsets:
     ages: Callable[[int, int], np.ndarray] | None = None
     copies: Callable[[Bits], Hits | None] | None = None
     what: str = "these faults"
+    now_seconds: float = 0.0
 
     @classmethod
     def alone(cls, space: BitSpace, faults: FaultSet) -> Upsets:
@@ -92,6 +95,11 @@ class Upsets:
         """
         if scrubbing.seconds is None:
             return np.zeros(event.size, np.int64)
+        ages = self.ages_of(plane, event, scrubbing)
+        return scrubbing.interval_of(ages) - scrubbing.interval_of(np.array(self.now_seconds))
+
+    def ages_of(self, plane: Bits, event: Bits, scrubbing: Scrubbing) -> NDArray[np.float64]:
+        """How many seconds before the end of the exposure each event came, (n,); scrubbing: what needs to know."""
         if self.exposure_seconds is None or self.ages is None:
             raise InputError(
                 Argument("scrub_interval_seconds", Name(f"{scrubbing.seconds:g}")),
@@ -100,11 +108,35 @@ class Upsets:
                 " or fkeras.FlipCount(960, exposure_seconds=14400), or leave scrub_interval_seconds out (never "
                 "scrubbed)",
             )
-        age = np.zeros(event.size)
+        ages = np.zeros(event.size)
         for number in np.unique(plane).tolist():
             mine = plane == number
-            age[mine] = self.ages(number, int(event[mine].max()) + 1)[event[mine]]
-        return scrubbing.interval_of(age * self.exposure_seconds)
+            ages[mine] = self.ages(number, int(event[mine].max()) + 1)[event[mine]]
+        return ages * self.exposure_seconds
+
+    def before(self, scrub: int, scrubbing: Scrubbing) -> Upsets:
+        """These as they were before a scrub, so many intervals before the end, and before all that happen with it."""
+        assert scrubbing.seconds is not None
+        now_seconds = scrub * scrubbing.seconds
+
+        def has_come(plane: Bits, event: Bits) -> NDArray[np.bool_]:
+            # As scrubs are counted: whether an event came before one must not depend on who asks.
+            return scrubbing.interval_of(self.ages_of(plane, event, scrubbing)) >= scrub
+
+        def draw(number: int) -> Draw:
+            hit, event = self.plane(number).cells
+            there = has_come(np.full(event.size, number), event)
+            return draw_of(hit[there], event[there])
+
+        def copies(bits: Bits) -> Hits | None:
+            hits = None if self.copies is None else self.copies(bits)
+            if hits is None:
+                return None
+            there = has_come(hits.plane, hits.event)
+            return Hits(hits.bit[there], hits.copy[there], hits.event[there], hits.plane[there])
+
+        further = None if self.further is None else draw
+        return replace(self, draw=draw(0), further=further, copies=copies, now_seconds=now_seconds)
 
 
 def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Upsets:

@@ -270,6 +270,7 @@ def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreL
         else:
             continue
         passes += _passes(which, part)
+    passes.sort(key=lambda visit: not visit.of_check)  # what is written back is read before others write at that time
     if columns and not any(visit.kind != "reload" for visit in passes):
         passes.append(Pass("count", -1))
     rows, shape_of = np.unique(

@@ -77,8 +77,9 @@ def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) 
     """Every word is hit, neighbours in different places, so that a wire to the wrong word is seen."""
     if not layout.passes:
         return
-    intervals = [visit.scrubbing.seconds or 0.0 for visit in layout.passes]
-    visits = tuple(Step(visit=number) for number, visit in enumerate(layout.passes) if visit.kind == "scrub")
+    scrubs = [visit.scrubbing for visit in layout.passes if visit.kind == "scrub"]
+    age = max((scrubbing.seconds or 0.0 for scrubbing in scrubs), default=0.0)
+    visits = [number for _, number in _scrubs(layout, [scrubbing.interval_of(np.array([age])) for scrubbing in scrubs])]
     after = _last(layout)
     for turn in range(min(most, max(2, MOST_ROUND_HITS // max(1, layout.tensor.size)))):
         cells: list[CellOf] = []
@@ -86,9 +87,8 @@ def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) 
             hits = layout.shapes[k].hits
             cells += [(word, cell) for cell in hits[(turn + word) % len(hits)]]
         if visits:
-            yield Script(
-                (Step(tuple(cells)), *visits, *after), _read(layout, guard, space, cells, max(intervals, default=0.0))
-            )
+            steps = (Step(tuple(cells)), *(Step(visit=number) for number in visits), *after)
+            yield Script(steps, _read(layout, guard, space, cells, age))
         if after:
             yield Script((Step(tuple(cells)), *after), _read(layout, guard, space, cells, 0.0))
 
@@ -144,29 +144,38 @@ def _words(layout: StoreLayout, faults: FaultSet, space: BitSpace) -> Words:
 
 def _trial(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upsets) -> Script:
     words, cells, intervals = _hits(layout, guard, space, upsets)
-    scrubs = [number for number, visit in enumerate(layout.passes) if visit.kind == "scrub"]
-    oldest = np.lexsort([-own for own in intervals[::-1]]) if scrubs else np.arange(words.size)
+    oldest = np.lexsort([-own for own in intervals[::-1]]) if intervals else np.arange(words.size)
     events = list(zip(words[oldest].tolist(), cells[oldest].tolist(), strict=True))
-    due: dict[int, list[int]] = defaultdict(list)
-    for own, number in zip(intervals, scrubs, strict=True):
-        visit, ages = layout.passes[number], own[oldest]
-        last = 0
-        # What a scrub from a good copy leaves does not depend on those before it.
-        n_scrubs = int(ages.max(initial=0)) if visit.scrubbing.keeps_errors else 1
-        for interval in range(n_scrubs, 0, -1):
-            place = int((ages >= interval).sum())
-            if place > last:
-                due[place].append(number)
-                last = place
     steps, start = [], 0
-    for place in sorted(due):
-        steps += [Step(tuple(events[start:place])), *(Step(visit=number) for number in due[place])]
+    for place, number in _scrubs(layout, [own[oldest] for own in intervals]):
+        steps += [Step(tuple(events[start:place])), Step(visit=number)]
         start = place
     steps += [Step(tuple(events[start:])), *_last(layout)]
     return Script(
         tuple(step for step in steps if step.hits or step.visit is not None),
         _words(layout, guard.residual(upsets), space),
     )
+
+
+def _scrubs(layout: StoreLayout, intervals: Sequence[Bits]) -> Iterator[tuple[int, int]]:
+    """The scrubs in the order of time that leave anything else than those before: how many events came before, and the
+    number of the pass. intervals: of the events, oldest first, before the last scrub of each scrubbing pass."""
+    own = dict(zip((i for i, visit in enumerate(layout.passes) if visit.kind == "scrub"), intervals, strict=True))
+    reads_others = any(visit.of_check and visit.scrubbing.keeps_errors for visit in layout.passes)
+    times = []
+    for number, of_events in own.items():
+        scrubbing = layout.passes[number].scrubbing
+        assert scrubbing.seconds is not None
+        # What a scrub from a good copy leaves does not depend on those before it; what a check reads meanwhile does.
+        n_scrubs = int(of_events.max(initial=0)) if scrubbing.keeps_errors or reads_others else 1
+        times += [(-interval * scrubbing.seconds, number, interval) for interval in range(1, n_scrubs + 1)]
+    n_done, seen = 0, dict.fromkeys(own, (0, 0))
+    for _, number, interval in sorted(times):
+        place = int((own[number] >= interval).sum())
+        if (place, n_done) != seen[number] and place:
+            yield place, number
+            n_done += reads_others and len(own) > 1
+            seen[number] = (place, n_done)
 
 
 def _hits(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upsets) -> tuple[Bits, Bits, list[Bits]]:

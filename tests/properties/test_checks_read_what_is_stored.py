@@ -220,3 +220,59 @@ def test_a_scrubber_writes_what_is_read_where_it_has_a_pattern(space, check, hit
         if number in left:
             read[left[number].elements] = left[number].words
         assert (read == reading.decode(cells[number], np.arange(here.size))).all()
+
+
+@given(
+    space=spaces(),
+    check=CHECKS,
+    hits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 2), st.floats(0.001, 0.999)), max_size=14),
+    outvoted=st.lists(st.tuples(st.integers(0, 10**6), st.floats(0.001, 0.999)), max_size=6),
+    covered=st.sets(st.integers(0, 10**6), max_size=6),
+    own=st.sampled_from([None, 4.0, 10.0, 30.0]),
+    source=st.sampled_from(["good copy", "itself"]),
+)
+@settings(deadline=None, max_examples=100)
+def test_a_scrubber_reads_copies_as_they_vote_at_that_time(space, check, hits, outvoted, covered, own, source):
+    """Event by event: hits on three arrays, the check's scrubs every 10 s, and those of the copies after them."""
+    dense = min(8, len(space))
+    covered = sorted({bit % dense for bit in covered})
+    tmr = TMR(covered, own, "good copy" if own is None else source)
+    scrubbed = replace(check, scrub_interval_seconds=10.0, scrub_from="itself").on(space)
+    hits = hits + [(bit, plane, age) for bit, age in outvoted for plane in (1, 2)]
+    planes = [[(bit % dense, age) for bit, plane, age in hits if plane == number] for number in range(3)]
+    draws = [draw_of(np.array([bit for bit, _ in plane], np.int64)) for plane in planes]
+    upsets = Upsets(
+        space,
+        draws[0],
+        lambda plane: draws[plane] if plane < 3 else draw_of(np.zeros(0, np.int64)),
+        50.0,
+        lambda plane, n: np.array([age for _, age in planes[plane]] if plane < 3 else [])[:n],
+    )
+    events = [(-50 * age, 0, bit, plane) for plane, own_hits in enumerate(planes) for bit, age in own_hits]
+    events += [(-10.0 * k, 1, 0, 0) for k in range(1, 6)]
+    events += [(-own * k, 2, 0, 0) for k in range(1, int(50 / own) + 1)] if own is not None else []
+    wrong = np.zeros((3, len(space)), np.bool_)
+
+    def votes():
+        return np.where(np.isin(np.arange(len(space)), covered), wrong.sum(axis=0) >= 2, wrong[0])
+
+    for _, kind, bit, plane in sorted(events, key=lambda event: event[:2]):
+        if kind == 0:
+            wrong[plane, bit] ^= True
+        elif kind == 2:
+            wrong[:, covered] = votes()[covered] if source == "itself" else False
+        else:
+            seen = FaultSet(np.flatnonzero(votes()))
+            cells = {patch.tensor: patch for patch in seen.patches(scrubbed.cells)}
+            for number, patch in cells.items():
+                reading = scrubbed.readings[number]
+                written, has_pattern = reading.encode(reading.decode(patch.words, patch.elements), patch.elements)
+                now = np.where(has_pattern, written, patch.words) ^ reading.patterns[patch.elements]
+                for element, pattern in zip(patch.elements.tolist(), now.tolist(), strict=True):
+                    layout = space.tensors[number].layout
+                    first, width = int(space.offsets[number] + layout.first(element)), int(layout.widths[element])
+                    for place in range(width):
+                        if first + place not in covered and not reading.is_plain:
+                            wrong[0, first + place] = pattern >> (width - 1 - place) & 1
+    expected = scrubbed.read(FaultSet(np.flatnonzero(votes())), upsets)
+    assert protection([tmr, scrubbed], space).residual(upsets) == expected

@@ -28,6 +28,16 @@ PROTECTIONS = {
     "range check": RangeCheck(),
     "range check, clamped": RangeCheck("clamp", scrub_interval_seconds=30, scrub_from="itself"),
     "recoded": Recoded(scrub_interval_seconds=30, scrub_from="itself"),
+    "a check scrubbed from itself beside tmr": [
+        KnownWords(scrub_interval_seconds=20, scrub_from="itself"),
+        TMR(SOME, 15, "itself"),
+    ],
+    "a check scrubbed from itself before all others at the same time": [
+        SECDED(range(0, 22), 20, "good copy"),
+        Parity(range(22, 40), 20, on_detected="reload"),
+        Recoded(scrub_interval_seconds=10, scrub_from="itself"),
+        TMR(range(40, 44)),
+    ],
     "several": [
         KnownWords(scrub_interval_seconds=50),
         TMR(range(3), 30, "itself"),

@@ -282,15 +282,25 @@ def test_only_cells_that_nothing_else_covers_are_scrubbed_by_the_check():
     assert protection([AssumedImmune([2]), check], space).residual(upsets) == FaultSet.EMPTY
 
 
+def test_what_a_scrubber_wrote_while_a_vote_was_wrong_stays():
+    # 100 is read as the frequent 111, which is written into the bits that TMR leaves alone; 011 then reads so, too.
+    space = space_of([0, *[7] * 60], codec=FixedPoint(3, 3, False))
+    check = KnownWords(bit_error_rate=0.2, scrub_interval_seconds=10, scrub_from="itself")
+    nothing = draw_of(np.zeros(0, np.int64))
+    hit = {1: draw_of(np.array([0])), 2: draw_of(np.array([0]))}
+    upsets = Upsets(space, nothing, lambda plane: hit.get(plane, nothing), 100.0, lambda plane, n: np.full(n, 0.75))
+    assert protection([TMR([0]), check], space).residual(upsets) == FaultSet([0, 1, 2])
+    assert protection([TMR([0], 20), check], space).residual(upsets) == FaultSet([0, 1, 2])
+    assert protection([TMR([0], 72), check], space).residual(upsets) == FaultSet.EMPTY
+    # A scrub of the copies at the same time comes after what the check writes.
+    assert protection([TMR([0], 70), check], space).residual(upsets) == FaultSet([0, 1, 2])
+
+
 def test_what_cannot_be_joined_is_refused():
     space = space_of([1, 2, 3])
     for parts, message in [
         ([KnownWords(), RangeCheck()], "known words and range check both say how words are read; keep one of them"),
         ([TMR([1, 2]), SECDED([2, 3])], "TMR and SECDED both cover 1 bits, the first is bit 2; take them out of one"),
-        (
-            [TMR([1]), KnownWords(scrub_interval_seconds=1, scrub_from="itself")],
-            "a check with scrub_from='itself' beside TMR is not modelled",
-        ),
         ([KnownWords(), 3], "protected=3: allowed are bits"),
     ]:
         with pytest.raises(InputError) as refused:
