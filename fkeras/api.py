@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,11 @@ from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, FaultModel, FaultSet
 from fkeras.faults.protected import Protectable
-from fkeras.memory import BitSet, BitSpace
+from fkeras.memory import BitSet, BitSpace, Coverage
+from fkeras.memory.codecs import FloatName
+from fkeras.memory.space import Memory
 from fkeras.metrics import MetricLike
 from fkeras.models import MODELS
-from fkeras.models.kinds import space_in
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -76,8 +77,8 @@ def bit_space(
     model: Any,
     layers: str | Sequence[str] = "*",
     biases: bool = False,
-    memory: Literal["quantizer", "hls4ml"] = "quantizer",
-    words: Literal["float32", "float16", "bfloat16"] | None = None,
+    memory: Memory | None = None,
+    words: FloatName | None = None,
 ) -> BitSpace:
     """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
 
@@ -87,6 +88,7 @@ def bit_space(
         biases: whether quantized biases belong to the memory. Default: no.
         memory: in which words they are stored: "quantizer", each as wide as its quantizer makes it; or "hls4ml", as
             hls4ml stores the same values: of HGQ2 in one format for each tensor, of `quantized_po2` with one more bit.
+            None: those that a network file holds, else the quantizers'.
         words: IEEE words in which kernels (and biases) without a quantizer are stored; None: they are not covered.
 
     Returns:
@@ -97,9 +99,7 @@ def bit_space(
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
-    if memory != "quantizer" or words is not None:
-        return space_in(model, layers, biases, memory, words)
-    return MODELS.bit_space(model, layers, biases)
+    return MODELS.bit_space(model, Coverage(layers, biases, memory, words))
 
 
 def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> AbstractContextManager[Any]:
@@ -471,6 +471,8 @@ def protect(
     seed: int = 0,
     layers: str | Sequence[str] = "*",
     biases: bool = False,
+    memory: Memory | None = None,
+    words: FloatName | None = None,
     engine: str = "auto",
     names: Sequence[str] | None = None,
     store: StoreLike = None,
@@ -498,7 +500,7 @@ def protect(
         method: how bits are ranked, as in `rank`.
         max_failure_rate, confidence, max_trials, seed: as in `campaign`.
         max_evaluations: the most fault sets that the search may measure, per model.
-        layers, biases: what is the memory, as in `bit_space`.
+        layers, biases, memory, words: what is the memory, as in `bit_space`.
         engine, executor, progress: as in `oracle`.
         names: of the models, for reports.
         store: rankings are kept as in `rank`, fault sets as in `endurance`.
@@ -514,8 +516,8 @@ def protect(
         raise InputError(f"{len(every)} models with {len(called)} names; give at least one model, and a name for each")
     first, *others = (
         Study(
-            model, data, metric, layers=layers, biases=biases, engine=engine, seed=seed, store=store, executor=executor,
-            progress=progress, name=name,
+            model, data, metric, layers=layers, biases=biases, memory=memory, words=words, engine=engine, seed=seed,
+            store=store, executor=executor, progress=progress, name=name,
         )
         for name, model in zip(called, every, strict=True)
     )  # fmt: skip

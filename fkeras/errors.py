@@ -113,6 +113,14 @@ class NotStored(UserWarning):
     """Something was measured but not stored, or stored results were not used; the message says why."""
 
 
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """`value` where it is one of the words that are allowed, else an InputError with the argument's name."""
+    words = list(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise InputError(Argument(name, value), f"; allowed are {', '.join(map(repr, words))}")
+    return value
+
+
 def whole(name: str, value: object, least: int, most: float = inf) -> int:
     """`value` as an int. InputError with the argument's name unless it is a whole number from `least` to `most`."""
     if not is_whole(value, least, most):

@@ -53,7 +53,10 @@ from fkeras.faults import (
     whole_seed,
 )
 from fkeras.faults.protected import Protectable
-from fkeras.memory import BitSet, BitSpace
+from fkeras.memory import BitSet, BitSpace, Coverage
+from fkeras.memory.codecs import FloatName
+from fkeras.memory.coverage import COVERAGE
+from fkeras.memory.space import Memory
 from fkeras.metrics import MetricLike, resolve
 from fkeras.metrics.chance import Chance, chance_of, is_constant
 from fkeras.metrics.changed import changed_outputs
@@ -103,7 +106,9 @@ class Study:
         metric: what damage means: a name, a metric of `fkeras.metrics`, or several by name.
         layers: globs on a layer's path or last name, `!` excludes: whose words are the memory.
         biases: whether quantized biases belong to the memory.
-        space: the memory itself, in place of `layers` and `biases`.
+        memory: whose words, "quantizer" or "hls4ml"; None: those that a network file holds, else the quantizers'.
+        words: the IEEE words of what has no quantizer, "float32", "float16" or "bfloat16"; None: it is not covered.
+        space: the memory itself, in place of the four.
         engine: "auto", "cpu", "framework", "hls4ml" or "hls4ml:PATH", with the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
         store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
@@ -124,6 +129,8 @@ class Study:
         *,
         layers: str | Sequence[str] = "*",
         biases: bool = False,
+        memory: Memory | None = None,
+        words: FloatName | None = None,
         space: BitSpace | None = None,
         engine: str = "auto",
         seed: int = 0,
@@ -142,8 +149,7 @@ class Study:
             "_model": model,
             "data": None if data is None else as_pair(data),
             "metrics": MappingProxyType(metrics),
-            "layers": layers,
-            "biases": biases,
+            "coverage": Coverage(layers, biases, memory, words),
             "engine": engine,
             "seed": whole_seed(seed),
             "store": opened(store),
@@ -164,8 +170,7 @@ class Study:
     _model: Any
     data: tuple[Any, Any] | None
     metrics: Mapping[str, Metric]
-    layers: str | Sequence[str]
-    biases: bool
+    coverage: Coverage
     engine: str
     seed: int
     store: Store | None
@@ -189,17 +194,20 @@ class Study:
         return f"<Study of {self.model_name!r}, {metrics}, engine {self.engine!r}, seed {self.seed}>"
 
     def but(self, **changes: Any) -> Study:
-        """The same study with other `layers`, `biases`, `space`, `engine`, `seed` or `progress`; runs are shared."""
-        wrong = set(changes) - {"layers", "biases", "space", "engine", "seed", "progress"}
+        """The same study with other `layers`, `biases`, `memory`, `words`, `space`, `engine`, `seed` or `progress`;
+        runs are shared."""
+        wrong = set(changes) - {*COVERAGE, "space", "engine", "seed", "progress"}
         if wrong:
             raise InputError(f"but({', '.join(sorted(wrong))}=) is another study: make it with fkeras.Study(...)")
         study = copy.copy(self)
         bound = study.__dict__
         engine_parts(changes.get("engine", self.engine))
         whole_seed(changes.get("seed", self.seed))
-        if changes.keys() & {"layers", "biases"}:
+        covered = {name: changes.pop(name) for name in COVERAGE if name in changes}
+        if covered:
+            bound["coverage"] = replace(self.coverage, **covered)
             bound.pop("space", None)
-        if changes.keys() & {"layers", "biases", "space", "engine"}:
+        if covered or changes.keys() & {"space", "engine"}:
             bound.pop("_keeper", None)
         bound.update(changes)
         return study
@@ -211,9 +219,8 @@ class Study:
 
     @cached_property
     def space(self) -> BitSpace:
-        """The memory: the stored bits of the chosen layers."""
-        key = (self.layers if isinstance(self.layers, str) else tuple(self.layers), self.biases)
-        return self._spaces.get(key, lambda: self.hooks.bit_space(self._model, self.layers, self.biases))
+        """The memory: the stored bits that are covered."""
+        return self._spaces.get(self.coverage, lambda: self.hooks.bit_space(self._model, self.coverage))
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
@@ -636,10 +643,7 @@ class Study:
                 "kind": under,
                 "granularity": granularity,
                 "aggregate": aggregate,
-                "stated": {
-                    "layers": self.layers if isinstance(self.layers, str) else list(self.layers),
-                    "biases": self.biases,
-                },
+                "stated": {**self.coverage.to_dict(), "memory": self.space.memory},
             }
             if free:
                 return choose_free(weights, **how)

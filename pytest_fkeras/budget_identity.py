@@ -26,12 +26,11 @@ def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentit
     from fkeras.campaigns.measured_campaign import BudgetIdentity
 
     budget = campaign.budget
-    layers = budget.layers if isinstance(budget.layers, str) else ",".join(budget.layers)
     return BudgetIdentity(
         model_origin(item),
         campaign.faults_text,
         _protected_text(campaign),
-        f"{layers} with biases" if budget.biases else layers,
+        str(campaign.coverage),
         budget.seed,
     )
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fkeras.campaigns.bit_map import BitMap
     from fkeras.engine import GoldenScore
     from fkeras.faults import FaultModel, Protection
-    from fkeras.memory import BitSpace
+    from fkeras.memory import BitSpace, Coverage
     from fkeras.report.failure import Explanation
     from fkeras.statistics import Estimate
     from fkeras.study import Study
@@ -50,7 +50,7 @@ class FaultCampaign:
         """What reports should say about this budget's memory."""
         self._options = options
         # Rankings have the session's seed, whatever a budget's own is.
-        self._ranked = resilience.but(layers=budget.layers, biases=budget.biases)
+        self._ranked = resilience.but(**budget.coverage)
         engine, seed = options.engine(budget.engine), options.seed(budget.seed)
         self._study = self._ranked.but(engine=engine, seed=seed)
         self._problems: tuple[str, ...] = ()
@@ -116,6 +116,11 @@ class FaultCampaign:
         found = self._result
         trials = () if found is None or not found.reused else (f"{found.reused:,} of {len(found):,} trials",)
         return (*rankings, *trials)
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which words count as memory."""
+        return self._study.coverage
 
     @property
     def model_name(self) -> str:

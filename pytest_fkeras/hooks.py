@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fkeras.engine import Run
-    from fkeras.memory import BitSpace
+    from fkeras.memory import BitSpace, Coverage
     from fkeras.metrics import Metric
     from fkeras.report.record import BudgetRecord
     from fkeras.sensitivity import Ranking
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace | None:
-    """The stored bits of a model."""
+def pytest_fkeras_bit_space(
+    model: Any, layers: str | Sequence[str], biases: bool, coverage: Coverage
+) -> BitSpace | None:
+    """The stored bits of a model that are covered; `layers` and `biases` are of `coverage`."""
 
 
 @pytest.hookspec(firstresult=True)

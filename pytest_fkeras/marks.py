@@ -21,7 +21,10 @@ from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
 from fkeras.faults.fault_models import non_negative
 from fkeras.faults.protected import covering
-from fkeras.memory import LayerChoice
+from fkeras.memory import Coverage
+from fkeras.memory.codecs import FloatName
+from fkeras.memory.coverage import COVERAGE
+from fkeras.memory.space import Memory
 from fkeras.statistics import leveugle
 from pytest_fkeras.collection import FIXTURE, GUARD, NAME, BudgetError
 from pytest_fkeras.selection import LazyRanking, Method, Protected, Selection, parts_of
@@ -40,8 +43,9 @@ class Budget:
 
     faults: the fault model, EachBitAlone() where every bit is flipped alone; requirement: what must hold, None where
     the test's body says so; golden: what fault-free values must be; trials, margin, max_trials: what is said about the
-    number of them (None: nothing); counts_flips: whether a report says how many flips are survived; own_keywords: those
-    stated that are no limits; everything else as in `fault_budget`. What limits mean is open until metrics have names.
+    number of them (None: nothing); coverage: what is said of the memory, as in `Coverage`; counts_flips: whether a
+    report says how many flips are survived; own_keywords: those stated that are no limits; everything else as in
+    `fault_budget`. What limits mean is open until metrics have names.
     """
 
     faults: FaultModel
@@ -55,8 +59,7 @@ class Budget:
     max_trials: int | None
     confidence: float
     seed: int | None
-    layers: str | Sequence[str]
-    biases: bool
+    coverage: Mapping[str, Any]
     engine: str | None
     counts_flips: bool
     own_keywords: tuple[str, ...]
@@ -89,6 +92,8 @@ def fault_budget(
     seed: int | None = None,
     layers: str | Sequence[str] = "*",
     biases: bool = False,
+    memory: Memory | None = None,
+    words: FloatName | None = None,
     engine: str | None = None,
     **limits: float,
 ) -> pytest.MarkDecorator:
@@ -117,7 +122,7 @@ def fault_budget(
         max_failure_rate: the share of trials that may break a limit, 0 up to, not including, 1.
         confidence: of the verdict, from 0.5 up to, not including, 1.
         seed, engine: as in `fkeras.campaign`; default: the session's.
-        layers, biases: which words count as memory, as in `fkeras.bit_space`.
+        layers, biases, memory, words: which words count as memory, as in `fkeras.bit_space`; default: the ini file's.
         limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop; max_golden_NAME and
             min_golden_NAME say what the golden model must be before anything is drawn. A metric's name wins over words
             such as `golden` or `worst` in it.
@@ -338,9 +343,8 @@ def _require_words(stated: SimpleNamespace) -> None:
         _refuse(f"method={stated.method!r}; write the name of a ranking method, such as 'hessian', or a function")
     if stated.seed is not None and whole_seed(stated.seed) < 0:
         _refuse(f"seed={stated.seed!r}; allowed are whole numbers from 0 up")
-    LayerChoice(stated.layers)
-    if not isinstance(stated.biases, bool):
-        _refuse(f"biases={stated.biases!r}; write True or False")
+    stated.coverage = {name: value for name in COVERAGE if (value := getattr(stated, name)) is not None}
+    Coverage(**stated.coverage)
     if stated.engine is not None:
         from fkeras.models import engine_parts
 

@@ -147,6 +147,19 @@ _TABLE = (
         "let budgets pass whose fault-free network is no better than the best prediction that needs no input (false)",
         only="ini",
     ),
+    Option(
+        "memory=NAME",
+        "whose words are the memory: `quantizer`, or `hls4ml`, as it stores the same values (those of a `.fkn` file, "
+        "else `quantizer`); see [Keras 3](keras3.md)",
+        only="ini",
+        allowed=("quantizer", "hls4ml"),
+    ),
+    Option(
+        "words=FLOAT",
+        "the IEEE words of kernels without a quantizer: `float32`, `float16` or `bfloat16` (none: not covered)",
+        only="ini",
+        allowed=("float32", "float16", "bfloat16"),
+    ),
     Option("metrics=NAMES", "names of metrics for the `fkeras_metrics` fixture, such as `accuracy`", only="ini"),
     Option(
         "baseline=DIR",

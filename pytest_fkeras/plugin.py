@@ -6,7 +6,7 @@ Loading it must cost nothing to a session that does not use it: standard library
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
@@ -145,10 +145,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_fkeras_bit_space(model: Any, layers: str | Sequence[str], biases: bool) -> Any:
-    from fkeras.api import bit_space
+def pytest_fkeras_bit_space(model: Any, coverage: Any) -> Any:
+    from fkeras.models import MODELS
 
-    return bit_space(model, layers, biases)
+    return MODELS.bit_space(model, coverage)
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from pytest_fkeras.selection import Method, resolved
 
 if TYPE_CHECKING:
     from fkeras.engine import Run
-    from fkeras.memory import BitSpace
+    from fkeras.memory import BitSpace, Coverage
     from fkeras.metrics import Metric
     from fkeras.sensitivity import Ranking
     from fkeras.study import Study
@@ -59,6 +59,7 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
             loaded,
             _checked_data(data),
             dict(metrics),
+            **session.coverage,
             engine=session.options.engine(),
             seed=session.options.seed(),
             store=session.store,
@@ -87,16 +88,18 @@ class SessionHooks:
         self.model_file = model_file
         self._session, self._hooks = session, session.config.hook
         self._model, self._data, self._metrics = model, data, metrics
-        self._words: dict[tuple[Any, bool], str] = {}
+        self._words: dict[Coverage, str] = {}
         self._not_stored: Recent[str] = Recent()
 
-    def bit_space(self, model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        space: BitSpace = self._hooks.pytest_fkeras_bit_space(model=model, layers=layers, biases=biases)
+    def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
+        space: BitSpace = self._hooks.pytest_fkeras_bit_space(
+            model=model, layers=coverage.layers, biases=coverage.biases, coverage=coverage
+        )
+        coverage.require_met(space)
         from fkeras.models.kinds import is_known
 
         if not hasattr(model, "get_weights") and not is_known(model):
-            key = (layers if isinstance(layers, str) else tuple(layers), biases)
-            self._words.setdefault(key, space.content_digest)
+            self._words.setdefault(coverage, space.content_digest)
         return space
 
     def identity(self, model: Any) -> Mapping[str, str]:
@@ -118,8 +121,8 @@ class SessionHooks:
         for value in (self._model, self._data):
             value.require_unchanged()
         # All that is known of a project's own model, besides what its hook says.
-        for (layers, biases), digest in list(self._words.items()):
-            if self.bit_space(model, layers, biases).content_digest != digest:
+        for coverage, digest in list(self._words.items()):
+            if self.bit_space(model, coverage).content_digest != digest:
                 raise changed("fkeras_model")
         return {}
 

@@ -80,6 +80,9 @@ class FkerasSession:
         samples = stated(config, "hls4ml_samples")
         self.hls4ml_samples = DEFAULT_SAMPLES if samples is None else samples.number
         self.executor_name = _executor_name(config)
+        said_of_memory = {name: stated(config, name) for name in ("memory", "words")}
+        self.coverage: dict[str, Any] = {name: at.text for name, at in said_of_memory.items() if at is not None}
+        """What the ini file says of the memory."""
         self.cache = Cache(Path(told["cache"]), told["is_kept"], told["notice"]) if told else _cache(config)
         self.gate = _gate(config)
         self.outputs = Outputs() if self.is_worker else outputs_of(config)

@@ -104,12 +104,28 @@ def add_model(parser: argparse.ArgumentParser, several: bool = False, chosen: bo
             help="only layers that match, as in 'conv*'; '!name' leaves one out; may be repeated (default: all)",
         )
         group.add_argument("--biases", action="store_true", help="quantized biases are in the memory too")
+        add_memory(group)
+        group.add_argument(
+            "--words",
+            metavar="FLOAT",
+            help="kernels (and biases) without a quantizer are in the memory too, as float32, float16 or bfloat16",
+        )
     group.add_argument(
         "--trust",
         action="store_true",
         help="run code that the model file brings along (Lambda layers and the like); never for files from elsewhere",
     )
     return group
+
+
+def add_memory(parser: argparse._ActionsContainer) -> None:
+    """Whose words are stored."""
+    parser.add_argument(
+        "--memory",
+        metavar="NAME",
+        help="whose words: quantizer, each as wide as its quantizer makes it, or hls4ml, as hls4ml stores the same "
+        "values (default: those of a .fkn file, else quantizer)",
+    )
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -23,10 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     model = arguments.add_model(parser, chosen=False)
     model.add_argument("--output", required=True, metavar="FILE.fkn", help="the file to write")
-    model.add_argument(
-        "--memory", choices=("quantizer", "hls4ml"), default="quantizer",
-        help="words of the quantizers' own widths, or those that hls4ml makes of the values (default: %(default)s)",
-    )  # fmt: skip
+    arguments.add_memory(model)
     parser.add_argument("--data", metavar="FILE", help="a .npz with x, on which the network must give what Keras gives")
     parser.add_argument(
         "--samples", type=arguments.whole(1), metavar="N", help="the first N of the data only (default: all)"
@@ -43,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.samples is not None and not options.data:
         raise InputError("--samples needs --data FILE.npz with an array x")
     x = None if options.data is None else studies.first(npz.read_inputs(options.data), options.samples, options.data)
-    network = export(options.model, options.output, x, options.weights, options.trust, options.memory)
+    network = export(options.model, options.output, x, options.weights, options.trust, options.memory or "quantizer")
     n_words = sum(tensor.size for tensor in network.memory.tensors)
     words = "" if network.memory.memory == "quantizer" else f", in the words of {network.memory.memory}"
     session.show(

@@ -56,6 +56,8 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
                 metric,
                 layers=options.layers or "*",
                 biases=options.biases,
+                memory=options.memory,
+                words=options.words,
                 engine=stated.get("engine", "auto"),
                 seed=stated.get("seed", 0),
                 store=kept,

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.errors import Argument, InputError
+from fkeras.errors import InputError, one_of
 from fkeras.memory.layout import MAX_WIDTH, Bits, Words
 
 Values = NDArray[np.float64]
@@ -254,8 +254,7 @@ class Float:
     name: FloatName
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(FloatName):
-            raise InputError(Argument("name", self.name), f"; allowed are {', '.join(map(repr, get_args(FloatName)))}")
+        one_of("name", self.name, get_args(FloatName))
 
     @property
     def width(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.errors import Argument, InputError, LayoutError
+from fkeras.errors import Argument, InputError, LayoutError, one_of
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.codecs import MixedFixedPoint
@@ -22,13 +22,11 @@ _MIXED = -1
 
 
 Memory = Literal["quantizer", "hls4ml"]
-MEMORIES: tuple[Memory, ...] = get_args(Memory)
 
 
-def require_memory(memory: str) -> None:
+def require_memory(memory: object) -> None:
     """InputError for a memory that does not exist."""
-    if memory not in MEMORIES:
-        raise InputError(Argument("memory", memory), f"; allowed are {', '.join(map(repr, MEMORIES))}")
+    one_of("memory", memory, get_args(Memory))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from fkeras.engine import Evidence, Run
 from fkeras.errors import IdentityError, NotStored
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ENGINES, as_pair, engine_identity, engine_parts
 from fkeras.models.kinds import model_of
@@ -36,8 +36,8 @@ _HERE = str(Path(__file__).parents[1]) + os.sep
 class ModelHooks(Protocol):
     """What a study asks about its model: `MODELS` answers for what fkeras knows, a test session for what it tests."""
 
-    def bit_space(self, model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
+    def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered."""
         ...
 
     def identity(self, model: Any) -> Mapping[str, str]:
@@ -86,8 +86,8 @@ class ModelHooks(Protocol):
 class Models:
     """Models that fkeras knows: Keras', networks, and files that hold them."""
 
-    def bit_space(self, model: Any, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        return model_of(model).bit_space(layers, biases)
+    def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
+        return model_of(model).bit_space(coverage)
 
     def identity(self, model: Any) -> Mapping[str, str]:
         return model_of(model).identity()
@@ -152,7 +152,7 @@ def start_run(
     """An engine bound to a model, its space, the data and the metrics; the golden outputs are computed here."""
     engine_parts(engine)
     asked, pair = model_of(model), as_pair(data)
-    return asked.start_run(pair, metrics, asked.bit_space("*", False) if space is None else space, engine)
+    return asked.start_run(pair, metrics, asked.bit_space(Coverage()) if space is None else space, engine)
 
 
 def on_workers(

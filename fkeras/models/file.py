@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ChangedError, FkerasError, IdentityError, InputError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
 from fkeras.models.exporting import source_digest
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
 from fkeras.models.network import shipped_network
 from fkeras.network import Network
 from fkeras.network.feeding import flat_data, flat_targets
@@ -162,11 +162,11 @@ class FiledModel(Model):
         """The Keras model."""
         return self._framework.opened
 
-    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
-        if self._known is None:
-            return self._framework.bit_space(layers, biases)
-        return self._known.network.memory.space(layers, biases)
+    def bit_space(self, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered."""
+        if self._known is None or coverage.memory == "hls4ml":
+            return self._framework.bit_space(coverage)
+        return space_of(self._known.network, coverage)
 
     def identity(self) -> Mapping[str, str]:
         """That of the Keras model."""

@@ -41,10 +41,6 @@ class KerasModel(FrameworkModel):
         """What Keras calls it."""
         return str(getattr(self._model, "name", type(self._model).__name__))
 
-    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
-        return self.space_in("quantizer", layers, biases)
-
     def identity(self) -> Mapping[str, str]:
         """Architecture, weights, and versions of what computes."""
         from fkeras.frontends.qkeras.identity import model_identity
@@ -57,8 +53,8 @@ class KerasModel(FrameworkModel):
 
         return model_state(self._model)
 
-    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers, in the words of a memory."""
+    def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The words that quantizers make, of the chosen layers, as a memory stores them."""
         from fkeras.frontends.qkeras.reading import bit_space
 
         return bit_space(self._model, layers, biases, memory)
@@ -71,7 +67,7 @@ class KerasModel(FrameworkModel):
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
-        return parts_of(self.subject(self.bit_space("*", True), (tuple(inputs), None)).golden_outputs)
+        return parts_of(self.subject(self.words("quantizer", "*", True), (tuple(inputs), None)).golden_outputs)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""

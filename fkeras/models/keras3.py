@@ -39,8 +39,8 @@ class Keras3Model(FrameworkModel):
         """The model."""
         return self._model
 
-    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers, in the words of a memory."""
+    def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The words that quantizers make, of the chosen layers, as a memory stores them."""
         from fkeras.frontends.keras3 import inventory_of
 
         return inventory_of(self._model, memory, LayerChoice(layers)).space(layers, biases)
@@ -56,10 +56,6 @@ class Keras3Model(FrameworkModel):
         from fkeras.frontends.keras3.recent import recent_network
 
         return recent_network(self._model, memory)
-
-    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
-        return self.space_in("quantizer", layers, biases)
 
     def identity(self) -> Mapping[str, str]:
         """All that its network computes: nothing else is measured."""

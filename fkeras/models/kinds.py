@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
-from fkeras.memory.codecs import FloatName
-from fkeras.memory.space import Memory, require_memory
+from fkeras.memory import BitSpace, Coverage
+from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
 
@@ -50,8 +49,8 @@ class Model(ABC):
         """The object that users work with: a Keras model, or a network."""
 
     @abstractmethod
-    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
+    def bit_space(self, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, str]:
@@ -85,9 +84,16 @@ class Model(ABC):
 class FrameworkModel(Model):
     """A model that a framework computes."""
 
+    def bit_space(self, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered."""
+        memory = coverage.memory or "quantizer"
+        if coverage.words is not None:
+            return space_of(self.network(memory), coverage)
+        return self.words(memory, coverage.layers, coverage.biases)
+
     @abstractmethod
-    def space_in(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers, in the words of a memory."""
+    def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
+        """The words that quantizers make, of the chosen layers, as a memory stores them."""
 
     @abstractmethod
     def network(self, memory: Memory) -> Network:
@@ -124,32 +130,18 @@ def model_of(model: Any) -> Model:
     return KerasModel(model)
 
 
-def space_in(
-    model: Any, layers: str | Sequence[str], biases: bool, memory: Memory, words: FloatName | None
-) -> BitSpace:
-    """The stored bits of a user's model in the words of a memory; words: those of kernels without a quantizer."""
-    require_memory(memory)
-    asked = model_of(model)
-    if words is not None:
+def space_of(network: Network, coverage: Coverage) -> BitSpace:
+    """The words of a network that are covered. InputError where it stores others."""
+    if coverage.memory not in (None, network.memory.memory):
+        raise InputError(
+            f"network '{network.name}' stores the words of ", Argument("memory", network.memory.memory),
+            f"; export the model again with --memory {coverage.memory}",
+        )  # fmt: skip
+    if coverage.words is not None:
         from fkeras.network.floats import with_float_words
 
-        return with_float_words(_network_in(asked, memory), words).memory.space(layers, biases)
-    if isinstance(asked, FrameworkModel):
-        return asked.space_in(memory, layers, biases)
-    return _network_in(asked, memory).memory.space(layers, biases)
-
-
-def _network_in(asked: Model, memory: Memory) -> Network:
-    if isinstance(asked, FrameworkModel):
-        return asked.network(memory)
-    if not isinstance(asked.opened, Network):
-        return _network_in(model_of(asked.opened), memory)
-    if asked.opened.memory.memory != memory:
-        raise InputError(
-            f"network '{asked.name}' stores the words of ", Argument("memory", asked.opened.memory.memory),
-            f"; export the model again with --memory {memory}",
-        )  # fmt: skip
-    return asked.opened
+        network = with_float_words(network, coverage.words)
+    return network.memory.space(coverage.layers, coverage.biases)
 
 
 def is_of_keras_3(model: Any) -> bool:

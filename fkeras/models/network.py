@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, space_of
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
@@ -41,9 +41,9 @@ class NetworkModel(Model):
         """The network."""
         return self._network
 
-    def bit_space(self, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The stored bits of the chosen layers."""
-        return self._network.memory.space(layers, biases)
+    def bit_space(self, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered."""
+        return space_of(self._network, coverage)
 
     def identity(self) -> Mapping[str, str]:
         """All that it computes."""

@@ -36,6 +36,16 @@ def test_powers_of_two_have_an_exponent_of_one_bit_more(tf, q):
     assert fast.values.min() < 1
 
 
+def test_a_study_of_either_memory(tf, q):
+    keras = model(tf, q, "quantized_po2(4,2)", KERNEL)
+    study = fkeras.Study(keras, memory="hls4ml", biases=True)
+    assert study.space.content_digest == fkeras.bit_space(keras, biases=True, memory="hls4ml").content_digest
+    assert study.but(memory="quantizer").space.content_digest == fkeras.bit_space(keras, biases=True).content_digest
+    mask = fkeras.protect(keras, bits=3, method="msb", memory="hls4ml").mask
+    assert mask.layout_digest == study.but(biases=False).space.layout_digest
+    assert mask.provenance["assumptions"]["memory"] == "hls4ml"
+
+
 def test_an_exponent_below_the_quantizers_own_has_a_word_there(tf, q):
     """As in hls4ml's example qkeras_mnist_dense."""
     keras = model(tf, q, "quantized_po2(4,1)", np.asarray(KERNEL) * 2.0**-6)

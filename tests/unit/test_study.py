@@ -9,6 +9,7 @@ import fkeras
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, run_campaign
 from fkeras.errors import ChangedError, InputError
 from fkeras.faults import FlipCount, protection
+from fkeras.memory import Coverage
 from fkeras.metrics import mean_squared_error
 from fkeras.models import Models
 from fkeras.progress import silent
@@ -28,7 +29,7 @@ class Hooks(Models):
     def __init__(self, run):
         self.run, self.started, self.digest, self.notices = run, [], "as it was", []
 
-    def bit_space(self, model, layers, biases):
+    def bit_space(self, model, coverage):
         return self.run.space
 
     def identity(self, model):
@@ -63,6 +64,16 @@ def test_it_is_frozen_and_says_what_it_is(study):
         study.seed = 3
     assert repr(study) == "<Study of 'NoneType', mse, engine 'auto', seed 7>"
     assert fkeras.Study is Study
+
+
+def test_another_memory_is_another_space(study, hooks):
+    asked = []
+    hooks.bit_space = lambda model, coverage: asked.append(coverage) or hooks.run.space
+    for other in (study.but(memory="hls4ml"), study.but(words="float32", biases=True), study.but(layers=["a"])):
+        assert other.space is hooks.run.space
+    assert asked == [Coverage(memory="hls4ml"), Coverage("*", True, None, "float32"), Coverage(["a"])]
+    with pytest.raises(InputError, match="memory='chip'; allowed are 'quantizer', 'hls4ml'"):
+        study.but(memory="chip")
 
 
 def test_another_seed_or_engine_is_another_study_of_the_same_runs(study, hooks):

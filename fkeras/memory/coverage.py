@@ -1,0 +1,62 @@
+"""What counts as memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, get_args
+
+from fkeras.errors import Argument, InputError, one_of
+from fkeras.memory.codecs import Float, FloatName
+from fkeras.memory.layer_choice import LayerChoice
+from fkeras.memory.space import BitSpace, Memory, require_memory
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which words of a model count as memory.
+
+    Arguments:
+        layers: globs on a layer's path (`outer/inner/layer`) or its last name; `!` excludes.
+        biases: whether biases do, besides kernels.
+        memory: whose words: "quantizer", each as wide as its quantizer makes it; "hls4ml", as hls4ml stores the values;
+            None: those that a network file holds, else the quantizers'.
+        words: the IEEE words in which what has no quantizer is stored; None: it is not covered.
+    """
+
+    layers: str | Sequence[str] = "*"
+    biases: bool = False
+    memory: Memory | None = None
+    words: FloatName | None = None
+
+    def __post_init__(self) -> None:
+        LayerChoice(self.layers)
+        if not isinstance(self.layers, str):
+            object.__setattr__(self, "layers", tuple(self.layers))
+        if not isinstance(self.biases, bool):
+            raise InputError(Argument("biases", self.biases), "; write True or False")
+        if self.memory is not None:
+            require_memory(self.memory)
+        if self.words is not None:
+            one_of("words", self.words, get_args(FloatName))
+
+    def __str__(self) -> str:
+        text = self.layers if isinstance(self.layers, str) else ",".join(self.layers)
+        text += " with biases" if self.biases else ""
+        text += " as hls4ml stores them" if self.memory == "hls4ml" else ""
+        return text if self.words is None else f"{text}, also what has no quantizer, in {self.words}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def require_met(self, space: BitSpace) -> None:
+        """InputError for a space that has other words."""
+        if self.memory not in (None, space.memory):
+            raise InputError(Argument("memory", self.memory), f": this model gives the words of {space.memory!r} only")
+        if self.words is not None and not any(tensor.codec == Float(self.words) for tensor in space.tensors):
+            raise InputError(Argument("words", self.words), ": this model gives no such words")
+
+
+COVERAGE = tuple(part.name for part in fields(Coverage))
+"""What can be said of it."""
