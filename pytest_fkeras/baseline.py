@@ -7,7 +7,7 @@ at (`pytest_fkeras.baseline_files`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +54,7 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     measured = _measured(campaign, campaign.longer(), identity, identities)
     if gate.folder is None:
         return Against(measured)
-    judged = [one for one in gate.tolerances if one.metric in measured.metrics]
+    judged = [tolerance for tolerance in gate.tolerances if tolerance.metric in measured.metrics]
     refused: AnyOutcome = Outcome.NOT_RUN if judged else ""
     confidence = campaign.budget.confidence
     try:
@@ -147,7 +147,7 @@ def find(folder: Path, identity: BudgetIdentity, metrics: list[str]) -> Measured
     name = identity.file_name(metrics)
     if os.path.lexists(folder / name):
         return _read(folder / name)
-    return max((one for one in _in_reports(folder) if one.file_name == name), key=lambda one: one.kept, default=None)
+    return _longest(campaign for campaign in _in_reports(folder) if campaign.file_name == name)
 
 
 def find_any(folder: Path, identity: BudgetIdentity) -> MeasuredCampaign | None:
@@ -160,7 +160,11 @@ def find_any(folder: Path, identity: BudgetIdentity) -> MeasuredCampaign | None:
         )
     if paths:
         return _read(paths[0])
-    return max((one for one in _in_reports(folder) if one.identity == identity), key=lambda one: one.kept, default=None)
+    return _longest(campaign for campaign in _in_reports(folder) if campaign.identity == identity)
+
+
+def _longest(campaigns: Iterable[MeasuredCampaign]) -> MeasuredCampaign | None:
+    return max(campaigns, key=lambda campaign: campaign.kept, default=None)
 
 
 def _read(path: Path) -> MeasuredCampaign:
@@ -194,25 +198,25 @@ def metrics_in(folder: Path) -> set[str]:
     from fkeras.campaigns.measured_campaign import SCHEMA
     from fkeras.errors import InputError
 
-    found: set[str] = set()
+    metrics: set[str] = set()
     with suppress(InputError):
-        found.update(*(one.metrics for one in _in_reports(folder)))
+        metrics.update(*(campaign.metrics for campaign in _in_reports(folder)))
     for path in files_of(folder, SCHEMA):
         with suppress(InputError):
-            found.update(_read(path).metrics)
-    return found
+            metrics.update(_read(path).metrics)
+    return metrics
 
 
 def files_of(folder: Path, schema: str) -> list[Path]:
     """The JSON files in a folder that say they have this schema; what cannot be opened (a folder, a pipe, a loop of
     links) has none."""
-    found = []
+    paths = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         if path.is_file():
             with suppress(OSError), path.open(encoding="utf-8", errors="replace") as file:
                 if schema in file.read(200):
-                    found.append(path)
-    return found
+                    paths.append(path)
+    return paths
 
 
 def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, after: str = "") -> str:
@@ -223,25 +227,25 @@ def baseline_text(against: Against, comparison: Comparison, item: pytest.Item, a
     name = comparison.baseline or "the baseline"
     if comparison.outcome == "NOT_RUN":
         return "\n".join(filter(None, (f"NOT_RUN against {name}: {comparison.reason}", after)))
-    decisive = [one for one in comparison.metrics if one.outcome == comparison.outcome]
-    others = [one for one in comparison.metrics if one not in decisive]
+    decisive = [metric for metric in comparison.metrics if metric.outcome == comparison.outcome]
+    others = [metric for metric in comparison.metrics if metric not in decisive]
     lines = [f"{comparison.outcome} against {name}: {'; '.join(map(str, decisive))}"]
-    lines += [f"  also        {one}" for one in others]
-    methods = "; ".join(dict.fromkeys("" if one.rule == "draws" else f", {one.method}" for one in decisive))
+    lines += [f"  also        {metric}" for metric in others]
+    methods = "; ".join(dict.fromkeys("" if metric.rule == "draws" else f", {metric.method}" for metric in decisive))
     bounds = f"one-sided bounds, each at {comparison.confidence:.4g} confidence{methods}"
     lines.append(f"  compared    {comparison.trials_text}; {bounds}")
-    lines += [f"  loss        {one.metric} is {one.where_worse}" for one in decisive if one.where_worse]
+    lines += [f"  loss        {metric.metric} is {metric.where_worse}" for metric in decisive if metric.where_worse]
     rerun = rerun_command(item)
     accept = ""
     if comparison.outcome == "INCONCLUSIVE":
-        if against.unknown and all(one.difference == 0 for one in decisive):
+        if against.unknown and all(metric.difference == 0 for metric in decisive):
             lines.append(f"  unchanged?  that cannot be told: {'; '.join(against.unknown)}")
-        for one in decisive:
-            if one.more_trials is None:
-                by_draws = one.rule == "mean" and one.pairs is not None
-                other = f", or by draws: {one.metric}:{one.tolerance_text.replace(' ', '')}" if by_draws else ""
+        for metric in decisive:
+            if metric.more_trials is None:
+                by_draws = metric.rule == "mean" and metric.pairs is not None
+                other = f", or by draws: {metric.metric}:{metric.tolerance_text.replace(' ', '')}" if by_draws else ""
                 lines.append(f"  decide it   by a larger tolerance{other}")
-        if any(one.more_trials is not None for one in decisive):
+        if any(metric.more_trials is not None for metric in decisive):
             where = "in the budget, or --fkeras-max-trials=N; in the baseline too, by --fkeras-baseline-update"
             lines.append(f"  more trials max_trials= (or trials=) {where}")
     elif not item.config.stash[SESSION].gate.is_ci:
@@ -255,8 +259,8 @@ def tightening_text(comparison: Comparison, item: pytest.Item) -> str:
         return ""
     places = {"draws": "in most draws", "mean": "in the mean", "": ""}
     better = " and ".join(
-        f"{one.metric} is better by more than {one.tolerance_text} {places[one.rule]}"
-        for one in comparison.metrics
-        if one.can_tighten
+        f"{metric.metric} is better by more than {metric.tolerance_text} {places[metric.rule]}"
+        for metric in comparison.metrics
+        if metric.can_tighten
     )
     return f"{better}; tighten {comparison.baseline or 'the baseline'}{_how_to_update(item)}"

@@ -78,26 +78,26 @@ class BaselineFiles:
         """By file name, the longest of equal budgets."""
         from fkeras.campaigns.measured_campaign import MeasuredCampaign
 
-        found: dict[str, MeasuredCampaign] = {}
+        longest: dict[str, MeasuredCampaign] = {}
         ambiguous = set()
         for record in records:
             if record.measured is None:
                 continue
-            one = MeasuredCampaign.from_plain(record.measured, record.nodeid)
-            other = found.setdefault(one.file_name, one)
-            differs = _difference(one, other)
+            campaign = MeasuredCampaign.from_plain(record.measured, record.nodeid)
+            other = longest.setdefault(campaign.file_name, campaign)
+            differs = _difference(campaign, other)
             if differs:
-                ambiguous.add(one.file_name)
+                ambiguous.add(campaign.file_name)
                 what = "another model" if differs == "model" else "other data"
                 self._fail(
                     f"{record.nodeid} measures the budget of another test on {what}, and both get it from the "
-                    f"fkeras_{differs} fixture in '{one.identity.model}': parametrize this fixture, or write one "
+                    f"fkeras_{differs} fixture in '{campaign.identity.model}': parametrize this fixture, or write one "
                     "beside each of the tests, so that each has a baseline of its own",
                     session,
                 )
-            elif one.kept > other.kept:
-                found[one.file_name] = one
-        return {name: one for name, one in found.items() if name not in ambiguous}
+            elif campaign.kept > other.kept:
+                longest[campaign.file_name] = campaign
+        return {name: campaign for name, campaign in longest.items() if name not in ambiguous}
 
     def _write(self, measured: dict[str, MeasuredCampaign], session: pytest.Session) -> None:
         from fkeras.errors import InputError
@@ -105,13 +105,13 @@ class BaselineFiles:
 
         folder, written = self.gate.folder, 0
         assert folder is not None
-        for name, one in measured.items():
+        for name, campaign in measured.items():
             is_new = not (folder / name).exists()
             if self.gate.update == "all" or is_new:
                 try:
                     if not is_on(session.config, "force"):
                         require_own(folder / name, "baseline", f"replace it by {OPTIONS['force'].flag}")
-                    write_text(folder / name, one.to_json())
+                    write_text(folder / name, campaign.to_json())
                 except (OSError, InputError) as error:
                     self._fail(f"{folder / name} could not be written: {error}", session)
                     continue
@@ -134,7 +134,7 @@ class BaselineFiles:
         """The metrics of tolerances that neither a model under test nor a baseline knows: misspelt, whatever ran."""
         if not self._known or self.gate.folder is None:
             return set()
-        unknown = {one.metric for one in self.gate.tolerances} - self._known
+        unknown = {tolerance.metric for tolerance in self.gate.tolerances} - self._known
         # A part of the tests may be about another model than the one that has the metric.
         unknown = unknown and unknown - metrics_in(self.gate.folder)
         for tolerance in self.gate.tolerances:
@@ -168,13 +168,13 @@ class BaselineFiles:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _difference(one: MeasuredCampaign, other: MeasuredCampaign) -> Literal["model", "data", ""]:
+def _difference(campaign: MeasuredCampaign, other: MeasuredCampaign) -> Literal["model", "data", ""]:
     """Which source of two equal budgets is not the same."""
     from fkeras.campaigns.measured_campaign import same_data
 
-    if one.content_digest != other.content_digest:
+    if campaign.content_digest != other.content_digest:
         return "model"
-    return "" if one.n_samples == other.n_samples and same_data(one.data, other.data) else "data"
+    return "" if campaign.n_samples == other.n_samples and same_data(campaign.data, other.data) else "data"
 
 
 def _is_whole(session: pytest.Session) -> bool:
@@ -188,9 +188,9 @@ def _is_whole(session: pytest.Session) -> bool:
         return start == config.rootpath
     if config.args_source != pytest.Config.ArgsSource.ARGS:
         return True
-    given = {Path(os.path.abspath(start / one)) for one in config.args}
-    tests = [config.rootpath / one for one in config.getini("testpaths")]
-    return config.rootpath in given or bool(tests and given.issuperset(tests))
+    arguments = {Path(os.path.abspath(start / argument)) for argument in config.args}
+    tests = [config.rootpath / path for path in config.getini("testpaths")]
+    return config.rootpath in arguments or bool(tests and arguments.issuperset(tests))
 
 
 def _shown(path: Path, session: pytest.Session) -> str:
