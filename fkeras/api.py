@@ -236,6 +236,7 @@ def campaign(
     store: StoreLike = None,
     shard: str | None = None,
     executor: Any = None,
+    area: str | os.PathLike[str] | None = None,
     progress: Progress = terminal_bar,
 ) -> CampaignResult:
     """Draw fault sets, many faults at once, and measure what each does to the metric.
@@ -258,12 +259,23 @@ def campaign(
         space, engine, executor, progress: as in `oracle`.
         store: as in `oracle`; stored trials count whatever limits or number of trials they were drawn for.
         shard: "2/4" measures the second of four shares of a fixed number of trials.
+        area: what `fkeras area DIR --json FILE` wrote: where it is of this memory and protection, reports say what was
+            measured, and else that the area is assumed.
 
     Raises:
         InputError: for limits that nothing could break, or everything breaks, and for what does not fit the memory.
     """
     study = Study(
-        model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
+        model,
+        data,
+        metric,
+        space=space,
+        engine=engine,
+        seed=seed,
+        store=store,
+        executor=executor,
+        area=area,
+        progress=progress,
     )
     requirement = required(limits, study.metrics, max_failure_rate, confidence, allow_chance)
     return study.campaign(

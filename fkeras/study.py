@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -72,6 +73,7 @@ from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
+from fkeras.rtl.area import MeasuredArea, read_area
 from fkeras.rtl.front import Front, protection_front
 from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
@@ -115,6 +117,8 @@ class Study:
         executor: a `concurrent.futures.Executor` or `dask.distributed.Client` whose workers measure; None: here.
         progress: progress(total, unit, what) -> context manager that gives an `advance(n)`; a bar on terminals.
         hooks: who knows the model; Keras models unless told.
+        area: what `fkeras area --json` wrote: where it is of the memory and protection of a campaign, reports say what
+            was measured, and else that the area is assumed.
         name: what reports call the model; its own name unless told.
 
     Raises:
@@ -138,6 +142,7 @@ class Study:
         executor: Any = None,
         progress: Progress = terminal_bar,
         hooks: ModelHooks = MODELS,
+        area: str | os.PathLike[str] | None = None,
         name: str | None = None,
     ) -> None:
         engine_parts(engine)
@@ -156,6 +161,7 @@ class Study:
             "executor": executor,
             "progress": progress,
             "hooks": hooks,
+            "_area": None if area is None else read_area(area),
             "model_name": name or model_of(model).name,
             "_spaces": Recent(),
             "_runs": Recent(),
@@ -177,6 +183,7 @@ class Study:
     executor: Any
     progress: Progress
     hooks: ModelHooks
+    _area: MeasuredArea | None
     _spaces: Recent[BitSpace]
     _runs: Recent[Run]
     _oracles: Recent[Oracle]
@@ -361,7 +368,8 @@ class Study:
     def setting(self, run: Run, faults: int | FaultModel, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
         drawn, absorbed = fault_model(faults), self.protection(protected)
-        return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space)
+        area = "" if self._area is None else self._area.statement(absorbed, self.space)
+        return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space, area=area)
 
     def campaign(
         self,
@@ -398,7 +406,7 @@ class Study:
             plan = FixedTrials(len(self.space) if trials == "all" else 100 if trials is None else trials)
         setting = self.setting(run, faults, protected)
         if trials == "all":
-            setting = exhaustive_setting(run, setting.protection, self.seed)
+            setting = replace(exhaustive_setting(run, setting.protection, self.seed), area=setting.area)
         known = self.fault_free(list(run.metrics), golden_limits)
         if requirement is not None:
             # First of all: of a network that is not sound, limits against its golden value may well make no sense.
@@ -409,7 +417,7 @@ class Study:
             with self._noticing():
                 entries = self._keeper.oracle(run)
                 result: CampaignResult = run_exhaustive(run, setting.protection, self.progress, entries, self.seed)
-                return self._with(known, result)
+                return self._with(known, replace(result, setting=setting))
         if share is not None:
             for damage in run.metrics.values():
                 metric_identity(damage)

@@ -160,6 +160,12 @@ _TABLE = (
         only="ini",
         allowed=("float32", "float16", "bfloat16"),
     ),
+    Option(
+        "area=PATH",
+        "what `fkeras area DIR --json PATH` measured, relative to the ini file; budgets under that protection report "
+        "it, all others that their area is assumed",
+        only="ini",
+    ),
     Option("metrics=NAMES", "names of metrics for the `fkeras_metrics` fixture, such as `accuracy`", only="ini"),
     Option(
         "baseline=DIR",

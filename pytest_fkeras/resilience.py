@@ -12,7 +12,7 @@ import pytest
 from fkeras.models import MODELS
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
-from pytest_fkeras.options import ini_folder
+from pytest_fkeras.options import ini_folder, stated
 from pytest_fkeras.progress import progress_in
 from pytest_fkeras.selection import Method, resolved
 
@@ -65,6 +65,7 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
             store=session.store,
             progress=progress_in(session.config),
             hooks=hooks,
+            area=None if (area := stated(session.config, "area")) is None else area.existing_path,
         )
 
     return session.studies.get((of_model.key, of_data.key, id(metrics)), study)

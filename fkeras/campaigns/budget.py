@@ -84,7 +84,10 @@ class MetricTrials:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a campaign assumed: memory, faults, protection, seed, engine; and which share of all trials are its own."""
+    """What a campaign assumed: memory, faults, protection, seed, engine; and which share of all trials are its own.
+
+    area: what is known of the protected memory's, for reports; "" where it is not measured.
+    """
 
     fault_model: FaultModel
     protection: Protection
@@ -93,6 +96,7 @@ class Setting:
     n_samples: int
     space: BitSpace
     share: Shard = WHOLE
+    area: str = ""
 
     @property
     def is_covered(self) -> bool:

@@ -28,15 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Synthesize and report."""
     from fkeras.rtl import rtl_area
+    from fkeras.rtl.area import area_content
 
     output.check_targets(options)
     result = rtl_area(options.folder, liberty=options.liberty)
     if options.json:
-        from fkeras.plain import plain
-
-        content = {"schema": "fkeras-area/1", "folder": options.folder, "holds": result.holds}
-        output.write_json(
-            options.json, {**content, "total": result.total, "overhead": result.overhead, **plain(result)}
-        )
+        output.write_json(options.json, area_content(result, options.folder))
     session.show(str(result))
     return session.FINE if result.holds else session.FAILED

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_data(parser)
     faults_and_limits.add_faults(parser, required=True)
     memory_protection.add_arguments(parser)
+    parser.add_argument(
+        "--area",
+        metavar="FILE",
+        help="what `fkeras area DIR --json FILE` measured: where it is of this protection, the report says so",
+    )
     group = faults_and_limits.add_limits(parser)
     group.add_argument(
         "--trials",
@@ -98,14 +103,14 @@ def run(options: argparse.Namespace) -> int:
 def _lines(result: CampaignResult, verdict: Verdict | None) -> list[str]:
     import numpy as np
 
-    from fkeras.faults.protections import statement
+    from fkeras.report.record import protection_text
 
     setting, n_bits = result.setting, len(result.setting.space)
     (trials,) = result.by_metric.values()
     lines = [
         f"{len(result):,} trials of {setting.fault_model.describe(n_bits)}, seed {setting.seed}, "
         f"{setting.n_samples:,} samples, engine {setting.engine}",
-        f"protected: {statement(setting.protection, n_bits) or 'nothing'}",
+        f"protected: {protection_text(setting)}",
         f"golden {trials.metric}: {trials.golden.value:.6g}{_chance_text(result)}",
         *(f"cannot hurt: {dead}" for dead in result.fault_free.dead),
     ]
@@ -133,8 +138,8 @@ def _chance_text(result: CampaignResult) -> str:
 
 
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
-    from fkeras.faults.protections import statement
     from fkeras.plain import plain
+    from fkeras.report.record import protection_text
 
     setting, space = result.setting, result.setting.space
     (trials,) = result.by_metric.values()
@@ -155,7 +160,7 @@ def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.
         "residual": result.residual.tolist(),
         "undefined": trials.undefined.tolist(),
         "fault_model": setting.fault_model.describe(len(space)),
-        "protection": statement(setting.protection, len(space)) or "none",
+        "protection": protection_text(setting),
         "seed": setting.seed,
         "n_samples": setting.n_samples,
         "n_bits": len(space),

@@ -62,6 +62,7 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
                 seed=stated.get("seed", 0),
                 store=kept,
                 executor=workers,
+                area=stated.get("area"),
                 name=path,
             )
             for path, model in zip(models, loaded, strict=True)

@@ -96,6 +96,13 @@ def short(protection: Protection) -> str:
     return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
 
 
+def assumed_area(protection: Protection, n_bits: int) -> str:
+    """What a protection takes where nobody measured it, "" for bits that are assumed immune."""
+    if protection.is_perfect:
+        return ""
+    return f"area {protection.extra_bits / max(1, n_bits):+.1%}, assumed to be that of the extra bits"
+
+
 def statement(protection: Protection, n_bits: int) -> str:
     """One line about what is protected, "" for nothing; a check says so itself where it finds nothing to do."""
     return "" if short(protection) == "-" else protection.describe(n_bits)

@@ -16,7 +16,7 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
-from fkeras.faults.protections import short, statement
+from fkeras.faults.protections import assumed_area, short, statement
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
@@ -302,8 +302,10 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
 
 def protection_text(setting: Setting) -> str:
-    """One line about what is protected."""
-    return statement(setting.protection, len(setting.space)) or "none"
+    """One line about what is protected, and what that takes."""
+    n_bits = len(setting.space)
+    said = (statement(setting.protection, n_bits), setting.area or assumed_area(setting.protection, n_bits))
+    return "; ".join(filter(None, said)) or "none"
 
 
 def _short(model: FaultModel, n_bits: int) -> str:

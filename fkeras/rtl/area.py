@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fkeras.errors import InputError
-from fkeras.rtl.folder import WeightMemory, read_folder, weight_memory
+from fkeras.errors import InputError, is_number
+from fkeras.faults import Protection
+from fkeras.faults.protections import assumed_area
+from fkeras.files import read_own
+from fkeras.memory import BitSpace
+from fkeras.plain import plain
+from fkeras.rtl.folder import WeightMemory, protection_digest, read_folder, weight_memory
 from fkeras.rtl.generate import Store
 from fkeras.rtl.synthesis import Netlist, Proof, proofs, synthesized
 from fkeras.rtl.tools import require
@@ -42,11 +49,14 @@ class StoreArea:
 class Area:
     """The area of a weight memory.
 
-    about: the protection; unit: "gate equivalents", or that of a liberty file; stores: one each; plain: the area of the
-    same words without protection; proofs: of the decoders; changed: what is not as fkeras writes it.
+    about: the protection; layout_digest, protection_sha256: of the memory, and of what protects it; unit: "gate
+    equivalents", or that of a liberty file; stores: one each; plain: the area of the same words without protection;
+    proofs: of the decoders; changed: what is not as fkeras writes it.
     """
 
     about: str
+    layout_digest: str
+    protection_sha256: str
     unit: str
     stores: tuple[StoreArea, ...]
     plain: float
@@ -110,7 +120,68 @@ def rtl_area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] 
     readers = {name: reader for store in memory.stores for reader, name in store.readers.items()}
     proven = proofs([shape for store in memory.stores for shape in store.layout.shapes], readers, files)
     unit = "gate equivalents" if cells is None else f"units of {cells.name}"
-    return Area(memory.about, unit, stores, plain_area(memory, cells), proven, tuple(memory.changed(folder)))
+    without, changed = plain_area(memory, cells), tuple(memory.changed(folder))
+    return Area(memory.about, *_digests(memory), unit, stores, without, proven, changed)
+
+
+def _digests(memory: WeightMemory) -> tuple[str, str]:
+    return memory.space.layout_digest, protection_digest(memory.guard)
+
+
+SCHEMA = "fkeras-area/1"
+_REMEDY = "write it with `fkeras area DIR --json FILE`"
+_MOST_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredArea:
+    """What a file says of the area of a memory; doubt: why it is not to be relied on, "" for nothing."""
+
+    source: str
+    layout_digest: str
+    protection_sha256: str
+    overhead: float
+    doubt: str
+
+    def statement(self, guard: Protection, space: BitSpace) -> str:
+        """What is known of the area of a memory under a protection, for reports; "" where it takes none."""
+        assumed = assumed_area(guard, len(space))
+        if not assumed:
+            return ""
+        if (space.layout_digest, protection_digest(guard)) != (self.layout_digest, self.protection_sha256):
+            return f"{assumed} ({self.source} is of another memory or protection)"
+        return f"area {self.overhead:+.1%}, measured by synthesis ({self.source}{self.doubt})"
+
+
+def area_content(area: Area, folder: str) -> dict[str, Any]:
+    """An area as plain values for JSON, which `read_area` reads."""
+    content = {"schema": SCHEMA, "folder": folder, "holds": area.holds, "total": area.total, "overhead": area.overhead}
+    return {**content, **plain(area)}
+
+
+def read_area(path: str | os.PathLike[str]) -> MeasuredArea:
+    """The area in a file. InputError for one that is missing, foreign or damaged: which, and what to do."""
+    if Path(path).is_dir():
+        raise InputError(f"area {Path(path)} is a folder; {_REMEDY}, and name the file")
+    try:
+        content: Any = json.loads(read_own(path, "area", _MOST_BYTES, _REMEDY))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"area {Path(path)}: is no JSON ({str(error).splitlines()[0]}); {_REMEDY}") from None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"area {Path(path)}: 'schema' is {str(schema)[:40]!r}, expected {SCHEMA!r}; {_REMEDY}")
+    layout, guard = (content.get(name) for name in ("layout_digest", "protection_sha256"))
+    overhead, holds, changed = (content.get(name) for name in ("overhead", "holds", "changed"))
+    if not (isinstance(layout, str) and isinstance(guard, str) and is_number(overhead) and isinstance(holds, bool)):
+        raise InputError(
+            f"area {Path(path)}: does not say of which memory and protection it is, or what they take: damaged, or of "
+            f"an earlier version; {_REMEDY}"
+        )
+    doubts = [] if holds else ["a cell is lost or a decoder refuted"]
+    doubts += ["files changed by hand"] if changed else []
+    return MeasuredArea(Path(path).name, layout, guard, float(overhead), "".join(f"; {doubt}" for doubt in doubts))
 
 
 class AreaMeter:
@@ -123,7 +194,7 @@ class AreaMeter:
         """The area of a memory, and of the same words without protection."""
         plain = weight_memory(None, memory.space, memory.clock_hz)
         stores, without = self._stores(memory), self._stores(plain)
-        return Area(memory.about, "gate equivalents", stores, sum(store.total for store in without))
+        return Area(memory.about, *_digests(memory), "gate equivalents", stores, sum(store.total for store in without))
 
     def _stores(self, memory: WeightMemory) -> tuple[StoreArea, ...]:
         new = [store for store in memory.stores if memory.files[store.file] not in self._known]

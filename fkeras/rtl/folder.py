@@ -24,7 +24,7 @@ from fkeras.files import check_target, read_own, require_own, write_text
 from fkeras.memory import CODECS, BitSpace, WordTensor
 from fkeras.plain import plain, restored
 from fkeras.printable import in_one_line
-from fkeras.protection.word_tables import parse_words, words_text
+from fkeras.protection.word_tables import parse_words, words_digest, words_text
 from fkeras.rtl.codewords import layouts
 from fkeras.rtl.generate import Port, Store, pass_text, rendered, sources, stores
 
@@ -236,9 +236,20 @@ def _parts(guard: Protection) -> tuple[Protection, ...]:
     return tuple(part for part in parts if len(part.bits))
 
 
+def protection_digest(guard: Protection) -> str:
+    """SHA-256 of what protects a memory, in whatever order and by whatever name."""
+    contents = []
+    for part in _parts(guard):
+        content = _plain_part(part)
+        if isinstance(part, CheckedWords):
+            content["text"] = words_digest(part)  # as it was stated, or frozen in a file
+        contents.append(json.dumps(content, sort_keys=True))
+    return hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest()
+
+
 def _plain_part(part: Any) -> dict[str, Any]:
     stated: Any = part.stated if isinstance(part, CodedWords | CheckedWords) else part
-    scrub = {"scrub_interval_seconds": stated.scrub_interval_seconds}
+    scrub = {"scrub_interval_seconds": getattr(stated, "scrub_interval_seconds", None)}
     if isinstance(part, CheckedWords):
         return {"kind": "words", "text": words_text(part), **scrub, "scrub_from": stated.scrub_from}
     others = {name: getattr(stated, name) for name in ("scrub_from", "on_detected") if hasattr(stated, name)}

@@ -32,7 +32,7 @@ def test_from_a_ranking_to_rtl_that_is_verified(folder, fkeras, request):
 
 
 def test_its_area_is_measured(folder, fkeras, request):
-    assert fkeras(*TMR, "--method", "msb").code == 0
+    assert fkeras(*TMR, "--method", "msb", "--output", "masks").code == 0
     done = fkeras("area", "rtl", "--json", "out")
     if absent := missing("yosys"):
         assert (done.code, done.out) == (2, "")
@@ -45,6 +45,16 @@ def test_its_area_is_measured(folder, fkeras, request):
     assert (result["schema"], result["holds"]) == ("fkeras-area/1", True)
     assert [store["n_survived"] for store in result["stores"]] == [72, 36]
     assert result["total"] > result["plain"] > 0
+    campaign = ("campaign", "small.h5", "--data", "data.npz", "--metric", "accuracy", "--faults", "2", "--trials", "2")
+    masked = (*campaign, "--mask", "masks/protection.json", "--under", "tmr", "--area", "out")
+    done = fkeras(*masked, "--json", "campaign")
+    assert done.code == 0, done.err
+    measured = f"area {result['overhead']:+.1%}, measured by synthesis (out)"
+    assert measured in done.out
+    assert json.loads((folder / "campaign").read_text())["protection"].endswith(measured)
+    scrubbed = fkeras(*masked, "--exposure-seconds", "9", "--scrub-interval-seconds", "1")
+    assert "area +50.0%, assumed to be that of the extra bits (out is of another memory" in scrubbed.out
+    assert fkeras(*campaign, "--area", "data.npz").code == 2
 
 
 FRONT = ("protect", "small.h5", "--front", "--data", "data.npz", "--metric", "accuracy", "--faults", "9")

@@ -8,8 +8,10 @@ import re
 import numpy as np
 import pytest
 
+from fkeras.faults import TMR
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import Mask
+from fkeras.rtl.folder import protection_digest
 
 CODEC = FixedPoint(4, 0)
 WORKERS = [(), ("-n", "2")]
@@ -53,6 +55,7 @@ def test_combined(fkeras_campaign):
     text = " ".join(" ".join(result.stdout.lines).split())
     assert f"16 bits (50.0%) assumed immune; a fixed mask, not ranked anew, sha {made.digest[:8]}" in text
     assert "18 bits under TMR, 36 extra bits (overhead 112.5%), hit like the others, never scrubbed" in text
+    assert "area +112.5%, assumed to be that of the extra bits" in text
     assert "ranked anew for these weights" in text
 
 
@@ -68,6 +71,31 @@ def test_masked():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
         project.runpytest_inprocess(project.path, "--rootdir", project.path).assert_outcomes(passed=1)
+
+
+def test_an_area_is_measured_where_the_ini_file_names_one_that_fits(project, imports):
+    space = memory("first/kernel", "second/kernel")
+    project.makeini("[pytest]\nfkeras_area = area.json\n")
+    area = {"schema": "fkeras-area/1", "layout_digest": space.layout_digest, "overhead": 0.75, "holds": True}
+    area["protection_sha256"] = protection_digest(TMR(range(4)))
+    (project.path / "area.json").write_text(json.dumps(area))
+    imports("""
+@fault_budget(bits=3, protected=TMR([0, 1, 2, 3]), max_mse=1e6)
+def test_built():
+    pass
+
+@fault_budget(bits=3, protected=TMR([0, 1, 2, 3, 4]), max_mse=1e6)
+def test_larger():
+    pass
+""")
+    project.runpytest_inprocess("--fkeras-json=run.json").assert_outcomes(passed=2)
+    built, larger = json.loads((project.path / "run.json").read_text())["tests"]
+    assert built["assumptions"]["protection"].endswith("; area +75.0%, measured by synthesis (area.json)")
+    assert "area +31.2%, assumed to be that of the extra bits (" in larger["assumptions"]["protection"]
+    (project.path / "area.json").write_text("{}")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*area.json: 'schema' is 'None', expected 'fkeras-area/1'; write it with*"])
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=["plain", "n2"])

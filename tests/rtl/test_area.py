@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 from fkeras.errors import EnvironmentSetupError, InputError
-from fkeras.faults import SECDED, TMR, Parity, RangeCheck, Recoded
+from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck, Recoded, protection
+from fkeras.memory import BitSet, BitSpace
+from fkeras.protection import read_words, write_words
 from fkeras.rtl import rtl_area, weight_memory
+from fkeras.rtl.area import Area, StoreArea, area_content, read_area
+from fkeras.rtl.folder import protection_digest
 
 READ0 = "weights_dense_kernel_read0"
 FLIP_FLOP, MUX = 4.0, 4.5
@@ -150,6 +155,80 @@ def test_areas_are_in_the_unit_of_a_liberty_file(memory, tmp_path, synthesis):
     assert result.stores[0].n_survived == 60
     with pytest.raises(InputError, match=r"liberty file .*none.lib does not exist .*; name a .lib file"):
         rtl_area(tmp_path / "rtl", liberty=tmp_path / "none.lib")
+
+
+@pytest.fixture
+def measured(memory, tmp_path):
+    """measured(protected, **said): a file as `fkeras area --json` writes it, of a memory under a protection."""
+
+    def write(protected, **said):
+        guard = weight_memory(protected, memory).guard
+        digests = memory.layout_digest, protection_digest(guard)
+        area = Area("", *digests, "gate equivalents", (StoreArea("store", 9, 9, 0, 300.0, 90.0, 8.0),), 100.0)
+        path = tmp_path / "area.json"
+        path.write_text(json.dumps({**area_content(area, "rtl"), **said}))
+        return path
+
+    return write
+
+
+def test_the_area_of_a_protection_is_measured_or_said_to_be_assumed(memory, measured):
+    tmr = TMR(BitSet(range(40), label="some"), 60)
+    path = measured(tmr)
+    area = read_area(path)
+    assert area.statement(protection(tmr, memory), memory) == "area +298.0%, measured by synthesis (area.json)"
+    # Bits that are called otherwise are the same bits.
+    assert "measured" in area.statement(protection([TMR(range(40), 60.0)], memory), memory)
+    assumed = "area +121.2%, assumed to be that of the extra bits (area.json is of another memory or protection)"
+    assert area.statement(protection(TMR(range(40), 30), memory), memory) == assumed
+    assert area.statement(protection(TMR(range(40)), memory), memory) == assumed
+    other = BitSpace(memory.tensors[:1])
+    assert "of another memory" in area.statement(protection(tmr, other), other)
+    assert area.statement(protection(range(40), memory), memory) == ""
+
+
+def test_a_check_is_the_same_however_it_was_stated(memory, measured, tmp_path):
+    write_words(KnownWords(), memory, tmp_path / "words.json")
+    area = read_area(measured([TMR(range(4)), KnownWords()]))
+    frozen = protection([read_words(tmp_path / "words.json"), TMR(range(4))], memory)
+    assert area.statement(frozen, memory).startswith("area +298.0%, measured")
+    assert "assumed" in area.statement(protection([KnownWords(margin=1), TMR(range(4))], memory), memory)
+
+
+def test_an_area_that_is_not_to_be_relied_on_says_so(memory, measured):
+    tmr = TMR(range(4))
+    for said, doubt in [
+        ({"holds": False}, "; a cell is lost or a decoder refuted)"),
+        ({"changed": ["one.sv is missing"]}, "; files changed by hand)"),
+    ]:
+        assert read_area(measured(tmr, **said)).statement(protection(tmr, memory), memory).endswith(doubt)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            {"schema": "fkeras-rtl/1"},
+            "'schema' is 'fkeras-rtl/1', expected 'fkeras-area/1'; write it with",
+        ),
+        ({"protection_sha256": None}, "does not say of which memory and protection it is"),
+        ({"overhead": "much"}, "or what they take: damaged, or of an earlier version; write it with"),
+    ],
+)
+def test_a_file_that_holds_no_area_is_refused(measured, said, message):
+    with pytest.raises(InputError, match=message):
+        read_area(measured(TMR(range(4)), **said))
+
+
+def test_what_is_no_file_of_areas_is_refused(tmp_path):
+    (tmp_path / "text").write_text("{")
+    for path, message in [
+        (tmp_path, "is a folder; write it with `fkeras area DIR --json FILE`, and name the file"),
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "text", "is no JSON"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            read_area(path)
 
 
 def test_missing_yosys_is_asked_for(memory, tmp_path, monkeypatch):

@@ -23,8 +23,8 @@ class Budget:
     def __init__(self, model, n_bits=200):
         values, golden = np.arange(float(DRAWS)), SimpleNamespace(value=0.0)
         estimate = SimpleNamespace(estimate=Estimate(0, 0, 0, 1, ""), golden=golden, values=values)
-        protection = SimpleNamespace(bits=())
-        setting = SimpleNamespace(fault_model=model, space=range(n_bits), protection=protection, seed=0)
+        protection = SimpleNamespace(bits=(), is_perfect=True)
+        setting = SimpleNamespace(fault_model=model, space=range(n_bits), protection=protection, seed=0, area="")
         self.result = SimpleNamespace(setting=setting, by_metric={"mse": estimate})
         self.requirement, self.asked, self._estimate = None, [], estimate
 

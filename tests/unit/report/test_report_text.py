@@ -288,7 +288,7 @@ def test_a_failure_says_everything():
     assert lines[2:] == [
         "  faults      2 distinct bits, uniform over 8; seed 7",
         "  protection  ranking[:4]: 4 bits under TMR, 8 extra bits (overhead 100.0%), hit like the others, "
-        "never scrubbed",
+        "never scrubbed; area +100.0%, assumed to be that of the extra bits",
         "  emd         mean 1.8 over 100 trials, golden 0.9 +- 0.01 (data)",
         "  most damaging bits (an association over the trials, unless alone)",
         "    conv/kernel[0]:3 in 12 of 40 failing trials: 0.5 -> 0.625",
