@@ -16,10 +16,11 @@ from fkeras.faults import TMR, AssumedImmune, Parity, Protection
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.codes import Hsiao, ParityBit
 from fkeras.faults.joined import Joined
-from fkeras.faults.readings import Outside, RangeReading, Reading, TableReading, nearest
+from fkeras.faults.readings import MixedReading, Outside, RangeReading, Reading, TableReading, nearest
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.word_codes import CodedWords
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
+from fkeras.memory.tensor import Part
 
 Kind = Literal["tmr", "secded", "parity"]
 WIDEST_TABLE = 12
@@ -177,7 +178,8 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class StoreLayout:
-    """One tensor's words in silicon. number: of the tensor; shape_of: of each word, (size,)."""
+    """One tensor's words in silicon. number: of the tensor; shape_of: of each word, (size,), one without cells where it
+    has no bits."""
 
     number: int
     tensor: WordTensor
@@ -189,6 +191,11 @@ class StoreLayout:
     def n_cells(self) -> int:
         """Stored bits."""
         return int(np.array([len(shape.cells) for shape in self.shapes], np.int64)[self.shape_of].sum())
+
+    def first(self, space: BitSpace) -> list[int]:
+        """The flat index of the first bit of each word."""
+        first: list[int] = (space.offsets[self.number] + self.tensor.layout.first(np.arange(self.tensor.size))).tolist()
+        return first
 
     @property
     def needs_cells(self) -> bool:
@@ -220,8 +227,7 @@ class StoreLayout:
 
 
 def layouts(guard: Protection, space: BitSpace) -> tuple[StoreLayout, ...]:
-    """The store of each tensor under a protection. InputError for one that is nothing to build, or words that each have
-    a format of their own."""
+    """The store of each tensor under a protection. InputError for one that is nothing to build."""
     parts = guard.parts if isinstance(guard, Joined) else (guard,)
     for part in parts:
         _require_buildable(part)
@@ -247,8 +253,7 @@ def _require_buildable(part: Protection) -> None:
 
 def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreLayout:
     tensor, start, stop = space.tensors[number], int(space.offsets[number]), int(space.offsets[number + 1])
-    width = tensor.sole_codec.width
-    places = np.arange(width - 1, -1, -1)
+    widths = tensor.layout.widths
     columns: list[tuple[int, Kind | Literal["reader"], NDArray[np.int64]]] = []
     passes: list[Pass] = []
     readers: list[Reader | None] = [None]
@@ -264,7 +269,8 @@ def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreL
             if not covered.size:
                 continue
             masks = np.zeros(tensor.size, np.int64)
-            np.bitwise_or.at(masks, covered // width, 1 << places[covered % width])
+            element, bit = tensor.layout.locate(covered)
+            np.bitwise_or.at(masks, element, 1 << (widths[element] - 1 - bit))
             kind: Kind = "tmr" if isinstance(part, TMR) else "parity" if isinstance(part.stated, Parity) else "secded"
             columns.append((which, kind, masks))
         else:
@@ -274,12 +280,10 @@ def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreL
     if columns and not any(visit.kind != "reload" for visit in passes):
         passes.append(Pass("count", -1))
     rows, shape_of = np.unique(
-        np.stack([column for *_, column in columns], axis=1) if columns else np.zeros((tensor.size, 0), np.int64),
-        axis=0,
-        return_inverse=True,
+        np.stack([widths, *(column for *_, column in columns)], axis=1), axis=0, return_inverse=True
     )
     shapes = []
-    for row in rows.tolist():
+    for width, *row in rows.tolist():
         covers: list[Cover] = []
         reader = None
         for (which, what, _), value in zip(columns, row, strict=True):
@@ -303,10 +307,23 @@ def _passes(which: int, part: TMR | CodedWords | CheckedWords) -> list[Pass]:
 
 def _readers(tensor: WordTensor, reading: Reading) -> tuple[list[Reader | None], NDArray[np.int64]]:
     """The distinct readers of a tensor, and the one of each word."""
-    codec = tensor.sole_codec
+    own = [each for _, each in reading.parts] if isinstance(reading, MixedReading) else [reading]
+    readers: list[Reader | None] = [None]
+    of_word = np.zeros(tensor.size, np.int64)
+    for part, each in zip(tensor.parts, own, strict=True):
+        if not each.is_plain:
+            more, of_part = _part_readers(part, each)
+            of_word[part.elements] = len(readers) + of_part
+            readers += more
+    return readers, of_word
+
+
+def _part_readers(part: Part, reading: Reading) -> tuple[list[Reader], NDArray[np.int64]]:
+    """The distinct readers of words of one codec, and the one of each."""
+    codec = part.codec
     if isinstance(reading, RangeReading) and isinstance(codec, FixedPoint):
         n = reading.constants.size // 2
-        readers: list[Reader | None] = []
+        readers: list[Reader] = []
         for low, high in zip(reading.constants[:n], reading.constants[n:], strict=True):
             zero = np.zeros(1) if reading.outside == "zero" else np.clip(0.0, *codec.decode(np.array([low, high])))
             instead = int(nearest(codec, np.atleast_1d(zero))[0])
@@ -314,17 +331,17 @@ def _readers(tensor: WordTensor, reading: Reading) -> tuple[list[Reader | None],
         return readers, reading.channel
     if codec.width > WIDEST_TABLE:
         raise InputError(
-            f"tensor '{tensor.path}': a decode table of {codec.width}-bit words has {1 << codec.width:,} entries; RTL "
-            f"is written for tables of words of up to {WIDEST_TABLE} bits: use fkeras.RangeCheck"
+            f"tensor '{part.tensor.path}': a decode table of {codec.width}-bit words has {1 << codec.width:,} entries; "
+            f"RTL is written for tables of words of up to {WIDEST_TABLE} bits: use fkeras.RangeCheck"
         )
     every = np.arange(1 << codec.width, dtype=np.uint32)
     if isinstance(reading, TableReading):
         first = np.zeros(1, np.int64)
-        of_word = np.zeros(tensor.size, np.int64)
+        of_word = np.zeros(part.tensor.size, np.int64)
     else:
         assert isinstance(reading, RangeReading)
         _, first, of_word = np.unique(reading.channel, return_index=True, return_inverse=True)
-    tables: list[Reader | None] = []
+    tables: list[Reader] = []
     for element in first.tolist():
         at = np.full(every.size, element)
         words = reading.decode(every, at)

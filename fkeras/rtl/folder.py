@@ -69,7 +69,7 @@ class WeightMemory:
                 "name": store.name,
                 "tensor": in_one_line(store.layout.tensor.path).replace("|", "/"),
                 "size": store.layout.tensor.size,
-                "width": store.layout.tensor.sole_codec.width,
+                "width": _widths_text(store.layout.tensor),
                 "cells": store.layout.n_cells,
                 "passes": "; ".join(map(pass_text, store.layout.passes)),
                 "port": store.port,
@@ -143,6 +143,9 @@ def weight_memory(
         raise InputError(Argument("clock_hz", clock_hz), "; allowed are cycles per second, finite numbers above 0")
     guard = protection(protected, space)
     said = statement(guard, len(space)) or "not protected" if about is None else about
+    for tensor in space.tensors:
+        if tensor.path in (ports or {}):
+            tensor.sole_codec  # noqa: B018  a port has rows of words of one width
     memory = WeightMemory(space, guard, float(clock_hz), said, dict(ports or {}))
     memory.stores  # noqa: B018  refused before anything is written
     return memory
@@ -209,21 +212,30 @@ def read_folder(folder: str | os.PathLike[str]) -> WeightMemory:
     return memory
 
 
+def _widths_text(tensor: WordTensor) -> str:
+    widths = tensor.layout.widths
+    return str(widths[0]) if (widths == widths[0]).all() else f"{widths.min()} to {widths.max()}"
+
+
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _plain_tensor(tensor: WordTensor) -> dict[str, Any]:
-    codec: Any = tensor.sole_codec
+    codec: Any = tensor.codec
     if type(codec).__name__ not in CODECS:
         raise InputError(f"tensor '{tensor.path}': words that are {codec} are not written as RTL")
-    stated = {"kind": type(codec).__name__, **{each.name: getattr(codec, each.name) for each in fields(codec)}}
+    values = {each.name: getattr(codec, each.name) for each in fields(codec)}
+    arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
+    stated = {"kind": type(codec).__name__, **values, **arrays}
     return {"path": tensor.path, "shape": list(tensor.shape), "codec": stated, "words": tensor.words.tolist()}
 
 
 def _tensor(content: dict[str, Any]) -> WordTensor:
     stated = dict(content["codec"])
-    codec: Any = CODECS[stated.pop("kind")](**stated)
+    kind = stated.pop("kind")
+    arrays = {name: np.array(value) for name, value in stated.items() if isinstance(value, list)}
+    codec: Any = CODECS[kind](**{**stated, **arrays})
     words = np.array(content["words"], np.uint32)
     values = codec.decode(words).astype(np.float32)
     return WordTensor(

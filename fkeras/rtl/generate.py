@@ -10,6 +10,8 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from fkeras.faults.codes import Hsiao
 from fkeras.printable import in_one_line
 from fkeras.protection.exports import comment, identifier, unique
@@ -83,7 +85,7 @@ def sources(memory: Sequence[Store], clock_hz: float) -> dict[str, str]:
     for store in memory:
         texts[store.file] = _store(store, clock_hz)
         texts[store.init_file] = "".join(
-            "".join(map(str, bits)) + "\n" for bits in store.layout.coded(store.layout.tensor.words)
+            f"{''.join(map(str, bits)) or 0}\n" for bits in store.layout.coded(store.layout.tensor.words)
         )
     return {name: f"// Written by fkeras\n{text.strip()}\n" for name, text in texts.items()}
 
@@ -137,6 +139,7 @@ def _store(store: Store, clock_hz: float) -> str:
     parts += [
         _word(f"{store.name}_word{k}", layout, shape, "" if shape.reader is None else names[shape.reader])
         for k, shape in enumerate(layout.shapes)
+        if shape.cells
     ]
     top = _top(store, clock_hz)
     parts.append(rendered("store.sv.j2", **top))
@@ -208,8 +211,9 @@ def _port(store: Store, port: Port, top: Mapping[str, Any]) -> str:
 def _top(store: Store, clock_hz: float) -> dict[str, Any]:
     """What the template of a store is filled with."""
     layout, passes = store.layout, store.layout.passes
-    n, w = layout.tensor.size, layout.tensor.sole_codec.width
+    n, w = layout.tensor.size, layout.tensor.layout.widest
     sizes = [len(shape.cells) for shape in layout.shapes]
+    starts = layout.tensor.layout.first(np.arange(n)).tolist()
     coded = layout.coded_parts
     listed = [
         {
@@ -230,7 +234,7 @@ def _top(store: Store, clock_hz: float) -> dict[str, Any]:
             for number, visit in enumerate(passes)
             if layout.written(shape, visit)
         ]
-        shapes.append({"c": len(shape.cells), "written": written, "banks": shape.banks})
+        shapes.append({"c": len(shape.cells), "w": shape.width, "written": written, "banks": shape.banks})
     return dict(
         name=store.name,
         about=f"Tensor {comment(in_one_line(layout.tensor.path))}, shape {layout.tensor.shape}",
@@ -248,7 +252,8 @@ def _top(store: Store, clock_hz: float) -> dict[str, Any]:
         c=max(sizes, default=0),
         cmax=max(sizes, default=0),
         shapes=shapes,
-        words=[(k, sizes[k]) for k in layout.shape_of.tolist()],
+        bits=layout.tensor.n_bits,
+        words=[(k, sizes[k], first) for k, first in zip(layout.shape_of.tolist(), starts, strict=True)],
     )
 
 

@@ -112,7 +112,7 @@ def _task(store: Store, vectors: Vectors, result: Path) -> dict[str, Any]:
         return [{"steps": plain(script.steps), "words": script.words.tolist()} for script in some]
 
     return {
-        "width": layout.tensor.sole_codec.width,
+        "widths": layout.tensor.layout.widths.tolist(),
         "words": layout.tensor.words.tolist(),
         "n_passes": len(layout.passes),
         "needs_good": any(visit.needs_good for visit in layout.passes),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ class Bench:
         from cocotb.triggers import Timer
 
         self.dut, self.task, self._now, self._timer = dut, task, Immediate, Timer
-        self.width, self.words = task["width"], task["words"]
+        self.widths, self.words = task["widths"], task["words"]
+        self.starts = [0, *accumulate(self.widths)]
         self.n_passes, self.needs_good = task["n_passes"], task["needs_good"]
         self.cells = [self._banks(number, banks) for number, banks in enumerate(task["banks_of"])]
         self.mismatches: list[str] = []
@@ -33,7 +36,7 @@ class Bench:
 
     def _banks(self, number: int, banks: list[list[int]]) -> list[tuple[Any, int]]:
         """The handle of each cell of a word, and its bit there."""
-        word = getattr(self.dut, f"w{number}")
+        word = getattr(self.dut, f"w{number}") if banks else None
         cells: dict[int, tuple[Any, int]] = {}
         for bank, numbers in enumerate(banks):
             handle = getattr(word, f"bank{bank}").cells
@@ -106,7 +109,7 @@ class Bench:
 
     def packed(self, words: Sequence[int]) -> str:
         """Words as the port has them."""
-        return "".join(f"{word:0{self.width}b}" for word in words)
+        return "".join(f"{word:0{width}b}" for word, width in zip(words, self.widths, strict=True) if width)
 
     def differ(self, what: str, expected: object, got: object) -> None:
         """Remember what does not agree."""
@@ -118,16 +121,17 @@ class Bench:
         """Compare all words."""
         text = str(self.dut.words.value)
         if text != expected:
-            word = next(i for i, (a, b) in enumerate(zip(text, expected, strict=True)) if a != b) // self.width
-            places = slice(word * self.width, (word + 1) * self.width)
+            bit = next(i for i, (a, b) in enumerate(zip(text, expected, strict=True)) if a != b)
+            word = bisect_right(self.starts, bit) - 1
+            places = slice(self.starts[word], self.starts[word + 1])
             self.differ(f"{what}, word {word}", expected[places], text[places])
 
     async def alone(self) -> int:
         """Every hit by itself; how many."""
-        golden, width, n_done = self.packed(self.words), self.width, 0
+        golden, n_done = self.packed(self.words), 0
         nth = [0] * len(self.task["alone"])
         for word, shape in enumerate(self.task["shape_of"]):
-            before, after = golden[: word * width], golden[(word + 1) * width :]
+            before, after, width = golden[: self.starts[word]], golden[self.starts[word + 1] :], self.widths[word]
             expected_words = self.task["alone_words"][shape][nth[shape]]
             nth[shape] += 1
             for hit, expected in zip(self.task["alone"][shape], expected_words, strict=True):

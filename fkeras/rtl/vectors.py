@@ -61,7 +61,8 @@ def vectors(layout: StoreLayout, guard: Protection, space: BitSpace, trials: Seq
     unloaded = _without_reload(guard, space)
     alone = [np.zeros((int((layout.shape_of == k).sum()), len(own)), np.uint32) for k, own in enumerate(hits)]
     for turn in range(most):
-        words = _read(layout, unloaded, space, _hits_of_all(layout, [own[turn % len(own)] for own in hits]), 0.0)
+        turns = [own[turn % len(own)] if own else () for own in hits]
+        words = _read(layout, unloaded, space, _hits_of_all(layout, turns), 0.0)
         for k, own in enumerate(hits):
             if turn < len(own):
                 alone[k][:, turn] = words[layout.shape_of == k]
@@ -85,7 +86,7 @@ def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) 
         cells: list[CellOf] = []
         for word, k in enumerate(layout.shape_of.tolist()):
             hits = layout.shapes[k].hits
-            cells += [(word, cell) for cell in hits[(turn + word) % len(hits)]]
+            cells += [(word, cell) for cell in hits[(turn + word) % len(hits)]] if hits else []
         if visits:
             steps = (Step(tuple(cells)), *(Step(visit=number) for number in visits), *after)
             yield Script(steps, _read(layout, guard, space, cells, age))
@@ -116,12 +117,12 @@ def _read(
     layout: StoreLayout, guard: Protection, space: BitSpace, cells: Sequence[CellOf], age_seconds: float
 ) -> Words:
     """The words of the tensor after hits on cells, all of that age."""
-    first, width = int(space.offsets[layout.number]), layout.tensor.sole_codec.width
+    first = layout.first(space)
     planes: dict[int, set[int]] = defaultdict(set)
     places = [[(cell.plane, cell.offset) for cell in shape.cells] for shape in layout.shapes]
     for word, number in cells:
         plane, offset = places[layout.shape_of[word]][number]
-        planes[plane].add(first + word * width + offset)
+        planes[plane].add(first[word] + offset)
     draws = {plane: draw_of(np.array(sorted(hits), np.int64)) for plane, hits in planes.items()}
     nothing = draw_of(np.zeros(0, np.int64))
     upsets = Upsets(
@@ -180,11 +181,11 @@ def _scrubs(layout: StoreLayout, intervals: Sequence[Bits]) -> Iterator[tuple[in
 
 def _hits(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upsets) -> tuple[Bits, Bits, list[Bits]]:
     """Word and cell of every hit on the store, and its interval before the last scrub of each scrubbing pass."""
-    first, width = int(space.offsets[layout.number]), layout.tensor.sole_codec.width
+    first = layout.first(space)
     triples: dict[tuple[int, int], CellOf] = {}
     codes: dict[tuple[int, int], list[CellOf]] = defaultdict(list)
     for word, k in enumerate(layout.shape_of.tolist()):
-        shape, start = layout.shapes[k], first + word * width
+        shape, start = layout.shapes[k], first[word]
         voted = {bit for cover in shape.covers if cover.kind == "tmr" for bit in cover.bits}
         for cover in shape.covers:
             for number in shape.extra_of(cover):
@@ -194,7 +195,7 @@ def _hits(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upset
                     triples[place] = (word, number)
                 else:
                     codes[place].append((word, number))
-        for bit in range(width):
+        for bit in range(shape.width):
             if bit in voted:
                 triples[0, start + bit] = (word, bit)
             else:

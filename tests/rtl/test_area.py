@@ -69,6 +69,13 @@ def test_every_cell_survives_and_decoders_are_proven(areas, protected, n_cells, 
     assert "every cell survives synthesis" in str(result)
 
 
+def test_cells_of_words_of_several_widths_survive(mixed, tmp_path, synthesis):
+    weight_memory([RangeCheck(), TMR(range(12))], mixed).write(tmp_path)
+    result = rtl_area(tmp_path)
+    assert [(store.n_cells, store.n_survived) for store in result.stores] == [(28 + 24, 28 + 24)]
+    assert result.holds
+
+
 def test_more_protection_takes_more(areas):
     totals = [areas(None if not k else TMR(range(k))).total for k in (0, 20, 40, 60)]
     assert totals == sorted(totals)

@@ -14,7 +14,7 @@ from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import Mask
 from fkeras.rtl import read_folder, rtl_check, weight_memory
 from fkeras.rtl.codewords import layouts
-from fkeras.rtl.generate import stores
+from fkeras.rtl.generate import Port, stores
 
 SEVERAL = [KnownWords(), TMR(range(9), 60), SECDED(range(10, 22), 30, "itself"), Parity(range(30, 40))]
 
@@ -55,6 +55,11 @@ def test_another_memory_and_files_of_others_are_refused(memory, tmp_path):
     weight_memory(None, memory).write(tmp_path / "mine", force=True)
     with pytest.raises(InputError, match=r"README.md is a file; name a folder"):
         weight_memory(None, memory).write(tmp_path / "mine" / "README.md")
+
+
+def test_words_of_several_widths_have_no_port_of_rows(mixed):
+    with pytest.raises(InputError, match=r"'dense/kernel' is .* allowed here are words of one format: leave it out by"):
+        weight_memory(None, mixed, ports={"dense/kernel": Port("w3", 2, tuple(range(10)))})
 
 
 def index(tmp_path, **changes):

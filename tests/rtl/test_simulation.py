@@ -58,6 +58,32 @@ def test_it_reads_what_the_library_says(memory, tmp_path, kind):
     assert [store.n_trials for store in result.stores] == [8, 8]
 
 
+MIXED = {
+    "none": None,
+    "tmr": TMR(range(28)),
+    "some tmr, scrubbed from itself": TMR([0, 1, 5, 6, 7, 11, 14, 20, 27], 30, "itself"),
+    "secded, reloaded": SECDED(range(28), 30, on_detected="reload"),
+    "parity": Parity(range(20), 20),
+    "range check": RangeCheck(per="channel"),
+    "known words and some secded": [
+        KnownWords(scrub_interval_seconds=20, scrub_from="itself"),
+        SECDED([0, 1, 4, 5, 6, 12, 13, 26, 27], 30, "itself"),
+    ],
+    "recoded": Recoded(scrub_interval_seconds=30),
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_words_of_several_widths_read_what_the_library_says(mixed, tmp_path, kind):
+    written = weight_memory(MIXED[kind], mixed)
+    written.write(tmp_path)
+    assert read_folder(tmp_path).changed(tmp_path) == []
+    (only,) = rtl_check(tmp_path, faults=HITS, trials=8).stores
+    assert only.mismatches == ()
+    assert only.n_single == written.stores[0].layout.n_cells > 0
+    assert len((tmp_path / "weights_dense_kernel.mem").read_text().splitlines()) == 1 + 10
+
+
 def test_pairs_are_those_of_codewords_and_triples(memory, tmp_path):
     weight_memory([TMR(range(10)), SECDED(range(10, 20))], memory).write(tmp_path)
     first = rtl_check(tmp_path).stores[0]
