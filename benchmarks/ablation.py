@@ -19,52 +19,20 @@ from types import ModuleType
 from typing import Any, Literal
 from unittest.mock import patch
 
-import numba
 import numpy as np
 from tabulate import tabulate
 
 import fkeras
 from benchmarks.speed.cases import EXAMPLE, Case, cifar10, econ_t, example
 from benchmarks.speed.timing import timed
-from fkeras.engines.cpu import chain, flow, outcome, plan, states, suffix, worker
+from fkeras.arithmetic import changes
+from fkeras.engines.cpu import outcome, plan, rows, suffix
 from fkeras.metrics import transport_kernel
 from fkeras.models import start_run
 
 REPEATS = 5
 N_BITS = 128
 N_SAMPLES = 200
-
-
-@numba.njit(inline="always")
-def plain_add_products(sums, begin, length, weights, place, terms, factors, first, stop):
-    """`vectors.add_products`, as one would write it."""
-    for m in range(first, stop):
-        row = place + terms[m] * length
-        for k in range(length):
-            sums[begin + k] += factors[m] * weights[row + k]
-
-
-@numba.njit
-def plain_list_changes(values, golden, begin, stop, first, count, terms, changes):
-    """`vectors.list_changes`, as one would write it."""
-    for k in range(begin, stop):
-        if values[k] != golden[k]:
-            terms[count] = k - begin + first
-            changes[count] = values[k] - golden[k]
-            count += 1
-    return count
-
-
-@numba.njit
-def list_image(values, golden, layer, changes):
-    """The changes of one channel as a list, as `map_channel` has them as a map."""
-    count = 0
-    for place in range(values.size):
-        if values[place] != golden[place]:
-            changes.terms[count] = place % layer.width_in * layer.channels_in + changes.channel
-            changes.values[count] = values[place] - golden[place]
-            count += 1
-        changes.starts[place + 1] = count
 
 
 def rewritten(module: ModuleType, changes: dict[str, str], **names: Any) -> ModuleType:
@@ -79,19 +47,6 @@ def rewritten(module: ModuleType, changes: dict[str, str], **names: Any) -> Modu
     source = source.replace(", cache=True", "").replace("cache=True, ", "")
     exec(compile(source, f"<{copy.__name__}>", "exec"), copy.__dict__)
     return copy
-
-
-@cache
-def flow_without(name: str) -> Any:
-    """`flow` with obvious loops in place of one of its own."""
-    if name == "maps":
-        changes = {
-            "            map_channel(": "            list_image(",
-            "pitch = 0 if flattened else ": "pitch = 0 * ",
-        }
-        return rewritten(flow, changes, list_image=list_image).flow
-    plain = {"add_products": plain_add_products, "list_changes": plain_list_changes}[name]
-    return rewritten(flow, {f"{name}(": "plain("}, plain=plain).flow
 
 
 @cache
@@ -111,24 +66,9 @@ class Ablation:
 
 ABLATIONS = (
     Ablation(
-        "sums in registers (`add_products`)",
+        "one channel on top of the sums without a fault (`changes.py`)",
         "classifier",
-        lambda: patch.object(chain, "flow", flow_without("add_products")),
-    ),
-    Ablation(
-        "a map of one channel's changes (`add_windows`)",
-        "classifier",
-        lambda: patch.object(chain, "flow", flow_without("maps")),
-    ),
-    Ablation(
-        "changes found by bit masks (`list_changes`)",
-        "classifier",
-        lambda: patch.object(chain, "flow", flow_without("list_changes")),
-    ),
-    Ablation(
-        "only what changed, through exact layers (`flow`)",
-        "classifier",
-        lambda: patch.object(plan, "chain_after", lambda *_: None),
+        lambda: patch.object(rows.Row, "changes", lambda *_: None),
     ),
     Ablation(
         "the winning class without the softmax",
@@ -138,7 +78,7 @@ ABLATIONS = (
     Ablation(
         "one state for all faults that lead to a level",
         "autoencoder",
-        lambda: patch.object(worker, "states_of", states._pairs),
+        lambda: patch.object(changes, "MOST_LEVELS", 0),
     ),
     Ablation(
         "a float tail's sums in one core's cache (`tail.py`)",

@@ -76,7 +76,7 @@ def operations(shapes: Forward) -> list[int]:
 
 def layer_seconds(whole: Forward, n: int) -> list[float]:
     """Of each layer, n samples in the cache."""
-    steps, blocks, places, taps, blank = whole._program
+    steps, blocks, places, taps, blank = whole.program
     golden = whole.golden
     arena = np.tile(blank, n)
     return [

@@ -36,6 +36,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 MOST_PER_CHANNEL = 1024
@@ -100,26 +101,23 @@ class Counter:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Count the states of faulted channels within the block."""
+        """Count the states that faults lead to within the block."""
         import numpy as np
 
-        from fkeras.engines.cpu import worker
+        from fkeras.engines.cpu.worker import SiteWorker
 
-        usual = worker.states_of
+        usual = SiteWorker._states
 
-        def counted(*arguments: Any) -> Iterator[Any]:
-            for states in usual(*arguments):
-                alive = int((states.of >= 0).sum())
-                self.pairs += states.of.size
-                self.masked += states.of.size - alive
-                self.states += np.unique(states.of[states.of >= 0]).size
-                yield states
+        def counted(worker: Any, *arguments: Any) -> Any:
+            states, ends = usual(worker, *arguments)
+            alive = int((states.of >= 0).sum())
+            self.pairs += states.of.size
+            self.masked += states.of.size - alive
+            self.states += np.unique(states.of[states.of >= 0]).size
+            return states, ends
 
-        worker.states_of = counted
-        try:
+        with patch.object(SiteWorker, "_states", counted):
             yield
-        finally:
-            worker.states_of = usual
 
 
 def rates(name: str, data: Path | None, samples: int, channels: int) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def measure(part: str, data: Path | None, enough: float | None) -> dict[str, Any
         from benchmarks.speed import transport
 
         return {"rows": transport.measured(data), "peak_memory_gib": machine.peak_memory_gib()}
-    from benchmarks.speed import cases, operations, oracles, scaling
+    from benchmarks.speed import cases, oracles, scaling
 
     rows: list[dict[str, Any]]
     if part in ("medium", "large"):
@@ -63,10 +63,6 @@ def measure(part: str, data: Path | None, enough: float | None) -> dict[str, Any
         case = cases.example() if data is None else cases.econ_t(data, "medium")
         rows = scaling.against_bits(case.part(2000)) if part == "bits" else scaling.against_samples(case)
     result = {"rows": rows, "peak_memory_gib": machine.peak_memory_gib()}
-    if part == "counts":
-        assert data is not None
-        case = cases.cifar10(data)
-        result["additions"] = [operations.additions(case, tensor) for tensor in range(5)]
     return result | {"machine": machine.describe(), "matmul_gflops": machine.matmul_gflops()}
 
 
@@ -101,9 +97,6 @@ def show(parts: dict[str, dict[str, Any]]) -> None:
             about.append(f"matrix product {found['matmul_gflops']:.0f} GFLOP/s")
         print(f"\n{part}: {', '.join(about)}")
         print(tabulate(found["rows"], headers="keys", floatfmt=".4g"))
-        if "additions" in found:
-            print("additions behind each tensor, counted:")
-            print(tabulate(found["additions"], headers="keys", floatfmt=".3g", showindex=True))
 
 
 def main() -> None:

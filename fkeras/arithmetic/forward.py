@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
 from fkeras.arithmetic.packing import Layout, Window, layout_of
-from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, run_pass
+from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, run_samples, share_out
 from fkeras.arithmetic.tensors import LINE, TYPES, Tensor, placed
 from fkeras.arithmetic.tiles import BYTES, OUTPUTS
 from fkeras.errors import InputError
@@ -43,6 +43,17 @@ class Kernels:
     weights: Bytes
     starts: Ints
     offsets: Floats
+
+
+class Program(NamedTuple):
+    """Steps, blocks of lanes, where outputs read and write, what each step of a block reads, and the bytes of a sample
+    before a pass."""
+
+    steps: NDArray[Any]
+    blocks: NDArray[Any]
+    places: NDArray[np.int64]
+    taps: Ints
+    blank: Bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,36 +91,44 @@ class Forward:
 
     def levels(self, stored: Bytes, kernels: Kernels | None = None) -> Floats:
         """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores."""
-        source, target = self.tensors[0], self.tensors[-1]
-        kernels = kernels or self.golden
+        target = self.tensors[-1]
+        ends = self._passed(stored, kernels or self.golden, target.at, target.size)
+        return ends.view(np.float32).reshape(-1, *target.shape)
+
+    def arenas(self, stored: Bytes) -> Bytes:
+        """What every layer makes of stored inputs: (n, bytes of all tensors), each where `tensors` says."""
+        return self._passed(stored, self.golden, 0, self.program.blank.size)
+
+    def _passed(self, stored: Bytes, kernels: Kernels, begin: int, size: int) -> Bytes:
+        """So many bytes of every sample behind a pass, (n, size), on all cores."""
+        source, blank = self.tensors[0], self.program.blank
         if stored.dtype != np.uint8 or stored.shape[1:] != (source.size,):
             raise InputError(
                 f"inputs of shape {stored.shape} are not what this pass has stored, {source.size} bytes each"
             )
         if kernels.weights.size != self.golden.weights.size or kernels.starts.size != self.golden.starts.size:
             raise InputError("the kernels are those of another pass")
-        steps, blocks, places, taps, blank = self._program
-        ends = np.empty((len(stored), target.size), np.uint8)
+        ends = np.empty((len(stored), size), np.uint8)
         n_cores = max(1, min(numba.get_num_threads(), int(len(stored) * self._cost / WORTH_A_THREAD)))
         n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_cores)))
-        run_pass(
-            *(steps, blocks, places, taps, blank, kernels.weights, kernels.starts, kernels.offsets),
-            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], target.size, n_at_once),
+        share_out(
+            *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets),
+            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, size, n_at_once),
             n_cores=n_cores,
         )
-        return ends.view(np.float32).reshape(-1, *target.shape)
+        return ends
 
     @cached_property
     def golden(self) -> Kernels:
         """The layers' own kernels. InputError where a sum may not be exact."""
         parts = [(np.zeros(0, np.uint8), np.zeros(0, np.int32), np.zeros(0, np.float32))]
         for number, layer in self._sums.items():
-            packed = self._packed(number, layer.kernel)
+            packed = self.packed(number, layer.kernel)
             if packed is None:
                 raise InputError(f"the sums of layer {number} may reach 2**24, where float32 is not exact")
             parts.append((*packed, self._by_lane(number, layer.offsets)))
         weights, starts, offsets = (np.concatenate(kind) for kind in zip(*parts, strict=True))
-        return Kernels(_aligned(weights), starts, offsets)
+        return Kernels(aligned(weights), starts, offsets)
 
     def faulty(self, words: Mapping[int, tuple[NDArray[Any], NDArray[Any]]]) -> Kernels | None:
         """The kernels with some words replaced; None where sums may pass what is exact.
@@ -117,11 +136,11 @@ class Forward:
         words: by the layer's number, (elements of its flat kernel, what they are instead).
         """
         golden = self.golden
-        weights, starts = _aligned(golden.weights), golden.starts.copy()
+        weights, starts = aligned(golden.weights), golden.starts.copy()
         for number, (elements, values) in words.items():
             kernel = self._sums[number].kernel.copy()
             kernel.reshape(-1)[elements] = values
-            packed = self._packed(number, kernel)
+            packed = self.packed(number, kernel)
             if packed is None:
                 return None
             weights_at, lane = self._begins[number]
@@ -195,7 +214,7 @@ class Forward:
         tiled = np.tile(values, layout.neighbours)
         return np.pad(tiled, (0, layout.n_lanes - tiled.size))
 
-    def _packed(self, number: int, kernel: NDArray[Any]) -> tuple[Bytes, Ints] | None:
+    def packed(self, number: int, kernel: NDArray[Any]) -> tuple[Bytes, Ints] | None:
         """A layer's weights and what its sums begin with; None where sums may pass what is exact."""
         layer, read = self._sums[number], self._read(number)
         least, most = kernel.min(), kernel.max()
@@ -209,9 +228,15 @@ class Forward:
         starts = -(zeros @ kernel.sum((1, 2), dtype=np.int64)) if zeros.any() else np.zeros(kernel.shape[3], np.int64)
         return weights.view(np.uint8), self._by_lane(number, starts).astype(np.int32)
 
+    def outputs(self, number: int, target: Tensor) -> NDArray[np.int64]:
+        """Where in a sample's bytes a layer's tiles store what they make in `target`."""
+        height, width, _ = target.shape
+        neighbours = self._layouts[number].neighbours
+        return target.begins(np.arange(height), _columns(width, neighbours))
+
     @cached_property
-    def _program(self) -> tuple[Any, ...]:
-        """What `run_pass` reads besides kernels and inputs."""
+    def program(self) -> Program:
+        """What a pass does, whatever it multiplies with."""
         steps, blocks = np.zeros(len(self.layers), STEP), list[tuple[int, ...]]()
         places, taps = [np.zeros((2, 0), np.int64)], [np.zeros(0, np.int64)]
         n_places = n_taps = 0
@@ -235,8 +260,7 @@ class Forward:
             weights, step["lane"] = self._begins[number]
             step["lanes"] = channels * layout.neighbours
             step["scale"], step["low"], step["high"], step["rounds"] = layer.scale, layer.low, layer.high, layer.rounds
-            rows, columns = np.arange(height), np.arange(0, width, layout.neighbours)
-            columns = np.minimum(columns, width - layout.neighbours)
+            rows, columns = np.arange(height), _columns(width, layout.neighbours)
             inputs = source.begins(rows * layer.strides[0] - above, columns * layer.strides[1] - left)
             places.append(np.stack([inputs, target.begins(rows, columns)]))
             step["place"], step["stop_place"] = n_places, n_places + inputs.size
@@ -249,7 +273,7 @@ class Forward:
                 weights += block.elements.size * source.item
         blank = [tensor.stored(np.zeros((1, *tensor.shape), np.float32))[0] for tensor in self.tensors]
         lines = [np.pad(tensor, (0, -tensor.size % LINE)) for tensor in blank]
-        return (
+        return Program(
             steps,
             np.array(blocks, BLOCK),
             np.concatenate(places, 1),
@@ -258,7 +282,12 @@ class Forward:
         )
 
 
-def _aligned(weights: Bytes) -> Bytes:
+def _columns(width: int, neighbours: int) -> NDArray[np.int64]:
+    """The first of the neighbouring outputs of a row that are computed as one; the last ones may overlap."""
+    return np.minimum(np.arange(0, width, neighbours), width - neighbours)
+
+
+def aligned(weights: Bytes) -> Bytes:
     """A copy that begins with a cache line."""
     room = np.empty(weights.size + LINE, np.uint8)
     begin = -room.ctypes.data % LINE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -61,10 +62,16 @@ def add_up(
     arena: Bytes,
     size: int,
     n: int,
+    ground: Floats,
+    grounds: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """The weighted sums of one layer, quantized, for n samples of `size` bytes each in the arena."""
+    """The weighted sums of one layer, quantized, for n samples of `size` bytes each in the arena.
+
+    ground: sums to which those of every sample are added, if any; grounds: where in it each output's begin.
+    """
     ending = Ending(step.scale, step.low, step.high, step.rounds, step.into, step.zero)
-    inputs, outputs = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64)
+    inputs, outputs, below = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64), np.zeros(OUTPUTS, np.int64)
+    on_ground = grounds.size > 0
     starts, offsets = starts[step.lane :], offsets[step.lane :]
     room = np.empty(OUTPUTS * LANES + LINE // 4, np.int32)
     sums = room[-room.ctypes.data % LINE // 4 :]
@@ -73,6 +80,8 @@ def add_up(
         for output in range(OUTPUTS):  # past the end, the last one is computed again
             inputs[output] = sample * size + places[0, place]
             outputs[output] = sample * size + places[1, place]
+            if on_ground:
+                below[output] = grounds[place - step.place]
             if first + output + 1 < last:
                 place += 1
                 if place == step.stop_place:
@@ -87,7 +96,7 @@ def add_up(
             else:
                 floats_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             real = step.form == FLOATS
-            store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs)
+            store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs, ground, below, on_ground)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -119,7 +128,7 @@ def copy(source: Bytes, begin: int, target: Bytes, at: int, size: int) -> None: 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _next(typingctx: Any, counter: Any) -> Any:
+def next_of(typingctx: Any, counter: Any) -> Any:
     """counter[0], which goes up by one for whoever asks, on any core."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -142,22 +151,24 @@ def run_samples(
     images: Bytes,
     ends: Bytes,
     image: int,
+    end: int,
     result: int,
     n_at_once: int,
     turn: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """Fill ends (n, result) from images (n, image), flat bytes: the last tensor from the first one.
+    """Fill ends (n, result) from images (n, image), flat bytes: what a sample has from byte `end` on behind a pass,
+    from its first tensor.
 
     blank: the bytes of a sample before a pass, all levels zero; turn: shared by all who work on the same pass, each of
     whom takes the next n_at_once samples until none are left.
     """
-    size = blank.size
-    n, end = images.size // image, size - (result + LINE - 1) // LINE * LINE
+    size, n = blank.size, images.size // image
+    nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.int64)
     arena = np.empty(n_at_once * size, np.uint8)
     for sample in range(n_at_once):
         copy(blank, 0, arena, sample * size, size)
     while True:
-        begin = _next(turn) * n_at_once
+        begin = next_of(turn) * n_at_once
         if begin >= n:
             break
         count = min(n_at_once, n - begin)
@@ -166,7 +177,7 @@ def run_samples(
         for number in range(steps.size):
             step = steps[number]
             if step.kind == SUMS:
-                add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count)
+                add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count, nothing, nowhere)
                 continue
             for sample in range(count):
                 source = arena[sample * size + step.source : (sample + 1) * size]
@@ -181,11 +192,15 @@ def run_samples(
             copy(arena, sample * size + end, ends, (begin + sample) * result, result)
 
 
-def run_pass(*arguments: Any, n_cores: int) -> None:
-    """As `run_samples`, shared among threads: a parallel loop of numba's would take three times as long to compile."""
+def share_out(work: Callable[..., None], *arguments: Any, n_cores: int) -> None:
+    """Run `work` on several threads, which take turns: a parallel loop of numba's takes three times as long to
+    compile."""
     turn = np.zeros(1, np.int64)
-    with ThreadPoolExecutor(n_cores) as threads:
-        shares = [threads.submit(lambda: run_samples(*arguments, turn)) for _ in range(n_cores - 1)]
-        run_samples(*arguments, turn)
+    if n_cores == 1:
+        work(*arguments, turn)
+        return
+    with ThreadPoolExecutor(n_cores - 1) as threads:
+        shares = [threads.submit(work, *arguments, turn) for _ in range(n_cores - 1)]
+        work(*arguments, turn)
         for share in shares:
             share.result()

@@ -149,15 +149,20 @@ def store_levels(
     ending: Any,
     arena: Any,
     outputs: Any,
+    ground: Any,
+    grounds: Any,
+    on_ground: Any,
 ) -> Any:
     """A tile's sums, float32 if `real`, quantized and stored at outputs[output] of the arena: channel `lane` and those
-    behind it, below n_lanes."""
+    behind it, below n_lanes; on_ground: what lies at grounds[output] of the ground, channel by channel, is added."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        sums, offsets, arena, outputs = (
-            _data(context, builder, signature, arguments, argument) for argument in (0, 2, 6, 7)
+        sums, offsets, arena, outputs, ground, grounds = (
+            _data(context, builder, signature, arguments, argument) for argument in (0, 2, 6, 7, 8, 9)
         )
-        real, lane, n_lanes = (arguments[argument] for argument in (1, 3, 4))
+        real, lane, n_lanes, on_ground = (arguments[argument] for argument in (1, 3, 4, 10))
+        on_ground = builder.icmp_signed("!=", on_ground, ir.Constant(on_ground.type, 0))
+        nothing = cgutils.global_constant(builder.module, "nothing", ir.Constant(REALS, None))
         scale, low, high, rounds, into, zero = cgutils.unpack_tuple(builder, arguments[5], len(Ending._fields))
         real, rounds = (builder.icmp_signed("!=", flag, ir.Constant(flag.type, 0)) for flag in (real, rounds))
         scales, lows, highs = (_splat(builder, value) for value in (scale, low, high))
@@ -182,6 +187,9 @@ def store_levels(
                 where = builder.mul(output.index, ir.Constant(I64, LANES))
                 total = builder.load(_at(builder, sums, where, SUMS), align=VECTOR)
                 value = builder.select(real, builder.bitcast(total, REALS), builder.sitofp(total, REALS))
+                below = builder.add(builder.load(builder.gep(grounds, [output.index])), lane)
+                address = builder.select(on_ground, _at(builder, ground, below, REALS), nothing)
+                value = builder.fadd(value, builder.load(address, align=4))
                 scaled = builder.fmul(value, scales, flags=FUSED)
                 stored = level(builder.fadd(scaled, offset, flags=FUSED))
                 base = builder.gep(arena, [builder.load(builder.gep(outputs, [output.index]))])
@@ -212,4 +220,5 @@ def store_levels(
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(sums, types.boolean, offsets, whole, whole, ending, arena, outputs), generate
+    flag = types.boolean
+    return types.void(sums, flag, offsets, whole, whole, ending, arena, outputs, ground, grounds, flag), generate

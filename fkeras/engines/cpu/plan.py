@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from fkeras.engines.cpu.chain import Chain, chain_after
+from fkeras.arithmetic.changes import Changes
 from fkeras.engines.cpu.forward import Golden
-from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
-from fkeras.engines.cpu.rows import Rows
+from fkeras.engines.cpu.rows import Row, Rows
 from fkeras.engines.cpu.sites import Site, site_of
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.memory import BitSpace, WordTensor
@@ -31,8 +30,6 @@ class Plan:
     golden_grids: Mapping[str, Grid]
     tensors: tuple[WordTensor, ...]
     _suffixes: dict[str, Suffix] = field(default_factory=dict)
-    _pointwise: dict[int, Pointwise | None] = field(default_factory=dict)
-    _chains: dict[int, Chain | None] = field(default_factory=dict)
 
     @cached_property
     def sites(self) -> Mapping[int, Site]:
@@ -62,22 +59,12 @@ class Plan:
             self._suffixes[end] = Suffix(self.network, end)
         return self._suffixes[end]
 
-    def pointwise(self, site: Site) -> Pointwise | None:
-        """What follows a site's sums, as arithmetic; compared with the network's own operations once."""
-        if site.number not in self._pointwise:
-            self._pointwise[site.number] = pointwise_of(site)
-        return self._pointwise[site.number]
-
-    def chain(self, site: Site) -> Chain | None:
-        """The exact layers behind a site; packed once."""
-        if site.number not in self._chains:
-            self._chains[site.number] = chain_after(self.network, self.sites, site, self.pointwise)
-        return self._chains[site.number]
-
-    def end(self, site: Site) -> str:
-        """The tensor to which a site's changes are followed exactly; what lies behind is the suffix."""
-        chain = self.chain(site)
-        return site.end if chain is None else chain.end
+    def flow(self, site: Site) -> tuple[Row, Changes] | None:
+        """The row that everything flows through that a site changes, and what its words change there; None where that
+        takes other sums than exact ones in a row."""
+        at = self.rows.at(site)
+        changes = None if at is None else at[0].changes(at[1])
+        return None if at is None or changes is None else (at[0], changes)
 
 
 _plans: Recent[Plan] = Recent(4)

@@ -53,10 +53,10 @@ class Pointwise:
         return clipped
 
 
-def pointwise_of(site: Site, most: float | None = None) -> Pointwise | None:
+def pointwise_of(site: Site, most: int) -> Pointwise | None:
     """The arithmetic of a site; None where the network's own operations do something else.
 
-    most: the largest size of a sum in units of its grid; what any one wrong word may make of it unless given.
+    most: the largest size of a sum in units of its grid.
     """
     if not site.rounds:
         return _unrounded(site)
@@ -64,8 +64,8 @@ def pointwise_of(site: Site, most: float | None = None) -> Pointwise | None:
     step = site.end_grid.step
     unclipped = Pointwise(site.sum_step / step, site.bias / np.float32(step), -np.inf, np.inf, step, True)
     ends = []
-    for channel, largest in enumerate(reach(site) if most is None else [int(most)] * site.bias.size):
-        found = _compared(site, unclipped, channel, largest)
+    for channel in range(site.bias.size):
+        found = _compared(site, unclipped, channel, most)
         if found is None:
             return None
         ends.append(found)
@@ -106,13 +106,6 @@ def _compared(site: Site, unclipped: Pointwise, channel: int, most: int) -> tupl
         if not np.array_equal(np.clip(made, *limits), held):
             return None
     return ends
-
-
-def reach(site: Site) -> list[int]:
-    """The largest size of each channel's sum with any one of its words wrong, in units of the sums' grid."""
-    worst = np.abs(site.columns).sum(0) + 2 * site.tensor.codec.largest * float(site.tensor.scale.max())
-    most: list[int] = np.ceil(worst * site.input_grid.bound / site.sum_step).astype(np.int64).tolist()
-    return most
 
 
 def unsaturated(sums: NDArray[np.int64], values: Floats) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.changes import Changes
 from fkeras.arithmetic.forward import Forward, Kernels
 from fkeras.arithmetic.layers import MaxPool as LargestOf
 from fkeras.arithmetic.layers import WeightedSum as Products
@@ -54,6 +55,21 @@ class Row:
     forward: Forward
     _parts: dict[tuple[int, int], Forward] = field(default_factory=dict)
     _sums: dict[int, Forward] = field(default_factory=dict)
+    _changes: dict[int, Changes | None] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> Pass:
+        """All layers, without a fault."""
+        return _pass(self, 0, len(self.links), self.forward.golden)
+
+    def changes(self, number: int) -> Changes | None:
+        """What one wrong word of a layer makes of the end; None where sums may pass what is exact. Prepared once."""
+        if number not in self._changes:
+            try:
+                self._changes[number] = Changes(self.forward, number)
+            except InputError:
+                self._changes[number] = None
+        return self._changes[number]
 
     def part(self, first: int, stop: int) -> Forward:
         """The pass from a layer on to before another; prepared once."""
@@ -149,6 +165,10 @@ class Rows:
                 if link.site is not None:
                     self._begins[link.site.node.name] = row, number
 
+    def at(self, site: Site) -> tuple[Row, int] | None:
+        """The row in which a site's sum stands, and its place there; None where it is in none."""
+        return self._begins.get(site.node.name)
+
     def passes(self, nodes: Sequence[Node], values: Values, wanted: Collection[str] = ()) -> Iterator[Node | Pass]:
         """`nodes`, in order, with passes for those that stand in rows, which make the tensors that are wanted.
 
@@ -243,7 +263,7 @@ def _link(
         return Link((*between, node.name), largest, None, before.step)
     tensor = network.tensors.get(operation.kernel) if isinstance(operation, WeightedSum) else None
     site = None if tensor is None else site_of(network, grids, -1, tensor)
-    pointwise = None if site is None or site.node is not node else pointwise_of(site, _largest_sum(site))
+    pointwise = None if site is None or site.node is not node else pointwise_of(site, largest_sum(site))
     if site is None or pointwise is None:
         return None
     flattened = image_shape(network.shapes[before.end]) if before is not None and between else None
@@ -252,17 +272,17 @@ def _link(
     return Link(nodes, layer, site, pointwise.step)
 
 
-def _largest_sum(site: Site) -> float:
-    """The largest sum of any words, as far as sums are exact."""
+def largest_sum(site: Site) -> int:
+    """The largest sum of any words, as far as sums are exact, in units of its grid."""
     words = len(site.columns) * site.tensor.codec.largest * float(site.tensor.scale.max())
-    return min(EXACT_STEPS, words * site.input_grid.bound / site.sum_step)
+    return int(min(EXACT_STEPS, words * site.input_grid.bound / site.sum_step))
 
 
 def _stays_exact(site: Site, bias: Floats) -> bool:
     """Whether sums and another bias share a grid on which they are added exactly."""
     grid = grid_of(bias)
     step = None if grid.step is None else min(grid.step, site.sum_step)
-    return step is not None and _largest_sum(site) * site.sum_step + grid.bound < EXACT_STEPS * step
+    return step is not None and largest_sum(site) * site.sum_step + grid.bound < EXACT_STEPS * step
 
 
 def _products(site: Site, pointwise: Pointwise, flattened: Image | None) -> Products:

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Scores
+from fkeras.engines.cpu.activations import Activations
 from fkeras.engines.cpu.behind import Behind
 from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.plan import Plan, plan_of
 from fkeras.engines.cpu.samples import Samples
+from fkeras.engines.cpu.sites import Site
 from fkeras.engines.cpu.worker import SiteWorker
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
@@ -40,30 +42,30 @@ class CpuRun:
         self.space, self.metrics, self.golden, self.n_samples = space, dict(metrics), card.golden, len(arrays[0])
         self._samples = Samples(self.n_samples, inputs, self.golden_outputs, card)
         self._behind = Behind(self.plan, space, self._samples)
+        self._activations = Activations(self.plan, self._samples)
         self._workers: dict[int, SiteWorker | None] = {}
 
     def worker(self, tensor: int) -> SiteWorker | None:
         """Who flips the bits of a tensor by channel; None where nobody can."""
         if tensor not in self._workers:
             site = self.plan.sites.get(tensor)
-            pointwise = None if site is None else self.plan.pointwise(site)
-            self._workers[tensor] = (
-                None
-                if site is None or pointwise is None
-                else SiteWorker(self.plan, site, pointwise, self.space, self._samples, self._behind.flips)
-            )
+            self._workers[tensor] = None if site is None else self._worker_at(site)
         return self._workers[tensor]
 
+    def _worker_at(self, site: Site) -> SiteWorker | None:
+        if self.plan.flow(site) is None:
+            return None
+        return SiteWorker(self.plan, site, self.space, self._samples, self._activations, self._behind.flips)
+
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Positions within `bits` that are best measured together: the faults of one channel."""
+        """Positions within `bits` that are best measured together: faults of a tensor, channel by channel."""
         tensor = self.space.locate(bits).tensor
         for number in np.unique(tensor).tolist():
             here, worker = np.flatnonzero(tensor == number), self.worker(number)
             if worker is None:
                 yield from np.split(here, range(self.batch_size, here.size, self.batch_size))
             else:
-                channel = worker.site.faults(self.space, bits[here]).channel
-                yield from (here[channel == one] for one in np.unique(channel))
+                yield from (here[block] for block in worker.blocks(bits[here]))
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit flipped alone."""

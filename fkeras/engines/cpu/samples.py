@@ -19,6 +19,7 @@ class Samples:
     golden_outputs: Outputs
     card: Scorecard
 
-    def chunks(self, size: int) -> list[slice]:
-        """The rows of consecutive chunks of at most `size` samples."""
-        return [slice(start, min(start + size, self.n)) for start in range(0, self.n, size)]
+    def chunks(self, size: int, rows: slice | None = None) -> list[slice]:
+        """The rows of consecutive chunks of at most `size` samples, of all or of some."""
+        first, stop = (0, self.n) if rows is None else (rows.start, rows.stop)
+        return [slice(start, min(start + size, stop)) for start in range(first, stop, size)]

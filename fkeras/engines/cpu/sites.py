@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engines.cpu.channels import Floats, Ints, as_integers
+from fkeras.engines.cpu.channels import Floats, Ints
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.network import Grid, Network, Node, Reshape
 from fkeras.network.operation import Shape, Values
@@ -49,33 +49,6 @@ class Faults:
     def some(self, chosen: NDArray[np.intp]) -> Faults:
         """The faults with these numbers."""
         return Faults(*(getattr(self, name)[chosen] for name in Faults.__slots__))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inputs:
-    """A layer's golden padded inputs in units of their grid, laid out so that a strided window reads neighbours.
-
-    phases (n, channels, places within a stride, height, width): each place within a stride is an image of its own.
-    """
-
-    phases: Floats
-    stride: tuple[int, int]
-
-    @property
-    def flat(self) -> Floats:
-        """(n, floats)."""
-        return self.phases.reshape(len(self.phases), -1)
-
-    @property
-    def pitch(self) -> int:
-        """From one row to the next in `flat`."""
-        return int(self.phases.shape[4])
-
-    def places(self, faults: Faults) -> Ints:
-        """Where in `flat` each fault's weight reads for the first output position, (faults,)."""
-        (rows, y), (columns, x) = np.divmod(faults.row, self.stride[0]), np.divmod(faults.column, self.stride[1])
-        index = faults.term, y * self.stride[1] + x, rows, columns
-        return np.ravel_multi_index(index, self.phases.shape[1:]).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,27 +111,11 @@ class Site:
             {2: (1, 1, *kernel.shape), 3: (kernel.shape[0], 1, *kernel.shape[1:])}.get(kernel.ndim, kernel.shape)
         )
 
-    def sums(self, tensors: Mapping[str, Floats]) -> Floats:
-        """The weighted sums without bias among some tensors, in grid units; (n, height, width, channels)."""
-        return as_integers(as_image(tensors[self.node.name]), self.sum_step)
-
     @property
     def sum_step(self) -> float:
         """The grid of the weighted sums."""
         assert self.input_grid.step is not None
         return self.kernel_step * self.input_grid.step
-
-    def phases(self, x: Floats) -> Floats:
-        """The inputs in grid units as `Inputs` holds them, zeros around as the layer has them."""
-        assert self.input_grid.step is not None
-        image = as_image(x)
-        (rows, columns), (stride_y, stride_x) = self.window.pads(image.shape[1:3]), self.window.stride
-        padded = np.pad(image, ((0, 0), rows, columns, (0, 0)))
-        n, height, width, channels = padded.shape
-        whole = np.pad(padded, ((0, 0), (0, -height % stride_y), (0, -width % stride_x), (0, 0)))
-        split = whole.reshape(n, -(-height // stride_y), stride_y, -(-width // stride_x), stride_x, channels)
-        by_place = split.transpose(0, 5, 2, 4, 1, 3).reshape(n, channels, stride_y * stride_x, *split.shape[1:5:2])
-        return as_integers(by_place, self.input_grid.step)
 
     @property
     def added(self) -> tuple[str, ...]:

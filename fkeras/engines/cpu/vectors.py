@@ -1,12 +1,11 @@
-"""Three inner loops that a compiler does not find by itself: two keep sums in registers, one lists what differs.
+"""An inner loop that a compiler does not find by itself: it keeps sums in registers.
 
-Both are written as LLVM vectors, which any processor runs in pieces of its own width. What each saves:
-`python -m benchmarks.ablation`.
+It is written as LLVM vectors, which any processor runs in pieces of its own width.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -18,18 +17,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 INDEX, FLAGS = ir.IntType(64), ("contract",)
-
-
-class Window(NamedTuple):
-    """Where the windows of one channel lie: `step` from one output's window to the next and `pitch` from row to row in
-    the map, `across` from column to column and `down` from row to row in the weights; rows and columns of a window."""
-
-    step: int
-    pitch: int
-    across: int
-    down: int
-    rows: int
-    columns: int
 
 
 def _splat(builder: Any, factor: Any, width: int) -> Any:
@@ -121,127 +108,3 @@ def add_products(
         k += 2
     if k < length:
         _add_1(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
-
-
-def _window_adder(width: int, outputs: int) -> Any:
-    """As `add_windows`, for k < width and `outputs` neighbours at once, whose sums stay in registers.
-
-    A row of weights is read once for all of them.
-    """
-    vector = ir.VectorType(ir.FloatType(), width)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, begin, apart, _, place, _, at, window = arguments
-        step, pitch, across, down, rows, columns = cgutils.unpack_tuple(builder, window, len(Window._fields))
-
-        def entry(argument: int, index: Any) -> Any:
-            data = context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
-            return builder.gep(data, [index])
-
-        def piece(argument: int, index: Any) -> Any:
-            return builder.bitcast(entry(argument, index), vector.as_pointer())
-
-        def after(index: Any, number: Any, stride: Any) -> Any:
-            return builder.add(index, builder.mul(number, stride))
-
-        numbers = [ir.Constant(INDEX, output) for output in range(outputs)]
-        places = [after(begin, number, apart) for number in numbers]
-        totals = [cgutils.alloca_once_value(builder, builder.load(piece(0, one), align=4)) for one in places]
-        with cgutils.for_range(builder, rows) as row:
-            weights_of_row, factors_of_row = after(place, row.index, down), after(at, row.index, pitch)
-            with cgutils.for_range(builder, columns) as column:
-                weight = builder.load(piece(4, after(weights_of_row, column.index, across)), align=4)
-                factor_at = builder.add(factors_of_row, column.index)
-                for number, total in zip(numbers, totals, strict=True):
-                    _add_product(builder, total, builder.load(entry(6, after(factor_at, number, step))), weight)
-        for one, total in zip(places, totals, strict=True):
-            builder.store(builder.load(total), piece(1, one), align=4)
-        return context.get_dummy_value()
-
-    @intrinsic
-    def adder(typingctx, golden, sums, begin, apart, weights, place, factors, at, window):  # type: ignore[no-untyped-def]
-        whole = types.int64
-        return types.void(golden, sums, whole, whole, weights, whole, factors, whole, window), generate
-
-    return adder
-
-
-def _for_any_length(outputs: int) -> Any:
-    """The window adder for so many outputs and any number of sums each."""
-    add_32, add_4, add_1 = (_window_adder(width, outputs) for width in (32, 4, 1))
-
-    @numba.njit(inline="always", nogil=True)
-    def add(golden, sums, begin, length, weights, place, factors, at, window):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
-        k = 0
-        while k + 32 <= length:
-            add_32(golden, sums, begin + k, length, weights, place + k, factors, at, window)
-            k += 32
-        while k + 4 <= length:
-            add_4(golden, sums, begin + k, length, weights, place + k, factors, at, window)
-            k += 4
-        while k < length:
-            add_1(golden, sums, begin + k, length, weights, place + k, factors, at, window)
-            k += 1
-
-    return add
-
-
-_add_four_windows, _add_window = _for_any_length(4), _for_any_length(1)
-
-
-@numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def add_windows(
-    golden: Floats,
-    sums: Floats,
-    outputs: int,
-    length: int,
-    weights: Floats,
-    place: int,
-    factors: Floats,
-    at: int,
-    window: Window,
-) -> None:  # pragma: no cover - compiled
-    """sums[p x length + k] = golden[p x length + k] + sum over y and x of factors[at + p x step + y x pitch + x] x
-    weights[place + y x down + x x across + k].
-
-    For p < outputs, k < length, y < rows and x < columns; indices are not checked.
-    """
-    p = 0
-    while p + 4 <= outputs:
-        _add_four_windows(golden, sums, p * length, length, weights, place, factors, at + p * window.step, window)
-        p += 4
-    while p < outputs:
-        _add_window(golden, sums, p * length, length, weights, place, factors, at + p * window.step, window)
-        p += 1
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _lowest_bit(typingctx: Any, mask: Any) -> Any:
-    """The number of the lowest bit that is set; there is one."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def list_changes(
-    values: Floats, golden: Floats, begin: int, stop: int, first: int, count: int, terms: Ints, changes: Floats
-) -> int:  # pragma: no cover - compiled
-    """Append the differences values[k] - golden[k] that are not zero, begin <= k < stop; returns the new count.
-
-    terms and changes are filled from `count` on; terms number k from `first` on.
-    """
-    place = np.uint64(count)  # unsigned numbers spare the check for negative indices
-    for low in range(np.uint64(begin), np.uint64(stop), np.uint64(64)):
-        mask = np.uint64(0)
-        for bit in range(min(np.uint64(64), np.uint64(stop) - low)):
-            mask |= np.uint64(values[low + bit] != golden[low + bit]) << bit
-        while mask:
-            k = low + _lowest_bit(mask)
-            terms[place] = np.int64(k) - begin + first
-            changes[place] = values[k] - golden[k]
-            place += np.uint64(1)
-            mask &= mask - np.uint64(1)
-    return int(place)

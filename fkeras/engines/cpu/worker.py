@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.changes import AT_ONCE
 from fkeras.engine import Scores
-from fkeras.engines.cpu.activations import Activations, Chunk
-from fkeras.engines.cpu.channels import Floats
-from fkeras.engines.cpu.flow import Golden
+from fkeras.engines.cpu.activations import Activations
+from fkeras.engines.cpu.channels import Floats, Ints
+from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.outcome import Outcomes, Places, StateScores
 from fkeras.engines.cpu.plan import Plan
-from fkeras.engines.cpu.pointwise import Pointwise
+from fkeras.engines.cpu.rows import Link
 from fkeras.engines.cpu.samples import Samples
-from fkeras.engines.cpu.sites import Faults, Site
-from fkeras.engines.cpu.states import MOST_CELLS, Channel, States, states_of
+from fkeras.engines.cpu.sites import Site
+from fkeras.engines.cpu.states import MOST_CELLS, States
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
+
+FEW_SAMPLES = 64
+"""Samples of which at least so many are asked for at once, so that all cores have something to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +86,7 @@ def _score_wholes(totals: Totals, places: Places, wholes: Sequence[Outputs]) -> 
 
 
 class SiteWorker:
-    """Single flips at one site.
+    """Single flips at one site that stands in a row.
 
     decided: scores flips that leave a class as good as tied.
     """
@@ -90,75 +95,94 @@ class SiteWorker:
         self,
         plan: Plan,
         site: Site,
-        pointwise: Pointwise,
         space: BitSpace,
         samples: Samples,
+        activations: Activations,
         decided: Callable[[NDArray[np.int64]], Mapping[str, Scores]],
     ) -> None:
-        self.site, self.chain = site, plan.chain(site)
-        self._pointwise, self._space, self._samples, self._decided = pointwise, space, samples, decided
-        self._outcomes = Outcomes(plan, plan.end(site), samples)
-        self._activations = Activations(plan, site, pointwise, samples)
+        flow = plan.flow(site)
+        assert flow is not None
+        self.site, (self._row, self._changes) = site, flow
+        self._space, self._samples, self._activations, self._decided = space, samples, activations, decided
+        self._outcomes = Outcomes(plan, self._end.end, samples)
+        self._side = plan.golden(plan.suffix(self._end.end).side)
+        self._held: tuple[slice, Mapping[str, Floats]] | None = None
 
     def release(self) -> None:
-        """Let go of the golden activations."""
-        self._activations.release()
+        """Let go of what the suffix reads beside the end."""
+        self._held = None
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit of this tensor flipped alone."""
-        faults = self.site.faults(self._space, bits)
+        deltas, elements = self.site.faults(self._space, bits).delta, self._space.locate(bits).element
 
         def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
-            self._measure(totals, block, faults.some(block), rows, wholes)
+            self._measure(totals, block, elements[block], deltas[block], rows, wholes)
 
-        totals = measured(self._samples, bits.size, self._blocks(faults), self._activations.chunks, measure)
+        blocks, chunks = self.blocks(bits), self._activations.chunks(self._row)
+        totals = measured(self._samples, bits.size, blocks, chunks, measure)
         if totals.tied.any():
             for name, scores in self._decided(bits[totals.tied]).items():
                 totals.scores[name].fill(np.flatnonzero(totals.tied), scores)
         return totals.scores
 
-    def _blocks(self, faults: Faults) -> list[Places]:
-        """The numbers of faults of one channel each that are measured together.
+    def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
+        """Positions within `bits` that are measured together: a few channels' faults.
 
-        Metrics of all outputs need one whole set of them per fault at a time; others take all faults at once.
+        Metrics of all outputs need one whole set of them per fault at a time.
         """
-        channels = [np.flatnonzero(faults.channel == number) for number in np.unique(faults.channel)]
-        if not self._samples.card.needs_all_outputs:
-            return channels
-        golden = self._samples.golden_outputs
-        floats = sum(part.size for part in parts_of(golden))
-        at_once = max(1, MOST_CELLS // floats)
-        return [part for channel in channels for part in np.split(channel, range(at_once, channel.size, at_once))]
+        faults = self.site.faults(self._space, bits)
+        order = np.lexsort((faults.term, faults.channel))
+        card, golden = self._samples.card, self._samples.golden_outputs
+        if card.needs_all_outputs:
+            at_once = max(1, MOST_CELLS // sum(part.size for part in parts_of(golden)))
+        else:
+            at_once = int(np.clip(MOST_CELLS // (FEW_SAMPLES * prod(self._end_shape)), 16, AT_ONCE))
+        return np.split(order, range(at_once, order.size, at_once))
 
-    def _measure(self, totals: Totals, places: Places, faults: Faults, rows: slice, wholes: list[Outputs]) -> None:
-        """Add what some faults of one channel do to the samples `rows`."""
-        chunk = self._activations(rows)
-        channel = chunk.channel(int(faults.channel[0]), faults)
-        for states in states_of(self._pointwise, channel, chunk.inputs):
-            totals.add(places, states, self._scores(states, chunk, channel), rows, wholes)
+    @property
+    def _end(self) -> Link:
+        return self._row.links[-1]
 
-    def _scores(self, states: States, chunk: Chunk, channel: Channel) -> StateScores:
-        scores = StateScores.golden(self._samples.card, states.sample.astype(np.intp) + chunk.rows.start)
-        size = max(1, MOST_CELLS // self._end_floats(chunk))
-        for begin in range(0, states.sample.size, size):
-            part = slice(begin, begin + size)
-            alive, ends = self._ends(states, part, chunk, channel)
-            self._outcomes.fill(scores, alive + begin, ends, states.sample[part][alive], chunk.tensors)
-        return scores
+    @property
+    def _end_shape(self) -> tuple[int, ...]:
+        return self._row.network.shapes[self._end.end]
 
-    def _end_floats(self, chunk: Chunk) -> int:
-        return self.chain.end_floats if self.chain is not None else chunk.tensors[self.site.end][0].size
+    def _beside(self, rows: slice) -> Mapping[str, Floats]:
+        """What the suffix reads beside the end."""
+        if self._held is None or self._held[0] != rows:
+            self.release()
+            self._held = rows, gathered(lambda part: self._side(self._samples.inputs, part), rows, self._side.rows)
+        return self._held[1]
 
-    def _ends(self, states: States, part: slice, chunk: Chunk, channel: Channel) -> tuple[Places, Floats]:
-        """Which of the states in `part` differ at the end, and what it holds in them."""
-        samples, values, changed = states.sample[part], states.values[part], states.changed[part]
-        if self.chain is not None and chunk.chain is not None:
-            golden = Golden(channel.golden, *chunk.chain)
-            ends, changed = self.chain.flow(values, samples, changed, channel.number, golden)
-            alive = np.flatnonzero(changed)
-            return alive, ends[alive]
-        alive = np.flatnonzero(changed)
-        ends = chunk.tensors[self.site.end][samples[alive]]
+    def _measure(
+        self,
+        totals: Totals,
+        places: Places,
+        elements: NDArray[np.int64],
+        deltas: Ints,
+        rows: slice,
+        wholes: list[Outputs],
+    ) -> None:
+        """Add what some faults do to the samples `rows`."""
+        arenas = self._activations(self._row, rows)
+        size = max(1, MOST_CELLS // (elements.size * prod(self._end_shape)))
+        for start in range(0, len(arenas), size):
+            part = slice(start, min(start + size, len(arenas)))
+            same_as, levels = self._changes(arenas[part], elements, deltas.astype(np.float32))
+            states, ends = self._states(same_as, levels, part)
+            scores = StateScores.golden(self._samples.card, states.sample.astype(np.intp) + rows.start)
+            self._outcomes.fill(scores, np.arange(states.sample.size), ends, states.sample, self._beside(rows))
+            totals.add(places, states, scores, rows, wholes)
+
+    def _states(self, same_as: Ints, levels: Floats, samples: slice) -> tuple[States, Floats]:
+        """The states of some samples, and what the end holds in them."""
+        n_faults, n = same_as.shape
+        fault, sample = np.nonzero(same_as == np.arange(n_faults, dtype=np.int32)[:, None])
+        number = np.full((n_faults + 1, n), -1, np.int32)  # the last row serves what is as without a fault
+        number[fault, sample] = np.arange(sample.size)
+        of = number[same_as, np.arange(n)]
         # Adding zero makes -0.0, which rounding may give, the network's 0.0.
-        ends[..., channel.number] = (values[alive] * np.float32(self._pointwise.step) + 0).reshape(ends.shape[:-1])
-        return alive, ends
+        ends = levels[fault, sample] * np.float32(self._end.step) + np.float32(0)
+        states = States(samples, slice(0, n_faults), of, (sample + samples.start).astype(np.int32))
+        return states, ends.reshape(-1, *self._end_shape)

@@ -7,7 +7,8 @@ import pytest
 
 from fkeras import network as fn
 from fkeras.engines.cpu.plan import plan_of
-from fkeras.engines.cpu.pointwise import reach, unsaturated
+from fkeras.engines.cpu.pointwise import pointwise_of, unsaturated
+from fkeras.engines.cpu.rows import largest_sum
 from fkeras.memory import WordTensor
 from fkeras.memory.codecs import FixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
@@ -45,10 +46,10 @@ def plan_with(bias: np.ndarray, *operations: fn.Operation, **constants: np.ndarr
 def test_pointwise_is_what_the_network_does_for_every_sum(bias, operations) -> None:
     plan = plan_with(bias, *operations)
     site = plan.sites[0]
-    pointwise = plan.pointwise(site)
+    pointwise = pointwise_of(site, largest_sum(site))
     assert pointwise is not None
-    for channel, most in enumerate(reach(site)):
-        sums = np.arange(-most, most + 1)
+    sums = np.arange(-largest_sum(site), largest_sum(site) + 1)
+    for channel in range(site.bias.size):
         truth = (sums * site.sum_step).astype(np.float32) + bias[channel].astype(np.float32)
         for operation in operations:
             truth = operation.compute({}, truth)
@@ -68,15 +69,16 @@ def test_pointwise_is_what_the_network_does_for_every_sum(bias, operations) -> N
 def test_what_is_no_such_arithmetic_is_refused(operation) -> None:
     constants = {"low": [-3, -4, -9], "thresholds": [-0.3, 0.3], "levels": [-1, 0, 1]}
     used = {name: np.array(constants[name], np.float32) for name in operation.parameters}
-    plan = plan_with(np.zeros(3), operation, **used)
-    assert plan.pointwise(plan.sites[0]) is None
+    site = plan_with(np.zeros(3), operation, **used).sites[0]
+    assert pointwise_of(site, largest_sum(site)) is None
 
 
 def test_a_second_quantizer_is_left_to_the_suffix() -> None:
     plan = plan_with(np.zeros(3), fn.Quantize(2.0**-5, -128, 127), fn.Quantize(0.25, 0, 7))
     site = plan.sites[0]
     assert [node.name for node in site.segment] == ["after 0", "after 1"]
-    assert plan.end(site) == site.end
+    row, _ = plan.flow(site)
+    assert row.links[-1].end == site.end
 
 
 def test_unsaturated_is_where_values_differ_from_the_ends() -> None:

@@ -1,0 +1,507 @@
+"""One wrong word of one layer at a time: only what it changes is computed, on top of what is there without it.
+
+It changes one channel by step x input, place by place. That channel goes through bias and quantizer; its difference
+goes through its slice of the next layer's weights and is added to the sums that are there without it; what is behind
+goes through a pass. So the two layers that a whole pass would take longest for cost a channel's share, and what they
+start from is made once per sample, in a core's cache, for all wrong words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import takewhile
+from math import prod
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.arithmetic.forward import CACHE, EXACT, Forward, Kernels, aligned
+from fkeras.arithmetic.layers import MaxPool, Shape, WeightedSum
+from fkeras.arithmetic.passes import STEP, SUMS, Bytes, Floats, Ints, add_up, copy, next_of, share_out, take_largest
+from fkeras.arithmetic.tensors import LINE, Tensor
+from fkeras.arithmetic.tiles import BYTES, FLOATS, WORDS
+from fkeras.errors import InputError
+
+Longs = NDArray[np.int64]
+AT_ONCE = 1024
+"""Wrong words for which a core makes the sums without a fault once."""
+MOST_LEVELS = 4096
+"""Beyond that many levels few words share one."""
+
+
+class Image(NamedTuple):
+    """Where one channel of a tensor lies in a sample's memory: how it is stored; in levels, its first one's place, how
+    far it is to the next row and the next column; its size; what level 0 is stored as."""
+
+    form: int
+    begin: int
+    down: int
+    across: int
+    height: int
+    width: int
+    zero: int
+
+
+class Words(NamedTuple):
+    """Wrong words, ordered by output channel and input channel, (k,) each: their numbers; those; where in the input
+    channel's image each word reads for the first output; by how much it is off."""
+
+    number: Longs
+    channel: Longs
+    term: Longs
+    place: Longs
+    delta: Floats
+
+
+class Layer(NamedTuple):
+    """The layer with the wrong words: its input with margins, its sums and, behind pools, its levels without a fault;
+    strides; offsets by channel and the rest of its arithmetic; pools; whether words that lead to the same level share
+    it."""
+
+    source: Image
+    sums: Image
+    levels: Image
+    strides: tuple[int, int]
+    offsets: Floats
+    scale: np.float32
+    low: np.float32
+    high: np.float32
+    rounds: bool
+    pools: NDArray[Any]
+    shares: bool
+
+
+class Pass(NamedTuple):
+    """Steps of a pass, and what they multiply with."""
+
+    steps: NDArray[Any]
+    blocks: NDArray[Any]
+    places: Longs
+    taps: Ints
+    blank: Bytes
+    weights: Bytes
+    starts: Ints
+    offsets: Floats
+
+
+class Slices(NamedTuple):
+    """The next layer's weights, channel by channel of its input (channels, bytes), and what its sums begin with; where
+    in the sums without a fault each of its outputs lies, and where in memory these begin; the image of the difference;
+    where the last tensor begins."""
+
+    weights: NDArray[np.uint8]
+    starts: NDArray[np.int32]
+    grounds: Longs
+    ground: int
+    difference: Image
+    end: int
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def take_channel(stored: NDArray[Any], image: Image, channel: int, levels: Floats) -> None:  # pragma: no cover
+    """levels (height x width) of one channel."""
+    for y in range(image.height):
+        begin = image.begin + channel + y * image.down
+        for x in range(image.width):
+            level = np.float32(stored[begin + x * image.across]) - np.float32(image.zero)
+            levels[y * image.width + x] = level
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def read_channel(memory: Bytes, image: Image, channel: int, levels: Floats) -> None:  # pragma: no cover - compiled
+    """The same, however they are stored."""
+    if image.form == BYTES:
+        take_channel(memory, image, channel, levels)
+    elif image.form == WORDS:
+        take_channel(memory.view(np.int16), image, channel, levels)
+    else:
+        take_channel(memory.view(np.float32), image, channel, levels)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def put_difference(stored: NDArray[Any], image: Image, levels: Floats, golden: Floats) -> None:  # pragma: no cover
+    """Store levels - golden as an image of one channel."""
+    for y in range(image.height):
+        row = stored[image.begin + y * image.down :]
+        now, was = levels[y * image.width :], golden[y * image.width :]
+        for x in range(image.width):
+            row[x] = np.int32(now[x] - was[x]) + image.zero
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def write_difference(memory: Bytes, image: Image, levels: Floats, golden: Floats) -> None:  # pragma: no cover
+    """The same, however they are stored."""
+    if image.form == BYTES:
+        put_difference(memory, image, levels, golden)
+    elif image.form == WORDS:
+        put_difference(memory.view(np.int16), image, levels, golden)
+    else:
+        put_difference(memory.view(np.float32), image, levels, golden)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def level_of(total: np.float32, layer: Layer, offset: np.float32) -> np.float32:  # pragma: no cover - compiled
+    """What a layer makes of one sum."""
+    value = total * layer.scale + offset
+    if layer.rounds:
+        value = np.rint(value)
+    return min(max(value, layer.low), layer.high)
+
+
+@numba.njit(fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def shift_channel(
+    layer: Layer, offset: np.float32, sums: Floats, inputs: Floats, place: int, delta: np.float32, levels: Floats
+) -> None:  # pragma: no cover - compiled
+    """The levels of a channel in which one word is off: sums and levels (height x width), inputs with margins."""
+    down, across = layer.strides
+    for y in range(layer.sums.height):
+        read = inputs[place + y * down * layer.source.width :]
+        row, made = sums[y * layer.sums.width :], levels[y * layer.sums.width :]
+        if across == 1:
+            for x in range(layer.sums.width):
+                made[x] = level_of(row[x] + delta * read[x], layer, offset)
+        else:
+            for x in range(layer.sums.width):
+                made[x] = level_of(row[x] + delta * read[x * across], layer, offset)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def differ(levels: Floats, golden: Floats) -> bool:  # pragma: no cover - compiled
+    """Whether any level does."""
+    different = 0
+    for place in range(golden.size):
+        different |= levels[place] != golden[place]
+    return different != 0
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def flow_on(
+    tail: Pass, slices: Slices, channel: int, ground: Floats, slots: Bytes, count: int
+) -> None:  # pragma: no cover - compiled
+    """From differences in one channel to the end, for the first `count` slots."""
+    nothing, nowhere, size = np.empty(0, np.float32), np.empty(0, np.int64), tail.blank.size
+    for number in range(tail.steps.size):
+        step = tail.steps[number]
+        if number == 0:
+            weights, starts = slices.weights[channel], slices.starts[channel]
+            given = tail.blocks, tail.places, tail.taps, weights, starts, tail.offsets, slots, size, count
+            add_up(step, *given, ground, slices.grounds)
+        elif step.kind == SUMS:
+            given = tail.blocks, tail.places, tail.taps, tail.weights, tail.starts, tail.offsets, slots, size, count
+            add_up(step, *given, nothing, nowhere)
+        else:
+            for slot in range(count):
+                source = slots[slot * size + step.source : (slot + 1) * size]
+                target = slots[slot * size + step.target : (slot + 1) * size]
+                if step.form == BYTES:
+                    take_largest(step, source, target)
+                elif step.form == WORDS:
+                    take_largest(step, source.view(np.int16), target.view(np.int16))
+                else:
+                    take_largest(step, source.view(np.float32), target.view(np.float32))
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def run_words(
+    arenas: NDArray[np.uint8],
+    words: Words,
+    layer: Layer,
+    bare: Pass,
+    slices: Slices,
+    tail: Pass,
+    spans: Longs,
+    room: int,
+    end: int,
+    n_at_once: int,
+    same_as: NDArray[np.int32],
+    ends: NDArray[np.float32],
+    turn: Longs,
+) -> None:  # pragma: no cover - compiled
+    """What every word makes of every sample: same_as (k, n) and ends (k, n, floats).
+
+    arenas (n, bytes): without a fault; spans (2, 2): what of it is read, from byte to byte; room: bytes of that and of
+    the sums without a fault; end: where the last tensor begins; same_as: -1 where the end is as without a fault, else
+    the word whose end it is, which is filled in; turn: shared by all threads.
+    """
+    n, n_words, n_floats = len(arenas), words.channel.size, ends.shape[2]
+    n_parts = (n_words + AT_ONCE - 1) // AT_ONCE
+    memory, nothing, nowhere = np.zeros(room, np.uint8), np.empty(0, np.float32), np.empty(0, np.int64)
+    slots, slot_of = np.empty(n_at_once * tail.blank.size, np.uint8), np.empty(n_at_once, np.int64)
+    for slot in range(n_at_once):
+        copy(tail.blank, 0, slots, slot * tail.blank.size, tail.blank.size)
+    inputs = np.empty(layer.source.height * layer.source.width, np.float32)
+    sums = np.empty(layer.sums.height * layer.sums.width, np.float32)
+    golden = np.empty(layer.levels.height * layer.levels.width, np.float32)
+    planes = np.empty((2, max(sums.size, golden.size)), np.float32)
+    seen = np.empty(int(layer.high - layer.low) + 1 if layer.shares else 0, np.int64)
+    ground = memory[slices.ground :].view(np.float32)
+    while True:
+        unit = next_of(turn)
+        if unit >= n * n_parts:
+            break
+        sample, first = unit // n_parts, unit % n_parts * AT_ONCE
+        stop = min(first + AT_ONCE, n_words)
+        arena = arenas[sample]
+        was = arena[end:].view(np.float32)[:n_floats]
+        for number in range(2):
+            copy(arena, spans[number, 0], memory, spans[number, 0], spans[number, 1] - spans[number, 0])
+        for number in range(bare.steps.size):
+            given = bare.blocks, bare.places, bare.taps, bare.weights, bare.starts, bare.offsets, memory, 0, 1
+            add_up(bare.steps[number], *given, nothing, nowhere)
+        channel, term, count = -1, -1, 0
+        for word in range(first, stop + 1):
+            if count and (count == n_at_once or word == stop or words.channel[word] != channel):
+                flow_on(tail, slices, channel, ground, slots, count)
+                for slot in range(count):
+                    at = slot * tail.blank.size + slices.end
+                    now = slots[at : at + 4 * n_floats].view(np.float32)
+                    if differ(now, was):
+                        ends[slot_of[slot], sample] = now
+                    else:
+                        same_as[slot_of[slot], sample] = -1
+                count = 0
+            if word == stop:
+                break
+            if words.channel[word] != channel:
+                channel = words.channel[word]
+                read_channel(memory, layer.sums, channel, sums)
+                read_channel(memory, layer.levels, channel, golden)
+                seen[:] = -1
+            if words.term[word] != term:
+                term = words.term[word]
+                read_channel(memory, layer.source, term, inputs)
+            number, levels, other = words.number[word], planes[0], planes[1]
+            shift_channel(layer, layer.offsets[channel], sums, inputs, words.place[word], words.delta[word], levels)
+            for pool in range(layer.pools.size):
+                take_largest(layer.pools[pool], levels, other)
+                levels, other = other, levels
+            if not differ(levels, golden):
+                same_as[number, sample] = -1
+                continue
+            same_as[number, sample] = number
+            if layer.shares:
+                level = int(levels[0] - layer.low)
+                if seen[level] >= 0:
+                    same_as[number, sample] = seen[level]
+                    continue
+                seen[level] = number
+            if slices.grounds.size == 0:
+                now = ends[number, sample]
+                now[:] = was
+                for place in range(golden.size):
+                    now[place * layer.levels.across + channel] = levels[place]
+                continue
+            slot_bytes = slots[count * tail.blank.size : (count + 1) * tail.blank.size]
+            write_difference(slot_bytes, slices.difference, levels, golden)
+            slot_of[count] = number
+            count += 1
+        for word in range(first, stop):
+            number = words.number[word]
+            if same_as[number, sample] >= 0:
+                same_as[number, sample] = same_as[same_as[number, sample], sample]
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """The words of one layer of a pass, one of them wrong at a time; InputError where sums may not be exact.
+
+    number: of the layer; its words are read nowhere else, and behind it pools may stand before the next sum.
+    """
+
+    forward: Forward
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.forward.sources is not None:
+            raise InputError("only layers in a row are followed; these read others as well")
+        words = np.abs(self._layer.kernel).reshape(-1, self._layer.kernel.shape[3]).sum(0, dtype=np.float64)
+        worst = (words.max() + 2 * max(abs(end) for end in self._layer.words)) * self._source.bound
+        if worst >= EXACT:
+            raise InputError(f"the sums of layer {self.number} may reach 2**24 with a wrong word")
+        _ = self._slices
+
+    def __call__(self, arenas: Bytes, elements: Longs, deltas: Floats) -> tuple[NDArray[np.int32], Floats]:
+        """What wrong words make of samples: (words, samples) whose end a word leads to, -1 for that without a fault;
+        (words, samples, *shape) the last layer's levels, where a word leads to its own.
+
+        arenas: what `Forward.arenas` gives; elements: of the flat kernel; deltas: by how much each is off.
+        """
+        n_floats = prod(self.forward.tensors[-1].shape)
+        same_as = np.empty((elements.size, len(arenas)), np.int32)
+        ends = np.empty((elements.size, len(arenas), n_floats), np.float32)
+        slots = min(CACHE // self._tail.blank.size, elements.size) if self._tail.blank.size else 1
+        units = len(arenas) * -(-elements.size // AT_ONCE)
+        bare, spans, room = self._bare
+        share_out(
+            *(run_words, arenas, self._words(elements, deltas), self._described, bare, self._slices, self._tail),
+            *(spans, room, self.forward.tensors[-1].at, max(1, slots), same_as, ends),
+            n_cores=max(1, min(numba.get_num_threads(), units)),
+        )
+        return same_as, ends.reshape(*same_as.shape, *self.forward.tensors[-1].shape)
+
+    def _words(self, elements: Longs, deltas: Floats) -> Words:
+        layer, source = self._layer, self._source
+        row, column, term, channel = np.unravel_index(elements, layer.kernel.shape)
+        inputs, outputs = layer.kernel.shape[2:]
+        term = channel // (outputs // (source.shape[2] // inputs)) * inputs + term
+        (above, _), (left, _) = layer.pads
+        y = row * layer.dilation[0] + source.before[0] - above
+        x = column * layer.dilation[1] + source.before[1] - left
+        place = y * source.image[1] + x
+        order = np.lexsort((term, channel))
+        return Words(order, channel[order], term[order], place[order], np.asarray(deltas, np.float32)[order])
+
+    def _sum(self, number: int) -> WeightedSum:
+        layer = self.forward.layers[number]
+        if not isinstance(layer, WeightedSum):
+            raise InputError(f"layer {number} is a {type(layer).__name__}, which has no words")
+        return layer
+
+    @property
+    def _layer(self) -> WeightedSum:
+        return self._sum(self.number)
+
+    @property
+    def _source(self) -> Tensor:
+        return self.forward.tensors[self.number]
+
+    @cached_property
+    def _pools(self) -> tuple[MaxPool, ...]:
+        """Those between the layer and the next sum."""
+        behind = self.forward.layers[self.number + 1 :]
+        return tuple(takewhile(lambda layer: isinstance(layer, MaxPool), behind))  # type: ignore[arg-type]
+
+    @property
+    def _next(self) -> int | None:
+        """The next layer that adds up, if there is one."""
+        number = self.number + 1 + len(self._pools)
+        return number if number < len(self.forward.layers) else None
+
+    @cached_property
+    def _levels(self) -> Tensor:
+        """What the next layer reads."""
+        return self.forward.tensors[self.number + 1 + len(self._pools)]
+
+    def _kernel(self, channel: int) -> NDArray[Any]:
+        """What the next layer multiplies one channel of its input with."""
+        assert self._next is not None
+        kernel = self._sum(self._next).kernel
+        inputs, outputs = kernel.shape[2:]
+        group_outputs = outputs // (self._levels.shape[2] // inputs)
+        part = kernel[:, :, channel % inputs, :].copy()
+        part[..., np.arange(outputs) // group_outputs != channel // inputs] = 0
+        return part[:, :, None]
+
+    @cached_property
+    def _behind(self) -> Forward | None:
+        """From the difference of one channel to the end."""
+        if self._next is None:
+            return None
+        height, width, _ = self._levels.shape
+        span = self._layer.high - self._layer.low
+        first = replace(self._sum(self._next), kernel=self._kernel(0))
+        return Forward((height, width, 1), -span, span, (first, *self.forward.layers[self._next + 1 :]))
+
+    @cached_property
+    def _tail(self) -> Pass:
+        if self._behind is None:
+            whole = self.forward
+            return Pass(*(part[:0] for part in (*whole.program, *_parts(whole.golden))))
+        return Pass(*self._behind.program, *_parts(self._behind.golden))
+
+    @cached_property
+    def _slices(self) -> Slices:
+        if self._behind is None:
+            nowhere = Image(FLOATS, 0, 0, 0, 0, 0, 0)
+            nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32), np.empty(0, np.int64)
+            return Slices(*nothing, self.forward.program.blank.size, nowhere, 0)
+        packed = [self._behind.packed(0, self._kernel(channel)) for channel in range(self._levels.shape[2])]
+        slices = [part for part in packed if part is not None]
+        if len(slices) < len(packed):
+            raise InputError(f"the sums behind layer {self.number} may reach 2**24 with a wrong word")
+        weights, starts = (np.stack(parts) for parts in zip(*slices, strict=True))
+        given, result = self._behind.tensors[:2]
+        grounds = self._behind.outputs(0, _sums(result.shape, 0)) // 4
+        lines = aligned(weights.reshape(-1)).reshape(weights.shape)
+        return Slices(lines, starts, grounds, self._places[1], _image(given), self._behind.tensors[-1].at)
+
+    @cached_property
+    def _places(self) -> tuple[int, int, int]:
+        """Where the sums of this layer and of the next one lie without a fault, and where they end."""
+        begin = self.forward.program.blank.size
+        numbers = [self.number] if self._next is None else [self.number, self._next]
+        sizes = [4 * prod(self.forward.tensors[number + 1].shape) for number in numbers]
+        ends = np.cumsum([-(-size // LINE) * LINE for size in sizes]) + begin
+        return begin, int(ends[0]), int(ends[-1]) + LINE
+
+    @cached_property
+    def _bare(self) -> tuple[Pass, Longs, int]:
+        """The steps that make the sums without a fault; what they read of a sample's memory; its size with them."""
+        program, golden = self.forward.program, self.forward.golden
+        numbers = [self.number] if self._next is None else [self.number, self._next]
+        steps, places, n_places = program.steps[numbers], [np.zeros((2, 0), np.int64)], 0
+        for step, number, at in zip(steps, numbers, self._places, strict=False):
+            inputs = program.places[0, step["place"] : step["stop_place"]]
+            outputs = self.forward.outputs(number, _sums(self.forward.tensors[number + 1].shape, at))
+            places.append(np.stack([inputs, outputs]))
+            step["place"], step["stop_place"] = n_places, n_places + inputs.size
+            step["into"], step["zero"], step["rounds"] = FLOATS, 0, False
+            step["scale"], step["low"], step["high"] = 1, -np.inf, np.inf
+            n_places += inputs.size
+        made = program._replace(steps=steps, places=np.concatenate(places, 1))
+        read = [(tensor.at, tensor.at + tensor.size) for tensor in (self._source, self._levels)]
+        return (
+            Pass(*made, golden.weights, golden.starts, np.zeros_like(golden.offsets)),
+            np.array(read),
+            self._places[2],
+        )
+
+    @cached_property
+    def _described(self) -> Layer:
+        layer, source, levels = self._layer, self._source, self._levels
+        sums = _sums(self.forward.tensors[self.number + 1].shape, self._places[0])
+        span = layer.high - layer.low
+        margins = replace(source, shape=source.image, before=(0, 0), after=(0, 0))
+        return Layer(
+            _image(margins),
+            _image(sums),
+            _image(levels),
+            layer.strides,
+            layer.offsets,
+            np.float32(layer.scale),
+            np.float32(layer.low),
+            np.float32(layer.high),
+            layer.rounds,
+            self._pool_steps,
+            layer.rounds and prod(levels.shape[:2]) == 1 and span < MOST_LEVELS,
+        )
+
+    @cached_property
+    def _pool_steps(self) -> NDArray[Any]:
+        steps = np.zeros(len(self._pools), STEP)
+        for number, (step, pool) in enumerate(zip(steps, self._pools, strict=True), self.number + 1):
+            (height, width, _), (rows, columns, _) = (self.forward.tensors[number + part].shape for part in (0, 1))
+            step["lanes"], step["pitch"], step["pitch_out"] = 1, width, columns
+            step["height"], step["width"], step["height_out"], step["width_out"] = height, width, rows, columns
+            (step["rows"], step["columns"]), (step["down"], step["across"]) = pool.size, pool.strides
+            (step["above"], _), (step["left"], _) = pool.pads
+        return steps
+
+
+def _parts(kernels: Kernels) -> tuple[Any, ...]:
+    return tuple(getattr(kernels, part.name) for part in fields(kernels))
+
+
+def _sums(shape: Shape, at: int) -> Tensor:
+    """Sums without bias in a sample's memory."""
+    return Tensor(shape, -np.inf, np.inf, FLOATS, (0, 0), (0, 0), at)
+
+
+def _image(tensor: Tensor) -> Image:
+    height, width, channels = tensor.shape
+    first = np.zeros(1, np.int64)
+    begin = int(tensor.begins(first, first)[0]) // tensor.item
+    return Image(tensor.form, begin, tensor.pitch, channels, height, width, tensor.zero)
