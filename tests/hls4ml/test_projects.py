@@ -204,6 +204,43 @@ def test_projects_of_other_tools_are_read_and_not_run(tiny, backend, tool):
         fkeras.hls4ml.agreement(tiny, x, project=project)
 
 
+LIBERO_REPORT = """====== 2. Timing Result ======
++--------------+---------------+-------------+-------------+----------+-------------+
+| Clock Domain | Target Period | Target Fmax | Worst Slack | Period   | Fmax        |
++--------------+---------------+-------------+-------------+----------+-------------+
+| clk          | 5.000 ns      | 200.000 MHz | 1.250 ns    | 3.750 ns | 266.667 MHz |
++--------------+---------------+-------------+-------------+----------+-------------+
+
+====== 3. Resource Usage ======
++--------------------------+-------+--------+------------+
+| Resource Type            | Used  | Total  | Percentage |
++--------------------------+-------+--------+------------+
+| Fabric + Interface 4LUT* | 1,204 | 108600 | 1.11       |
+| LSRAM                    | 4     | 352    | 1.14       |
++--------------------------+-------+--------+------------+
+"""
+
+
+def test_libero_projects_are_read_with_their_reports(tiny, tmp_path):
+    (tmp_path / "hls4ml_config.yml").write_text(yaml.safe_dump({**CONFIG, "Backend": "Libero"}))
+    assert "synthesis: the project has no report" in str(fkeras.hls4ml.resources(tiny, project=tmp_path))
+    reports = tmp_path / "hls_output/reports"
+    reports.mkdir(parents=True)
+    (reports / "summary.results.rpt").write_text(LIBERO_REPORT)
+    table = fkeras.hls4ml.resources(tiny, project=tmp_path)
+    assert table.synthesis["Resource Usage"]["LSRAM"]["Used"] == "4"
+    assert "Resource Usage: Fabric + Interface 4LUT* 1,204, LSRAM 4" in str(table)
+    assert "Timing Result: Target Period 5.000 ns" in str(table)
+
+
+def test_catapult_reads_words_from_outside_in_the_same_rows(tiny):
+    project = external(tiny, "Resource", d1=4, d2=5)
+    vitis = fkeras.hls4ml.ports(tiny, project=project)
+    catapult = fkeras.hls4ml.ports(tiny, project={**project, "Backend": "Catapult"})
+    assert catapult.keys() == vitis.keys()
+    assert all(catapult[path].array == port.array for path, port in vitis.items())
+
+
 def external(model, strategy, **factors):
     project = fkeras.hls4ml.config(model, np.zeros((4, 4), np.float32))
     project["HLSConfig"]["Model"].update(Strategy=strategy, BramFactor=10)

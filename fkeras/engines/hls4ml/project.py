@@ -35,13 +35,20 @@ class Project:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def reports(self) -> Mapping[str, Any]:
-        """hls4ml's own reading of the synthesis reports; empty where the project was not synthesized."""
-        if self.directory is None or not any(self.directory.glob("*_prj/solution*/syn/report")):
+        """hls4ml's own reading of the synthesis reports; empty where the project was not synthesized.
+
+        Not of Catapult, whose reader in hls4ml 1.3 cannot read the YAML that hls4ml itself writes.
+        """
+        is_libero = self.config.get("Backend") == "Libero"
+        reports = "hls_output/reports/summary.results.rpt" if is_libero else "*_prj/solution*/syn/report"
+        if self.directory is None or not any(self.directory.glob(reports)):
             return {}
         from fkeras.engines.hls4ml.setup import hls4ml, quiet
 
         with quiet():
-            return dict(hls4ml().report.parse_vivado_report(str(self.directory)) or {})
+            report = hls4ml().report
+            parse = report.parse_libero_report if is_libero else report.parse_vivado_report
+            return dict(parse(str(self.directory)) or {})
 
 
 def read_project(source: str | os.PathLike[str] | Mapping[str, Any]) -> Project:

@@ -112,8 +112,10 @@ def _synthesis_lines(synthesis: Mapping[str, Any]) -> Sequence[str]:
     lines = []
     for name, report in synthesis.items():
         if isinstance(report, Mapping):
-            numbers = ", ".join(
-                f"{key} {value}" for key, value in report.items() if not isinstance(value, Mapping | list)
+            # Libero's resources have a number each that is in use, and how many there are.
+            used = {key: value.get("Used") if isinstance(value, Mapping) else value for key, value in report.items()}
+            numbers = (
+                f"{key} {value}" for key, value in used.items() if value is not None and not isinstance(value, list)
             )
-            lines.append(f"{name}: {numbers}")
+            lines.append(f"{name}: {', '.join(numbers)}")
     return lines
