@@ -1,4 +1,4 @@
-"""Models of Keras 3: the CPU engine measures their network, once it computes what the framework computes."""
+"""Models of Keras 3: the CPU engine measures their network where it computes what Keras computes, else Keras does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, LayerChoice
+from fkeras.memory import BitSpace, LayerChoice, WordTensor
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped
-from fkeras.models.network import NetworkSubject, start_checked, start_network
+from fkeras.models.network import NetworkSubject, shipped_network, start_judged
 from fkeras.network import Network
 from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import storing
@@ -58,8 +58,15 @@ class Keras3Model(FrameworkModel):
         return recent_network(self._model, memory)
 
     def identity(self) -> Mapping[str, str]:
-        """All that its network computes: nothing else is measured."""
-        return {"network": self._measured("quantizer").digest}
+        """All that its network computes; of a model that no network describes, architecture, weights and versions."""
+        from fkeras.frontends.description import NotDescribed
+
+        try:
+            return {"network": self._measured("quantizer").digest}
+        except NotDescribed:
+            from fkeras.frontends.keras3.identity import model_identity
+
+            return model_identity(self._model)
 
     def state(self) -> str:
         """A digest of architecture and weights."""
@@ -75,39 +82,89 @@ class Keras3Model(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        return flat_targets(self._measured("quantizer").output_names, y) if isinstance(y, dict) else y
+        from fkeras.frontends.keras3.forward import output_names
+
+        return flat_targets(output_names(self._model), y) if isinstance(y, dict) else y
 
     def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
-        """Its network with data."""
-        return NetworkSubject(self._network_of(space), space, data)
+        """Its network with data. UnsupportedError where no network describes it."""
+        from fkeras.frontends.description import NotDescribed
+
+        try:
+            return NetworkSubject(self._network_of(space), space, data)
+        except NotDescribed as error:
+            raise UnsupportedError(
+                f"bits of model '{self.name}' are ranked on its network, which does not describe it (layer "
+                f"'{error.layer}': {error.why}); without data there are ", Argument("method", "msb"), " and ",
+                Argument("method", "random"),
+            ) from error  # fmt: skip
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """The CPU engine on its network. ModelError where this does not compute what Keras computes on the data."""
-        if engine_parts(engine)[0] not in ("auto", "fast", "cpu"):
+        """The CPU engine where the model's network is what Keras computes on these data; else Keras."""
+        from fkeras.frontends.description import NotDescribed
+
+        name, _ = engine_parts(engine)
+        if name == "hls4ml":
             raise UnsupportedError(
-                f"model '{self.name}' is of Keras 3, whose models the CPU engine measures, so there is no ",
+                f"model '{self.name}' is of Keras 3, and the engine hls4ml takes models of QKeras 0.9, so there is no ",
                 Argument("engine", engine), "; use ", Argument("engine", "auto"),
             )  # fmt: skip
-        return start_checked(self, self._network_of(space), data, metrics, space)
+        if name == "framework":
+            return self._by_keras(data, metrics, space)
+        try:
+            network = self._network_of(space)
+        except NotDescribed as error:
+            return self._by_keras(data, metrics, space, f"layer '{error.layer}': {error.why}")
+        run, wrong = start_judged(self, network, data, metrics, space)
+        return run if wrong is None else self._by_keras(data, metrics, space, f"'{wrong.node}' {wrong.why}")
+
+    def _by_keras(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, why: str = "") -> Run:
+        from fkeras.frontends.keras3.framework import FrameworkRun
+
+        self._require_fresh(space)
+        return FrameworkRun(self._model, space, *data, metrics, why)
+
+    def _require_fresh(self, space: BitSpace) -> None:
+        """ModelError where the model has other words now."""
+        from fkeras.frontends.keras3.forward import words_now
+
+        self._require_equal(space, words_now(self._model, space))
 
     def shipped(self, run: Run) -> Shipped:
-        """Its network; workers need no framework."""
-        return Shipped(start_network, self._network_of(run.space))
+        """Its network, where workers need no framework, else the model as a file."""
+        network = shipped_network(run)
+        if network is not None:
+            return network
+        from fkeras.frontends.keras3.shipping import packed
+
+        return Shipped(start_packed, packed(self._model))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
-        raise UnsupportedError(
-            f"model '{self.name}' is of Keras 3, of which there is no view to call yet; measure it (campaign, oracle, "
-            "metric_under_faults)"
-        )
+        """A view of the model; it is not touched."""
+        from fkeras.frontends.keras3.injection import injected
+
+        self._require_fresh(space)
+        return injected(self._model, faults, space)
 
     def _network_of(self, space: BitSpace) -> Network:
         """The network that stores the words of a space."""
         network = storing(self._measured(space.memory), space)
+        self._require_equal(space, network.tensors)
+        return network
+
+    def _require_equal(self, space: BitSpace, tensors: Mapping[str, WordTensor]) -> None:
+        """ModelError for a space that has other words than these, by path."""
         for tensor in space.tensors:
-            stored = network.tensors.get(tensor.path)
+            stored = tensors.get(tensor.path)
             if stored is None or stored.codec != tensor.codec or not np.array_equal(stored.words, tensor.words):
                 raise ModelError(
                     f"the space was read from other weights than model '{self.name}' has now (tensor '{tensor.path}' "
                     "differs); read it again with fkeras.bit_space(model)"
                 )
-        return network
+
+
+def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
+    """The run of a packed model: this runs on workers."""
+    from fkeras.frontends.keras3.shipping import unpacked
+
+    return Keras3Model(unpacked(content)).start_run(data, metrics, space, engine)

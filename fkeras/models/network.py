@@ -20,7 +20,7 @@ from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, space_of
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
-from fkeras.network.fit import rounding_misfit
+from fkeras.network.fit import Misfit, rounding_misfit
 from fkeras.network.floats import storing
 from fkeras.sensitivity.losses import Loss, Targets
 
@@ -149,11 +149,10 @@ class NetworkSubject:
         return start_network(self._network, (x, y), metrics, self._space, "auto")
 
 
-def start_checked(
+def start_judged(
     asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace
-) -> Run:
-    """The CPU engine on a model's network. ModelError where this does not compute on the data what its framework
-    computes."""
+) -> tuple[Run, Misfit | None]:
+    """The CPU engine on a model's network, and why this may compute on the data something else than its framework."""
     from fkeras.engines.cpu.fitting import Judge, misfit
     from fkeras.engines.cpu.run import CpuRun
     from fkeras.scoring import Scorecard
@@ -162,7 +161,16 @@ def start_checked(
     run = CpuRun(network, space, x, y, metrics)
     outputs = tuple(asked.golden_outputs(flat_data(network.inputs, x)))
     golden = outputs[0] if len(outputs) == 1 else outputs
-    wrong = misfit(run, Judge(golden, Scorecard(metrics, flat_targets(network.output_names, y), golden).golden))
+    judge = Judge(golden, Scorecard(metrics, flat_targets(network.output_names, y), golden).golden)
+    return run, misfit(run, judge)
+
+
+def start_checked(
+    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace
+) -> Run:
+    """The CPU engine on a model's network. ModelError where this does not compute on the data what its framework
+    computes."""
+    run, wrong = start_judged(asked, network, data, metrics, space)
     if wrong is not None:
         raise ModelError(
             f"model '{asked.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do to "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fkeras.frontends.keras3.setup import hgq
+from fkeras.frontends.keras3.slots import ONE_AT_A_TIME
 from fkeras.frontends.keras3.words import as_hls4ml, format_of, unknown_quantizer, words_of
 from fkeras.memory import WordTensor
 from fkeras.memory.space import Memory
@@ -32,9 +33,15 @@ def kind_of(layer: Any) -> str | None:
     return "" if derived else None
 
 
+def quantizers_of(layer: Any) -> dict[str, str]:
+    """The attributes of a covered layer that hold its quantizers, by what they quantize."""
+    return {"kernel": "_kq", "bias": "_bq"}
+
+
 def stored_tensors(path: str, layer: Any, memory: Memory) -> dict[str, WordTensor]:
     """The kernel, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
-    emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
+    with ONE_AT_A_TIME:
+        emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
     tensors = {
         name: words_of(f"{path}/{name}", quantizer, values)
         for name, (quantizer, values) in emitted.items()

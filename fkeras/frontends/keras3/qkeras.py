@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fkeras.frontends.keras3.setup import array, keras, qkeras
+from fkeras.frontends.keras3.slots import Slot, replaced
 from fkeras.frontends.qkeras.quantizers import codec_of, words_of
 from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
 from fkeras.frontends.refusals import Refusal, Refused
@@ -29,14 +29,19 @@ def kind_of(layer: Any) -> str | None:
     return "" if derived else None
 
 
+def quantizers_of(layer: Any) -> dict[str, str]:
+    """The attributes of a covered layer that hold its quantizers, by what they quantize."""
+    return {
+        name: attribute
+        for name, attribute in (*COVERED[type(layer).__name__], BIAS)
+        if getattr(layer, attribute, None) is not None
+        and (name != BIAS[0] or layer.use_bias or type(layer).__name__ in FOLDING)
+    }
+
+
 def stored_tensors(path: str, layer: Any, memory: Memory) -> dict[str, WordTensor]:
     """The kernels, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
-    kind = type(layer).__name__
-    slots = {
-        name: attribute
-        for name, attribute in (*COVERED[kind], BIAS)
-        if getattr(layer, attribute, None) is not None and (name != BIAS[0] or layer.use_bias or kind in FOLDING)
-    }
+    slots = quantizers_of(layer)
     codecs = {name: codec_of(getattr(layer, attribute), path, qkeras(), memory) for name, attribute in slots.items()}
     read = _emitted(layer, slots)
     tensors = {}
@@ -59,60 +64,39 @@ def folded(layer: Any) -> tuple[Any, Any]:
     kernel, bias = layer.get_folded_weights()
     seen: dict[str, Any] = {}
 
-    def recording(_: Any) -> Callable[[Any], Any]:
+    def recording(_: Slot) -> Callable[[Any], Any]:
         def keep(x: Any) -> Any:
             seen["bias"] = array(x)
             return x
 
         return keep
 
-    with _replaced(layer, {"bias": BIAS[1]}, recording):
-        _call(layer)
+    _call(layer, [Slot(BIAS[0], layer, BIAS[1])], recording)
     return array(kernel), seen.get("bias", array(bias))
 
 
 def _emitted(layer: Any, slots: Mapping[str, str]) -> dict[str, tuple[Floats, Floats]]:
     """What the quantizers of a layer emit, and their scales, when it is called."""
     seen: dict[str, tuple[Floats, Floats]] = {}
-    names = {attribute: name for name, attribute in slots.items()}
 
-    def recording(attribute: str) -> Callable[[Any], Any]:
-        quantizer = copy.copy(getattr(layer, attribute))
+    def recording(slot: Slot) -> Callable[[Any], Any]:
+        quantizer = copy.copy(getattr(layer, slot.attribute))
 
         def quantize(x: Any) -> Any:
             values = quantizer(x)
             scale = getattr(quantizer, "scale", None)
             scale = np.float32(1) if scale is None else array(scale)
-            seen.setdefault(names[attribute], (np.asarray(array(values), np.float32), np.asarray(scale, np.float32)))
+            seen.setdefault(slot.path, (np.asarray(array(values), np.float32), np.asarray(scale, np.float32)))
             return values
 
         return quantize
 
-    with _replaced(layer, slots, recording):
-        _call(layer)
+    _call(layer, [Slot(name, layer, attribute) for name, attribute in slots.items()], recording)
     return seen
 
 
-@contextmanager
-def _replaced(
-    layer: Any, slots: Mapping[str, str], replacement: Callable[[str], Callable[[Any], Any]]
-) -> Iterator[None]:
-    """Within the block a layer calls `replacement(attribute)` instead of its quantizers; nothing of it changes."""
-    originals = {attribute: getattr(layer, attribute) for attribute in slots.values()}
-    variables = [(variable, array(variable)) for variable in layer.variables]
-    try:
-        for attribute in originals:
-            object.__setattr__(layer, attribute, replacement(attribute))
-        yield
-    finally:
-        for attribute, original in originals.items():
-            object.__setattr__(layer, attribute, original)
-        for variable, value in variables:
-            if not np.array_equal(array(variable), value):
-                variable.assign(value)
-
-
-def _call(layer: Any) -> None:
-    """Call a layer on one sample of zeros, in inference."""
+def _call(layer: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Callable[[Any], Any]]) -> None:
+    """Call a layer on one sample of zeros, in inference, with other quantizers; whatever it assigns is forgotten."""
     shape = layer._inbound_nodes[0].input_tensors[0].shape
-    layer.call(keras().ops.zeros([1, *(size or 32 for size in shape[1:])]))
+    with keras().StatelessScope(), replaced(slots, replacement):
+        layer.call(keras().ops.zeros([1, *(size or 32 for size in shape[1:])]))

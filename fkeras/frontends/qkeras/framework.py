@@ -33,7 +33,7 @@ def outputs_by_chunk(
 ) -> Iterator[tuple[slice, Outputs]]:
     """The outputs of all samples as arrays, with the rows that each part belongs to."""
     for rows in chunks(forward, inputs):
-        outputs = tuple(tensor.numpy() for tensor in forward([array[rows] for array in inputs], values))
+        outputs = tuple(map(np.asarray, forward([array[rows] for array in inputs], values)))
         yield rows, outputs[0] if len(outputs) == 1 else outputs
 
 
@@ -50,23 +50,35 @@ class FrameworkRun:
 
     def __init__(self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
         require_fresh(model, space, lambda: [values for values, _ in emitted(model, slots_of_space(model, space))])
+        self._start(model, space, forward_of(model, space), flat_data(model, x), flat_targets(model, y), metrics)
+
+    def _start(
+        self,
+        model: Any,
+        space: BitSpace,
+        forward: Any,
+        inputs: tuple[NDArray[Any], ...],
+        targets: Any,
+        metrics: Mapping[str, Metric],
+    ) -> None:
+        """Compute without a fault; model: whoever is to blame if it is random."""
         self.space = space
         self.metrics = dict(metrics)
-        self.inputs = flat_data(model, x)
+        self.inputs = inputs
         self.n_samples = self.inputs[0].shape[0]
-        self.forward = forward_of(model, space)
+        self.forward = forward
         self.golden_values = golden_values(space)
         self.golden_outputs = read_only(all_outputs(self.forward, self.inputs, self.golden_values))
         if self.forward.may_be_random:
             again = all_outputs(self.forward, self.inputs, self.golden_values)
             if digest_of(again) != digest_of(self.golden_outputs):
                 raise random_layer(model, "", "two evaluations without a fault differ")
-        self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
+        self.card = Scorecard(metrics, targets, self.golden_outputs)
         self.golden = self.card.golden
 
     def outputs(self, rows: slice, values: Sequence[Any]) -> tuple[NDArray[Any], ...]:
         """The outputs of some samples, flat, when the stored tensors hold `values`."""
-        return tuple(tensor.numpy() for tensor in self.forward([array[rows] for array in self.inputs], values))
+        return tuple(map(np.asarray, self.forward([array[rows] for array in self.inputs], values)))
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, a few at a time."""

@@ -15,7 +15,8 @@ from fkeras.runs.identity import declared
 from fkeras.store import digest_of
 
 _LIBRARIES = (
-    "builtins", "fkeras", "keras", "qkeras", "tensorflow", "tensorflow_model_optimization", "tf_keras",
+    "builtins", "fkeras", "hgq", "keras", "qkeras", "quantizers", "tensorflow", "tensorflow_model_optimization",
+    "tf_keras",
 )  # fmt: skip
 _MARK = "use_legacy_config"
 
@@ -32,11 +33,10 @@ def model_identity(model: Any) -> dict[str, str]:
     Lambda layers, models without a configuration.
     """
     require_model(model)
-    own = sorted({text for layer in model._flatten_layers() for text in _own_code(layer)})
     return {
         "architecture": _architecture_digest(model),
         "weights": digest_of(tuple(model.get_weights())),
-        "own_code": "; ".join(own),
+        "own_code": own_code(model),
         "tensorflow": str(tensorflow().__version__),
         "qkeras": str(qkeras().__version__),
     }
@@ -75,6 +75,11 @@ def _architecture_digest(model: Any) -> str:
             f"model '{model.name}' has no configuration ({type(error).__name__}), so what it computes has no digest; "
             "build it from layers with the functional API, or leave the store out"
         ) from error
+
+
+def own_code(model: Any) -> str:
+    """The identities of all code of the user's own in a model."""
+    return "; ".join(sorted({text for layer in model._flatten_layers() for text in _own_code(layer)}))
 
 
 def _own_code(layer: Any) -> list[str]:

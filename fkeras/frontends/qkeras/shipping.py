@@ -17,7 +17,7 @@ from fkeras.frontends.qkeras.setup import tensorflow
 
 @dataclass(frozen=True, slots=True)
 class PackedModel:
-    """A model's `.h5` file, and the user's own layer classes in it by name."""
+    """A model's file, and the user's own layer classes in it by name."""
 
     content: bytes
     custom_objects: Mapping[str, Any]

@@ -1,0 +1,220 @@
+"""Keras 3 itself as the engine and as the view that users call: nothing of the model is touched, whatever is faulty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.errors import FkerasError, IdentityError, InputError, ModelError, UnsupportedError
+from fkeras.models import start_run
+from fkeras.models.kinds import model_of
+
+
+@pytest.fixture(scope="session")
+def trained(keras3_data: Any, hgq: Any) -> Any:
+    """A trained model by name, with its data and truth."""
+    models: dict[str, Any] = {}
+
+    def load(name: str) -> Any:
+        if name not in models:
+            model = fkeras.load_model(keras3_data / "models" / f"{name}.keras")
+            with np.load(keras3_data / f"{name}.npz") as truth:
+                held = dict(truth)
+            x = (held["x16"] / np.float32(16)).reshape(len(held["x16"]), *model.input_shape[1:])
+            models[name] = model, x, held
+        return models[name]
+
+    return load
+
+
+@contextmanager
+def untouched(model: Any) -> Iterator[None]:
+    """Within the block a model may be asked whatever it is: afterwards it is what it was, bit for bit."""
+
+    def state() -> list[Any]:
+        quantizers = [
+            value for layer in model._flatten_layers() for name, value in sorted(vars(layer).items())
+            if name in ("_kq", "_bq") or name.endswith("quantizer_internal")
+        ]  # fmt: skip
+        return [*quantizers, *(np.asarray(variable).tobytes() for variable in model.variables)]
+
+    before = state()
+    yield
+    after = state()
+    assert len(before) == len(after)
+    assert all(a is b or (isinstance(a, bytes) and a == b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", ["hgq_mlp", "hgq_cnn", "hgq_bn"])
+@pytest.mark.parametrize(("memory", "flips"), [("quantizer", "flip"), ("hls4ml", "uni_flip")])
+def test_the_framework_gives_the_measured_flips(trained: Any, name: str, memory: Any, flips: str) -> None:
+    model, x, truth = trained(name)
+    bits = truth[f"{flips}_bit"].astype(np.int64)[::4]
+    model.predict(x[:32], verbose=0)  # a graph that exists already
+    with untouched(model):
+        oracle = fkeras.oracle(
+            model, (x, truth["golden"]), metric="mean_squared_error", bits=bits, engine="framework",
+            space=fkeras.bit_space(model, memory=memory),
+        )  # fmt: skip
+    assert oracle.golden == 0
+    np.testing.assert_allclose(oracle.values, truth[f"{flips}_mse"][::4], rtol=1e-12)
+
+
+def little(keras: Any, hgq: Any, *others: Any, seed: int = 0) -> Any:
+    model = keras.Sequential(
+        [keras.Input((4,)), hgq.QDense(5, name="d", bq_conf=None), *others, keras.layers.Dense(3, name="f")]
+    )
+    generator = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        if variable.path.rpartition("/")[2] in ("kernel", "bias"):
+            variable.assign(generator.normal(0, 0.6, variable.shape))
+    return model
+
+
+def samples(n: int = 40) -> Any:
+    generator = np.random.default_rng(1)
+    return generator.integers(-8, 8, (n, 4)).astype(np.float32) / 4, np.arange(n) % 3
+
+
+@pytest.mark.parametrize("coverage", [{}, {"biases": True}, {"memory": "hls4ml"}, {"words": "float32", "biases": True}])
+def test_it_gives_what_the_cpu_engine_gives(keras: Any, hgq: Any, coverage: Any) -> None:
+    model, (x, _) = little(keras, hgq), samples()
+    y = np.asarray(model(x))
+    space = fkeras.bit_space(model, **coverage)
+    bits = np.random.default_rng(2).choice(len(space), 60, replace=False)
+    with untouched(model):
+        fast, judge = (
+            fkeras.oracle(model, (x, y), metric="mean_squared_error", bits=bits, space=space, engine=engine)
+            for engine in ("auto", "framework")
+        )
+    assert (fast.engine, judge.engine) == ("cpu", "framework")
+    finite = np.isfinite(judge.values) & (judge.values < 1e6)
+    assert finite.mean() > 0.5
+    np.testing.assert_array_equal(np.isfinite(fast.values), np.isfinite(judge.values))
+    np.testing.assert_allclose(fast.values[finite], judge.values[finite], rtol=1e-5, atol=1e-9)
+    together = fkeras.FaultSet(bits[:20])
+    runs = [
+        fkeras.campaign(model, (x, y), metric="mean_squared_error", faults=3, trials=5, space=space, engine=engine)
+        for engine in ("auto", "framework")
+    ]
+    np.testing.assert_allclose(runs[0].values, runs[1].values, rtol=1e-6)
+    with fkeras.injected(model, together, space) as faulty:
+        assert not np.array_equal(faulty.predict(x), y)
+
+
+def test_a_layer_that_no_network_describes_is_measured_and_named(keras: Any, hgq: Any) -> None:
+    model, (x, y) = little(keras, hgq, keras.layers.Reshape((5, 1)), keras.layers.LSTM(3, name="memory")), samples()
+    space = fkeras.bit_space(model)
+    run = start_run(model, (x, y), {"accuracy": fkeras.metrics.resolve("accuracy")}, space)
+    assert run.engine.startswith("framework (layer 'memory': ")
+    with untouched(model):
+        result = fkeras.campaign(model, (x, y), metric="accuracy", faults=8, trials=6, seed=2)
+        judge = fkeras.campaign(model, (x, y), metric="accuracy", faults=8, trials=6, seed=2, engine="framework")
+    assert result.setting.engine == run.engine
+    np.testing.assert_array_equal(result.values, judge.values)
+    assert len(fkeras.rank(model, (x, y), method="msb")) == len(space)
+    with pytest.raises(UnsupportedError, match=r"ranked on its network, .* \(layer 'memory': .*method='msb'"):
+        fkeras.rank(model, (x, y))
+
+
+def test_it_goes_to_workers_and_into_a_store(keras: Any, hgq: Any, tmp_path: Any) -> None:
+    from fkeras.models.keras3 import start_packed
+
+    model, (x, y) = little(keras, hgq, keras.layers.Reshape((5, 1)), keras.layers.LSTM(3, name="memory")), samples()
+    arguments: Any = {"metric": "accuracy", "faults": 8, "trials": 6, "store": tmp_path / "store"}
+    first = fkeras.campaign(model, (x, y), **arguments)
+    again = fkeras.campaign(model, (x, y), **arguments)
+    assert (first.reused, again.reused) == (0, 6)
+    space, metrics = fkeras.bit_space(model), {"accuracy": fkeras.metrics.resolve("accuracy")}
+    run = start_run(model, (x, y), metrics, space)
+    shipped = model_of(model).shipped(run)
+    assert shipped.start is start_packed
+    there = shipped.start(shipped.content, (x, y), metrics, space, "auto")
+    bits = np.arange(0, len(space), 7)
+    np.testing.assert_array_equal(there.flips(bits)["accuracy"].values, run.flips(bits)["accuracy"].values)
+    model.get_layer("d").kernel.assign(np.zeros((4, 5)))
+    assert fkeras.campaign(model, (x, y), **arguments).reused == 0
+    with pytest.raises(ModelError, match="was read from other weights than model"):
+        fkeras.oracle(model, (x, y), metric="accuracy", space=space, engine="framework", bits=[0])
+
+
+def test_code_of_the_users_own_is_measured_but_not_stored(keras: Any, hgq: Any, tmp_path: Any) -> None:
+    class Own(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def call(self, x: Any) -> Any:
+            return x * 2
+
+    model, (x, y) = little(keras, hgq, Own(name="own")), samples()
+    with pytest.raises(IdentityError, match="layer 'own' of class"):
+        model_of(model).identity()
+    with pytest.warns(fkeras.errors.NotStored, match="layer 'own'"):
+        result = fkeras.campaign(model, (x, y), metric="accuracy", faults=2, trials=3, store=tmp_path / "store")
+    assert result.setting.engine.startswith("framework (layer 'own': ")
+
+
+def test_random_layers_are_refused(keras: Any, hgq: Any) -> None:
+    class Noise(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def call(self, x: Any) -> Any:
+            return x + keras.random.normal(keras.ops.shape(x))
+
+    model, (x, y) = little(keras, hgq, Noise(name="noise")), samples()
+    with pytest.raises(UnsupportedError, match="gives other outputs at each call"):
+        fkeras.oracle(model, (x, y), metric="accuracy", bits=[0])
+
+
+def test_the_view_of_a_model(keras: Any, hgq: Any) -> None:
+    model, (x, y) = little(keras, hgq), samples()
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    golden, loss = model.predict(x, verbose=0), model.evaluate(x, y, verbose=0, return_dict=True)
+    space = fkeras.bit_space(model)
+    top = space.index("d/kernel[0,0]:0")
+    with untouched(model):
+        with fkeras.injected(model, fkeras.FaultSet([]), space) as intact:
+            np.testing.assert_array_equal(intact.predict(x), golden)
+            for name, value in intact.evaluate(x, y, return_dict=True).items():
+                assert value == pytest.approx(loss[name], rel=1e-6)
+        with fkeras.injected(model, fkeras.FaultSet([top]), space) as faulty:
+            outputs = faulty.predict(x, batch_size=7)
+            np.testing.assert_allclose(outputs, np.asarray(faulty(x)), rtol=1e-6)
+            assert faulty.evaluate(x, y, return_dict=True)["loss"] != pytest.approx(loss["loss"])
+            with pytest.raises(InputError, match="read-only: `fit` is not allowed"):
+                faulty.fit(x, y)
+            with pytest.raises(InputError, match="training=True is not allowed"):
+                faulty(x, training=True)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), golden)
+    assert not np.array_equal(outputs, golden)
+    with pytest.raises(FkerasError, match="this faulty view is closed"):
+        faulty.predict(x)
+    with pytest.raises(InputError, match="faults is list"), fkeras.injected(model, [top], space):  # type: ignore[arg-type]
+        pass
+
+
+def test_what_is_written_while_a_view_lives_is_seen(keras: Any, hgq: Any) -> None:
+    """Its own words stay as they were read; everything else is the model's."""
+    model, (x, _) = little(keras, hgq), samples()
+    with fkeras.injected(model, fkeras.FaultSet([3])) as faulty:
+        before = faulty.predict(x)
+        model.get_layer("f").kernel.assign(2 * np.asarray(model.get_layer("f").kernel))
+        after = faulty.predict(x)
+    bias = np.asarray(model.get_layer("f").bias)
+    np.testing.assert_allclose(after - bias, 2 * (before - bias), rtol=1e-5, atol=1e-6)
+
+
+def test_views_in_threads(keras: Any, hgq: Any) -> None:
+    model, (x, _) = little(keras, hgq), samples()
+    space = fkeras.bit_space(model)
+
+    def predicted(bit: int) -> Any:
+        with fkeras.injected(model, fkeras.FaultSet([bit]), space) as faulty:
+            return faulty.predict(x)
+
+    bits = list(range(0, len(space), 9))
+    alone = [predicted(bit) for bit in bits]
+    with ThreadPoolExecutor(4) as pool:
+        for mine, theirs in zip(pool.map(predicted, bits), alone, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
