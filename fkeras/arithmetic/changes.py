@@ -28,6 +28,8 @@ from fkeras.errors import InputError
 Longs = NDArray[np.int64]
 AT_ONCE = 1024
 """Wrong words for which a core makes the sums without a fault once."""
+WORD_COST = 100
+"""Instructions that a wrong word takes besides what is behind it, at least."""
 MOST_LEVELS = 4096
 """Beyond that many levels few words share one."""
 
@@ -333,12 +335,13 @@ class Changes:
         same_as = np.empty((elements.size, len(arenas)), np.int32)
         ends = np.empty((elements.size, len(arenas), n_floats), np.float32)
         slots = min(CACHE // self._tail.blank.size, elements.size) if self._tail.blank.size else 1
-        units = len(arenas) * -(-elements.size // AT_ONCE)
+        behind = 0.0 if self._behind is None else self._behind.cost
+        cost = len(arenas) * (self.forward.cost / len(self.forward.layers) + elements.size * (behind + WORD_COST))
         bare, spans, room = self._bare
         share_out(
             *(run_words, arenas, self._words(elements, deltas), self._described, bare, self._slices, self._tail),
             *(spans, room, self.forward.tensors[-1].at, max(1, slots), same_as, ends),
-            n_cores=max(1, min(numba.get_num_threads(), units)),
+            cost=cost,
         )
         return same_as, ends.reshape(*same_as.shape, *self.forward.tensors[-1].shape)
 

@@ -29,8 +29,6 @@ EXACT = 2**24
 """Whole numbers up to it are exact in float32."""
 CACHE = 2**19
 """Bytes of activations that stay in a core's cache."""
-WORTH_A_THREAD = 2**20
-"""Instructions that take about as long as to start a thread."""
 TURNS = 4
 """Turns that each core takes at least, so that a busy one can leave some to the others."""
 
@@ -109,12 +107,11 @@ class Forward:
         if kernels.weights.size != self.golden.weights.size or kernels.starts.size != self.golden.starts.size:
             raise InputError("the kernels are those of another pass")
         ends = np.empty((len(stored), size), np.uint8)
-        n_cores = max(1, min(numba.get_num_threads(), int(len(stored) * self._cost / WORTH_A_THREAD)))
-        n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_cores)))
+        n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * numba.get_num_threads())))
         share_out(
             *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets),
             *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, size, n_at_once),
-            n_cores=n_cores,
+            cost=len(stored) * self.cost,
         )
         return ends
 
@@ -193,7 +190,7 @@ class Forward:
         return layouts
 
     @cached_property
-    def _cost(self) -> float:
+    def cost(self) -> float:
         """Instructions a sample, about."""
         numbers = self._layouts.items()
         return sum(layout.cost * prod(self.tensors[number + 1].shape[:2]) for number, layout in numbers)

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -48,6 +49,8 @@ pool's images and window."""
 BLOCK = np.dtype([(name, np.int64) for name in ("tap", "stop_tap", "weights", "lane")])
 """Lanes that read the same inputs: what they read, where their weights begin, the first of them."""
 SUMS, MAXIMUM = 0, 1
+WORTH_A_THREAD = 2**20
+"""Instructions that take about as long as to start a thread."""
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -120,11 +123,19 @@ def take_largest(step: Any, source: NDArray[Any], target: NDArray[Any]) -> None:
                     fresh = False
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def copy(source: Bytes, begin: int, target: Bytes, at: int, size: int) -> None:  # pragma: no cover - compiled
-    """target[at : at + size] = source[begin : begin + size], which numba compiles slowly."""
-    for byte in range(size):
-        target[at + byte] = source[begin + byte]
+@intrinsic  # type: ignore[untyped-decorator]
+def copy(typingctx: Any, source: Any, begin: Any, target: Any, at: Any, size: Any) -> Any:
+    """target[at : at + size] = source[begin : begin + size] of bytes, which numba does one by one."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        places = [
+            builder.gep(context.make_array(signature.args[number])(context, builder, arguments[number]).data, [offset])
+            for number, offset in ((2, arguments[3]), (0, arguments[1]))
+        ]
+        cgutils.raw_memcpy(builder, *places, arguments[4], 1)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, types.int64, types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -192,10 +203,13 @@ def run_samples(
             copy(arena, sample * size + end, ends, (begin + sample) * result, result)
 
 
-def share_out(work: Callable[..., None], *arguments: Any, n_cores: int) -> None:
-    """Run `work` on several threads, which take turns: a parallel loop of numba's takes three times as long to
-    compile."""
-    turn = np.zeros(1, np.int64)
+def share_out(work: Callable[..., None], *arguments: Any, cost: float) -> None:
+    """Run `work` on as many threads as it is worth, which take turns: a parallel loop of numba's takes three times as
+    long to compile, and waits for cores that are busy.
+
+    cost: instructions in all, about.
+    """
+    turn, n_cores = np.zeros(1, np.int64), max(1, min(numba.get_num_threads(), int(cost / WORTH_A_THREAD)))
     if n_cores == 1:
         work(*arguments, turn)
         return

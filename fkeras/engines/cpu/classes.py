@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import next_of, share_out
 from fkeras.engines.cpu.channels import Floats, Ints
 from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
@@ -22,6 +23,10 @@ from fkeras.network import Network
 from fkeras.network.pointwise import Function
 from fkeras.scoring import Scorecard
 
+AT_ONCE = 2**12
+"""Rows that a thread looks at in a turn."""
+LOOKING_COST = 4
+"""Instructions that it takes to look at a score, about."""
 BY_CLASS = ("accuracy", "mispredictions")
 """The identities of the metrics that look at the winning class only."""
 CLEAR_PER_CLASS = 1e-5
@@ -100,23 +105,34 @@ class ClassScores:
         return unclear
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def winners(scores: Floats, lead: float) -> Ints:  # pragma: no cover - compiled
+def winners(scores: Floats, lead: float) -> Ints:
     """The class that wins each row of scores (k, classes) by at least `lead`, (k,).
 
     -1 where there is none, or where a score is not finite.
     """
-    classes = np.empty(scores.shape[0], np.int32)
-    for row in numba.prange(scores.shape[0]):
-        best, second, winner = -np.inf, -np.inf, -1
-        for c in range(scores.shape[1]):
-            score = scores[row, c]
-            if not np.isfinite(score):
-                winner = -1
-                break
-            if score > best:
-                best, second, winner = score, best, c
-            elif score > second:
-                second = score
-        classes[row] = winner if best - second >= lead else -1
+    classes = np.empty(len(scores), np.int32)
+    share_out(find_winners, scores, lead, classes, cost=scores.size * LOOKING_COST)
     return classes
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def find_winners(
+    scores: Floats, lead: float, classes: Ints, turn: NDArray[np.int64]
+) -> None:  # pragma: no cover - compiled
+    """Fill in the classes; turn: shared by all threads."""
+    while True:
+        first = next_of(turn) * AT_ONCE
+        if first >= scores.shape[0]:
+            break
+        for row in range(first, min(first + AT_ONCE, scores.shape[0])):
+            best, second, winner = -np.inf, -np.inf, -1
+            for c in range(scores.shape[1]):
+                score = scores[row, c]
+                if not np.isfinite(score):
+                    winner = -1
+                    break
+                if score > best:
+                    best, second, winner = score, best, c
+                elif score > second:
+                    second = score
+            classes[row] = winner if best - second >= lead else -1

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import share_out
 from fkeras.engine import Scores
 from fkeras.engines.cpu.channels import Floats, Ints
 from fkeras.engines.cpu.classes import ClassScores, counts_classes, decided_by_class, nearly_tied
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples
-from fkeras.engines.cpu.states import States, add_up, add_up_one
+from fkeras.engines.cpu.states import States, add_up
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard, joined
 
 Places = NDArray[np.intp]
+ADDING_COST = 8
+"""Instructions that it takes to add up an error, about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +73,7 @@ class StateScores:
             sign = 1.0 if card.metrics[name].better == "lower" else -1.0
             golden = scorer.golden.values[rows], scorer.golden.undefined[rows]
             given = self.errors[name], self.undefined[name], *golden, sign, sums, lost, worse
-            if len(states.of) == 1:
-                add_up_one(0, states.of, *given)  # waking threads takes longer than one sum
-            else:
-                add_up(states.of, *given)
+            share_out(add_up, states.of, *given, cost=states.of.size * ADDING_COST)
             total.values[faults], total.undefined[faults], total.harmed[faults] = sums, lost, worse
 
     def write_to(self, wholes: list[Outputs], states: States, rows: slice) -> None:

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import next_of
 from fkeras.engines.cpu.channels import Ints
 
 MOST_CELLS = 2**22
@@ -37,35 +38,6 @@ class States:
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def add_up_one(
-    fault: int,
-    of: Ints,
-    errors: NDArray[np.float64],
-    undefined: NDArray[np.bool_],
-    golden: NDArray[np.float64],
-    golden_undefined: NDArray[np.bool_],
-    sign: float,
-    sums: NDArray[np.float64],
-    undefined_counts: NDArray[np.int64],
-    harmed: NDArray[np.int64],
-) -> None:  # pragma: no cover - compiled
-    """Add a fault's errors over a block of samples to its sums; sign is +1 where lower is better."""
-    total, lost, worse = 0.0, 0, 0
-    for sample in range(of.shape[1]):
-        state = of[fault, sample]
-        if state < 0:
-            total += golden[sample]
-            lost += golden_undefined[sample]
-        else:
-            total += errors[state]
-            lost += undefined[state]
-            worse += sign * (errors[state] - golden[sample]) > 0
-    sums[fault] += total
-    undefined_counts[fault] += lost
-    harmed[fault] += worse
-
-
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def add_up(
     of: Ints,
     errors: NDArray[np.float64],
@@ -76,7 +48,26 @@ def add_up(
     sums: NDArray[np.float64],
     undefined_counts: NDArray[np.int64],
     harmed: NDArray[np.int64],
+    turn: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """The same for every fault, shared out among threads."""
-    for fault in numba.prange(of.shape[0]):
-        add_up_one(fault, of, errors, undefined, golden, golden_undefined, sign, sums, undefined_counts, harmed)
+    """Add each fault's errors over a block of samples to its sums; sign is +1 where lower is better.
+
+    One sample after the other, so that the blocks do not matter. turn: shared by all threads.
+    """
+    while True:
+        fault = next_of(turn)
+        if fault >= of.shape[0]:
+            break
+        total, lost, worse = sums[fault], 0, 0
+        for sample in range(of.shape[1]):
+            state = of[fault, sample]
+            if state < 0:
+                total += golden[sample]
+                lost += golden_undefined[sample]
+            else:
+                total += errors[state]
+                lost += undefined[state]
+                worse += sign * (errors[state] - golden[sample]) > 0
+        sums[fault] = total
+        undefined_counts[fault] += lost
+        harmed[fault] += worse
