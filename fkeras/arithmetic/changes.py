@@ -222,7 +222,7 @@ def run_words(
     ends: NDArray[np.float32],
     turn: Longs,
 ) -> None:  # pragma: no cover - compiled
-    """What every word makes of every sample: same_as (k, n) and ends (k, n, floats).
+    """What every word makes of every sample: same_as (n, k) and ends (n, k, floats).
 
     arenas (n, bytes): without a fault; spans (2, 2): what of it is read, from byte to byte; room: bytes of that and of
     the sums without a fault; end: where the last tensor begins; same_as: -1 where the end is as without a fault, else
@@ -261,9 +261,9 @@ def run_words(
                     at = slot * tail.blank.size + slices.end
                     now = slots[at : at + 4 * n_floats].view(np.float32)
                     if differ(now, was):
-                        ends[slot_of[slot], sample] = now
+                        ends[sample, slot_of[slot]] = now
                     else:
-                        same_as[slot_of[slot], sample] = -1
+                        same_as[sample, slot_of[slot]] = -1
                 count = 0
             if word == stop:
                 break
@@ -276,23 +276,28 @@ def run_words(
                 term = words.term[word]
                 read_channel(memory, layer.source, term, inputs)
             number, levels, other = words.number[word], planes[0], planes[1]
-            shift_channel(layer, layer.offsets[channel], sums, inputs, words.place[word], words.delta[word], levels)
+            place, delta, offset = words.place[word], words.delta[word], layer.offsets[channel]
+            if sums.size == 1:
+                levels[0] = level_of(sums[0] + delta * inputs[place], layer, offset)
+            else:
+                shift_channel(layer, offset, sums, inputs, place, delta, levels)
             for pool in range(layer.pools.size):
                 take_largest(layer.pools[pool], levels, other)
                 levels, other = other, levels
             if not differ(levels, golden):
-                same_as[number, sample] = -1
+                same_as[sample, number] = -1
                 continue
-            same_as[number, sample] = number
+            same_as[sample, number] = number
             if layer.shares:
                 level = int(levels[0] - layer.low)
                 if seen[level] >= 0:
-                    same_as[number, sample] = seen[level]
+                    same_as[sample, number] = seen[level]
                     continue
                 seen[level] = number
             if slices.grounds.size == 0:
-                now = ends[number, sample]
-                now[:] = was
+                now = ends[sample, number]
+                for place in range(n_floats):
+                    now[place] = was[place]
                 for place in range(golden.size):
                     now[place * layer.levels.across + channel] = levels[place]
                 continue
@@ -302,8 +307,8 @@ def run_words(
             count += 1
         for word in range(first, stop):
             number = words.number[word]
-            if same_as[number, sample] >= 0:
-                same_as[number, sample] = same_as[same_as[number, sample], sample]
+            if same_as[sample, number] >= 0:
+                same_as[sample, number] = same_as[sample, same_as[sample, number]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,14 +331,14 @@ class Changes:
         _ = self._slices
 
     def __call__(self, arenas: Bytes, elements: Longs, deltas: Floats) -> tuple[NDArray[np.int32], Floats]:
-        """What wrong words make of samples: (words, samples) whose end a word leads to, -1 for that without a fault;
-        (words, samples, *shape) the last layer's levels, where a word leads to its own.
+        """What wrong words make of samples: (samples, words) whose end a word leads to, -1 for that without a fault;
+        (samples, words, *shape) the last layer's levels, where a word leads to its own.
 
         arenas: what `Forward.arenas` gives; elements: of the flat kernel; deltas: by how much each is off.
         """
         n_floats = prod(self.forward.tensors[-1].shape)
-        same_as = np.empty((elements.size, len(arenas)), np.int32)
-        ends = np.empty((elements.size, len(arenas), n_floats), np.float32)
+        same_as = np.empty((len(arenas), elements.size), np.int32)
+        ends = np.empty((*same_as.shape, n_floats), np.float32)
         slots = min(CACHE // self._tail.blank.size, elements.size) if self._tail.blank.size else 1
         behind = 0.0 if self._behind is None else self._behind.cost
         cost = len(arenas) * (self.forward.cost / len(self.forward.layers) + elements.size * (behind + WORD_COST))

@@ -25,14 +25,13 @@ class Activations:
 
     def __call__(self, row: Row, rows: slice) -> Stored:
         """One chunk, as `Forward.arenas` gives it."""
-        held = self._held.pop(row, None)
-        if held is None or held[0] != rows:
-            held = rows, self._made(row, rows)
-        room = HELD_BYTES - held[1].nbytes
-        while sum(levels.nbytes for _, levels in self._held.values()) > room:
-            self._held.pop(next(iter(self._held)))
-        self._held[row] = held
-        return held[1]
+        if row not in self._held or self._held[row][0] != rows:
+            self._held.pop(row, None)
+            room = HELD_BYTES - (rows.stop - rows.start) * row.forward.program.blank.size
+            while self._held and sum(levels.nbytes for _, levels in self._held.values()) > room:
+                self._held.pop(next(iter(self._held)))
+            self._held[row] = rows, self._made(row, rows)
+        return self._held[row][1]
 
     def _made(self, row: Row, rows: slice) -> Stored:
         whole = row.whole

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of
-from fkeras.engines.cpu.channels import Ints
+from fkeras.engines.cpu.channels import Floats, Ints
 
-MOST_CELLS = 2**22
+MOST_CELLS = 2**21
 """Entries of the largest scratch array."""
 
 
@@ -35,6 +35,39 @@ class States:
     def of_one_fault(cls, of: Ints, sample: Ints) -> States:
         """What one fault makes of all samples of a chunk: of (1, n), sample (k,)."""
         return cls(slice(0, of.shape[1]), slice(0, 1), of, sample)
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def number_states(same_as: Ints, of: Ints) -> int:  # pragma: no cover - compiled
+    """Number the states, sample by sample; their number. same_as (samples, faults): whose state a fault leads to, -1
+    for none; of (faults, samples) is filled in."""
+    count = 0
+    for sample in range(same_as.shape[0]):
+        for fault in range(same_as.shape[1]):
+            of[fault, sample] = -1
+            if same_as[sample, fault] == fault:
+                of[fault, sample] = count
+                count += 1
+        for fault in range(same_as.shape[1]):
+            if same_as[sample, fault] >= 0:
+                of[fault, sample] = of[same_as[sample, fault], sample]
+    return count
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def take_states(
+    same_as: Ints, levels: Floats, step: np.float32, sample_of: Ints, ends: Floats
+) -> None:  # pragma: no cover - compiled
+    """Of each state, the sample and what the end holds: levels (samples, faults, k), ends (states, k)."""
+    state = 0
+    for sample in range(same_as.shape[0]):
+        for fault in range(same_as.shape[1]):
+            if same_as[sample, fault] == fault:
+                sample_of[state] = sample
+                for place in range(levels.shape[2]):
+                    # Adding zero makes -0.0, which rounding may give, the network's 0.0.
+                    ends[state, place] = levels[sample, fault, place] * step + np.float32(0)
+                state += 1
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

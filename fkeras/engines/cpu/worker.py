@@ -20,7 +20,7 @@ from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.rows import Link
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
-from fkeras.engines.cpu.states import MOST_CELLS, States
+from fkeras.engines.cpu.states import MOST_CELLS, States, number_states, take_states
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
 
@@ -177,12 +177,11 @@ class SiteWorker:
 
     def _states(self, same_as: Ints, levels: Floats, samples: slice) -> tuple[States, Floats]:
         """The states of some samples, and what the end holds in them."""
-        n_faults, n = same_as.shape
-        fault, sample = np.nonzero(same_as == np.arange(n_faults, dtype=np.int32)[:, None])
-        number = np.full((n_faults + 1, n), -1, np.int32)  # the last row serves what is as without a fault
-        number[fault, sample] = np.arange(sample.size)
-        of = number[same_as, np.arange(n)]
-        # Adding zero makes -0.0, which rounding may give, the network's 0.0.
-        ends = levels[fault, sample] * np.float32(self._end.step) + np.float32(0)
-        states = States(samples, slice(0, n_faults), of, (sample + samples.start).astype(np.int32))
-        return states, ends.reshape(-1, *self._end_shape)
+        n, n_faults = same_as.shape
+        of = np.empty((n_faults, n), np.int32)
+        count = number_states(same_as, of)
+        sample, ends = np.empty(count, np.int32), np.empty((count, prod(self._end_shape)), np.float32)
+        take_states(same_as, levels.reshape(n, n_faults, -1), np.float32(self._end.step), sample, ends)
+        return States(samples, slice(0, n_faults), of, sample + np.int32(samples.start)), ends.reshape(
+            -1, *self._end_shape
+        )
