@@ -61,6 +61,14 @@ def light(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """The GPU engine, on JAX's CPU backend."""
+    prepare(session, ".[gpu,xdist]", numpy="2")
+    session.env["JAX_PLATFORMS"] = "cpu"
+    check(session, "tests/unit/engines/gpu")
+
+
+@nox.session
 def keras3(session: nox.Session) -> None:
     """QKeras on Keras 3."""
     prepare(session, ".[keras3,xdist]", keras="3")

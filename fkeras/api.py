@@ -171,7 +171,7 @@ def oracle(
         metric: a name or a metric.
         bits: (n,) flat indices, in any order; default: all.
         space: the memory; `bit_space(model)` unless given.
-        engine: "auto", "cpu", "framework", "hls4ml" or "hls4ml:PATH".
+        engine: "auto", "cpu", "gpu", "framework", "hls4ml" or "hls4ml:PATH".
         sample_groups: keep the deltas of that many interleaved groups of the samples as well, with which
             `ranking_quality` says how sure it is; for metrics per sample.
         store: a folder or `Store` where bits are written as they are measured; stored ones are not measured again.

@@ -111,7 +111,7 @@ class Study:
         memory: whose words, "quantizer" or "hls4ml"; None: those that a network file holds, else the quantizers'.
         words: the IEEE words of what has no quantizer, "float32", "float16" or "bfloat16"; None: it is not covered.
         space: the memory itself, in place of the four.
-        engine: "auto", "cpu", "framework", "hls4ml" or "hls4ml:PATH", with the same numbers but for hls4ml's own.
+        engine: "auto", "cpu", "gpu", "framework", "hls4ml" or "hls4ml:PATH"; the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
         store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
         executor: a `concurrent.futures.Executor` or `dask.distributed.Client` whose workers measure; None: here.

@@ -68,7 +68,7 @@ _TABLE = (
     Option("seed=N", "seed of all draws and rankings (0)", is_repeated=True),
     Option("trials=N", "a fixed number of trials for every campaign", least=1, is_repeated=True),
     Option("max_trials=N", f"where an undecided campaign ends ({MAX_TRIALS})", least=1, is_repeated=True),
-    Option("engine=NAME", "who computes: `auto`, `cpu`, `framework` or `hls4ml` (auto)", is_repeated=True),
+    Option("engine=NAME", "who computes: `auto`, `cpu`, `gpu`, `framework` or `hls4ml` (auto)", is_repeated=True),
     Option(
         "hls4ml=PATH",
         "hls4ml project (directory or YAML) for engine `hls4ml` and `fkeras_hls4ml_agrees`, relative to the ini file; "

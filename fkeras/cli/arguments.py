@@ -163,8 +163,8 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="auto (cpu where it is exact), cpu or framework, which give the same numbers; hls4ml or hls4ml:PROJECT, "
-        "the chip's arithmetic (default: auto)",
+        help="auto (gpu where there is one, or cpu, where they are exact), cpu, gpu or framework, which give the same "
+        "numbers; hls4ml or hls4ml:PROJECT, the chip's arithmetic (default: auto)",
     )
     group.add_argument("--threads", type=whole(1, 4096), metavar="N", help="processor cores to use (default: all)")
 

@@ -7,10 +7,12 @@ from typing import Any
 from fkeras.errors import Argument, InputError
 from fkeras.metrics.inputs import refuse_masked
 
-ENGINES = ("auto", "cpu", "framework", "hls4ml")
+ENGINES = ("auto", "cpu", "gpu", "framework", "hls4ml")
+ON_NETWORKS = ("auto", "cpu", "gpu")
+"""Those that measure a network, with the same numbers."""
 SPELLINGS = {"fast": "cpu", "reference": "framework"}
 """What engines were called before."""
-IDENTITIES = {"auto": "fast", "cpu": "fast", "framework": "reference"}
+IDENTITIES = {**dict.fromkeys(ON_NETWORKS, "fast"), "framework": "reference"}
 """What stores call them: what was measured under the first names is still theirs."""
 
 

@@ -22,10 +22,10 @@ from fkeras.errors import Argument, ChangedError, FkerasError, IdentityError, In
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
-from fkeras.models.engines import engine_parts
+from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.exporting import source_digest
 from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
-from fkeras.models.network import shipped_network
+from fkeras.models.network import run_of, shipped_network
 from fkeras.network import Network
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.file import is_network_file, network_bytes, read_network, require_source_unchanged
@@ -190,14 +190,14 @@ class FiledModel(Model):
         """The network's run where it is known to serve these data, else that of the Keras model."""
         from fkeras.engines.cpu.run import CpuRun
 
-        serves = engine_parts(engine)[0] in ("auto", "cpu") and space.memory == "quantizer"
+        serves = engine_parts(engine)[0] in ON_NETWORKS and space.memory == "quantizer"
         serves = serves and self.state() == self._digest and not has_floats(space)
         known = self._known if serves else None
         if known is not None and self._is_known_to_fit(known.network, data[0], metrics):
-            cpu = CpuRun(known.network, space, *data, metrics)
+            measuring = run_of(known.network, data, metrics, space, engine)
             # Samples that serve one by one may lie on no common grid.
-            if unreproducible(cpu.plan.network, cpu.plan.grids) is None:
-                return cpu
+            if unreproducible(measuring.plan.network, measuring.plan.grids) is None:
+                return measuring
         run = self._framework.start_run(data, metrics, space, engine)
         if serves and isinstance(run, CpuRun):
             self._keep(run.plan.network, data[0], metrics)

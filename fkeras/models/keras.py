@@ -14,9 +14,9 @@ from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, parts_of
-from fkeras.models.engines import engine_parts
+from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
-from fkeras.models.network import shipped_network
+from fkeras.models.network import run_of, shipped_network, start_checked
 from fkeras.network import Network
 from fkeras.network.floats import has_floats, storing
 
@@ -103,12 +103,11 @@ class KerasModel(FrameworkModel):
         from fkeras.frontends.qkeras.framework import FrameworkRun
 
         judge = FrameworkRun(self._model, space, x, y, metrics)
-        return judge if name == "framework" else self._on_network(judge, data)
+        return judge if name == "framework" else self._on_network(judge, data, engine)
 
-    def _on_network(self, judge: FrameworkRun, data: Data) -> Run:
-        """The CPU engine where the model's network is what the framework computes on these data; else the framework."""
+    def _on_network(self, judge: FrameworkRun, data: Data, engine: str) -> Run:
+        """An engine on the network where this computes what the framework does on these data; else the framework."""
         from fkeras.engines.cpu.fitting import misfit
-        from fkeras.engines.cpu.run import CpuRun
         from fkeras.frontends.description import NotDescribed
         from fkeras.frontends.qkeras.tail import TailRun
 
@@ -116,18 +115,16 @@ class KerasModel(FrameworkModel):
             network = self.network(judge.space.memory)
         except NotDescribed as error:
             return TailRun(judge, f"layer '{error.layer}': {error.why}")
-        run = CpuRun(network, judge.space, *data, judge.metrics)
+        run = run_of(network, data, judge.metrics, judge.space, engine)
         wrong = misfit(run, judge)
         return run if wrong is None else TailRun(judge, f"'{wrong.node}' {wrong.why}")
 
     def _on_floats(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """The CPU engine: QKeras has no quantizers where faults in float words could be put."""
-        from fkeras.models.network import start_checked
-
-        if engine_parts(engine)[0] not in ("auto", "fast", "cpu"):
-            what = f"faults in the float words of model '{self.name}' are measured by the CPU engine alone; use "
+        """An engine on the network: QKeras has no quantizers where faults in float words could be put."""
+        if engine_parts(engine)[0] not in ON_NETWORKS:
+            what = f"faults in the float words of model '{self.name}' are measured on its network alone; use "
             raise UnsupportedError(what, Argument("engine", "auto"))
-        return start_checked(self, storing(self.network(space.memory), space), data, metrics, space)
+        return start_checked(self, storing(self.network(space.memory), space), data, metrics, space, engine)
 
     def shipped(self, run: Run) -> Shipped:
         """The network where it serves, else the model as a file, for which workers load TensorFlow."""

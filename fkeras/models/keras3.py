@@ -100,7 +100,7 @@ class Keras3Model(FrameworkModel):
             ) from error  # fmt: skip
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """The CPU engine where the model's network is what Keras computes on these data; else Keras."""
+        """An engine on the model's network where this is what Keras computes on these data; else Keras."""
         from fkeras.frontends.description import NotDescribed
 
         name, _ = engine_parts(engine)
@@ -115,7 +115,7 @@ class Keras3Model(FrameworkModel):
             network = self._network_of(space)
         except NotDescribed as error:
             return self._by_keras(data, metrics, space, f"layer '{error.layer}': {error.why}")
-        run, wrong = start_judged(self, network, data, metrics, space)
+        run, wrong = start_judged(self, network, data, metrics, space, engine)
         return run if wrong is None else self._by_keras(data, metrics, space, f"'{wrong.node}' {wrong.why}")
 
     def _by_keras(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, why: str = "") -> Run:

@@ -1,4 +1,4 @@
-"""Networks: what a `.fkn` file holds; the CPU engine measures, and no framework is needed."""
+"""Networks: what a `.fkn` file holds; the CPU or the GPU engine measures, and no framework is needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from fkeras.errors import Argument, InputError, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric, Outputs
-from fkeras.models.engines import engine_parts
+from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, space_of
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
@@ -23,6 +23,9 @@ from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.fit import Misfit, rounding_misfit
 from fkeras.network.floats import storing
 from fkeras.sensitivity.losses import Loss, Targets
+
+if TYPE_CHECKING:
+    from fkeras.engines.cpu.run import CpuRun
 
 
 class NetworkModel(Model):
@@ -62,9 +65,8 @@ class NetworkModel(Model):
         return NetworkSubject(self._network, space, data)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """The CPU engine, bound to all of these."""
-        name, _ = engine_parts(engine)
-        if name not in ("auto", "cpu"):
+        """An engine bound to all of these."""
+        if engine_parts(engine)[0] not in ON_NETWORKS:
             raise UnsupportedError(
                 f"network '{self.name}' is measured without the framework that it came from, so there is no ",
                 Argument("engine", engine), "; use ", Argument("engine", "auto"), ", or the model file itself"
@@ -73,7 +75,7 @@ class NetworkModel(Model):
 
     def shipped(self, run: Run) -> Shipped:
         """Itself."""
-        return Shipped(start_cpu, replace(self._network))
+        return Shipped(run_of, replace(self._network))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
         raise UnsupportedError(
@@ -87,21 +89,36 @@ def shipped_network(run: Run) -> Shipped | None:
     from fkeras.engines.cpu.run import CpuRun
 
     # A fresh one, without what it has computed and could again.
-    return Shipped(start_cpu, replace(run.plan.network)) if isinstance(run, CpuRun) else None
+    return Shipped(run_of, replace(run.plan.network)) if isinstance(run, CpuRun) else None
 
 
-def start_cpu(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-    """The CPU engine, where it is known to serve: this runs on workers."""
+def run_of(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> CpuRun:
+    """The GPU engine where it is asked for, or there is a GPU; the CPU engine otherwise, and for what it cannot do.
+
+    Nobody judges whether the network serves these data. Workers call this.
+    """
     from fkeras.engines.cpu.run import CpuRun
+    from fkeras.engines.gpu.setup import require_device, sees_gpu
 
-    return CpuRun(network, space, *data, metrics)
+    name, _ = engine_parts(engine)
+    misfit = None
+    if name == "gpu" or (name == "auto" and sees_gpu()):
+        require_device()
+        from fkeras.engines.gpu.run import GpuRun
+
+        run = GpuRun(network, space, *data, metrics)
+        misfit = run.misfit
+        if misfit is None:
+            return run
+    cpu = CpuRun(network, space, *data, metrics)
+    if misfit is not None and name == "gpu":
+        cpu.engine = f"cpu ('{misfit.node}' {misfit.why})"
+    return cpu
 
 
 def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-    """The CPU engine on a network without a framework to judge it."""
-    from fkeras.engines.cpu.run import CpuRun
-
-    x, y = data
+    """An engine on a network without a framework to judge it."""
+    x, _ = data
     network = storing(network, space)
     wrong = rounding_misfit(network, flat_data(network.inputs, x))
     if wrong is not None:
@@ -109,7 +126,7 @@ def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], s
             f"network '{network.name}' cannot be measured on these data without its framework: node '{wrong.node}' "
             f"{wrong.why}, and another order of additions rounds otherwise; measure the model file itself"
         )
-    return CpuRun(network, space, x, y, metrics)
+    return run_of(network, data, metrics, space, engine)
 
 
 class NetworkSubject:
@@ -150,15 +167,14 @@ class NetworkSubject:
 
 
 def start_judged(
-    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace
+    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str
 ) -> tuple[Run, Misfit | None]:
-    """The CPU engine on a model's network, and why this may compute on the data something else than its framework."""
+    """An engine on a model's network, and why this may compute on the data something else than its framework."""
     from fkeras.engines.cpu.fitting import Judge, misfit
-    from fkeras.engines.cpu.run import CpuRun
     from fkeras.scoring import Scorecard
 
     x, y = data
-    run = CpuRun(network, space, x, y, metrics)
+    run = run_of(network, data, metrics, space, engine)
     outputs = tuple(asked.golden_outputs(flat_data(network.inputs, x)))
     golden = outputs[0] if len(outputs) == 1 else outputs
     judge = Judge(golden, Scorecard(metrics, flat_targets(network.output_names, y), golden).golden)
@@ -166,11 +182,11 @@ def start_judged(
 
 
 def start_checked(
-    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace
+    asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str
 ) -> Run:
-    """The CPU engine on a model's network. ModelError where this does not compute on the data what its framework
+    """An engine on a model's network. ModelError where this does not compute on the data what its framework
     computes."""
-    run, wrong = start_judged(asked, network, data, metrics, space)
+    run, wrong = start_judged(asked, network, data, metrics, space, engine)
     if wrong is not None:
         raise ModelError(
             f"model '{asked.name}' cannot be measured on these data: '{wrong.node}' {wrong.why}, so what faults do to "

@@ -226,7 +226,7 @@ CASES = {
     ),
     "no mass": (saved(x=X, y=np.zeros((24, 2))), emd_on("bad.npz"), "no charge at all in row 0"),
     # choices
-    "unknown engine": (nothing, oracle_on(engine="warp"), "--engine 'warp'; allowed are auto, cpu, framework"),
+    "unknown engine": (nothing, oracle_on(engine="warp"), "--engine 'warp'; allowed are auto, cpu, gpu, framework"),
     "layers that are not there": (nothing, oracle_on(layers="conv*"), r"no layer matches 'conv\*'; the model has"),
     "an empty glob": (nothing, oracle_on(layers=""), "allowed are a glob such as 'conv"),
     "bits backwards": (nothing, oracle_on(bits="9:3"), "a range of bits is written START:STOP"),

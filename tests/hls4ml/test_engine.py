@@ -158,7 +158,7 @@ def test_streams_folded_batch_norm_and_a_softmax_that_is_left_to_keras(make):
 
 def test_an_engine_that_does_not_exist(tiny):
     with pytest.raises(
-        fkeras.InputError, match=r"engine='hls5ml'; allowed are auto, cpu, framework, hls4ml, and hls4ml:"
+        fkeras.InputError, match=r"engine='hls5ml'; allowed are auto, cpu, gpu, framework, hls4ml, and hls4ml:"
     ):
         start_run(tiny, (np.zeros((1, 4)), np.zeros((1, 3))), METRICS, None, "hls5ml")
     with pytest.raises(fkeras.InputError, match="engine='auto:x'"):

@@ -84,8 +84,8 @@ def test_another_seed_or_engine_is_another_study_of_the_same_runs(study, hooks):
     assert hooks.started == [(["mse"], "auto"), (["mse"], "framework")]
     with pytest.raises(InputError, match=r"but\(data=\) is another study: make it with fkeras\.Study\(\.\.\.\)"):
         study.but(data=DATA)
-    with pytest.raises(InputError, match=r"engine='gpu'; allowed are auto, cpu, framework, hls4ml"):
-        study.but(engine="gpu")
+    with pytest.raises(InputError, match=r"engine='tpu'; allowed are auto, cpu, gpu, framework, hls4ml"):
+        study.but(engine="tpu")
     with pytest.raises(InputError, match=r"seed is 0\.5; allowed are whole numbers"):
         study.but(seed=0.5)
 

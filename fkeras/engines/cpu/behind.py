@@ -165,7 +165,7 @@ class Behind:
         scores = StateScores.golden(self._samples.card, samples + rows.start)
         if outputs:
             scores.fill(self._samples.card, np.arange(samples.size), joined(outputs))
-        return States.of_one_fault(of, samples.astype(np.int32)), scores
+        return States.of_faults(of, samples.astype(np.int32)), scores
 
     def _outputs(
         self,

@@ -72,17 +72,22 @@ def decided_by_class(network: Network, end: str, card: Scorecard, golden_outputs
     )
 
 
+def scores_by_class(card: Scorecard, golden_outputs: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """By metric, what each sample scores where a class wins: (classes, n)."""
+    n, n_classes = golden_outputs.shape
+    one_hot = np.eye(n_classes, dtype=np.float32)
+    return {
+        name: np.stack([scorer.score(one_hot[[winner] * n], slice(None)).values for winner in range(n_classes)])
+        for name, scorer in card.scorers.items()
+    }
+
+
 class ClassScores:
     """The scores of states whose class is clear, by metric."""
 
     def __init__(self, card: Scorecard, golden_outputs: NDArray[Any]) -> None:
-        n, n_classes = golden_outputs.shape
-        self._lead = CLEAR_PER_CLASS * n_classes
-        one_hot = np.eye(n_classes, dtype=np.float32)
-        self._values = {
-            name: np.stack([scorer.score(one_hot[[winner] * n], slice(None)).values for winner in range(n_classes)])
-            for name, scorer in card.scorers.items()
-        }
+        self._lead = CLEAR_PER_CLASS * golden_outputs.shape[1]
+        self._values = scores_by_class(card, golden_outputs)
 
     def fill(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from fkeras.engines.cpu.classes import ClassScores, counts_classes, decided_by_c
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.states import States, add_up
-from fkeras.metrics.metric import Outputs
+from fkeras.engines.cpu.suffix import Suffix
+from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.scoring import Scorecard, joined
 
 Places = NDArray[np.intp]
+Made = TypeVar("Made")
 ADDING_COST = 8
 """Instructions that it takes to add up an error, about."""
 
@@ -88,11 +91,21 @@ class StateScores:
             _overwrite(whole, rows, found, number[of])
 
 
-class Outcomes:
-    """Scores states from what `end` holds in them."""
+def one_ahead(made: Iterable[Made]) -> Iterator[Made]:
+    """Each one once the next has been asked for: a device computes that while this one is scored."""
+    items = iter(made)
+    for before in items:
+        for after in items:
+            yield before
+            before = after
+        yield before
 
-    def __init__(self, plan: Plan, end: str, samples: Samples) -> None:
-        self._card, self._suffix = samples.card, plan.suffix(end)
+
+class Outcomes:
+    """Scores states from what the tensor at which a suffix begins holds in them."""
+
+    def __init__(self, plan: Plan, suffix: Suffix, samples: Samples) -> None:
+        self._card, self._suffix, end = samples.card, suffix, suffix.end
         self._classes = (
             ClassScores(samples.card, samples.golden_outputs)
             if decided_by_class(plan.network, end, samples.card, samples.golden_outputs)
@@ -107,9 +120,11 @@ class Outcomes:
         if self._classes is not None:
             unclear = self._classes.fill(scores.samples, scores.errors, scores.undefined, places, ends)
             places, ends, samples = places[unclear], ends[unclear], samples[unclear]
-        for begin in range(0, places.size, self._suffix.rows):
-            part = slice(begin, begin + self._suffix.rows)
-            outputs = self._suffix(samples[part], ends[part], tensors)
+        parts = [slice(begin, begin + self._suffix.rows) for begin in range(0, places.size, self._suffix.rows)]
+        calls = one_ahead((part, self._suffix(samples[part], ends[part], tensors)) for part in parts)
+        for part, computed in calls:
+            arrays = tuple(np.asarray(output) for output in parts_of(computed))
+            outputs: Outputs = arrays if isinstance(computed, tuple) else arrays[0]
             if self._may_tie:
                 scores.tied[places[part]] = nearly_tied(outputs)
             scores.fill(self._card, places[part], outputs)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.plan import Plan, plan_of
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
-from fkeras.engines.cpu.worker import SiteWorker
+from fkeras.engines.cpu.suffix import Suffix
+from fkeras.engines.cpu.worker import Flips, SiteWorker
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -24,6 +25,22 @@ from fkeras.metrics.metric import Metric, Outputs
 from fkeras.network import Network, grid_of
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.scoring import Scorecard
+
+
+class Worker(Protocol):
+    """Who flips the bits of one tensor."""
+
+    def release(self) -> None:
+        """Let go of golden activations."""
+        ...
+
+    def blocks(self, bits: NDArray[np.int64]) -> Sequence[NDArray[np.intp]]:
+        """Positions within `bits` that are best measured together."""
+        ...
+
+    def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
+        """Each of `bits` flipped alone."""
+        ...
 
 
 class CpuRun:
@@ -43,19 +60,22 @@ class CpuRun:
         self._samples = Samples(self.n_samples, inputs, self.golden_outputs, card)
         self._behind = Behind(self.plan, space, self._samples)
         self._activations = Activations(self.plan, self._samples)
-        self._workers: dict[int, SiteWorker | None] = {}
+        self._workers: dict[int, Worker | None] = {}
 
-    def worker(self, tensor: int) -> SiteWorker | None:
+    def worker(self, tensor: int) -> Worker | None:
         """Who flips the bits of a tensor by channel; None where nobody can."""
         if tensor not in self._workers:
             site = self.plan.sites.get(tensor)
             self._workers[tensor] = None if site is None else self._worker_at(site)
         return self._workers[tensor]
 
-    def _worker_at(self, site: Site) -> SiteWorker | None:
+    def _worker_at(self, site: Site) -> Worker | None:
+        return self._site_worker(site, self._behind.flips, self.plan.suffix)
+
+    def _site_worker(self, site: Site, decided: Flips, suffix: Callable[[str], Suffix]) -> SiteWorker | None:
         if self.plan.flow(site) is None:
             return None
-        return SiteWorker(self.plan, site, self.space, self._samples, self._activations, self._behind.flips)
+        return SiteWorker(self.plan, site, self.space, self._samples, self._activations, decided, suffix)
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits` that are best measured together: faults of a tensor, channel by channel."""

@@ -32,9 +32,9 @@ class States:
     sample: Ints
 
     @classmethod
-    def of_one_fault(cls, of: Ints, sample: Ints) -> States:
-        """What one fault makes of all samples of a chunk: of (1, n), sample (k,)."""
-        return cls(slice(0, of.shape[1]), slice(0, 1), of, sample)
+    def of_faults(cls, of: Ints, sample: Ints) -> States:
+        """What faults make of all samples of a chunk: of (faults, n), sample (k,)."""
+        return cls(slice(0, of.shape[1]), slice(0, of.shape[0]), of, sample)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
@@ -21,9 +21,12 @@ from fkeras.engines.cpu.rows import Link
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
 from fkeras.engines.cpu.states import MOST_CELLS, States, number_states, take_states
+from fkeras.engines.cpu.suffix import Suffix
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
 
+Flips = Callable[[NDArray[np.int64]], Mapping[str, Scores]]
+"""Scores bits that are flipped alone."""
 FEW_SAMPLES = 64
 """Samples of which at least so many are asked for at once, so that all cores have something to do."""
 
@@ -50,28 +53,31 @@ class Totals:
         scores.write_to(wholes[states.faults], states, within)
 
 
-Measure = Callable[[Totals, Places, slice, list[Outputs]], None]
-"""Adds what the faults at some places do to the samples of a chunk."""
-
-
-def measured(samples: Samples, n: int, blocks: Iterable[Places], chunks: Sequence[slice], measure: Measure) -> Totals:
-    """The scores of n faults; blocks: which of them are measured together.
+def turns(samples: Samples, blocks: Sequence[Places], chunks: Sequence[slice]) -> Iterator[tuple[Places, slice]]:
+    """In which order blocks of faults meet chunks of samples.
 
     Metrics of all outputs need every chunk of one block before the next block; others take all blocks of a chunk first,
     whose golden activations are held.
     """
-    totals = Totals(samples, {name: Scores.zeros(n) for name in samples.card.metrics}, np.zeros(n, np.bool_))
     if samples.card.needs_all_outputs:
-        for block in blocks:
+        return ((block, rows) for block in blocks for rows in chunks)
+    return ((block, rows) for rows in chunks for block in blocks)
+
+
+Measure = Callable[[Totals, Places, slice, list[Outputs]], None]
+"""Adds what the faults at some places do to the samples of a chunk."""
+
+
+def measured(samples: Samples, n: int, blocks: Sequence[Places], chunks: Sequence[slice], measure: Measure) -> Totals:
+    """The scores of n faults; blocks: which of them are measured together."""
+    totals = Totals(samples, {name: Scores.zeros(n) for name in samples.card.metrics}, np.zeros(n, np.bool_))
+    whole, wholes = samples.card.needs_all_outputs, list[Outputs]()
+    for block, rows in turns(samples, blocks, chunks):
+        if whole and rows == chunks[0]:
             wholes = [deepcopy(samples.golden_outputs) for _ in block]
-            for rows in chunks:
-                measure(totals, block, rows, wholes)
+        measure(totals, block, rows, wholes)
+        if whole and rows == chunks[-1]:
             _score_wholes(totals, block, wholes)
-    else:
-        blocks = list(blocks)
-        for rows in chunks:
-            for block in blocks:
-                measure(totals, block, rows, [])
     for name in samples.card.scorers:
         totals.scores[name].values[:] /= samples.n
     return totals
@@ -88,7 +94,7 @@ def _score_wholes(totals: Totals, places: Places, wholes: Sequence[Outputs]) -> 
 class SiteWorker:
     """Single flips at one site that stands in a row.
 
-    decided: scores flips that leave a class as good as tied.
+    decided: scores flips that leave a class as good as tied; suffix: computes outputs from a tensor on.
     """
 
     def __init__(
@@ -98,14 +104,15 @@ class SiteWorker:
         space: BitSpace,
         samples: Samples,
         activations: Activations,
-        decided: Callable[[NDArray[np.int64]], Mapping[str, Scores]],
+        decided: Flips,
+        suffix: Callable[[str], Suffix],
     ) -> None:
         flow = plan.flow(site)
         assert flow is not None
         self.site, (self._row, self._changes) = site, flow
         self._space, self._samples, self._activations, self._decided = space, samples, activations, decided
-        self._outcomes = Outcomes(plan, self._end.end, samples)
-        self._side = plan.golden(plan.suffix(self._end.end).side)
+        behind = suffix(self._end.end)
+        self._outcomes, self._side = Outcomes(plan, behind, samples), plan.golden(behind.side)
         self._held: tuple[slice, Mapping[str, Floats]] | None = None
 
     def release(self) -> None:

@@ -1,0 +1,251 @@
+"""Any fault set on the device: several a call, what lies behind the faulted words computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.engine import Scores
+from fkeras.engines.cpu.behind import Behind, Reach, reach_of
+from fkeras.engines.cpu.classes import counts_classes, nearly_tied
+from fkeras.engines.cpu.outcome import Places, StateScores, one_ahead
+from fkeras.engines.cpu.samples import Samples
+from fkeras.engines.cpu.states import States
+from fkeras.engines.cpu.worker import Totals, measured, turns
+from fkeras.engines.gpu.counting import Counting
+from fkeras.engines.gpu.operations import Array
+from fkeras.engines.gpu.program import Device, padded_to, scratch_bytes
+from fkeras.faults import FaultSet, Patch
+from fkeras.memory import BitSpace
+from fkeras.metrics.metric import Outputs, parts_of
+from fkeras.network.operation import EXACT_STEPS
+from fkeras.network.sums import WeightedSum
+
+AT_ONCE = 64
+"""Fault sets of one call."""
+BROUGHT_BYTES = 64 * 2**20
+"""Bounds the outputs that one call brings back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Faults in some tensors, compiled.
+
+    paths: the tensors; reach: what they reach; counted: whether the device counts; outputs: those that it brings back
+    otherwise, by place among the network's, with the ends of which one differs where they do.
+    """
+
+    paths: tuple[str, ...]
+    reach: Reach
+    counted: bool
+    outputs: Mapping[int, tuple[str, ...]]
+    run: Callable[..., Any]
+
+
+class DeviceBehind(Behind):
+    """Faults of a space on the device; what it cannot decide is left to the processor."""
+
+    def __init__(self, device: Device, space: BitSpace, samples: Samples, counting: Counting | None) -> None:
+        super().__init__(device.plan, space, samples)
+        self._device, self._counting = device, counting
+        self._programs: dict[tuple[str, ...], Program] = {}
+        self._held_on_device: tuple[tuple[Program, slice], Any] | None = None
+
+    def release(self) -> None:
+        """Let go of the golden tensors."""
+        super().release()
+        self._held_on_device = None
+
+    def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        """Each fault set injected alone."""
+        paths = [self._paths(fault) for fault in faults]
+        scores = {name: Scores.zeros(len(faults)) for name in self._samples.card.metrics}
+        for those in dict.fromkeys(paths):
+            here = [number for number, other in enumerate(paths) if other == those]
+            for name, part in self._measured(self._program(those), [faults[number] for number in here]).items():
+                scores[name].fill(np.array(here), part)
+        return scores
+
+    def _paths(self, fault: FaultSet) -> tuple[str, ...]:
+        """The tensors that a program for a fault set takes: all of them, unless it is one bit."""
+        if len(fault) != 1:
+            return tuple(tensor.path for tensor in self._space.tensors)
+        bits = np.concatenate([fault.flips, fault.set_to_1, fault.set_to_0])
+        return (self._space.tensors[int(self._space.locate(bits).tensor[0])].path,)
+
+    def _stays_exact(self, program: Program, patches: Sequence[Patch]) -> bool:
+        """Whether no sum can pass what is exact: seen from how much the words grow, else from every sum's bound."""
+        if sum(patch.elements.size for patch in patches) < 2:
+            return True
+        rooms = self._rooms
+        for patch in patches:
+            tensor = self._space.tensors[patch.tensor]
+            growth = np.abs(patch.values.astype(np.float64)) - np.abs(tensor.golden[patch.elements])
+            if not growth.clip(0).sum() < rooms[tensor.path]:
+                grids = self._network.grids(self._plan.inputs, self._values(patches))
+                return all(grids[node.name].reproducible for node in program.reach.firm)
+        return True
+
+    @cached_property
+    def _rooms(self) -> Mapping[str, float]:
+        """By tensor, how much larger its words may become in all while every sum stays exact; 0 where nobody knows.
+
+        What a sum reads must not grow with the words: its bound is the same with any word wrong.
+        """
+        rooms = {tensor.path: np.inf for tensor in self._space.tensors}
+        golden, faulty = self._plan.golden_grids, self._plan.grids
+        for node in self._network.nodes:
+            path = node.operation.kernel if isinstance(node.operation, WeightedSum) else ""
+            step = golden[node.name].step
+            if path in rooms and step is not None:
+                given, most = golden[node.inputs[0]], EXACT_STEPS * step
+                fixed = given.bound == faulty[node.inputs[0]].bound
+                room = (most - golden[node.name].bound) / max(given.bound, given.step or 1.0)
+                rooms[path] = min(rooms[path], room if fixed else 0.0)
+        return rooms
+
+    def _program(self, paths: tuple[str, ...]) -> Program:
+        if paths not in self._programs:
+            grids = self._plan.grids if len(paths) == 1 else self._plan.golden_grids
+            self._programs[paths] = self._compiled(paths, reach_of(self._plan, paths, grids))
+        return self._programs[paths]
+
+    def _compiled(self, paths: tuple[str, ...], reach: Reach) -> Program:
+        device, counting, network = self._device, self._counting, self._network
+        counted = counting is not None and (not reach.ends or reach.ends == (counting.end,))
+        made = {node.name for node in (*reach.firm, *reach.others)}
+        outputs = {
+            number: tuple(end for end in reach.ends if end in {node.name for node in network.before([name])})
+            for number, name in enumerate(network.outputs)
+            if name in made
+        }
+
+        def measure(changed: Mapping[str, Array], shared: Mapping[str, Any]) -> Any:
+            values, golden = {**shared["values"], **changed}, shared["golden"]
+            tensors = device.compute(reach.firm, {name: golden[name] for name in reach.given}, values)
+            differs = {end: _any_differs(tensors[end], golden[end]) for end in reach.ends}
+            if counted:
+                assert counting is not None
+                scores = tensors[counting.end] if reach.ends else golden[counting.end]
+                return counting.count(scores, differs.get(counting.end, jnp.zeros(len(scores), bool)), shared["tables"])
+            tensors = device.compute(reach.others, tensors, values)
+            found = {number: tensors[network.outputs[number]] for number in outputs}
+            # An output none of whose ends differs is the golden one, whatever its last bits are here.
+            return {
+                number: (_any([differs[end] for end in outputs[number]], len(part)), part)
+                for number, part in found.items()
+            }
+
+        def run(changed: Mapping[str, Array], shared: Mapping[str, Any], at_once: int) -> Any:
+            return jax.lax.map(partial(_swapped, measure, shared), changed, batch_size=at_once)
+
+        return Program(paths, reach, counted, outputs, jax.jit(run, static_argnums=2))
+
+    def _measured(self, program: Program, faults: Sequence[FaultSet]) -> dict[str, Scores]:
+        per_sample = self._device.scratch([*program.reach.firm, *program.reach.others])
+        kept = self._device.held([*program.reach.golden, *self._ends(program)])
+        chunks = self._samples.chunks(int(np.clip(scratch_bytes() // (per_sample + kept), 1, self._samples.n)))
+        longest = chunks[0].stop
+        brought = sum(4 * self._device.held([self._network.outputs[number]]) for number in program.outputs)
+        size = AT_ONCE if program.counted else int(np.clip(BROUGHT_BYTES // (brought * longest + 1), 1, AT_ONCE))
+        at_once = max(1, scratch_bytes() // (per_sample * longest))
+        blocks = np.split(np.arange(len(faults)), range(size, len(faults), size))
+        left = np.zeros(len(faults), np.bool_)
+
+        def launched(block: Places, rows: slice) -> Any:
+            patches = [list(faults[number].patches(self._space)) for number in block.tolist()]
+            left[block] = [not self._stays_exact(program, part) for part in patches]
+            changed = self._stacked(program, patches)
+            return program.run(changed, self._shared(program, rows), min(at_once, padded_to(block.size)))
+
+        results = one_ahead(launched(*turn) for turn in turns(self._samples, blocks, chunks))
+
+        def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
+            result = next(results)
+            if program.counted:
+                assert self._counting is not None
+                self._counting.add(totals, block, result)
+            else:
+                self._add(totals, block, rows, wholes, result)
+
+        totals = measured(self._samples, len(faults), blocks, chunks, measure)
+        others = np.flatnonzero(totals.tied | left)
+        if others.size:
+            for name, scores in super().fault_sets([faults[number] for number in others.tolist()]).items():
+                totals.scores[name].fill(others, scores)
+        return totals.scores
+
+    def _ends(self, program: Program) -> tuple[str, ...]:
+        return (self._counting.end,) if program.counted and self._counting is not None else ()
+
+    def _shared(self, program: Program, rows: slice) -> Mapping[str, Any]:
+        """What all faults of a program have in common on some samples; the last ones are held."""
+        if self._held_on_device is None or self._held_on_device[0] != (program, rows):
+            self._held_on_device = None
+            inputs = {name: x[rows] for name, x in self._samples.inputs.items()}
+            golden = self._device.golden((*program.reach.golden, *self._ends(program)), inputs)
+            tables = self._counting.tables(rows) if program.counted and self._counting is not None else {}
+            shared = {"values": self._device.values, "golden": golden, "tables": tables}
+            self._held_on_device = (program, rows), shared
+        return self._held_on_device[1]
+
+    def _stacked(self, program: Program, patches: Sequence[Sequence[Patch]]) -> dict[str, NDArray[np.float32]]:
+        """By path, the faulty tensors of several sets."""
+        stacked = {}
+        for number, tensor in enumerate(self._space.tensors):
+            if tensor.path not in program.paths:
+                continue
+            stack = np.tile(tensor.golden.reshape(-1), (padded_to(len(patches)), 1))
+            for faulty, part in zip(stack, patches, strict=False):
+                for patch in part:
+                    if patch.tensor == number:
+                        faulty[patch.elements] = patch.values
+            stacked[tensor.path] = stack.reshape(-1, *tensor.shape)
+        return stacked
+
+    def _add(
+        self, totals: Totals, block: Places, rows: slice, wholes: list[Outputs], result: Mapping[int, Any]
+    ) -> None:
+        """Score the outputs of the samples that differ."""
+        card, n = self._samples.card, rows.stop - rows.start
+        found = {number: [np.asarray(part)[: block.size] for part in pair] for number, pair in result.items()}
+        differs = np.zeros((block.size, n), np.bool_)
+        for changed, _ in found.values():
+            differs |= changed
+        fault, sample = np.nonzero(differs)
+        of = np.full(differs.shape, -1, np.int32)
+        of[fault, sample] = np.arange(fault.size)
+        states = States.of_faults(of, sample.astype(np.int32))
+        scores = StateScores.golden(card, sample + rows.start)
+        if fault.size:
+            outputs = []
+            for number, golden in enumerate(parts_of(self._samples.golden_outputs)):
+                part = golden[sample + rows.start]
+                if number in found:
+                    changed, values = (each[fault, sample] for each in found[number])
+                    part[changed] = values[changed]
+                outputs.append(part)
+            scored = outputs[0] if len(outputs) == 1 else tuple(outputs)
+            if counts_classes(card):
+                scores.tied[:] = nearly_tied(scored)
+            scores.fill(card, np.arange(fault.size), scored)
+        totals.add(block, states, scores, rows, wholes)
+
+
+def _swapped(measure: Callable[..., Any], shared: Any, changed: Any) -> Any:
+    return measure(changed, shared)
+
+
+def _any_differs(values: Array, golden: Array) -> Array:
+    return (values != golden).reshape(len(values), -1).any(-1)
+
+
+def _any(masks: Sequence[Array], n: int) -> Array:
+    return jnp.stack([jnp.zeros(n, bool), *masks]).any(0)
