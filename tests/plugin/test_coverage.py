@@ -66,7 +66,7 @@ def test_the_mark_wins_over_the_ini_file(pytester, tensorflow_sessions, ini, siz
     gate = ("--fkeras-baseline=baselines", "--fkeras-baseline-update", "--fkeras-json=report.json")
     pytester.runpytest_subprocess("-p", "no:cacheprovider", *gate)
     report = json.loads((pytester.path / "report.json").read_text())
-    assumed = {budget["test"].rpartition("test_")[2]: budget["assumptions"] for budget in report["budgets"]}
+    assumed = {test["nodeid"].rpartition("test_")[2]: test["assumptions"] for test in report["tests"]}
     assert {name: told["n_bits"] for name, told in assumed.items()} == sizes
     assert {name: told["memory"] for name, told in assumed.items()} == {
         name: "hls4ml" if size in (60, 60 + 96, 60 + 192) else "quantizer" for name, size in sizes.items()
