@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from fkeras.cli import arguments, faults_and_limits, output, session
 from fkeras.errors import InputError
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     result = rtl_check(options.folder, faults=faults, trials=options.trials or 10, seed=options.seed)
     if options.json:
         content = {"schema": "fkeras-rtl-check/1", "folder": options.folder, "agrees": result.agrees}
-        output.write_json(options.json, {**content, "changed": result.changed, "stores": result.stores})
+        stores = [replace(store, read=()) for store in result.stores]
+        output.write_json(options.json, {**content, "changed": result.changed, "stores": stores})
     session.show(str(result))
     return session.FINE if result.agrees else session.FAILED

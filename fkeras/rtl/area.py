@@ -18,7 +18,7 @@ from fkeras.memory import BitSpace
 from fkeras.plain import plain
 from fkeras.rtl.folder import WeightMemory, protection_digest, read_folder, weight_memory
 from fkeras.rtl.generate import Store
-from fkeras.rtl.synthesis import Netlist, Proof, proofs, synthesized
+from fkeras.rtl.synthesis import RAM_BIT, Netlist, Proof, proofs, synthesized
 from fkeras.rtl.tools import require
 
 
@@ -120,6 +120,7 @@ def rtl_area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] 
     readers = {name: reader for store in memory.stores for reader, name in store.readers.items()}
     proven = proofs([shape for store in memory.stores for shape in store.layout.shapes], readers, files)
     unit = "gate equivalents" if cells is None else f"units of {cells.name}"
+    unit += ", block RAM not counted" if cells is not None and memory.ports else ""
     without, changed = plain_area(memory, cells), tuple(memory.changed(folder))
     return Area(memory.about, *_digests(memory), unit, stores, without, proven, changed)
 
@@ -192,7 +193,7 @@ class AreaMeter:
 
     def measured(self, memory: WeightMemory) -> Area:
         """The area of a memory, and of the same words without protection."""
-        plain = weight_memory(None, memory.space, memory.clock_hz)
+        plain = weight_memory(None, memory.space, memory.clock_hz, ports=memory.ports)
         stores, without = self._stores(memory), self._stores(plain)
         return Area(memory.about, *_digests(memory), "gate equivalents", stores, sum(store.total for store in without))
 
@@ -207,7 +208,7 @@ class AreaMeter:
 
 def plain_area(memory: WeightMemory, liberty: Path | None) -> float:
     """The area of the same words without protection."""
-    plain = weight_memory(None, memory.space, memory.clock_hz)
+    plain = weight_memory(None, memory.space, memory.clock_hz, ports=memory.ports)
     with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
         files = _written(plain, Path(folder))
         return sum(_store_area(store, files, liberty).total for store in plain.stores)
@@ -218,16 +219,22 @@ def _written(memory: WeightMemory, folder: Path) -> list[Path]:
 
 
 def _store_area(store: Store, files: Sequence[Path], liberty: Path | None) -> StoreArea:
-    netlist: Netlist = synthesized(store.name, files, liberty)
+    arrays = {} if store.port is None else {width: store.port.rows * width for width in store.ram_widths}
+    netlist: Netlist = synthesized(store.name, files, liberty, [store.ram(width) for width in arrays])
     banks = netlist.banks
     words = [name for name in netlist.modules if name.startswith(f"{store.name}_word") and name not in banks]
     rest = [name for name in netlist.modules if name not in banks and name not in words]
+    n_cells, cells, survived = store.layout.n_cells, netlist.area(banks), netlist.n_flip_flops(banks)
+    if arrays:
+        n_bits = sum(netlist.n_instances(store.ram(width)) * n for width, n in arrays.items())
+        cells = RAM_BIT * n_bits if liberty is None else 0.0
+        survived = n_cells + n_bits - sum(n * arrays[width] for width, n in store.ram_widths.items())
     return StoreArea(
         store.name,
-        store.layout.n_cells,
-        netlist.n_flip_flops(banks),
+        n_cells,
+        survived,
         netlist.n_flip_flops([*words, *rest]),
-        netlist.area(banks),
+        cells,
         netlist.area(words),
         netlist.area(rest),
     )

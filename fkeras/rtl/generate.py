@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from math import ceil
 from types import MappingProxyType
 from typing import Any
@@ -33,16 +35,25 @@ class Port:
     elements: tuple[int, ...]
 
     @property
+    def lanes(self) -> list[list[int | None]]:
+        """The elements of each lane by row, the lane in the lowest bits first; None where the last one has no word."""
+        rows = self.rows
+        lanes = [list(self.elements[start : start + rows]) for start in range(0, len(self.elements), rows)]
+        return [[*lane, *[None] * (rows - len(lane))] for lane in lanes]
+
+    @property
     def order(self) -> list[list[int | None]]:
-        """The elements of each row, from its lowest bits up; None where the last lane has no word."""
-        lanes = -(-len(self.elements) // self.rows)
-        padded = [*self.elements, *[None] * (lanes * self.rows - len(self.elements))]
-        return [padded[row :: self.rows] for row in range(self.rows)]
+        """The elements of each row, from its lowest bits up."""
+        return [list(row) for row in zip(*self.lanes, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """The store of one tensor. name: of its module and file; port: hls4ml's, where it reads the words from outside."""
+    """The store of one tensor.
+
+    name: of its module and file; port: hls4ml's, where it reads the words from outside; they are then in block RAM, and
+    else in registers.
+    """
 
     name: str
     layout: StoreLayout
@@ -58,6 +69,22 @@ class Store:
         """The module of each reader."""
         readers = dict.fromkeys(shape.reader for shape in self.layout.shapes if shape.reader is not None)
         return {reader: f"{self.name}_read{number}" for number, reader in enumerate(readers)}
+
+    def banks_of(self, lane: Sequence[int | None]) -> tuple[int, ...]:
+        """The cells in each bank of a lane of the port, as many as its largest word has there."""
+        shapes = {int(self.layout.shape_of[element]) for element in lane if element is not None}
+        sizes = [[len(bank) for bank in self.layout.shapes[shape].banks] for shape in sorted(shapes)]
+        return tuple(max(column) for column in zip_longest(*sizes, fillvalue=0))
+
+    @property
+    def ram_widths(self) -> Counter[int]:
+        """How many arrays of block RAM there are of each width."""
+        lanes = [] if self.port is None else self.port.lanes
+        return Counter(width for lane in lanes for width in self.banks_of(lane))
+
+    def ram(self, width: int) -> str:
+        """The module of an array of that width."""
+        return f"{self.name}_ram_{width}"
 
     @property
     def init_file(self) -> str:
@@ -137,19 +164,24 @@ def _store(store: Store, clock_hz: float) -> str:
     names = store.readers
     parts = [reader_text(names[reader], reader) for reader in names]
     parts += [
-        _word(f"{store.name}_word{k}", layout, shape, "" if shape.reader is None else names[shape.reader])
+        _word(f"{store.name}_word{k}", store, shape, "" if shape.reader is None else names[shape.reader])
         for k, shape in enumerate(layout.shapes)
         if shape.cells
     ]
     top = _top(store, clock_hz)
-    parts.append(rendered("store.sv.j2", **top))
-    if store.port is not None:
-        parts.append(_port(store, store.port, top))
+    parts.append(_registers(layout, top) if store.port is None else _ram(store, store.port, top))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _word(name: str, layout: StoreLayout, shape: Shape, reader: str) -> str:
-    coded = layout.coded_parts
+def _registers(layout: StoreLayout, top: Mapping[str, Any]) -> str:
+    """All words in parallel."""
+    found = {"n_corrected": "{31'd0, corrected}", "n_detected": "{31'd0, |detected}"}
+    control = rendered("control.sv.j2", **top, **found, rows=layout.tensor.size, ready="") if layout.passes else ""
+    return rendered("store.sv.j2", **top, control=control)
+
+
+def _word(name: str, store: Store, shape: Shape, reader: str) -> str:
+    layout, coded = store.layout, store.layout.coded_parts
     covers = [
         {
             "kind": cover.kind,
@@ -179,6 +211,7 @@ def _word(name: str, layout: StoreLayout, shape: Shape, reader: str) -> str:
         banks=shape.banks,
         passes=bool(layout.passes),
         needs_cells=layout.needs_cells,
+        registers=store.port is None,
     )
 
 
@@ -195,17 +228,24 @@ def pass_text(visit: Pass) -> str:
     return "reload of words known to be wrong" if visit.kind == "reload" else "count of what is wrong"
 
 
-def _port(store: Store, port: Port, top: Mapping[str, Any]) -> str:
-    w, a, p = top["w"], top["a"], top["p"]
-    ports = [("input", 1, "load"), ("input", a, "load_row"), ("input", w, "load_word")]
-    if p:
-        ports += [("input", 1, "reset"), ("input", p, "request"), ("output", 1, "busy"), ("output", a, "row")]
-        ports += [("input", 1, "good_valid"), ("input", w, "good_word")] if top["needs_good"] else []
-        ports += [("output", 32, "n_corrected"), ("output", 32, "n_detected")]
-    order = port.order
-    names = {"name": store.name, "array": comment(in_one_line(port.array)), "timed": top["timed"], "ports": ports}
-    rows = {"rows": port.rows, "lanes": len(order[0]), "a": max(1, (port.rows - 1).bit_length())}
-    return rendered("port.sv.j2", order=order, n=top["n"], w=w, **names, **rows)
+def _ram(store: Store, port: Port, top: Mapping[str, Any]) -> str:
+    """Rows of words in block RAM, as hls4ml reads them, with a decoder for each word of a row."""
+    a = max(1, (port.rows - 1).bit_length())
+    lanes = []
+    for number, lane in enumerate(port.lanes):
+        kinds: dict[int, list[str]] = {}
+        for row, element in enumerate(lane):
+            if element is not None:
+                kinds.setdefault(int(store.layout.shape_of[element]), []).append(f"{a}'d{row}")
+        rows = [{"shape": shape, "rows": ", ".join(numbers)} for shape, numbers in kinds.items()]
+        lanes.append({"number": number, "kinds": rows, "is_full": None not in lane, "banks": store.banks_of(lane)})
+    found = {
+        f"n_{what}": " + ".join(f"{{31'd0, lane_{what}[{number}]}}" for number in range(len(lanes)))
+        for what in ("corrected", "detected")
+    }
+    control = {**top, **{name: f"({text})" for name, text in found.items()}, "a": a, "rows": port.rows}
+    ram = {**control, "array": comment(in_one_line(port.array)), "lanes": lanes, "widths": sorted(store.ram_widths)}
+    return rendered("ram.sv.j2", **ram, control=rendered("control.sv.j2", **control, ready="is_read & "))
 
 
 def _top(store: Store, clock_hz: float) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Simulated:
     """What a simulation of one store saw.
 
     n_single, n_pairs: cells hit one at a time, and two of one codeword or triple; n_rounds: hits on every word before a
-    pass; n_trials: of a campaign.
+    pass; n_trials: of a campaign; read: the words after each of these, as they were read.
     """
 
     store: str
@@ -46,6 +48,7 @@ class Simulated:
     n_mismatches: int
     mismatches: tuple[str, ...]
     seconds: float
+    read: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         verdict = "agrees" if not self.n_mismatches else f"{self.n_mismatches:,} MISMATCHES"
@@ -101,7 +104,15 @@ def simulate(store: Store, vectors: Vectors, files: Sequence[Path]) -> Simulated
         result["n_mismatches"],
         tuple(result["mismatches"]),
         time.perf_counter() - start,
+        tuple(_words(text, layout.tensor.layout.widths.tolist()) for text in result["trials"]),
     )
+
+
+def _words(text: str, widths: Sequence[int]) -> tuple[int, ...]:
+    """Words as they stand one after the other in a port."""
+    ends = [0, *accumulate(widths)]
+    known = re.sub("[^01]", "0", text)  # undefined bits are mismatches already
+    return tuple(int(known[start:end] or "0", 2) for start, end in pairwise(ends))
 
 
 def _task(store: Store, vectors: Vectors, result: Path) -> dict[str, Any]:
@@ -114,6 +125,7 @@ def _task(store: Store, vectors: Vectors, result: Path) -> dict[str, Any]:
     return {
         "widths": layout.tensor.layout.widths.tolist(),
         "words": layout.tensor.words.tolist(),
+        "lanes": None if store.port is None else store.port.lanes,
         "n_passes": len(layout.passes),
         "needs_good": any(visit.needs_good for visit in layout.passes),
         "shape_of": layout.shape_of.tolist(),

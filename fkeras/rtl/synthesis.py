@@ -28,6 +28,8 @@ from fkeras.rtl.tools import require, yosys_command
 
 GATES: Mapping[str, float] = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.5, "$_DFF_P_": 4.0}
 """Gate equivalents: the transistors by which Yosys estimates CMOS, in those of a NAND of two inputs."""
+RAM_BIT = 2.0
+"""Of a cell of two-port RAM: eight transistors, in those of a NAND. Nothing here makes RAM of gates."""
 LIBRARY = "cells.lib"
 WIDEST_PROOF = 13
 """Decoders of more cells have more patterns than a table of all of them should have."""
@@ -91,20 +93,25 @@ class Netlist:
         """The area of these modules in all their instances, without the modules in them."""
         return sum(self.instances[name] * self.areas[name] for name in names)
 
+    def n_instances(self, kind: str) -> int:
+        """How often a module is in the store that was not synthesized."""
+        return sum(n * self.modules[name].get(kind, 0) for name, n in self.instances.items())
+
     @property
     def banks(self) -> list[str]:
         """The modules that hold the stored bits."""
         return [name for name in self.modules if "fkeras_cells" in name]
 
 
-def synthesized(top: str, files: Sequence[Path], liberty: Path | None = None) -> Netlist:
-    """A store in gates: of Yosys' own, or of a liberty file."""
+def synthesized(top: str, files: Sequence[Path], liberty: Path | None = None, rams: Sequence[str] = ()) -> Netlist:
+    """A store in gates: of Yosys' own, or of a liberty file; rams: modules that stay as they are."""
     with tempfile.TemporaryDirectory(prefix="fkeras-yosys-") as name:
         folder = Path(name)
         if liberty is not None:
             shutil.copy(liberty, folder / LIBRARY)
         lines = [
             *_read(files, folder),
+            *(f"blackbox {name}" for name in rams),
             f"synth -flatten -top {top}",
             "dfflegalize -cell $_DFF_P_ x",
             "opt_clean",
@@ -116,7 +123,7 @@ def synthesized(top: str, files: Sequence[Path], liberty: Path | None = None) ->
         yosys("\n".join(lines), folder)
         before, after = (_modules(folder / file) for file in ("cells.json", "gates.json"))
     kinds = {name: _kinds(module) for name, module in before.items()}
-    gates = GATES if liberty is None else _cell_areas(liberty)
+    gates = {**(GATES if liberty is None else _cell_areas(liberty)), **dict.fromkeys(rams, 0.0)}
     areas = {name: _area(module, after, gates, liberty) for name, module in after.items()}
     return Netlist(kinds, top, areas)
 

@@ -74,22 +74,22 @@ class Bench:
             self.dut.reset.value = 1
             if self.needs_good:
                 self.dut.good_valid.value = 0
-                self.dut.good_word.value = 0
+                self.port("good").value = 0
         self.dut.load.value = 0
         await self.clock()
         if self.n_passes:
             self.dut.reset.value = 0
         self.dut.load.value = 1
-        for row, word in enumerate(self.words):
+        for row, content in enumerate(self.rows()):
             self.dut.load_row.value = row
-            self.dut.load_word.value = word
+            self.port("load").value = content
             await self.clock()
         self.dut.load.value = 0
         await self.settled()
 
     async def visit(self, number: int) -> None:
         """Ask for a pass, and let it go by."""
-        dut = self.dut
+        dut, rows = self.dut, self.rows()
         dut.request.value = 1 << (self.n_passes - 1 - number)
         await self.clock()
         dut.request.value = 0
@@ -100,12 +100,24 @@ class Bench:
             if not int(dut.busy.value):
                 break
             if self.needs_good:
-                dut.good_word.value = self.words[int(dut.row.value)]
+                self.port("good").value = rows[int(dut.row.value)]
             await self.clock()
         else:
             self.differ(f"pass {number} does not end", "not busy", "busy")
         if self.needs_good:
             dut.good_valid.value = 0
+
+    def rows(self) -> list[int]:
+        """What is loaded, row by row."""
+        return list(self.words)
+
+    def port(self, what: str) -> Any:
+        """The port through which a row comes."""
+        return getattr(self.dut, f"{what}_word")
+
+    async def read(self, word: int | None = None) -> str:
+        """What the store reads, packed; word: the one that may be another than at the last time, None: any."""
+        return str(self.dut.words.value)
 
     def packed(self, words: Sequence[int]) -> str:
         """Words as the port has them."""
@@ -117,14 +129,15 @@ class Bench:
         if len(self.mismatches) < _MOST_SHOWN:
             self.mismatches.append(f"{what}: expected {expected}, reads {got}")
 
-    def compare(self, what: str, expected: str) -> None:
-        """Compare all words."""
-        text = str(self.dut.words.value)
+    async def compare(self, what: str, expected: str, word: int | None = None) -> str:
+        """Compare all words; what was read."""
+        text = await self.read(word)
         if text != expected:
             bit = next(i for i, (a, b) in enumerate(zip(text, expected, strict=True)) if a != b)
             word = bisect_right(self.starts, bit) - 1
             places = slice(self.starts[word], self.starts[word + 1])
             self.differ(f"{what}, word {word}", expected[places], text[places])
+        return text
 
     async def alone(self) -> int:
         """Every hit by itself; how many."""
@@ -138,27 +151,29 @@ class Bench:
                 for cell in hit:
                     self.flip(word, cell)
                 await self.settled()
-                self.compare(f"word {word}, cells {hit} hit", f"{before}{expected:0{width}b}{after}")
+                await self.compare(f"word {word}, cells {hit} hit", f"{before}{expected:0{width}b}{after}", word)
                 for cell in hit:
                     self.flip(word, cell)
                 n_done += 1
-        await self.settled()
-        self.compare("after all single hits", golden)
+            await self.settled()
+            await self.compare(f"after hits on word {word}", golden, word)
+        await self.compare("after all single hits", golden)
         return n_done
 
-    async def play(self, what: str, script: dict[str, Any]) -> None:
-        """A script, after which all is as it was."""
+    async def play(self, what: str, script: dict[str, Any]) -> str:
+        """A script, after which all is as it was; what was read."""
         for step in script["steps"]:
             for word, cell in step["hits"]:
                 self.flip(word, cell)
             await self.settled()
             if step["visit"] is not None:
                 await self.visit(step["visit"])
-        self.compare(what, self.packed(script["words"]))
+        seen = await self.compare(what, self.packed(script["words"]))
         for word in {word for step in script["steps"] for word, _ in step["hits"]}:
             self.restore(word)
         await self.settled()
-        self.compare(f"{what}, afterwards", self.packed(self.words))
+        await self.compare(f"{what}, afterwards", self.packed(self.words))
+        return seen
 
     def stored(self) -> Iterator[str]:
         """What the cells of each word hold."""
@@ -166,20 +181,65 @@ class Bench:
             yield "".join("01"[bool(int(handle.value) & bit)] for handle, bit in cells)
 
 
+class RamBench(Bench):
+    """A store of block RAM behind the read port of hls4ml."""
+
+    def __init__(self, dut: Any, task: dict[str, Any]) -> None:
+        self.lanes = task["lanes"]
+        self.place = {word: (lane, row) for lane, words in enumerate(self.lanes) for row, word in enumerate(words)}
+        super().__init__(dut, task)
+        self.seen = [""] * len(self.words)
+
+    def _banks(self, number: int, banks: list[list[int]]) -> list[tuple[Any, int]]:
+        lane, row = self.place[number]
+        cells: dict[int, tuple[Any, int]] = {}
+        for bank, numbers in enumerate(banks):
+            handle = getattr(self.dut, f"lane{lane}_bank{bank}").cells[row]
+            width = len(handle)
+            for place, cell in enumerate(numbers):
+                cells[cell] = (handle, 1 << (width - 1 - place))
+        return [cells[cell] for cell in range(len(cells))]
+
+    def rows(self) -> list[int]:
+        width = self.widths[0]
+        return [
+            sum(self.words[word] << lane * width for lane, word in enumerate(row) if word is not None)
+            for row in zip(*self.lanes, strict=True)
+        ]
+
+    def port(self, what: str) -> Any:
+        return getattr(self.dut, f"{what}_words")
+
+    async def read(self, word: int | None = None) -> str:
+        width = self.widths[0]
+        rows = range(len(self.lanes[0])) if word is None else [self.place[word][1]]
+        self.dut.enable.value = 1
+        for row in rows:
+            self.dut.address.value = row
+            await self.clock()
+            await self.settled()
+            text = str(self.dut.q.value)
+            for lane, words in enumerate(self.lanes):
+                if words[row] is not None:
+                    end = len(text) - lane * width
+                    self.seen[words[row]] = text[end - width : end]
+        return "".join(self.seen)
+
+
 async def all_vectors(dut: Any) -> None:
     """All vectors of the store."""
     task = json.loads(Path(os.environ[TASK]).read_text())
-    bench = Bench(dut, task)
+    bench = Bench(dut, task) if task["lanes"] is None else RamBench(dut, task)
     dut.clk.value = 0
     await bench.load()
-    bench.compare("after loading", bench.packed(bench.words))
+    await bench.compare("after loading", bench.packed(bench.words))
     for number, (held, line) in enumerate(zip(bench.stored(), task["stored"], strict=True)):
         if held != line:
             bench.differ(f"cells of word {number} after loading", line, held)
     n_alone = await bench.alone()
-    for kind in ("rounds", "trials"):
-        for number, script in enumerate(task[kind]):
-            await bench.play(f"{kind[:-1]} {number}", script)
-    Path(task["result"]).write_text(
-        json.dumps({"n_alone": n_alone, "n_mismatches": bench.n_mismatches, "mismatches": bench.mismatches})
-    )
+    seen = {
+        kind: [await bench.play(f"{kind[:-1]} {number}", script) for number, script in enumerate(task[kind])]
+        for kind in ("rounds", "trials")
+    }
+    result = {"n_alone": n_alone, "n_mismatches": bench.n_mismatches, "mismatches": bench.mismatches}
+    Path(task["result"]).write_text(json.dumps({**result, "trials": seen["trials"]}))

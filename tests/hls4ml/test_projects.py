@@ -11,9 +11,11 @@ import fkeras.hls4ml
 from fkeras.engines.hls4ml.causes import rounded
 from fkeras.engines.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
 from fkeras.engines.hls4ml.project import read_project
+from fkeras.faults import FaultSet
 from fkeras.protection import Mask
 from fkeras.protection.exports import words_headers
 from fkeras.protection.word_tables import stored_ones
+from fkeras.rtl import rtl_check, weight_memory
 
 CONFIG = {
     "Backend": "Vitis",
@@ -264,8 +266,30 @@ def test_ports_are_rows_of_hls4mls_arrays(tiny, tmp_path):
     assert latency["d1/kernel"].order == [[element] for element in range(20)]
     mask = Mask.of(fkeras.BitSet(np.arange(30)), space)
     mask.write_rtl(tmp_path, space, ports=ports)
-    assert "module weights_d1_kernel_port" in (tmp_path / "weights_d1_kernel.sv").read_text()
+    assert "module weights_d1_kernel_ram_6 (" in (tmp_path / "weights_d1_kernel.sv").read_text()
     assert "4 rows of 5 words" in (tmp_path / "README.md").read_text()
+
+
+def test_what_simulated_block_ram_reads_gives_the_campaigns_numbers_in_the_projects_code(
+    tiny, make, tmp_path, simulator
+):
+    project = external(tiny, "Resource", d1=4, d2=5)
+    space, hits = fkeras.bit_space(tiny), fkeras.FlipCount(40, exposure_seconds=100)
+    protected = [fkeras.SECDED(np.arange(60), 20), fkeras.TMR(np.arange(150, 200), 30, "itself")]
+    weight_memory(protected, space, ports=fkeras.hls4ml.ports(tiny, project=project)).write(tmp_path / "rtl")
+    checked = rtl_check(tmp_path / "rtl", faults=hits, trials=3, seed=3)
+    assert checked.agrees
+    (tmp_path / "project.yml").write_text(yaml.safe_dump(project))
+    how = {"metric": "mean_squared_error", "engine": f"hls4ml:{tmp_path / 'project.yml'}", "space": space}
+    data = make.data_for(tiny), np.random.default_rng(0).normal(size=(40, 3))
+    result = fkeras.campaign(tiny, data, faults=hits, trials=3, seed=3, protected=protected, **how)
+    run = fkeras.Study(tiny, data, how["metric"], space=space, engine=how["engine"]).run()
+    for trial, value in enumerate(result.values):
+        pairs = zip(checked.stores, space.tensors, strict=True)
+        wrong = [np.array(store.read[trial]) ^ tensor.words for store, tensor in pairs]
+        read = FaultSet(np.flatnonzero(np.concatenate(wrong)[:, None] >> np.arange(5, -1, -1) & 1))
+        assert run.fault_sets([read])["mean_squared_error"].values[0].mean() == pytest.approx(value, rel=1e-12)
+    assert len(set(result.values)) == 3
 
 
 def test_words_that_are_not_read_from_outside_have_no_port(tiny):

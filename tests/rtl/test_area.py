@@ -15,6 +15,7 @@ from fkeras.protection import read_words, write_words
 from fkeras.rtl import rtl_area, weight_memory
 from fkeras.rtl.area import Area, StoreArea, area_content, read_area
 from fkeras.rtl.folder import protection_digest
+from fkeras.rtl.generate import Port
 
 READ0 = "weights_dense_kernel_read0"
 FLIP_FLOP, MUX = 4.0, 4.5
@@ -74,6 +75,34 @@ def test_cells_of_words_of_several_widths_survive(mixed, tmp_path, synthesis):
     result = rtl_area(tmp_path)
     assert [(store.n_cells, store.n_survived) for store in result.stores] == [(28 + 24, 28 + 24)]
     assert result.holds
+
+
+def test_block_ram_has_a_decoder_for_each_word_of_a_row(memory, tmp_path, synthesis):
+    areas = {}
+    for rows in (12, 5, 1):
+        ports = {"dense/kernel": Port("w3", rows, tuple(range(12)))}
+        weight_memory(SECDED(range(60)), memory, ports=ports).write(tmp_path)
+        result = rtl_area(tmp_path)
+        assert result.holds
+        areas[rows] = result.stores[0]
+        assert areas[rows].n_survived == 12 * 10
+    # Three lanes of five rows have room for fifteen words; without protection they are RAM, too.
+    assert [areas[rows].cells for rows in (12, 5, 1)] == [2 * 120, 2 * 150, 2 * 120]
+    assert areas[5].decoders == pytest.approx(3 * areas[12].decoders)
+    assert areas[1].decoders == pytest.approx(12 * areas[12].decoders)
+    assert result.plain < 2 * 60 + 300
+
+
+def test_copies_in_block_ram_are_counted(memory, tmp_path, synthesis):
+    ports = {"dense/kernel": Port("w3", 6, tuple(range(12)))}
+    weight_memory(TMR(range(60)), memory, ports=ports).write(tmp_path)
+    file = tmp_path / "weights_dense_kernel.sv"
+    assert rtl_area(tmp_path).stores[0].n_survived == 180
+    # The third copy is never read.
+    file.write_text(re.sub(r"= (row_)?raw0_2\[0:4\];", r"= \1raw0_1[0:4];", file.read_text()))
+    result = rtl_area(tmp_path)
+    assert len(result.changed) == 1
+    assert (result.stores[0].n_survived, result.holds) == (150, False)
 
 
 def test_more_protection_takes_more(areas):

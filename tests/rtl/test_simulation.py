@@ -58,6 +58,22 @@ def test_it_reads_what_the_library_says(memory, tmp_path, kind):
     assert [store.n_trials for store in result.stores] == [8, 8]
 
 
+ELEMENTS = (7, 3, 11, 0, 1, 9, 4, 10, 2, 8, 6, 5)
+"""Of the twelve words in hls4ml's order."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("none", 12), ("secded", 1), ("several", 5), ("recoded", 4), ("some tmr, scrubbed from itself", 5)],
+)
+def test_block_ram_reads_what_the_library_says(memory, tmp_path, kind, rows):
+    ports = {"dense/kernel": Port("w3", rows, ELEMENTS)}
+    weight_memory(PROTECTIONS[kind], memory, ports=ports).write(tmp_path)
+    result = rtl_check(tmp_path, faults=HITS, trials=4)
+    assert [store.mismatches for store in result.stores] == [(), ()]
+    assert "ram_style" in (tmp_path / "weights_dense_kernel.sv").read_text()
+
+
 MIXED = {
     "none": None,
     "tmr": TMR(range(28)),
@@ -187,17 +203,19 @@ def test_a_scrub_comes_by_itself_after_its_interval(memory, tmp_path, cycles, se
 PORT = """
 module bench;
     reg clk = 0, load = 1, enable = 0;
-    reg [0:3] row = 0;
-    reg [0:4] word = 0;
-    reg [2:0] address = 0;
+    reg [2:0] row = 0, address = 0;
+    reg [14:0] words = 0;
     wire [14:0] q;
     integer i;
     always #1 clk = ~clk;
-    weights_dense_kernel_port port (.clk(clk), .load(load), .load_row(row), .load_word(word), .address(address),
+    weights_dense_kernel port (.clk(clk), .load(load), .load_row(row), .load_words(words), .address(address),
         .enable(enable), .q(q));
     initial begin
         @(negedge clk);
-        for (i = 0; i < 12; i = i + 1) begin row = i; word = i + 1; @(negedge clk); end
+        for (i = 0; i < 5; i = i + 1) begin
+            row = i; words = {5'd10 + i[4:0], 5'd5 + i[4:0], i[4:0]};
+            @(negedge clk);
+        end
         load = 0; enable = 1;
         for (i = 0; i < 5; i = i + 1) begin
             address = i;
@@ -221,6 +239,6 @@ def test_the_port_reads_rows_as_hls4ml_packs_them(memory, tmp_path):
     subprocess.run(["iverilog", "-g2012", "-s", "bench", "-o", str(tmp_path / "bench"), *files], check=True)
     done = subprocess.run(["vvp", "-n", str(tmp_path / "bench")], capture_output=True, text=True, check=True)
     rows = [line.split() for line in done.stdout.splitlines()]
-    # The word of element e is e + 1; lane l of row r is place 5 l + r, and the last lanes are empty.
-    words = [[str(elements[place] + 1) if place < 12 else "0" for place in (r, r + 5, r + 10)] for r in range(5)]
+    # What is loaded is the place: lane l of row r is place 5 l + r, and the last lanes are empty.
+    words = [[str(place) if place < 12 else "0" for place in (r, r + 5, r + 10)] for r in range(5)]
     assert rows == [*words, [words[4][0]]]
