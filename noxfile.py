@@ -80,3 +80,5 @@ def hgq2(session: nox.Session) -> None:
     """HGQ2."""
     prepare(session, ".[hgq2,xdist]", HGQ2="0.2", keras="3")
     session.run("pytest", "-rs", "tests/keras3", *session.posargs)
+    example = "example_project/tests/digits_hgq"
+    session.run("pytest", "-c", "example_project/pyproject.toml", example, "-p", "no:cacheprovider")
