@@ -20,11 +20,25 @@ from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.states import States
 from fkeras.engines.cpu.worker import Totals, measured, turns
 from fkeras.engines.gpu.counting import Counting
+from fkeras.engines.gpu.operand import reads_bounded
 from fkeras.engines.gpu.operations import Array
-from fkeras.engines.gpu.program import Device, padded_to, scratch_bytes
+from fkeras.engines.gpu.program import Device, faults_at_once, padded_to, scratch_bytes
 from fkeras.faults import FaultSet, Patch
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
+from fkeras.network import (
+    Bias,
+    Cropping,
+    Function,
+    MaxPool,
+    Permute,
+    Quantize,
+    Relu,
+    Repeat,
+    Reshape,
+    Steps,
+    ZeroPadding,
+)
 from fkeras.network.operation import EXACT_STEPS
 from fkeras.network.sums import WeightedSum
 
@@ -32,6 +46,9 @@ AT_ONCE = 64
 """Fault sets of one call."""
 BROUGHT_BYTES = 64 * 2**20
 """Bounds the outputs that one call brings back."""
+
+_ROUNDS_AT_MOST_ONCE = (Bias, Quantize, Steps, Relu, Function, MaxPool, Reshape, Permute, ZeroPadding, Cropping, Repeat)
+"""What computes the same for everybody, however large what it reads is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +114,19 @@ class DeviceBehind(Behind):
     def _rooms(self) -> Mapping[str, float]:
         """By tensor, how much larger its words may become in all while every sum stays exact; 0 where nobody knows.
 
-        What a sum reads must not grow with the words: its bound is the same with any word wrong.
+        That is known where nothing whose exactness depends on it reads what grows with the words.
         """
         rooms = {tensor.path: np.inf for tensor in self._space.tensors}
-        golden, faulty = self._plan.golden_grids, self._plan.grids
-        for node in self._network.nodes:
+        golden = self._plan.golden_grids
+        nodes = [node for node in self._network.nodes if not isinstance(node.operation, _ROUNDS_AT_MOST_ONCE)]
+        if not all(reads_bounded(self._plan, node) for node in nodes):
+            return dict.fromkeys(rooms, 0.0)
+        for node in nodes:
             path = node.operation.kernel if isinstance(node.operation, WeightedSum) else ""
-            step = golden[node.name].step
+            given, step = golden[node.inputs[0]], golden[node.name].step
             if path in rooms and step is not None:
-                given, most = golden[node.inputs[0]], EXACT_STEPS * step
-                fixed = given.bound == faulty[node.inputs[0]].bound
-                room = (most - golden[node.name].bound) / max(given.bound, given.step or 1.0)
-                rooms[path] = min(rooms[path], room if fixed else 0.0)
+                room = (EXACT_STEPS * step - golden[node.name].bound) / max(given.bound, given.step or 1.0)
+                rooms[path] = min(rooms[path], room)
         return rooms
 
     def _program(self, paths: tuple[str, ...]) -> Program:
@@ -155,7 +173,7 @@ class DeviceBehind(Behind):
         longest = chunks[0].stop
         brought = sum(4 * self._device.held([self._network.outputs[number]]) for number in program.outputs)
         size = AT_ONCE if program.counted else int(np.clip(BROUGHT_BYTES // (brought * longest + 1), 1, AT_ONCE))
-        at_once = max(1, scratch_bytes() // (per_sample * longest))
+        at_once = faults_at_once(per_sample * longest)
         blocks = np.split(np.arange(len(faults)), range(size, len(faults), size))
         left = np.zeros(len(faults), np.bool_)
 

@@ -23,7 +23,7 @@ from fkeras.engines.cpu.worker import Flips, Totals, measured, turns
 from fkeras.engines.gpu.counting import Counting
 from fkeras.engines.gpu.operand import operand_for
 from fkeras.engines.gpu.operations import INVERSE, OPERATIONS, Array, Values
-from fkeras.engines.gpu.program import Device, padded_to, scratch_bytes
+from fkeras.engines.gpu.program import Device, faults_at_once, padded_to, scratch_bytes
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs
 from fkeras.network import Convolution, Dense, Node, Quantize, Steps
@@ -72,7 +72,7 @@ class DeviceSite:
         per_sample = self._device.scratch([self.site.node, *self._behind])
         held = self._device.held(self._golden)
         chunks = self._samples.chunks(int(np.clip(scratch_bytes() // (per_sample + held), 1, self._samples.n)))
-        at_once = max(1, scratch_bytes() // (per_sample * chunks[0].stop))
+        at_once = faults_at_once(per_sample * chunks[0].stop)
 
         def launched(block: Places, rows: slice) -> Any:
             return self._run(*self._places(faults.some(block)), self._shared(rows), min(at_once, padded_to(block.size)))
@@ -183,7 +183,7 @@ def _linear_reader(device: Device, site: Site) -> tuple[Linear, Node] | None:
     step = grids[node.name].step
     if step is None or not span * float(columns.max()) < EXACT_STEPS * step:
         return None
-    operand = operand_for(network, grids, node, span)
+    operand = operand_for(device.plan, node, span)
     shape = network.shapes[site.end]
     flattened = network.shapes[node.inputs[0]] != shape
 

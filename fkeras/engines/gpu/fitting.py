@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.gpu.operations import OPERATIONS
+from fkeras.memory import BitSpace
 from fkeras.network import Affine, AveragePool, Bias, Merge, Node, Relu
 from fkeras.network.fit import Misfit
 from fkeras.network.sums import WeightedSum
 
 
-def device_misfit(plan: Plan) -> Misfit | None:
+def device_misfit(plan: Plan, space: BitSpace) -> Misfit | None:
     """What the device would not compute as the processor does; None where there is nothing."""
-    network, grids, words = plan.network, plan.grids, {tensor.path for tensor in plan.tensors}
+    network, grids, words = plan.network, plan.grids, {tensor.path for tensor in space.tensors}
+    if registers := getattr(space, "registers", ()):
+        return Misfit(registers[0].path, "is a register, whose faults the CPU engine measures")
     for node in network.before(network.outputs):
         operation = node.operation
         if type(operation) not in OPERATIONS:

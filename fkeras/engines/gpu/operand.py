@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fkeras.network import Grid, Network, Node
+from fkeras.engines.cpu.plan import Plan
+from fkeras.network import Node
 from fkeras.network.network import AnyWordWrong
 from fkeras.network.sums import WeightedSum
 
@@ -48,13 +48,18 @@ def operand_of(levels: float) -> Operand:
     return Operand(jnp.float32, jax.lax.Precision.DEFAULT) if levels <= TENSOR_FLOAT_LEVELS else WIDE
 
 
-def operand_for(network: Network, grids: Mapping[str, Grid], node: Node, most: float | None = None) -> Operand:
-    """What the factors of a node's products are held in, whatever its words hold; grids: with any one word wrong.
+def reads_bounded(plan: Plan, node: Node) -> bool:
+    """Whether what a node reads is no larger for any wrong words, as behind a quantizer."""
+    return all(plan.grids[name].bound == plan.golden_grids[name].bound for name in node.inputs)
+
+
+def operand_for(plan: Plan, node: Node, most: float | None = None) -> Operand:
+    """What the factors of a node's products are held in, however many words are wrong.
 
     most: the size of what it reads, where that is not the tensor that its input is.
     """
-    operation = node.operation
-    if not isinstance(operation, WeightedSum) or grids[node.name].step is None:
+    network, grids, operation = plan.network, plan.grids, node.operation
+    if not isinstance(operation, WeightedSum) or grids[node.name].step is None or not reads_bounded(plan, node):
         return WIDE
     given, weights, kernel = grids[node.inputs[0]], AnyWordWrong(network), operation.kernel
     step, largest = weights.step(kernel), weights.spare(kernel) / 2

@@ -27,6 +27,11 @@ def scratch_bytes() -> int:
     return int(statistics.get("bytes_limit", SHARE * BYTES_WITHOUT_A_LIMIT)) // SHARE
 
 
+def faults_at_once(bytes_each: int) -> int:
+    """How many faults are computed side by side: a power of two, so that filled calls leave no rest to compile."""
+    return 1 << (max(1, scratch_bytes() // bytes_each).bit_length() - 1)
+
+
 def padded_to(n: int) -> int:
     """Up to how many a call is filled, so that few shapes are compiled."""
     return next((size for size in (1, 8, 64) if n <= size), 1 << (n - 1).bit_length())
@@ -37,7 +42,7 @@ class Device:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.network = plan, plan.network
-        self.operands = {node.name: operand_for(plan.network, plan.grids, node) for node in plan.network.nodes}
+        self.operands = {node.name: operand_for(plan, node) for node in plan.network.nodes}
         self.values: Values = {name: jnp.asarray(values) for name, values in _parameters(plan).items()}
         self._golden: dict[tuple[str, ...], Callable[..., dict[str, Array]]] = {}
 

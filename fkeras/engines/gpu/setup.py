@@ -36,7 +36,10 @@ def sees_gpu() -> bool:
     """Whether JAX is installed and computes on a GPU; it is not imported where no driver is."""
     if importlib.util.find_spec("jax") is None or not any(Path(file).exists() for file in _DEVICE_FILES):
         return False
-    return bool(jax().default_backend() == "gpu")
+    try:
+        return bool(jax().default_backend() == "gpu")
+    except RuntimeError:  # it was told of a platform that it cannot start
+        return False
 
 
 def require_device() -> None:

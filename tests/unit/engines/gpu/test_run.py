@@ -139,6 +139,37 @@ def test_what_passes_2_to_the_24_goes_through_the_cpu_engine(levels, passes, mon
     assert on_cpu == [1] * passes
 
 
+def unrounded(words: list[int], width: int, levels: int) -> tuple[fn.Network, np.ndarray]:
+    """Two weighted sums with no quantizer between them; words of the second kernel, of so many bits."""
+    b = Builder(3, (64,))
+    x = b.add(fn.Quantize(1.0, 0, levels), "x")
+    codec = FixedPoint(width, width)
+    for shape, stored in (((64, 8), b.rng.integers(0, 2, 512)), ((8, len(words)), np.repeat([words], 8, 0).ravel())):
+        path, ones = f"layer{len(b.layers)}/kernel", np.ones(stored.size, np.float32)
+        unsigned = (stored & (2**width - 1)).astype(np.uint32)
+        kernel = WordTensor(path, shape, codec, unsigned, ones, codec.decode(unsigned).astype(np.float32))
+        b.layers.append(LayerMemory(path, (kernel,)))
+        x = b.add(fn.Dense(path), x)
+    return b.network(x), b.rng.integers(0, levels + 1, (9, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "levels", "passes"), [([1, -1, 0], 5, 1, False), ([127, -127, 90], 8, 15, True)]
+)
+def test_sums_of_sums_grow_with_all_words_that_are_wrong(words, width, levels, passes, monkeypatch) -> None:
+    from fkeras.engines.cpu.behind import Behind
+
+    network, x = unrounded(words, width, levels)
+    space, metrics, y = network.memory.space(), MSE, np.zeros((9, 3))
+    run = started(network, space, x, y, metrics)
+    sets = [FaultSet(width * np.arange(512)), FaultSet(width * np.arange(0, 512, 100))]  # signs of the first kernel
+    on_cpu = []
+    measured = Behind.fault_sets
+    monkeypatch.setattr(Behind, "fault_sets", lambda self, faults: on_cpu.append(len(faults)) or measured(self, faults))
+    require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+    assert on_cpu == [1] * passes
+
+
 def test_operands_hold_what_they_multiply() -> None:
     from fkeras.engines.gpu.operand import WIDE, operand_of
 
