@@ -25,7 +25,7 @@ from fkeras.campaigns.verdict import Outcome, Requirement
 from fkeras.engine import GoldenScore
 from fkeras.errors import InputError
 from fkeras.faults import Protection
-from fkeras.faults.protections import statement
+from fkeras.faults.protections import account
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain
@@ -278,7 +278,7 @@ class Endurance:
             self.exceeded_at,
             IntervalRecord(average.best, average.low, average.high),
             self.accumulation.describe(),
-            statement(covered, len(self.space)) or "none",
+            account(covered, len(self.space)),
             self.seed,
             (self.survey if self.proof is None else self.proof).recovered,
         )

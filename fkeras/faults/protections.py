@@ -106,3 +106,9 @@ def assumed_area(protection: Protection, n_bits: int) -> str:
 def statement(protection: Protection, n_bits: int) -> str:
     """One line about what is protected, "" for nothing; a check says so itself where it finds nothing to do."""
     return "" if short(protection) == "-" else protection.describe(n_bits)
+
+
+def account(protection: Protection, n_bits: int, area: str = "") -> str:
+    """What is protected and what that takes, for reports; area: what is known of it, "" where nobody measured it."""
+    said = (statement(protection, n_bits), area or assumed_area(protection, n_bits))
+    return "; ".join(filter(None, said)) or "none"

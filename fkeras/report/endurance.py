@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from fkeras.campaigns.endurance import EndurancePoint, look_text, trials_apart
-from fkeras.faults.protections import statement
+from fkeras.faults.protections import account
 from fkeras.report.failure import golden_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def endurance_text(result: Endurance) -> str:
     n_bits = len(result.space)
     notes = [
         f"{n_bits:,} bits, {result.n_samples:,} samples, {result.accumulation.describe()}, seed {result.seed}",
-        f"protection {statement(result.protection, n_bits) or 'none'}",
+        f"protection {account(result.protection, n_bits)}",
         f"golden {result.metric} {golden_text(result.golden.value, result.golden.standard_error)}",
         f"average of {result.metric} from 0 to {result.text_of(result.survey.looks[-1])}: {result.time_average}",
     ]

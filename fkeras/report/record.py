@@ -16,7 +16,7 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
-from fkeras.faults.protections import assumed_area, short, statement
+from fkeras.faults.protections import account, short
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
@@ -303,9 +303,7 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
 def protection_text(setting: Setting) -> str:
     """One line about what is protected, and what that takes."""
-    n_bits = len(setting.space)
-    said = (statement(setting.protection, n_bits), setting.area or assumed_area(setting.protection, n_bits))
-    return "; ".join(filter(None, said)) or "none"
+    return account(setting.protection, len(setting.space), setting.area)
 
 
 def _short(model: FaultModel, n_bits: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from fkeras.errors import InputError, LayoutError
 from fkeras.faults import TMR, AssumedImmune, FaultSet, Upsets, protection
+from fkeras.faults.protections import account
 from fkeras.memory import BitSet
 
 
@@ -19,6 +20,14 @@ def test_assumed_immune_costs_nothing():
     immune = AssumedImmune(BitSet([1, 2], label="msb"))
     assert immune.describe(20) == "msb: 2 bits (10.0%) assumed immune"
     assert (immune.extra_bits, immune.is_perfect) == (0, True)
+
+
+def test_reports_say_that_an_area_is_assumed_unless_it_was_measured(memory):
+    tmr, immune = TMR(range(5)), AssumedImmune(range(5))
+    assert account(tmr, 10) == f"{tmr.describe(10)}; area +100.0%, assumed to be that of the extra bits"
+    assert account(tmr, 10, "area +140.0%, measured") == f"{tmr.describe(10)}; area +140.0%, measured"
+    assert account(immune, 10) == immune.describe(10)
+    assert account(protection(None, memory(5)), 10) == "none"
 
 
 def test_reports_say_where_the_bits_come_from():

@@ -10,7 +10,7 @@ from fkeras.campaigns import Endurance, Limit, Requirement
 from fkeras.campaigns.accumulation import OneByOne
 from fkeras.campaigns.endurance import Histories
 from fkeras.engine import GoldenScore
-from fkeras.faults import protection
+from fkeras.faults import TMR, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.report.endurance import endurance_text
 
@@ -42,6 +42,11 @@ def result_of(requirement):
         "cpu",
         64,
     )
+
+
+def test_what_protects_the_memory_takes_an_area():
+    text = endurance_text(replace(result_of(None), protection=TMR(range(300))))
+    assert "hit like the others, never scrubbed; area +50.0%, assumed to be that of the extra bits\n" in text
 
 
 def test_with_a_limit():
