@@ -115,7 +115,7 @@ def rtl_area(folder: str | os.PathLike[str], *, liberty: str | os.PathLike[str] 
     cells = None if liberty is None else Path(liberty)
     if cells is not None and not cells.is_file():
         raise InputError(f"liberty file {cells} does not exist (looked in {Path.cwd()}); name a .lib file")
-    files = [Path(folder, name).absolute() for name in memory.files if name.endswith(".sv")]
+    files = memory.sources(folder)
     stores = tuple(_store_area(store, files, cells) for store in memory.stores)
     readers = {name: reader for store in memory.stores for reader, name in store.readers.items()}
     proven = proofs([shape for store in memory.stores for shape in store.layout.shapes], readers, files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from fkeras.errors import whole
 from fkeras.faults import FaultModel, fault_model, trial_upsets, whole_seed
@@ -60,7 +59,7 @@ def rtl_check(
     changed = memory.changed(folder)
     model, start = None if faults is None else fault_model(faults), whole_seed(seed)
     upsets = [] if model is None else [trial_upsets(memory.space, model, start, trial) for trial in range(trials)]
-    files = [Path(folder, name).absolute() for name in memory.files if name.endswith(".sv")]
+    files = memory.sources(folder)
     results = [
         simulate(store, vectors(store.layout, memory.guard, memory.space, upsets), files) for store in memory.stores
     ]

@@ -109,6 +109,14 @@ class WeightMemory:
             (target / name).unlink(missing_ok=True)
         return [target / name for name in self.files]
 
+    def sources(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """The SystemVerilog in a folder, as it is there. InputError where a file is missing."""
+        paths = [Path(folder, name).absolute() for name in self.files if name.endswith(".sv")]
+        missing = [path.name for path in paths if not path.is_file()]
+        if missing:
+            raise InputError(f"{Path(folder)}: {', '.join(missing)} is missing; write the folder again: {_REMEDY}")
+        return paths
+
     def changed(self, folder: str | os.PathLike[str]) -> list[str]:
         """What in a folder is not as it would be written now, a line each; the index vouches for itself."""
         lines = []

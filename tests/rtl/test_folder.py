@@ -12,7 +12,7 @@ from fkeras.errors import EnvironmentSetupError, InputError, LayoutError
 from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import Mask
-from fkeras.rtl import read_folder, rtl_check, weight_memory
+from fkeras.rtl import read_folder, rtl_area, rtl_check, weight_memory
 from fkeras.rtl.codewords import layouts
 from fkeras.rtl.generate import Port, stores
 
@@ -55,6 +55,14 @@ def test_another_memory_and_files_of_others_are_refused(memory, tmp_path):
     weight_memory(None, memory).write(tmp_path / "mine", force=True)
     with pytest.raises(InputError, match=r"README.md is a file; name a folder"):
         weight_memory(None, memory).write(tmp_path / "mine" / "README.md")
+
+
+@pytest.mark.parametrize("ask", [rtl_check, rtl_area])
+def test_a_file_that_is_missing_is_named(memory, tmp_path, ask, simulator, synthesis):
+    weight_memory(TMR(range(20)), memory).write(tmp_path)
+    (tmp_path / "fkeras_tmr.sv").unlink()
+    with pytest.raises(InputError, match=r"fkeras_tmr.sv is missing; write the folder again: write it with `fk"):
+        ask(tmp_path)
 
 
 def test_words_of_several_widths_have_no_port_of_rows(mixed):
