@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import next_of, share_out
 from fkeras.engines.cpu.channels import Floats, Ints
-from fkeras.engines.cpu.vectors import add_products
+from fkeras.engines.cpu.vectors import LANES, ROWS, add_row, add_rows
 from fkeras.network import Network, Node
 from fkeras.network.operation import Operation, Shape
 from fkeras.network.pointwise import Relu
@@ -23,19 +25,22 @@ from fkeras.network.shapes import Reshape
 from fkeras.network.sums import Bias, Convolution, Dense, TransposedConvolution
 from fkeras.network.windows import pads
 
-LANES = 32
-MOST_TERMS = 2**21
-"""Entries of the largest matrix."""
+VECTOR = 16
+"""Samples that one instruction adds to."""
 
 
 class Program(NamedTuple):
-    """Layers in a row. rows (layers + 1,): where each one's outputs begin, counted through all layers; starts: where
-    each output's terms begin; terms: which of its layer's inputs; factors: times what; offsets: plus what, at least
-    low (layers,)."""
+    """Layers in a row. rows (layers + 1,): where each one's outputs begin, counted through all layers; blocks
+    (layers + 1,): where each one's blocks begin, of outputs that have the same terms: first (blocks + 1,), their first
+    output; starts (blocks + 1,): where their terms begin; terms: which of the layer's inputs; at (blocks,): where the
+    factors begin, term by term, a factor an output; offsets: plus what, at least low (layers,)."""
 
     rows: Ints
+    blocks: Ints
+    first: Ints
     starts: Ints
     terms: Ints
+    at: Ints
     factors: Floats
     offsets: Floats
     low: Floats
@@ -52,7 +57,8 @@ class Tail:
     def __call__(self, x: Floats) -> Floats:
         """The last node's result for samples of the first one's input."""
         results = np.empty((len(x), *self.shape), np.float32)
-        run(np.ascontiguousarray(x.reshape(len(x), -1)), self.program, results.reshape(len(x), -1))
+        flat = np.ascontiguousarray(x.reshape(len(x), -1)), self.program, results.reshape(len(x), -1)
+        share_out(run, *flat, cost=len(x) * self.program.factors.size / VECTOR)
         return results
 
 
@@ -99,15 +105,52 @@ def _packed(network: Network, nodes: Sequence[Node]) -> Program:
                 layers.append(_terms(operation, network.values, network.shapes[node.inputs[0]], shape))
                 offsets.append(np.zeros(prod(shape), np.float32))
                 low.append(-np.inf)
-    counts, terms, factors = (np.concatenate(parts) for parts in zip(*layers, strict=True))
+    sizes = np.array([part.size for part in offsets])
+    blocks = [_blocks(*layer) for layer in layers]
+    counts = np.concatenate([layer.n_outputs for layer in blocks])
+    n_terms = np.concatenate([layer.n_terms for layer in blocks])
     return Program(
-        np.cumsum([0, *(part.size for part in offsets)], dtype=np.int32),
-        np.cumsum([0, *counts], dtype=np.int32),
-        terms,
-        factors,
+        _begins(sizes),
+        _begins(np.array([layer.n_terms.size for layer in blocks])),
+        _begins(counts),
+        _begins(n_terms),
+        np.concatenate([layer.terms for layer in blocks]),
+        _begins(counts * n_terms)[:-1],
+        np.concatenate([layer.factors for layer in blocks]),
         np.concatenate(offsets),
         np.array(low, np.float32),
     )
+
+
+def _begins(sizes: NDArray[Any]) -> Ints:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+
+
+class Blocks(NamedTuple):
+    """Outputs of a layer that have the same terms, (blocks,) each: how many; how many terms; the terms and the factors,
+    flat."""
+
+    n_outputs: Ints
+    n_terms: Ints
+    terms: Ints
+    factors: Floats
+
+
+def _blocks(counts: Ints, terms: Ints, factors: Floats) -> Blocks:
+    """The same outputs, ROWS at once where neighbours have the same terms."""
+    starts = _begins(counts)
+    by_output = np.split(terms, starts[1:-1]), np.split(factors, starts[1:-1])
+    n_outputs, lists, flat = list[int](), list[Ints](), list[Floats]()
+    output = 0
+    while output < counts.size:
+        same, *others = by_output[0][output : output + ROWS]
+        alike = len(others) == ROWS - 1 and all(np.array_equal(same, other) for other in others)
+        n_outputs.append(ROWS if alike else 1)
+        lists.append(same)
+        flat.append(np.stack(by_output[1][output : output + n_outputs[-1]], 1).reshape(-1))
+        output += n_outputs[-1]
+    sizes = np.array([part.size for part in lists], np.int32)
+    return Blocks(np.array(n_outputs, np.int32), sizes, np.concatenate(lists), np.concatenate(flat))
 
 
 def _terms(
@@ -151,24 +194,28 @@ def _by_input(
     return np.ascontiguousarray(taps), np.where(inside, reached, -1).astype(np.int32)
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def run(x: Floats, program: Program, results: Floats) -> None:  # pragma: no cover - compiled
-    """All layers of all samples: x (n, inputs), results (n, outputs)."""
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def run(x: Floats, program: Program, results: Floats, turn: NDArray[np.int64]) -> None:  # pragma: no cover - compiled
+    """All layers of all samples: x (n, inputs), results (n, outputs); turn: shared by all threads."""
     rows, most = program.rows, x.shape[1]
     for layer in range(rows.size - 1):
         most = max(most, rows[layer + 1] - rows[layer])
-    for block in numba.prange((x.shape[0] + LANES - 1) // LANES):
-        first, n = block * LANES, min(LANES, x.shape[0] - block * LANES)
-        values, others = np.zeros((most, LANES), np.float32), np.zeros((most, LANES), np.float32)
+    terms, factors, offsets = program.terms, program.factors, program.offsets
+    values, others = np.zeros((most, LANES), np.float32), np.zeros((most, LANES), np.float32)
+    while True:
+        first = next_of(turn) * LANES
+        if first >= x.shape[0]:
+            break
+        n = min(LANES, x.shape[0] - first)
         values[: x.shape[1], :n] = x[first : first + n].T
         for layer in range(rows.size - 1):
-            given, low = values.reshape(-1), program.low[layer]
-            for row in range(rows[layer], rows[layer + 1]):
-                sums = others[row - rows[layer]]
-                sums[:] = program.offsets[row]
-                begin, stop = program.starts[row], program.starts[row + 1]
-                add_products(sums, 0, LANES, given, 0, program.terms, program.factors, begin, stop)
-                for lane in range(LANES):
-                    sums[lane] = max(sums[lane], low)
+            low = program.low[layer]
+            for number in range(program.blocks[layer], program.blocks[layer + 1]):
+                output, begin, stop = program.first[number], program.starts[number], program.starts[number + 1]
+                row, at = output - rows[layer], program.at[number]
+                if program.first[number + 1] - output == ROWS:
+                    add_rows(others, row, values, terms, begin, stop, factors, at, offsets, output, low)
+                else:
+                    add_row(others, row, values, terms, begin, stop, factors, at, offsets, output, low)
             values, others = others, values
         results[first : first + n] = values[: results.shape[1], :n].T

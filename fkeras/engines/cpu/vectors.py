@@ -1,4 +1,4 @@
-"""An inner loop that a compiler does not find by itself: it keeps sums in registers.
+"""An inner loop that a compiler does not find by itself: weighted sums of 32 samples at once, which stay in registers.
 
 It is written as LLVM vectors, which any processor runs in pieces of its own width.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -16,95 +15,71 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
-INDEX, FLAGS = ir.IntType(64), ("contract",)
+LANES = 32
+"""Samples that lie side by side."""
+ROWS = 4
+"""Sums of the same terms that are made at once."""
+INDEX, NUMBER, FLAGS = ir.IntType(64), ir.FloatType(), ("contract",)
+VECTOR = ir.VectorType(NUMBER, LANES)
 
 
-def _splat(builder: Any, factor: Any, width: int) -> Any:
-    """A vector of `width` times the same number."""
-    lanes = ir.VectorType(ir.IntType(32), width)
-    undefined = ir.Constant(ir.VectorType(ir.FloatType(), width), ir.Undefined)
-    lane = builder.insert_element(undefined, factor, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(lane, undefined, ir.Constant(lanes, None))
+def _splat(builder: Any, number: Any) -> Any:
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+    undefined = ir.Constant(VECTOR, ir.Undefined)
+    lane = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(lane, undefined, lanes)
 
 
-def _add_product(builder: Any, total: Any, factor: Any, weight: Any) -> None:
-    """total += factor x weight, of a number and a vector; total: where it is kept."""
-    product = builder.fmul(_splat(builder, factor, weight.type.count), weight, flags=FLAGS)
-    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+def _adder(rows: int, turns: int) -> Any:
+    """sums[begin + row] = max(offsets[offset + row] + sum over first <= m < stop of factors[at + (m - first) x rows +
+    row] x inputs[terms[m]], low), for so many rows of LANES numbers; indices are not checked.
 
-
-def _adder(width: int) -> Any:
-    """As `add_products`, for k < width and a stride between the rows of weights.
-
-    The sums stay in registers meanwhile; even and odd m have their own, so that one need not wait for the other.
+    turns: terms that are added to sums of their own, so that one need not wait for the other.
     """
-    vector = ir.VectorType(ir.FloatType(), width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, begin, _, place, stride, _, _, first, stop = arguments
+        _, begin, _, _, first, stop, _, at, _, offset, low = arguments
 
-        def entry(argument: int, index: Any, piece: Any = None) -> Any:
-            data = context.make_array(signature.args[argument])(context, builder, arguments[argument]).data
-            address = builder.gep(data, [index])
-            return address if piece is None else builder.bitcast(address, piece.as_pointer())
+        def address(argument: int, index: Any) -> Any:
+            array = context.make_array(signature.args[argument])(context, builder, arguments[argument])
+            return builder.gep(array.data, [index])
 
-        def add(total: Any, m: Any, factor: Any) -> None:
-            term = builder.sext(builder.load(entry(5, m)), INDEX)
-            weight = builder.load(entry(2, builder.add(place, builder.mul(term, stride)), vector), align=4)
-            _add_product(builder, total, factor, weight)
+        def vector(argument: int, row: Any) -> Any:
+            place = address(argument, builder.mul(row, ir.Constant(INDEX, LANES)))
+            return builder.bitcast(place, VECTOR.as_pointer())
 
-        target = entry(0, begin, vector)
-        even = cgutils.alloca_once_value(builder, builder.load(target, align=4))
-        odd = cgutils.alloca_once_value(builder, ir.Constant(vector, None))
-        with cgutils.for_range_slice(builder, first, stop, ir.Constant(INDEX, 2)) as (m, _):
-            add(even, m, builder.load(entry(6, m)))
-            # Past the end the last term is read once more, times zero: a branch on whether m is odd costs more.
-            after = builder.add(m, ir.Constant(INDEX, 1))
-            inside = builder.icmp_signed("<", after, stop)
-            after = builder.select(inside, after, m)
-            zero = ir.Constant(ir.FloatType(), 0.0)
-            add(odd, after, builder.select(inside, builder.load(entry(6, after)), zero))
-        builder.store(builder.fadd(builder.load(even), builder.load(odd)), target, align=4)
+        offsets = [builder.load(address(8, builder.add(offset, ir.Constant(INDEX, row)))) for row in range(rows)]
+        totals = [cgutils.alloca_once_value(builder, _splat(builder, number)) for number in offsets]
+        others = [cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range((turns - 1) * rows)]
+        with cgutils.for_range_slice(builder, first, stop, ir.Constant(INDEX, turns)) as (m, _):
+            for turn in range(turns):
+                # Past the end the first term is read once more, times zero: a branch costs more.
+                term = builder.add(m, ir.Constant(INDEX, turn))
+                inside = builder.icmp_signed("<", term, stop)
+                term = builder.select(inside, term, m) if turn else m
+                values = builder.load(vector(2, builder.sext(builder.load(address(3, term)), INDEX)), align=4)
+                place = builder.add(at, builder.mul(builder.sub(term, first), ir.Constant(INDEX, rows)))
+                for row, total in enumerate((totals + others)[turn * rows : (turn + 1) * rows]):
+                    factor = builder.load(address(6, builder.add(place, ir.Constant(INDEX, row))))
+                    factor = builder.select(inside, factor, ir.Constant(NUMBER, 0.0)) if turn else factor
+                    product = builder.fmul(_splat(builder, factor), values, flags=FLAGS)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for row, total in enumerate(totals):
+            value = builder.load(total)
+            for other in others[row::rows]:
+                value = builder.fadd(value, builder.load(other))
+            least = _splat(builder, low)
+            value = builder.select(builder.fcmp_ordered("<", value, least), least, value)
+            builder.store(value, vector(0, builder.add(begin, ir.Constant(INDEX, row))), align=4)
         return context.get_dummy_value()
 
     @intrinsic
-    def adder(  # type: ignore[no-untyped-def]
-        typingctx, sums, begin, weights, place, stride, terms, factors, first, stop
-    ):
+    def adder(typingctx, sums, begin, inputs, terms, first, stop, factors, at, offsets, offset, low):  # type: ignore[no-untyped-def]
         whole = types.int64
-        return types.void(sums, whole, weights, whole, whole, terms, factors, whole, whole), generate
+        arguments = sums, whole, inputs, terms, whole, whole, factors, whole, offsets, whole, types.float32
+        return types.void(*arguments), generate
 
     return adder
 
 
-_add_32, _add_8, _add_2, _add_1 = (_adder(width) for width in (32, 8, 2, 1))
-
-
-@numba.njit(inline="always", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def add_products(
-    sums: Floats,
-    begin: int,
-    length: int,
-    weights: Floats,
-    place: int,
-    terms: Ints,
-    factors: Floats,
-    first: int,
-    stop: int,
-) -> None:  # pragma: no cover - compiled
-    """sums[begin + k] += sum over m of factors[m] x weights[place + terms[m] x length + k].
-
-    For k < length and first <= m < stop; indices are not checked.
-    """
-    k = 0
-    while k + 32 <= length:
-        _add_32(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
-        k += 32
-    while k + 8 <= length:
-        _add_8(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
-        k += 8
-    while k + 2 <= length:
-        _add_2(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
-        k += 2
-    if k < length:
-        _add_1(sums, begin + k, weights, place + k, length, terms, factors, first, stop)
+add_rows, add_row = _adder(ROWS, 1), _adder(1, 2)

@@ -210,20 +210,20 @@ def test_single_flips_and_fault_sets_are_those_of_the_whole_network(kind: str, s
         require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
 
 
-@pytest.mark.parametrize("seed", range(0, 12, 3))
+@pytest.mark.parametrize("seed", [0, 6])
 def test_any_bits_in_any_order_score_as_among_all(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = random_network(seed, "one width")
     space, rng = network.memory.space(biases=True), np.random.default_rng(seed)
+    x = np.concatenate([x * np.float32(2.0**-scale) for scale in range(6)])  # enough to tell orders of additions apart
     metrics, targets, *_ = metrics_of(network, x, rng)
     whole = CpuRun(network, space, x, targets, metrics).flips(np.arange(len(space)))["mse"]
-    for cells in (2**21, 50):
+    for cells, held in ((2**21, 2**24), (50, 1)):
         monkeypatch.setattr("fkeras.engines.cpu.worker.MOST_CELLS", cells)
-        for held in (2**24, 1):
-            monkeypatch.setattr("fkeras.engines.cpu.activations.HELD_BYTES", held)
-            run = CpuRun(network, space, x, targets, metrics)
-            for n in (1, 3, 20):
-                bits = rng.permutation(len(space))[:n]
-                np.testing.assert_array_equal(run.flips(bits)["mse"].values, whole.values[bits])
+        monkeypatch.setattr("fkeras.engines.cpu.activations.HELD_BYTES", held)
+        run = CpuRun(network, space, x, targets, metrics)
+        for n in (1, 3, 20):
+            bits = rng.permutation(len(space))[:n]
+            np.testing.assert_array_equal(run.flips(bits)["mse"].values, whole.values[bits])
 
 
 def test_an_output_that_a_fault_does_not_reach_beside_one_behind_a_float_tail() -> None:
