@@ -90,15 +90,19 @@ class Forward:
     def levels(self, stored: Bytes, kernels: Kernels | None = None) -> Floats:
         """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores."""
         target = self.tensors[-1]
-        ends = self._passed(stored, kernels or self.golden, target.at, target.size)
+        ends = np.empty((len(stored), target.size), np.uint8)
+        self._pass(stored, kernels or self.golden, target.at, ends)
         return ends.view(np.float32).reshape(-1, *target.shape)
 
-    def arenas(self, stored: Bytes) -> Bytes:
-        """What every layer makes of stored inputs: (n, bytes of all tensors), each where `tensors` says."""
-        return self._passed(stored, self.golden, 0, self.program.blank.size)
+    def arenas(self, stored: Bytes, into: Bytes | None = None) -> Bytes:
+        """What every layer makes of stored inputs: (n, bytes of all tensors), each where `tensors` says; those of
+        `into`, if given."""
+        arenas = np.empty((len(stored), self.program.blank.size), np.uint8) if into is None else into
+        self._pass(stored, self.golden, 0, arenas)
+        return arenas
 
-    def _passed(self, stored: Bytes, kernels: Kernels, begin: int, size: int) -> Bytes:
-        """So many bytes of every sample behind a pass, (n, size), on all cores."""
+    def _pass(self, stored: Bytes, kernels: Kernels, begin: int, ends: Bytes) -> None:
+        """Fill ends (n, bytes) with what each sample has from byte `begin` on behind a pass, on all cores."""
         source, blank = self.tensors[0], self.program.blank
         if stored.dtype != np.uint8 or stored.shape[1:] != (source.size,):
             raise InputError(
@@ -106,14 +110,12 @@ class Forward:
             )
         if kernels.weights.size != self.golden.weights.size or kernels.starts.size != self.golden.starts.size:
             raise InputError("the kernels are those of another pass")
-        ends = np.empty((len(stored), size), np.uint8)
         n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * numba.get_num_threads())))
         share_out(
             *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets),
-            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, size, n_at_once),
+            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, ends.shape[1], n_at_once),
             cost=len(stored) * self.cost,
         )
-        return ends
 
     @cached_property
     def golden(self) -> Kernels:

@@ -39,5 +39,5 @@ class Activations:
         arenas = np.empty((rows.stop - rows.start, row.forward.program.blank.size), np.uint8)
         for part in self._samples.chunks(golden.rows, rows):
             stored = whole.stored(golden(self._samples.inputs, part)[whole.given])
-            arenas[part.start - rows.start : part.stop - rows.start] = row.forward.arenas(stored)
+            row.forward.arenas(stored, arenas[part.start - rows.start : part.stop - rows.start])
         return arenas

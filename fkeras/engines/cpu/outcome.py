@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.passes import share_out
 from fkeras.engine import Scores
 from fkeras.engines.cpu.channels import Floats, Ints
-from fkeras.engines.cpu.classes import ClassScores, counts_classes, decided_by_class, nearly_tied
+from fkeras.engines.cpu.classes import counts_classes, decided_by_class, nearly_tied
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.states import States, add_up
@@ -107,9 +107,7 @@ class Outcomes:
     def __init__(self, plan: Plan, suffix: Suffix, samples: Samples) -> None:
         self._card, self._suffix, end = samples.card, suffix, suffix.end
         self._classes = (
-            ClassScores(samples.card, samples.golden_outputs)
-            if decided_by_class(plan.network, end, samples.card, samples.golden_outputs)
-            else None
+            samples.class_scores if decided_by_class(plan.network, end, samples.card, samples.golden_outputs) else None
         )
         self._may_tie = self._classes is None and counts_classes(samples.card)
 

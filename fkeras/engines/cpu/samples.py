@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from fkeras.engines.cpu.channels import Floats
+from fkeras.engines.cpu.classes import ClassScores
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard
 
@@ -18,6 +20,11 @@ class Samples:
     inputs: Mapping[str, Floats]
     golden_outputs: Outputs
     card: Scorecard
+
+    @cached_property
+    def class_scores(self) -> ClassScores:
+        """What the samples score where a class wins; for metrics that look at nothing else."""
+        return ClassScores(self.card, self.golden_outputs)
 
     def chunks(self, size: int, rows: slice | None = None) -> list[slice]:
         """The rows of consecutive chunks of at most `size` samples, of all or of some."""
