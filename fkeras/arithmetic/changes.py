@@ -26,8 +26,8 @@ from fkeras.arithmetic.tiles import BYTES, FLOATS, WORDS
 from fkeras.errors import InputError
 
 Longs = NDArray[np.int64]
-AT_ONCE = 1024
-"""Wrong words for which a core makes the sums without a fault once."""
+AT_ONCE = 256
+"""Wrong words for which a core makes the sums without a fault at least once."""
 WORD_COST = 100
 """Instructions that a wrong word takes besides what is behind it, at least."""
 MOST_LEVELS = 4096
@@ -218,6 +218,7 @@ def run_words(
     room: int,
     end: int,
     n_at_once: int,
+    n_slots: int,
     same_as: NDArray[np.int32],
     ends: NDArray[np.float32],
     turn: Longs,
@@ -225,14 +226,15 @@ def run_words(
     """What every word makes of every sample: same_as (n, k) and ends (n, k, floats).
 
     arenas (n, bytes): without a fault; spans (2, 2): what of it is read, from byte to byte; room: bytes of that and of
-    the sums without a fault; end: where the last tensor begins; same_as: -1 where the end is as without a fault, else
+    the sums without a fault; end: where the last tensor begins; n_at_once: words of a turn; n_slots: words that flow on
+    at once; same_as: -1 where the end is as without a fault, else
     the word whose end it is, which is filled in; turn: shared by all threads.
     """
     n, n_words, n_floats = len(arenas), words.channel.size, ends.shape[2]
-    n_parts = (n_words + AT_ONCE - 1) // AT_ONCE
+    n_parts = (n_words + n_at_once - 1) // n_at_once
     memory, nothing, nowhere = np.zeros(room, np.uint8), np.empty(0, np.float32), np.empty(0, np.int64)
-    slots, slot_of = np.empty(n_at_once * tail.blank.size, np.uint8), np.empty(n_at_once, np.int64)
-    for slot in range(n_at_once):
+    slots, slot_of = np.empty(n_slots * tail.blank.size, np.uint8), np.empty(n_slots, np.int64)
+    for slot in range(n_slots):
         copy(tail.blank, 0, slots, slot * tail.blank.size, tail.blank.size)
     inputs = np.empty(layer.source.height * layer.source.width, np.float32)
     sums = np.empty(layer.sums.height * layer.sums.width, np.float32)
@@ -244,8 +246,8 @@ def run_words(
         unit = next_of(turn)
         if unit >= n * n_parts:
             break
-        sample, first = unit // n_parts, unit % n_parts * AT_ONCE
-        stop = min(first + AT_ONCE, n_words)
+        sample, first = unit // n_parts, unit % n_parts * n_at_once
+        stop = min(first + n_at_once, n_words)
         arena = arenas[sample]
         was = arena[end:].view(np.float32)[:n_floats]
         for number in range(2):
@@ -255,7 +257,7 @@ def run_words(
             add_up(bare.steps[number], *given, nothing, nowhere)
         channel, term, count = -1, -1, 0
         for word in range(first, stop + 1):
-            if count and (count == n_at_once or word == stop or words.channel[word] != channel):
+            if count and (count == n_slots or word == stop or words.channel[word] != channel):
                 flow_on(tail, slices, channel, ground, slots, count)
                 for slot in range(count):
                     at = slot * tail.blank.size + slices.end
@@ -345,10 +347,17 @@ class Changes:
         bare, spans, room = self._bare
         share_out(
             *(run_words, arenas, self._words(elements, deltas), self._described, bare, self._slices, self._tail),
-            *(spans, room, self.forward.tensors[-1].at, max(1, slots), same_as, ends),
+            *(spans, room, self.forward.tensors[-1].at, elements.size if self.shares else AT_ONCE, max(1, slots)),
+            *(same_as, ends),
             cost=cost,
         )
         return same_as, ends.reshape(*same_as.shape, *self.forward.tensors[-1].shape)
+
+    @property
+    def shares(self) -> bool:
+        """Whether words of a channel that are asked for together share an end where they lead to the same level."""
+        layer, positions = self._layer, prod(self._levels.shape[:2])
+        return layer.rounds and positions == 1 and layer.high - layer.low < MOST_LEVELS
 
     def _words(self, elements: Longs, deltas: Floats) -> Words:
         layer, source = self._layer, self._source
@@ -471,7 +480,6 @@ class Changes:
     def _described(self) -> Layer:
         layer, source, levels = self._layer, self._source, self._levels
         sums = _sums(self.forward.tensors[self.number + 1].shape, self._places[0])
-        span = layer.high - layer.low
         margins = replace(source, shape=source.image, before=(0, 0), after=(0, 0))
         return Layer(
             _image(margins),
@@ -484,7 +492,7 @@ class Changes:
             np.float32(layer.high),
             layer.rounds,
             self._pool_steps,
-            layer.rounds and prod(levels.shape[:2]) == 1 and span < MOST_LEVELS,
+            self.shares,
         )
 
     @cached_property

@@ -134,7 +134,8 @@ class SiteWorker:
         return totals.scores
 
     def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
-        """Positions within `bits` that are measured together: a few channels' faults.
+        """Positions within `bits` that are measured together, channel by channel: whole channels where faults share
+        ends.
 
         Metrics of all outputs need one whole set of them per fault at a time.
         """
@@ -143,8 +144,13 @@ class SiteWorker:
         card, golden = self._samples.card, self._samples.golden_outputs
         if card.needs_all_outputs:
             at_once = max(1, MOST_CELLS // sum(part.size for part in parts_of(golden)))
+        elif self._changes.shares:
+            begins = np.flatnonzero(np.diff(faults.channel[order], prepend=-1))
+            _, first = np.unique(begins // AT_ONCE, return_index=True)
+            return np.split(order, begins[first[1:]])
         else:
-            at_once = int(np.clip(MOST_CELLS // (FEW_SAMPLES * prod(self._end_shape)), 16, AT_ONCE))
+            n, few = self._samples.n, min(self._samples.n, FEW_SAMPLES)
+            at_once = int(np.clip(MOST_CELLS // (few * prod(self._end_shape)), 16, AT_ONCE * max(1, FEW_SAMPLES // n)))
         return np.split(order, range(at_once, order.size, at_once))
 
     @property
