@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from fkeras.engine import Scores
 from fkeras.engines.cpu.behind import Behind, Reach, reach_of
@@ -23,7 +22,8 @@ from fkeras.engines.gpu.counting import Counting
 from fkeras.engines.gpu.operand import reads_bounded
 from fkeras.engines.gpu.operations import Array
 from fkeras.engines.gpu.program import Device, faults_at_once, padded_to, scratch_bytes
-from fkeras.faults import FaultSet, Patch
+from fkeras.engines.gpu.stacks import Stack, stacks_of
+from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import (
@@ -97,18 +97,19 @@ class DeviceBehind(Behind):
         bits = np.concatenate([fault.flips, fault.set_to_1, fault.set_to_0])
         return (self._space.tensors[int(self._space.locate(bits).tensor[0])].path,)
 
-    def _stays_exact(self, program: Program, patches: Sequence[Patch]) -> bool:
-        """Whether no sum can pass what is exact: seen from how much the words grow, else from every sum's bound."""
-        if sum(patch.elements.size for patch in patches) < 2:
-            return True
+    def _exact(self, program: Program, stacks: Mapping[str, Stack], faults: Sequence[FaultSet]) -> list[bool]:
+        """Of each set, whether no sum passes what is exact: seen from how much its words grow, else from all bounds."""
         rooms = self._rooms
-        for patch in patches:
-            tensor = self._space.tensors[patch.tensor]
-            growth = np.abs(patch.values.astype(np.float64)) - np.abs(tensor.golden[patch.elements])
-            if not growth.clip(0).sum() < rooms[tensor.path]:
-                grids = self._network.grids(self._plan.inputs, self._values(patches))
-                return all(grids[node.name].reproducible for node in program.reach.firm)
-        return True
+        one_word = sum(stack.n_wrong for stack in stacks.values()) < 2
+        fits = np.all([stack.growth < rooms[path] for path, stack in stacks.items()], axis=0)
+        return [
+            bool(sure) or self._bounds_are_exact(program, fault)
+            for sure, fault in zip(one_word | fits, faults, strict=True)
+        ]
+
+    def _bounds_are_exact(self, program: Program, fault: FaultSet) -> bool:
+        grids = self._network.grids(self._plan.inputs, self._values(list(fault.patches(self._space))))
+        return all(grids[node.name].reproducible for node in program.reach.firm)
 
     @cached_property
     def _rooms(self) -> Mapping[str, float]:
@@ -178,9 +179,10 @@ class DeviceBehind(Behind):
         left = np.zeros(len(faults), np.bool_)
 
         def launched(block: Places, rows: slice) -> Any:
-            patches = [list(faults[number].patches(self._space)) for number in block.tolist()]
-            left[block] = [not self._stays_exact(program, part) for part in patches]
-            changed = self._stacked(program, patches)
+            together = [faults[number] for number in block.tolist()]
+            stacks = stacks_of(self._space, together, program.paths)
+            left[block] = np.logical_not(self._exact(program, stacks, together))
+            changed = {path: stack.values for path, stack in stacks.items()}
             return program.run(changed, self._shared(program, rows), min(at_once, padded_to(block.size)))
 
         results = one_ahead(launched(*turn) for turn in turns(self._samples, blocks, chunks))
@@ -213,20 +215,6 @@ class DeviceBehind(Behind):
             shared = {"values": self._device.values, "golden": golden, "tables": tables}
             self._held_on_device = (program, rows), shared
         return self._held_on_device[1]
-
-    def _stacked(self, program: Program, patches: Sequence[Sequence[Patch]]) -> dict[str, NDArray[np.float32]]:
-        """By path, the faulty tensors of several sets."""
-        stacked = {}
-        for number, tensor in enumerate(self._space.tensors):
-            if tensor.path not in program.paths:
-                continue
-            stack = np.tile(tensor.golden.reshape(-1), (padded_to(len(patches)), 1))
-            for faulty, part in zip(stack, patches, strict=False):
-                for patch in part:
-                    if patch.tensor == number:
-                        faulty[patch.elements] = patch.values
-            stacked[tensor.path] = stack.reshape(-1, *tensor.shape)
-        return stacked
 
     def _add(
         self, totals: Totals, block: Places, rows: slice, wholes: list[Outputs], result: Mapping[int, Any]
