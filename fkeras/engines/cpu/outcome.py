@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import share_out
 from fkeras.engine import Scores
-from fkeras.engines.cpu.channels import Floats, Ints
+from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.classes import counts_classes, decided_by_class, nearly_tied
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples

@@ -39,11 +39,6 @@ class Pointwise:
     step: float
     rounds: bool
 
-    @property
-    def span(self) -> float:
-        """The largest difference of two values, in steps."""
-        return self.high - self.low
-
     def levels(self, sums: NDArray[np.float32], channel: int | slice = slice(None)) -> Floats:
         """The end tensor in steps; sums (..., channels), or any shape of one channel."""
         values = sums * np.float32(self.scale) + self.offset[channel]

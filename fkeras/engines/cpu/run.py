@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fkeras.engine import Scores
 from fkeras.engines.cpu.activations import Activations
+from fkeras.engines.cpu.arrays import Floats
 from fkeras.engines.cpu.behind import Behind
-from fkeras.engines.cpu.channels import Floats
 from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.plan import Plan, plan_of
 from fkeras.engines.cpu.samples import Samples

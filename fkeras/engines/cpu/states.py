@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of
-from fkeras.engines.cpu.channels import Floats, Ints
+from fkeras.engines.cpu.arrays import Floats, Ints
 
 MOST_CELLS = 2**21
 """Entries of the largest scratch array."""

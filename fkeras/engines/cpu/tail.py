@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of, share_out
-from fkeras.engines.cpu.channels import Floats, Ints
+from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.vectors import LANES, ROWS, add_row, add_rows
 from fkeras.network import Network, Node
 from fkeras.network.operation import Operation, Shape

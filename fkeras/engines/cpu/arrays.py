@@ -1,4 +1,4 @@
-"""What arrays of levels are called."""
+"""What arrays of numbers are called."""
 
 from __future__ import annotations
 
