@@ -82,6 +82,9 @@ class Linear(Operation):
         return np.asarray(self.on(values, *given), np.float32)
 
 
+FEW = 4096
+
+
 def grid_of(values: NDArray[np.floating]) -> Grid:
     """The grid that numbers lie on: the largest power of two, 2**-24 at least, that divides every one.
 
@@ -89,9 +92,14 @@ def grid_of(values: NDArray[np.floating]) -> Grid:
     """
     most = float(np.max(np.abs(values), initial=0.0))
     bound = float(2.0 ** np.ceil(np.log2(most))) if 0 < most < np.inf else most
-    wide = np.asarray(values, np.float64)
+    wide = np.asarray(values, np.float64).reshape(-1)
     for exponent in range(8, -25, -1):
-        scaled = wide * 2.0**-exponent
-        if np.array_equal(scaled, np.rint(scaled)):
+        # A few numbers tell of most steps that they do not divide all.
+        if all(_divides(2.0**exponent, part) for part in (wide[:FEW], wide)):
             return Grid(2.0**exponent, bound, True)
     return Grid(None, bound, True)
+
+
+def _divides(step: float, values: NDArray[np.float64]) -> bool:
+    scaled = values / step
+    return np.array_equal(scaled, np.rint(scaled))
