@@ -78,7 +78,8 @@ def keras3(session: nox.Session) -> None:
 @nox.session
 def hgq2(session: nox.Session) -> None:
     """HGQ2, and hls4ml beside it."""
-    prepare(session, ".[hgq2,xdist]", "hls4ml>=1.3,<1.4", HGQ2="0.2", hls4ml="1.3", keras="3")
+    prepare(session, ".[hgq2,xdist]", "hls4ml>=1.3,<1.4", "jax", HGQ2="0.2", hls4ml="1.3", keras="3")
     session.run("pytest", "-rs", "tests/keras3", *session.posargs)
+    session.run("pytest", "-rs", "tests/keras3/test_framework.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
     example = "example_project/tests/digits_hgq"
     session.run("pytest", "-c", "example_project/pyproject.toml", example, "-p", "no:cacheprovider")

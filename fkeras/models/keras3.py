@@ -107,7 +107,7 @@ class Keras3Model(FrameworkModel):
         if name == "hls4ml":
             raise UnsupportedError(
                 f"model '{self.name}' is of Keras 3, and the engine hls4ml takes models of QKeras 0.9, so there is no ",
-                Argument("engine", engine), "; use ", Argument("engine", "auto"), " with ", Argument("memory", "hls4ml"),
+                Argument("engine", engine), "; use ", Argument("memory", "hls4ml"), " with another engine",
             )  # fmt: skip
         if name == "framework":
             return self._by_keras(data, metrics, space)

@@ -159,8 +159,12 @@ def test_code_of_the_users_own_is_measured_but_not_stored(keras: Any, hgq: Any, 
 
 def test_random_layers_are_refused(keras: Any, hgq: Any) -> None:
     class Noise(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.seeds = keras.random.SeedGenerator(1)
+
         def call(self, x: Any) -> Any:
-            return x + keras.random.normal(keras.ops.shape(x))
+            return x + keras.random.normal((5,), seed=self.seeds)
 
     model, (x, y) = little(keras, hgq, Noise(name="noise")), samples()
     with pytest.raises(UnsupportedError, match="gives other outputs at each call"):
@@ -180,7 +184,7 @@ def test_the_view_of_a_model(keras: Any, hgq: Any) -> None:
                 assert value == pytest.approx(loss[name], rel=1e-6)
         with fkeras.injected(model, fkeras.FaultSet([top]), space) as faulty:
             outputs = faulty.predict(x, batch_size=7)
-            np.testing.assert_allclose(outputs, np.asarray(faulty(x)), rtol=1e-6)
+            np.testing.assert_allclose(outputs, np.asarray(faulty(x)), rtol=1e-6, atol=1e-6)  # batches of another size
             assert faulty.evaluate(x, y, return_dict=True)["loss"] != pytest.approx(loss["loss"])
             with pytest.raises(InputError, match="read-only: `fit` is not allowed"):
                 faulty.fit(x, y)

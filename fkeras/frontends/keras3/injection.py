@@ -37,6 +37,7 @@ class FaultyModel(View):
 
     def _compiled(self) -> Any:
         faulty, model = self, self._model
+        penalties = model._get_regularization_losses()
 
         class Compiled(keras().Model):  # type: ignore[misc]
             def call(self, inputs: Any, training: Any = None) -> Any:
@@ -44,7 +45,7 @@ class FaultyModel(View):
 
             @property
             def losses(self) -> Any:
-                return model._get_regularization_losses()
+                return list(penalties)
 
         compiled = Compiled(name=model.name)
         compiled.compile_from_config(model.get_compile_config())
