@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,7 +41,7 @@ from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
 from fkeras.campaigns.verdict import BrokenSetUp
 from fkeras.engine import GoldenScore, Run
-from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
+from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name, StoreError
 from fkeras.faults import (
     AssumedImmune,
     Exposure,
@@ -63,7 +63,7 @@ from fkeras.metrics.chance import Chance, chance_of, is_constant
 from fkeras.metrics.changed import changed_outputs
 from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
-from fkeras.metrics.metric import DatasetMetric, Metric
+from fkeras.metrics.metric import DatasetMetric, Metric, is_own
 from fkeras.metrics.named import NAMED
 from fkeras.models import MODELS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.models.kinds import model_of
@@ -77,9 +77,11 @@ from fkeras.rtl.area import MeasuredArea, read_area
 from fkeras.rtl.front import Front, protection_front
 from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
+from fkeras.runs.known import Golden, KnownRun, keep_golden, kept_golden
 from fkeras.runs.remembering import RememberingRun
 from fkeras.runs.stored import stored_answers
 from fkeras.runs.stored_sets import StoredSets
+from fkeras.scoring import Scorecard
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Identity, Store, StoreLike, digest_of, opened
@@ -281,7 +283,7 @@ class Study:
         self.require_unchanged()
         metrics = {name: self.metric(name) for name in (self.metrics if names is None else names)}
         key = (self.space.content_digest, tuple(metrics), self.engine)
-        return self._runs.get(key, lambda: self._started(self.required_data, metrics))
+        return self._runs.get(key, lambda: self._known(metrics) or self._started(self.required_data, metrics))
 
     def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
@@ -448,24 +450,59 @@ class Study:
         """
         run = self.run(names)
         others = sorted({limit.metric for limit in limits} - set(run.metrics))
-        golden = {**(self.run(others).golden if others else {}), **run.golden}
-        outputs = getattr(run, "golden_outputs", None)  # a project's own run need not have any
-        known = FaultFree(
-            {name: score.value for name, score in golden.items()},
-            {} if outputs is None else self._chances(run),
-            is_constant=outputs is not None and is_constant(outputs),
-        )
+        known = self._without_faults(run)
+        if others:
+            known = replace(known, golden={**self._without_faults(self.run(others)).golden, **known.golden})
         return known.with_dead(dead_by_construction(self.space), self.space)
 
-    def _chances(self, run: Run) -> dict[str, Chance]:
+    def _without_faults(self, run: Run) -> FaultFree:
+        """What a run says of the network, kept for whoever asks next."""
+        golden = {name: score.value for name, score in run.golden.items()}
+        outputs = getattr(run, "golden_outputs", None)  # a project's own run need not have any
+        if outputs is None:
+            return FaultFree(golden)
         _, targets = self.required_data
-        targets = model_of(self._model).targets(targets)
+        targets, known = model_of(self._model).targets(targets), run.known.chance if isinstance(run, KnownRun) else {}
 
         def chance(name: str) -> Chance | None:
-            key = (self.space.content_digest, self.engine, name)
-            return self._chance.get(key, lambda: chance_of(run.metrics[name], targets, run.golden_outputs))
+            return known[name] if name in known else chance_of(run.metrics[name], targets, outputs)
 
-        return {name: known for name in run.metrics if (known := chance(name)) is not None}
+        keys = {name: (self.space.content_digest, self.engine, name) for name in run.metrics}
+        is_new = any(key not in self._chance for key in keys.values())
+        chances = {name: self._chance.get(key, partial(chance, name)) for name, key in keys.items()}
+        if is_new and not isinstance(run, KnownRun):
+            own = [name for name, metric in run.metrics.items() if is_own(metric)]
+            self._keep(run, Golden(run.engine, outputs, {n: run.golden[n] for n in own}, {n: chances[n] for n in own}))
+        found = {name: luck for name, luck in chances.items() if luck is not None}
+        return FaultFree(golden, found, is_constant=is_constant(outputs))
+
+    def _known(self, metrics: Mapping[str, Metric]) -> Run | None:
+        """A run that is known without faults; None where it must be started to tell."""
+        documents = self._keeper.golden(metrics)
+        if documents is None or self.store is None:
+            return None
+        try:
+            golden = kept_golden(documents)
+        except ValueError as error:
+            self.store.notice(str(error))
+            return None
+        if golden is None:
+            return None
+        scores = dict(golden.scores)
+        others = {name: metric for name, metric in metrics.items() if name not in scores}
+        if others:  # what users' metrics are cannot be known: what they are now shows here
+            scores |= Scorecard(others, model_of(self._model).targets(self.required_data[1]), golden.outputs).golden
+        start = partial(self._started, self.required_data, metrics)
+        return KnownRun(golden, {name: scores[name] for name in metrics}, metrics, self.space, start, documents.folder)
+
+    def _keep(self, run: Run, golden: Golden) -> None:
+        documents = self._keeper.golden(run.metrics)
+        if documents is None or self.store is None:
+            return
+        try:
+            keep_golden(documents, golden)
+        except StoreError as error:
+            self.store.notice(f"what the fault-free network gives is not kept: {error}")
 
     def dead_tensors(self, result: CampaignResult | None = None) -> tuple[DeadTensor, ...]:
         """The tensors of which no single flip changes an output: by construction and, with data, on these samples.

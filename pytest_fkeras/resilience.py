@@ -105,11 +105,12 @@ class SessionHooks:
 
     def identity(self, model: Any) -> Mapping[str, str]:
         from fkeras.errors import IdentityError
+        from fkeras.runs.identity import DECLARED_MODEL
 
         declared = self._hooks.pytest_fkeras_model_identity(model=model)
         name = getattr(model, "name", type(model).__name__)
         if isinstance(declared, str):
-            return {"declared": f"{name}: {declared}"}
+            return {DECLARED_MODEL: f"{name}: {declared}"}
         own = [hook for hook in _COMPUTING if self._is_own(hook)]
         if declared is None or own:
             because = f" ({own[0]} is implemented here)" if own else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -113,6 +114,8 @@ def worst_value(better: Direction, bounds: tuple[float, float] | None) -> float:
     return bounds[1] if better == "lower" else bounds[0]
 
 
+USERS = "user:"
+"""Begins the identity of a user's function."""
 UNNAMED = "unnamed-"
 """Begins the identity of a function that nobody gave one; what it computes cannot be read off it."""
 
@@ -120,3 +123,15 @@ UNNAMED = "unnamed-"
 def declared_identity(metric: Metric) -> str | None:
     """The metric's identity, None where it holds a function without one."""
     return None if not metric.identity or UNNAMED in metric.identity else metric.identity
+
+
+def is_own(metric: Metric) -> bool:
+    """Whether all that a metric computes is code of fkeras, so that no other code has its identity."""
+    computes: list[Any] = [metric.bind if isinstance(metric, SampleMetric) else metric.function]
+    while computes and USERS not in metric.identity:
+        code = computes.pop()
+        if isinstance(code, partial):
+            computes += [code.func, *filter(callable, code.args)]
+        elif not str(getattr(code, "__module__", "")).startswith(f"{__package__}."):
+            return False
+    return not computes

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError, is_whole
 from fkeras.metrics.inputs import WritingMetric, arrays, finite_rows, read_only, refuse_masked, refusing_writes
-from fkeras.metrics.metric import UNNAMED, DatasetMetric, Direction, Metric, Outputs, SampleMetric, Scorer, worst_value
+from fkeras.metrics.metric import (
+    UNNAMED,
+    USERS,
+    DatasetMetric,
+    Direction,
+    Metric,
+    Outputs,
+    SampleMetric,
+    Scorer,
+    worst_value,
+)
 from fkeras.metrics.rowwise import RowwiseScorer, within_bounds
 
 Bounds = tuple[float, float] | None
@@ -167,7 +177,7 @@ def _target(targets: Any, index: int) -> Any:
 
 def _identity(name: str, identity: str | None) -> str:
     # What a function computes cannot be read off it (closures, globals), so an unnamed one is equal to no other.
-    return f"user:{name}:{identity}" if identity is not None else f"user:{name}:{UNNAMED}{uuid4().hex}"
+    return f"{USERS}{name}:{identity}" if identity is not None else f"{USERS}{name}:{UNNAMED}{uuid4().hex}"
 
 
 def _check(name: str, better: str, bounds: Bounds) -> None:

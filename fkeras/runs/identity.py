@@ -19,10 +19,13 @@ from fkeras.faults import FaultSet
 from fkeras.faults.fault_models import Keyed
 from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Metric, declared_identity
-from fkeras.store import UNKEPT, Entry, Identity, Store, Terms, digest_of
+from fkeras.runs.known import computed_by
+from fkeras.store import UNKEPT, Documents, Entry, Identity, Store, Terms, digest_of
 
 DECLARED = "fkeras_identity"
 """The attribute by which a function or class of a user states its identity."""
+DECLARED_MODEL = "declared"
+"""The one key of the identity of a model that a project states."""
 _CODE = (
     "engines",
     "frontends",
@@ -107,6 +110,13 @@ class Subject:
             },
         )
 
+    def golden(self, metrics: Mapping[str, Metric]) -> Identity:
+        """Of what the fault-free network gives. IdentityError also where the model's identity is a project's word."""
+        if DECLARED_MODEL in self._model:
+            raise IdentityError("the model's identity is what the project says")
+        named = {name: metric_identity(metric) for name, metric in metrics.items()}
+        return Identity("golden", {**self.measured, "metrics": named, "computed_by": computed_by()})
+
     def sensitive_bits(self) -> Identity:
         """Of the paper's sensitive bits."""
         return Identity("sensitive_bits", self.measured)
@@ -163,6 +173,15 @@ class Keeper:
     def ranking(self, method: Any, metric: Metric | None, loss: Any, seed: int) -> Entry:
         """A ranking."""
         return self._entry(lambda subject: subject.ranking(method, metric, loss, seed))
+
+    def golden(self, metrics: Mapping[str, Metric]) -> Documents | None:
+        """What the fault-free network gives; None where nothing is kept of it."""
+        if self._store is None or self._subject is None:
+            return None
+        try:
+            return self._store.documents(self._subject.golden(metrics))
+        except IdentityError:
+            return None  # the results say so
 
     def sensitive_bits(self, golden: float) -> Entry:
         """The sensitive bits; golden: the share of samples that are wrong without faults."""

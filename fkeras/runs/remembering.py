@@ -45,7 +45,7 @@ class RememberingRun(RunAround):
         if self.left is not None and len(new) > self.left:
             raise OutOfEvaluations(f"{len(new)} more evaluations are needed, and {self.left} are left")
         rows = {fault_set: self._rows[fault_set] for fault_set in faults if fault_set in self._rows}
-        for start in range(0, len(new), self.batch_size):
+        for start in range(0, len(new), self.batch_size) if new else ():
             batch = new[start : start + self.batch_size]
             scores = self._run.fault_sets(batch)
             self.evaluations += len(batch)

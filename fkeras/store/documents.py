@@ -1,4 +1,4 @@
-"""Whole files under one identity, beside the results of a store: what is known of a model file."""
+"""Whole files under one identity, beside the results of a store: what is known of a model file, or without faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fkeras.store.identity import Identity
 if TYPE_CHECKING:
     from fkeras.store.folder import Store
 
-KINDS = ("model",)
+KINDS = ("model", "golden")
 """Of what is no result, and has no rows."""
 
 
