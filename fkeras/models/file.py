@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from fkeras.models.exporting import source_digest
 from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
 from fkeras.models.network import run_of, shipped_network
 from fkeras.network import Network
+from fkeras.network.content import content_of_space, space_of_content
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.file import is_network_file, network_bytes, read_network, require_source_unchanged
 from fkeras.network.fit import unreproducible
@@ -44,7 +46,8 @@ FRAMEWORKS = (
 """Packages on whose versions depends what a model file computes."""
 MOST_SAMPLES = 100_000
 """Beyond them it is not kept on which data a network serves."""
-_NETWORK, _RECORD, _SAMPLES = "network.fkn", "record.json", "samples.json"
+_NETWORK, _RECORD, _SAMPLES, _SPACE = "network.fkn", "record.json", "samples.json", "space-{}.json"
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, FkerasError)
 _BY_CLASS, _OTHERS = "by class", "others"
 
 
@@ -81,11 +84,14 @@ def loaded(
 
 @dataclass(frozen=True)
 class Known:
-    """What a store knows of a model file: what it computes, its identity, and what was said when it was loaded."""
+    """What a store knows of a model file: its name, its outputs', its identity, what was said when it was loaded, and
+    what it computes, None where no network says it or where it was never found to fit."""
 
-    network: Network
+    name: str
+    output_names: tuple[str, ...]
     identity: Mapping[str, str]
     notes: tuple[str, ...]
+    network: Network | None
 
 
 class FiledModel(Model):
@@ -105,6 +111,7 @@ class FiledModel(Model):
         self._path, self._weights, self._trusted = path, weights, trusted
         self._digest = source_digest(path, weights)
         self._store = store
+        self._network_digest: str | None = None
         identity = Identity(
             "model",
             {"file": self._digest, "trusted": trusted, "versions": _versions(), "code": code_digest()},
@@ -118,16 +125,22 @@ class FiledModel(Model):
 
     @cached_property
     def _stored(self) -> Known | None:
-        network, record = self._documents.path(_NETWORK), self._documents.path(_RECORD)
-        if network is None or record is None:
+        record, network = self._documents.path(_RECORD), self._documents.path(_NETWORK)
+        if record is None:
             return None
         try:
             content = json.loads(record.read_bytes())
-            known = Known(read_network(network), dict(content["identity"]), tuple(content["notes"]))
-            if known.network.digest != content["network"]:
+            known = Known(
+                content["name"],
+                tuple(content["output_names"]),
+                dict(content["identity"]),
+                tuple(content["notes"]),
+                None if network is None or content["network"] is None else read_network(network),
+            )
+            if known.network is not None and known.network.digest != content["network"]:
                 raise ValueError("its network is another one")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self._store.notice(f"{self._documents.folder}: left out, it is damaged ({error}); the model file is read")
+        except _DAMAGES as error:
+            self._left_out(error)
             return None
         for note in known.notes:
             _warn(note)
@@ -155,7 +168,7 @@ class FiledModel(Model):
     @property
     def name(self) -> str:
         """What Keras calls it."""
-        return self._framework.name if self._known is None else self._known.network.name
+        return self._framework.name if self._known is None else self._known.name
 
     @property
     def opened(self) -> Any:
@@ -164,9 +177,16 @@ class FiledModel(Model):
 
     def bit_space(self, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
-        if self._known is None or coverage.memory == "hls4ml":
-            return self._framework.bit_space(coverage)
-        return space_of(self._known.network, coverage)
+        known = self._known
+        if known is not None and known.network is not None and coverage.memory != "hls4ml":
+            return space_of(known.network, coverage)
+        name = _SPACE.format(hashlib.sha256(json.dumps(coverage.to_dict()).encode()).hexdigest()[:32])
+        space = None if known is None else self._stored_space(name)
+        if space is None:
+            space = self._framework.bit_space(coverage)
+            content = {"digest": space.content_digest, **content_of_space(space, _text_of)}
+            self._keep({name: json.dumps(content).encode()})
+        return space
 
     def identity(self) -> Mapping[str, str]:
         """That of the Keras model."""
@@ -180,7 +200,7 @@ class FiledModel(Model):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        return self._framework.targets(y) if self._known is None else flat_targets(self._known.network.output_names, y)
+        return self._framework.targets(y) if self._known is None else flat_targets(self._known.output_names, y)
 
     def subject(self, space: BitSpace, data: Data) -> Subject:
         """The opened file with data: its rankings are those of the framework."""
@@ -192,15 +212,15 @@ class FiledModel(Model):
 
         serves = engine_parts(engine)[0] in ON_NETWORKS and space.memory == "quantizer"
         serves = serves and self.state() == self._digest and not has_floats(space)
-        known = self._known if serves else None
-        if known is not None and self._is_known_to_fit(known.network, data[0], metrics):
-            measuring = run_of(known.network, data, metrics, space, engine)
+        network = self._known.network if serves and self._known is not None else None
+        if network is not None and self._is_known_to_fit(network, data[0], metrics):
+            measuring = run_of(network, data, metrics, space, engine)
             # Samples that serve one by one may lie on no common grid.
             if unreproducible(measuring.plan.network, measuring.plan.grids) is None:
                 return measuring
         run = self._framework.start_run(data, metrics, space, engine)
         if serves and isinstance(run, CpuRun):
-            self._keep(run.plan.network, data[0], metrics)
+            self._keep_fitting(run.plan.network, data[0], metrics)
         return run
 
     def shipped(self, run: Run) -> Shipped:
@@ -225,19 +245,50 @@ class FiledModel(Model):
         except (OSError, ValueError, TypeError, AttributeError):
             return {_BY_CLASS: set(), _OTHERS: set()}
 
-    def _keep(self, network: Network, x: Any, metrics: Mapping[str, Metric]) -> None:
+    def _stored_space(self, name: str) -> BitSpace | None:
+        path = self._documents.path(name)
+        if path is None:
+            return None
+        try:
+            content = json.loads(path.read_bytes())
+            space = space_of_content(content, _array_of)
+            if space.content_digest != content["digest"]:
+                raise ValueError("its words are others")
+        except _DAMAGES as error:
+            self._left_out(error)
+            return None
+        return space
+
+    def _left_out(self, error: Exception) -> None:
+        self._store.notice(f"{self._documents.folder}: left out, it is damaged ({error}); the model file is read")
+
+    def _keep_fitting(self, network: Network, x: Any, metrics: Mapping[str, Metric]) -> None:
         """Remember what the file computes, and that the framework computes the same on these samples."""
         samples = _digests(flat_data(network.inputs, x))
         kept = self._kept_samples()
         kept[_BY_CLASS if _go_by_class(metrics) else _OTHERS].update(samples)
         if sum(map(len, kept.values())) > MOST_SAMPLES:
             return
+        files = {_SAMPLES: json.dumps({which: sorted(part) for which, part in kept.items()}).encode()}
+        self._keep(files, network if self._stored is None or self._stored.network is None else None)
+
+    def _keep(self, files: Mapping[str, bytes], network: Network | None = None) -> None:
+        """Write files, with the record of the model where that is not there; network: one that is new."""
         try:
-            if self._stored is None:
-                record = {"network": network.digest, "identity": dict(self._framework.identity()), "notes": self._notes}
+            if network is not None:
                 self._documents.write(_NETWORK, network_bytes(network, self._digest))
+                self._network_digest = network.digest
+            if self._stored is None or network is not None:
+                record = {
+                    "name": self._framework.name,
+                    "output_names": list(self._framework.output_names),
+                    "identity": dict(self._framework.identity()),
+                    "notes": self._notes,
+                    "network": self._network_digest,
+                }
                 self._documents.write(_RECORD, json.dumps(record, indent=1).encode())
-            self._documents.write(_SAMPLES, json.dumps({which: sorted(part) for which, part in kept.items()}).encode())
+            for name, content in files.items():
+                self._documents.write(name, content)
         except IdentityError:
             return  # nothing of such a model is stored
         except FkerasError as error:
@@ -257,6 +308,16 @@ def _digests(inputs: Sequence[NDArray[Any]]) -> list[str]:
         hashlib.blake2b(b"".join(row.tobytes() for row in sample), digest_size=12).hexdigest()
         for sample in zip(*rows, strict=True)
     ]
+
+
+def _text_of(array: NDArray[Any]) -> dict[str, str]:
+    ordered = array.astype(array.dtype.newbyteorder("<"))
+    return {"type": ordered.dtype.str, "base64": base64.b64encode(ordered.tobytes()).decode()}
+
+
+def _array_of(text: Mapping[str, str], shape: tuple[int, ...]) -> NDArray[Any]:
+    array = np.frombuffer(base64.b64decode(text["base64"], validate=True), text["type"]).reshape(shape)
+    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _warn(note: str) -> None:

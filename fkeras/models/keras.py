@@ -18,6 +18,7 @@ from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import run_of, shipped_network, start_checked
 from fkeras.network import Network
+from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import has_floats, storing
 
 if TYPE_CHECKING:
@@ -65,17 +66,21 @@ class KerasModel(FrameworkModel):
 
         return network_of(self._model, memory)
 
+    @property
+    def output_names(self) -> Sequence[str]:
+        """What Keras calls them."""
+        from fkeras.frontends.qkeras.tracing import output_names
+
+        return output_names(self._model)
+
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
         return parts_of(self.subject(self.words("quantizer", "*", True), (tuple(inputs), None)).golden_outputs)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        if not isinstance(y, dict) or not hasattr(self._model, "output_names"):
-            return y
-        from fkeras.frontends.qkeras.tracing import flat_targets
-
-        return flat_targets(self._model, y)
+        is_named = isinstance(y, dict) and hasattr(self._model, "output_names")
+        return flat_targets(self.output_names, y) if is_named else y
 
     def subject(self, space: BitSpace, data: Data) -> KerasSubject:
         """Itself with data, differentiated by TensorFlow."""

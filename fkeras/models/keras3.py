@@ -74,6 +74,13 @@ class Keras3Model(FrameworkModel):
 
         return model_state(self._model)
 
+    @property
+    def output_names(self) -> Sequence[str]:
+        """What Keras calls them."""
+        from fkeras.frontends.keras3.forward import output_names
+
+        return output_names(self._model)
+
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
         from fkeras.frontends.keras3.forward import outputs_of
@@ -82,9 +89,7 @@ class Keras3Model(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        from fkeras.frontends.keras3.forward import output_names
-
-        return flat_targets(output_names(self._model), y) if isinstance(y, dict) else y
+        return flat_targets(self.output_names, y) if isinstance(y, dict) else y
 
     def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
         """Its network with data. UnsupportedError where no network describes it."""

@@ -99,6 +99,11 @@ class FrameworkModel(Model):
     def network(self, memory: Memory) -> Network:
         """What it stores, in the words of a memory, and computes. UnsupportedError where no network says it."""
 
+    @property
+    @abstractmethod
+    def output_names(self) -> Sequence[str]:
+        """What data call its outputs, in order."""
+
     @abstractmethod
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What the framework computes without a fault; arrays in the order of the network's inputs."""

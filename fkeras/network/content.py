@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, ModelError
-from fkeras.memory import CODECS, Uncovered, WordTensor
+from fkeras.memory import CODECS, BitSpace, Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.memory.space import Memory, require_memory
 from fkeras.network.network import Input, Network, Node
@@ -78,6 +78,21 @@ def network_of_content(content: Any, get: Get, operations: Mapping[str, type[Ope
         raise ModelError(*error.args) from error
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"describes no network ({type(error).__name__}: {error})") from error
+
+
+def content_of_space(space: BitSpace, put: Put) -> Plain:
+    """A space as what JSON can hold; put: what stands there for an array."""
+    return {
+        "tensors": [_tensor(tensor, put) for tensor in space.tensors],
+        "uncovered": plain(space.uncovered),
+        "memory": space.memory,
+    }
+
+
+def space_of_content(content: Any, get: Get) -> BitSpace:
+    """The space that `content_of_space` made these values of. ModelError for values that describe none."""
+    tensors = tuple(_tensor_of(tensor, get) for tensor in content["tensors"])
+    return BitSpace(tensors, tuple(map(_uncovered_of, content["uncovered"])), _memory(content["memory"]))
 
 
 def digest_of_network(network: Network) -> str:

@@ -91,6 +91,24 @@ def test_an_unchanged_file_is_measured_judged_and_reported_without_its_framework
     two.assert_outcomes(passed=2)
 
 
+def test_a_file_that_only_the_framework_serves_is_judged_from_the_store_without_it(
+    digits: Callable[..., Any], pytester: pytest.Pytester
+) -> None:
+    content = dict(np.load(pytester.path / "data.npz"))
+    np.savez(pytester.path / "data.npz", x=content["x"] / 3, y=content["y"])
+    first, report = digits()
+    first.assert_outcomes(passed=2)
+    assert "framework (" in json.dumps(report)
+    second, again = digits(**ALONE)
+    second.assert_outcomes(passed=2)
+    assert numbers(second) == numbers(first)
+    assert without_times(again) == without_times(report)
+    shutil.rmtree(pytester.path / ".fkeras_cache" / "campaign")
+    third, _ = digits(**ALONE)
+    assert third.ret != 0
+    third.stdout.fnmatch_lines(["*TensorFlow is not installed*"])
+
+
 def test_a_changed_file_is_loaded_again(digits: Callable[..., Any], pytester: pytest.Pytester) -> None:
     digits()
     model = pytester.path / "digits.h5"

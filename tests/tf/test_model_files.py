@@ -12,6 +12,7 @@ import pytest
 
 import fkeras
 from fkeras.errors import ChangedError
+from fkeras.memory import Coverage
 from fkeras.models.file import FiledModel, model_in
 from fkeras.models.kinds import Shipped
 from fkeras.store import Store
@@ -101,11 +102,43 @@ def test_fitting_by_values_is_not_fitting_by_class(model_file: Path, tmp_path: P
     assert is_opened(again)
 
 
-def test_data_on_which_it_does_not_fit_are_the_frameworks_every_time(model_file: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        model = model_in(model_file, store=Store(tmp_path / "store"))
-        assert study(model, None, data(on_grid=False)).run().engine.startswith("framework (")
-        assert is_opened(model)
+def test_where_it_does_not_fit_the_framework_measures_once_and_is_not_asked_again(
+    model_file: Path, tmp_path: Path
+) -> None:
+    results, engines = [], []
+    for trials in (5, 5, 6):
+        store = Store(tmp_path / "store")
+        model = model_in(model_file, store=store)
+        asked = study(model, store, data(on_grid=False))
+        results.append(asked.campaign(faults=2, trials=trials))
+        assert is_opened(model) is (results[-1].reused < trials)
+        engines.append(asked.run().engine)
+        assert asked.space.content_digest == fkeras.bit_space(fkeras.load_model(model_file)).content_digest
+    assert [result.reused for result in results] == [0, 5, 5]
+    assert results[0].values.tobytes() == results[1].values.tobytes()
+    assert engines[0].startswith("framework (")
+    assert engines == engines[:1] * 3
+    fitting = model_in(model_file, store=Store(tmp_path / "store"))  # on other data, and then it is known to
+    assert study(fitting, fitting._store).run().engine == "cpu"
+    again = model_in(model_file, store=Store(tmp_path / "store"))
+    assert study(again, None).run().engine == "cpu"
+    assert not is_opened(again)
+
+
+def test_words_that_no_network_holds_are_kept_as_well(known: FiledModel, model_file: Path, tmp_path: Path) -> None:
+    coverage = Coverage(memory="hls4ml", biases=True)
+    first = known.bit_space(coverage)
+    assert is_opened(known)
+    again = model_in(model_file, store=Store(tmp_path / "store"))
+    space = again.bit_space(coverage)
+    assert not is_opened(again)
+    assert (space.content_digest, space.memory) == (first.content_digest, "hls4ml")
+    assert list(map(str, space.uncovered)) == list(map(str, first.uncovered))
+    (path,) = (path for path in again._documents.folder.glob("space-*.json") if b'"hls4ml"' in path.read_bytes())
+    path.write_bytes(path.read_bytes()[:-9])
+    store = Store(tmp_path / "store")
+    assert model_in(model_file, store=store).bit_space(coverage).content_digest == first.content_digest
+    assert "left out, it is damaged" in store.notices[0]
 
 
 def test_other_bytes_are_another_model(known: FiledModel, model_file: Path, tmp_path: Path) -> None:
