@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fkeras.errors import ModelError
 from fkeras.memory.layer_choice import LayerChoice
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import BitSpace, Memory, Uncovered
 from fkeras.memory.tensor import WordTensor
 
@@ -15,7 +16,8 @@ from fkeras.memory.tensor import WordTensor
 class LayerMemory:
     """One layer: its stored kernels and biases, and what a choice leaves uncovered in it.
 
-    not_chosen: without the layer; without_biases: with its kernels alone; with_biases: with all that is stored.
+    not_chosen: without the layer; without_biases: with its kernels alone; with_biases: with all that is stored;
+    refusals: why words of its kernels are not known; refusals_of_biases: the same of its biases.
     """
 
     path: str
@@ -24,6 +26,8 @@ class LayerMemory:
     not_chosen: tuple[Uncovered, ...] = ()
     without_biases: tuple[Uncovered, ...] = ()
     with_biases: tuple[Uncovered, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    refusals_of_biases: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +44,8 @@ class Inventory:
         return tuple(tensor for layer in self.layers for tensor in (*layer.kernels, *layer.biases))
 
     def space(self, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
-        """The stored bits of the chosen layers. ModelError where nothing is stored in them."""
+        """The stored bits of the chosen layers. ModelError where nothing is stored in them, Refused where words are not
+        known."""
         choice = LayerChoice(layers)
         choice.require_matches([layer.path for layer in self.layers])
         tensors: list[WordTensor] = []
@@ -54,6 +59,11 @@ class Inventory:
             else:
                 tensors += layer.kernels
                 uncovered += layer.without_biases
+        chosen = [layer for layer in self.layers if choice(layer.path)]
+        refusals = [refusal for layer in chosen for refusal in layer.refusals]
+        refusals += [refusal for layer in chosen if biases for refusal in layer.refusals_of_biases]
+        if refusals:
+            raise Refused(*refusals)
         if not tensors:
             held = ", ".join(str(entry) for entry in uncovered[:5]) or "no weights at all"
             raise ModelError(

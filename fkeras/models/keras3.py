@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, LayerChoice, WordTensor
+from fkeras.memory import BitSpace, WordTensor
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
@@ -43,7 +43,7 @@ class Keras3Model(FrameworkModel):
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
         from fkeras.frontends.keras3 import inventory_of
 
-        return inventory_of(self._model, memory, LayerChoice(layers)).space(layers, biases)
+        return inventory_of(self._model, memory).space(layers, biases)
 
     def network(self, memory: Memory) -> Network:
         """What it stores and computes now."""
@@ -52,7 +52,7 @@ class Keras3Model(FrameworkModel):
         return network_of(self._model, memory)
 
     def _measured(self, memory: Memory) -> Network:
-        """The same, but for words that are not known, which a space of chosen layers has none of."""
+        """The same, read once while nothing changes."""
         from fkeras.frontends.keras3.recent import recent_network
 
         return recent_network(self._model, memory)

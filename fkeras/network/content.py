@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fkeras.errors import Argument, InputError, ModelError
 from fkeras.memory import CODECS, BitSpace, Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.refusals import Refusal
 from fkeras.memory.space import Memory, require_memory
 from fkeras.network.network import Input, Network, Node
 from fkeras.network.operation import Operation
@@ -25,6 +26,7 @@ Plain = dict[str, Any]
 Put = Callable[[Array], Any]
 Get = Callable[[Any, tuple[int, ...]], Array]
 _UNCOVERED = ("not_chosen", "without_biases", "with_biases")
+_REFUSALS = ("refusals", "refusals_of_biases")
 
 
 def content_of(network: Network, put: Put) -> Plain:
@@ -100,8 +102,8 @@ def digest_of_network(network: Network) -> str:
     content = content_of(network, array_digest)
     del content["name"], content["memory"]["model"]
     for layer in content["memory"]["layers"]:
-        for which in _UNCOVERED:
-            del layer[which]
+        for which in (*_UNCOVERED, *_REFUSALS):
+            layer.pop(which, None)
     return hashlib.sha256(b"fkeras-network/1" + canonical(content).encode()).hexdigest()
 
 
@@ -155,6 +157,7 @@ def _layer(layer: LayerMemory, put: Put) -> Plain:
         "kernels": [_tensor(tensor, put) for tensor in layer.kernels],
         "biases": [_tensor(tensor, put) for tensor in layer.biases],
         **{which: plain(getattr(layer, which)) for which in _UNCOVERED},
+        **{which: plain(refusals) for which in _REFUSALS if (refusals := getattr(layer, which))},
     }
 
 
@@ -165,11 +168,14 @@ def _memory(name: Any) -> Memory:
 
 
 def _layer_of(content: Plain, get: Get) -> LayerMemory:
+    uncovered: dict[str, Any] = {which: tuple(map(_uncovered_of, content[which])) for which in _UNCOVERED}
+    refusals: dict[str, Any] = {which: restored(tuple[Refusal, ...], content.get(which, ())) for which in _REFUSALS}
     return LayerMemory(
         _name(content["path"]),
         tuple(_tensor_of(tensor, get) for tensor in content["kernels"]),
         tuple(_tensor_of(tensor, get) for tensor in content["biases"]),
-        **{which: tuple(map(_uncovered_of, content[which])) for which in _UNCOVERED},
+        **uncovered,
+        **refusals,
     )
 
 

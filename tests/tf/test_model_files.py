@@ -109,7 +109,7 @@ def test_where_it_does_not_fit_the_framework_measures_once_and_is_not_asked_agai
     for trials in (5, 5, 6):
         store = Store(tmp_path / "store")
         model = model_in(model_file, store=store)
-        asked = study(model, store, data(on_grid=False))
+        asked = study(model, store, (data(on_grid=False)[0], np.zeros((20, 2))), "mean_squared_error")
         results.append(asked.campaign(faults=2, trials=trials))
         assert is_opened(model) is (results[-1].reused < trials)
         engines.append(asked.run().engine)

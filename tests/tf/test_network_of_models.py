@@ -14,6 +14,7 @@ from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_v
 from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.network import Network
+from fkeras.network.file import write_network
 from fkeras.network.fit import misfit, rounding_misfit
 
 MODELS = ["econ_t_small", "econ_t_medium", "econ_t_large", "rn07_cifar10"]
@@ -126,3 +127,46 @@ def test_the_inventory_of_a_model_holds_what_a_choice_leaves_out(q, tf, kit) -> 
             space("c")
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
+
+
+def model_with_unknown_words(q: Any, tf: Any, kit: Any) -> Any:
+    """Of which nobody knows the words of odd/kernel and of half/bias."""
+    known, unknown = "quantized_bits(4,0,alpha=1)", "quantized_tanh(4)"
+    inputs = tf.keras.Input((4,))
+    x = q.QActivation("quantized_relu(4,1)")(q.QDense(5, kernel_quantizer=known, name="first")(inputs))
+    x = q.QActivation("quantized_relu(4,1)")(q.QDense(5, kernel_quantizer=unknown, name="odd")(x))
+    x = q.QDense(3, kernel_quantizer=known, bias_quantizer=unknown, name="half")(x)
+    return kit.randomize(tf.keras.Model(inputs, x))
+
+
+def test_words_that_nobody_knows_are_refused_where_they_are_asked_for(q, tf, kit, tmp_path) -> None:
+    model = model_with_unknown_words(q, tf, kit)
+    write_network(network_of(model), tmp_path / "model.fkn")
+    networks = network_of(model), fkeras.load_model(tmp_path / "model.fkn")
+    for layers, biases in (("!odd", False), ("first", True), (["first", "half"], False), (["!odd", "!half"], True)):
+        expected = fkeras.bit_space(model, layers, biases)
+        for network in networks:
+            actual = network.memory.space(layers, biases)
+            assert actual.content_digest == expected.content_digest
+            assert actual.uncovered == expected.uncovered
+    for layers, biases in (("*", False), ("*", True), ("half", True), ("odd", False), ("!odd", True)):
+        with pytest.raises(
+            fkeras.UnsupportedError, match="the words of quantizer quantized_tanh are not known"
+        ) as error:
+            fkeras.bit_space(model, layers, biases)
+        for network in networks:
+            with pytest.raises(fkeras.UnsupportedError) as same:
+                network.memory.space(layers, biases)
+            assert str(same.value) == str(error.value)
+
+
+def test_layers_that_are_left_out_do_not_keep_a_model_from_the_cpu_engine(q, tf, kit) -> None:
+    model = model_with_unknown_words(q, tf, kit)
+    x = (np.random.default_rng(0).integers(-32, 32, (20, 4)) / 16).astype(np.float32)
+    data = x, np.zeros((20, 3))
+    oracles = [
+        fkeras.oracle(model, data, metric="mean_squared_error", layers="!odd", engine=engine)
+        for engine in ("auto", "framework")
+    ]
+    assert [oracle.engine for oracle in oracles] == ["cpu", "framework"]
+    np.testing.assert_allclose(oracles[0].values, oracles[1].values, rtol=1e-6, atol=1e-9)

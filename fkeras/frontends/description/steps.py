@@ -53,9 +53,12 @@ class Place:
     home: Home
 
     def parameter(self, name: str, value: Any) -> tuple[str, dict[str, Floats]]:
-        """The name of a tensor, and the tensor itself where no words of it are stored."""
+        """The name of a tensor, and the tensor itself, as its quantizer makes it, where no words of it are stored."""
         path = f"{self.path}/{name}"
-        return path, {} if path in self.stored else {path: constant(value)}
+        if path in self.stored:
+            return path, {}
+        quantizer = getattr(self.layer, f"{name.removesuffix('_kernel')}_quantizer_internal", None)
+        return path, {path: constant(value if quantizer is None else self.home.evaluate(quantizer, constant(value)))}
 
 
 def constant(value: Any) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -10,9 +11,9 @@ from fkeras.errors import Argument, InputError, ModelError, said
 from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.graph import walk
 from fkeras.frontends.keras3.setup import hgq, keras
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Uncovered, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory, require_memory
 
 Why = tuple[str | Argument, ...]
@@ -21,14 +22,8 @@ NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
 BIAS: Why = ("bias; ", Argument("biases", True), " covers it")
 
 
-def everything(path: str) -> bool:
-    """The choice of every layer."""
-    return True
-
-
-def inventory_of(model: Any, memory: Memory = "quantizer", chosen: Callable[[str], bool] = everything) -> Inventory:
-    """The layers of a model with their words, biases included. UnsupportedError where words of a chosen one are not
-    known.
+def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
+    """The layers of a model with their words, biases included, and why those of others are not known.
 
     memory: "quantizer", in which every element has the width that its quantizer gives it, or "hls4ml", in which all
     words of a tensor have the format that holds every one of its values.
@@ -36,16 +31,12 @@ def inventory_of(model: Any, memory: Memory = "quantizer", chosen: Callable[[str
     require_memory(memory)
     if not isinstance(model, keras().Model):
         raise InputError(f"model is {type(model).__module__}.{type(model).__name__}; allowed are models of Keras 3")
-    layers, refusals = [], list[Refusal]()
+    layers = []
     for path, layer in walk(model):
         try:
             layers.append(_layer_memory(path, layer, memory))
         except Refused as refused:
-            if chosen(path):
-                refusals += refused.refusals
-            layers.append(_without_words(path, layer, NOT_CHOSEN))
-    if refusals:
-        raise Refused(*refusals)
+            layers.append(replace(_without_words(path, layer, NOT_CHOSEN), refusals=refused.refusals))
     return Inventory(model.name, tuple(layers), memory)
 
 

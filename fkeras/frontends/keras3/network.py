@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,27 +10,21 @@ import numpy as np
 
 from fkeras.frontends.description import Home, NotDescribed, drafted, sample_shape
 from fkeras.frontends.keras3.graph import graph_of, walk
-from fkeras.frontends.keras3.inventory import everything, inventory_of
+from fkeras.frontends.keras3.inventory import inventory_of
 from fkeras.frontends.keras3.layers import describe
 from fkeras.frontends.keras3.qkeras import folded
 from fkeras.frontends.keras3.setup import array, keras
-from fkeras.frontends.refusals import Refused
 from fkeras.memory.space import Memory
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
 
 
-def network_of(model: Any, memory: Memory = "quantizer", chosen: Callable[[str], bool] = everything) -> Network:
+def network_of(model: Any, memory: Memory = "quantizer") -> Network:
     """What a model stores and computes. NotDescribed where a network cannot say it.
 
-    memory, chosen: as of `inventory_of`; a layer that is not chosen and whose words are not known computes with
-    constants.
+    memory: as of `inventory_of`; a layer whose words are not known computes with constants.
     """
-    try:
-        inventory = inventory_of(model, memory, chosen)
-    except Refused as refused:
-        first = refused.refusals[0]
-        raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused
+    inventory = inventory_of(model, memory)
     graph = graph_of(model, {id(layer): path for path, layer in walk(model)})
     inputs = {
         key: Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, str(tensor.dtype)))

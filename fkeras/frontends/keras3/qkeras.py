@@ -12,8 +12,8 @@ from fkeras.frontends.keras3.setup import array, keras, qkeras
 from fkeras.frontends.keras3.slots import Slot, replaced
 from fkeras.frontends.qkeras.quantizers import codec_of, words_of
 from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import WordTensor
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory
 from fkeras.network.operation import Floats
 

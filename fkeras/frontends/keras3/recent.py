@@ -20,11 +20,11 @@ def model_state(model: Any) -> str:
 
 
 def recent_network(model: Any, memory: Memory) -> Network:
-    """What a model stores, as far as its words are known, and computes now."""
+    """What a model stores and computes now."""
     key = model_state(model), memory
     known = _RECENT.setdefault(model, {})
     if key not in known:
         for old in [old for old in known if old[0] != key[0]]:
             del known[old]
-        known[key] = network_of(model, memory, lambda path: False)
+        known[key] = network_of(model, memory)
     return known[key]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.frontends.keras3.setup import array
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Codec, FixedPoint, MixedFixedPoint, WordTensor
 from fkeras.memory.layout import MAX_WIDTH
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.network.operation import Floats
 
 ROUNDINGS = {"RND": "half_up", "RND_CONV": "half_even", "TRN": "floor"}

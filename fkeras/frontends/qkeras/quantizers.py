@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import Binary, Codec, FixedPoint, PowerOfTwo, Ternary
 from fkeras.memory.codecs import Values
 from fkeras.memory.layout import MAX_WIDTH, Words
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory
 
 SUPPORTED = (

@@ -16,8 +16,8 @@ from fkeras.frontends.qkeras.quantizers import codec_of, uncomputable, words_of
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 from fkeras.frontends.qkeras.slots import Slot, quantizers_in_use, take_inventory, walk
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import BitSpace, Codec, WordTensor
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory
 from fkeras.network import Network
 
@@ -63,11 +63,11 @@ def bit_space(
             f"model '{model.name}' has no quantized kernel among the chosen layers; it has {held}; "
             "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
         )
-    refusals = list(inventory.refusals)
-    tensors = tensors_of(model, inventory.slots, refusals, memory)
+    tensors, unknown = tensors_of(model, inventory.slots, memory, refuses=bool(inventory.refusals))
+    refusals = (*inventory.refusals, *(refusal for refused in unknown.values() for refusal in refused))
     if refusals:
         raise Refused(*refusals)
-    space = BitSpace(tuple(tensors), inventory.uncovered, memory)
+    space = BitSpace(tuple(tensors.values()), inventory.uncovered, memory)
     note_fresh(model, space)
     return space
 
@@ -85,38 +85,47 @@ def require_computable(model: Any) -> None:
 
 
 def tensors_of(
-    model: Any, slots: Sequence[Slot], refusals: list[Refusal], memory: Memory = "quantizer"
-) -> list[WordTensor]:
-    """The words of the slots; those that cannot be told are added to `refusals`."""
+    model: Any, slots: Sequence[Slot], memory: Memory = "quantizer", *, refuses: bool = False
+) -> tuple[dict[str, WordTensor], dict[str, tuple[Refusal, ...]]]:
+    """The words of the slots by path, and why those of others cannot be told.
+
+    refuses: whether others are refused already. What cannot be computed then may be for these.
+    """
     codecs: dict[str, Codec] = {}
+    refused: dict[str, tuple[Refusal, ...]] = {}
     for slot in slots:
-        with _noted(refusals):
+        with _noted(refused, slot):
             codecs[slot.path] = codec_of(slot.quantizer, slot.layer_path, qkeras(), memory)
     known = [slot for slot in slots if slot.path in codecs]
-    tensors = []
+    tensors: dict[str, WordTensor] = {}
     try:
         read = emitted(model, known)
-    except Exception as error:
-        if not refusals:
+    except Refused as error:
+        for refusal in error.refusals:
+            of_it = [
+                slot for slot in known if refusal.tensor in ("", slot.path) and refusal.layer_path == slot.layer_path
+            ]
+            refused |= {slot.path: (refusal,) if slot is of_it[0] else () for slot in of_it}
+        return tensors, refused
+    except Exception:
+        if not (refused or refuses):
             raise
-        if isinstance(error, Refused):
-            refusals += error.refusals
-        return []  # what could not be computed may be for the layers that are refused
+        return tensors, refused
     for slot, (golden, scale) in zip(known, read, strict=True):
         shape = golden.shape if slot.shape is None else slot.shape
         flat, flat_scale = golden.reshape(-1), np.broadcast_to(scale, golden.shape).reshape(-1).copy()
-        with _noted(refusals):
+        with _noted(refused, slot):
             words = words_of(codecs[slot.path], flat, flat_scale, slot.path)
-            tensors.append(WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat))
-    return tensors
+            tensors[slot.path] = WordTensor(slot.path, shape, codecs[slot.path], words, flat_scale, flat)
+    return tensors, refused
 
 
 @contextmanager
-def _noted(refusals: list[Refusal]) -> Iterator[None]:
+def _noted(refused: dict[str, tuple[Refusal, ...]], slot: Slot) -> Iterator[None]:
     try:
         yield
-    except Refused as refused:
-        refusals += refused.refusals
+    except Refused as error:
+        refused[slot.path] = error.refusals
 
 
 def emitted(model: Any, slots: Sequence[Slot]) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:

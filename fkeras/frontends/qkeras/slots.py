@@ -12,8 +12,8 @@ from typing import Any
 from fkeras.errors import Argument, ModelError, said
 from fkeras.frontends.paths import unique_paths
 from fkeras.frontends.qkeras.setup import keras_home, qkeras, tensorflow
-from fkeras.frontends.refusals import Refusal, Refused
 from fkeras.memory import LayerChoice, Uncovered
+from fkeras.memory.refusals import Refusal, Refused
 
 KERNEL = ("kernel", "kernel_quantizer_internal")
 DEPTHWISE = ("depthwise_kernel", "depthwise_quantizer_internal")

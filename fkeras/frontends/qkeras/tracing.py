@@ -16,7 +16,7 @@ import numpy as np
 from fkeras.errors import ModelError
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.slots import Slot, all_quantizers
-from fkeras.frontends.refusals import Refusal, Refused
+from fkeras.memory.refusals import Refusal, Refused
 from fkeras.network import feeding
 
 

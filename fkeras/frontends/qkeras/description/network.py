@@ -15,7 +15,6 @@ from fkeras.frontends.qkeras.graph import Graph, flatten
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names, pure_function
-from fkeras.frontends.refusals import Refused
 from fkeras.memory.space import Memory
 from fkeras.network import Input, Network
 from fkeras.network.operation import Floats
@@ -36,11 +35,6 @@ def network_of(model: Any, memory: Memory = "quantizer") -> Network:
 
 
 def _described(model: Any, memory: Memory) -> Network:
-    try:
-        inventory = inventory_of(model, memory)
-    except Refused as refused:
-        first = refused.refusals[0]
-        raise NotDescribed(first.layer_path, first.reason.lstrip(" :")) from refused
     graph = flatten(model)
     if graph is None:
         raise NotDescribed(model.name, "its graph is not known, or a model in it is called with more than its inputs")
@@ -53,7 +47,7 @@ def _described(model: Any, memory: Memory) -> Network:
         dict(zip(graph.inputs, inputs, strict=True)),
         _applications(graph, {id(layer): path for path, layer in walk(model)}),
         list(zip(output_names(model), graph.outputs, strict=True)),
-        inventory,
+        inventory_of(model, memory),
         home(),
         describe,
     )
