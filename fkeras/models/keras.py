@@ -121,7 +121,7 @@ class KerasModel(FrameworkModel):
         except NotDescribed as error:
             return TailRun(judge, f"layer '{error.layer}': {error.why}")
         run = run_of(network, data, judge.metrics, judge.space, engine)
-        wrong = misfit(run, judge)
+        wrong = misfit(run, judge.golden_outputs, self.targets(data[1]))
         return run if wrong is None else TailRun(judge, f"'{wrong.node}' {wrong.why}")
 
     def _on_floats(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:

@@ -170,15 +170,13 @@ def start_judged(
     asked: FrameworkModel, network: Network, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str
 ) -> tuple[Run, Misfit | None]:
     """An engine on a model's network, and why this may compute on the data something else than its framework."""
-    from fkeras.engines.cpu.fitting import Judge, misfit
-    from fkeras.scoring import Scorecard
+    from fkeras.engines.cpu.fitting import misfit
 
     x, y = data
     run = run_of(network, data, metrics, space, engine)
     outputs = tuple(asked.golden_outputs(flat_data(network.inputs, x)))
     golden = outputs[0] if len(outputs) == 1 else outputs
-    judge = Judge(golden, Scorecard(metrics, flat_targets(network.output_names, y), golden).golden)
-    return run, misfit(run, judge)
+    return run, misfit(run, golden, flat_targets(network.output_names, y))
 
 
 def start_checked(

@@ -28,11 +28,6 @@ class Misfit:
     why: str
 
 
-def misfit(network: Network, inputs: Sequence[NDArray[Any]], golden: Sequence[NDArray[Any]]) -> Misfit | None:
-    """What keeps a network from serving some data, of which the framework's outputs are `golden`; None: nothing."""
-    return rounding_misfit(network, inputs) or golden_misfit(network, inputs, golden)
-
-
 def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
     """Whether a node rounds nothing whose last bits depend on who computes it."""
     return not isinstance(node.operation, Quantize | Steps) or all(grids[name].reproducible for name in node.inputs)

@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fkeras
+from fkeras import network as fn
+from fkeras.memory import FixedPoint, WordTensor
+from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.network.file import write_network
 
 FRAMEWORKS = (
     "h5py",
@@ -44,6 +49,49 @@ for package in (fkeras, pytest_fkeras):
                 print(module.name, type(error).__name__, error)
 """
 MESSAGE = "models need TensorFlow and QKeras, and TensorFlow is not installed: pip install 'pytest-fkeras[qkeras]'"
+
+ON_WORKERS = """
+import sys
+import distributed, fkeras, numpy
+from fkeras.executors.pool import LocalPool
+
+def main():
+    model, data = fkeras.load_model("small.fkn"), tuple(map(numpy.load("data.npz").get, "xy"))
+
+    def oracle(**where):
+        return fkeras.oracle(model, data, metric="mean_squared_error", **where).values.tolist()
+
+    here = oracle()
+    with LocalPool(2) as workers:
+        print("processes", oracle(executor=workers) == here)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        print("dask", oracle(executor=client) == here)
+    for share in ("1/2", "2/2"):
+        oracle(store=f"part{share[0]}", shard=share)
+    fkeras.merge(["part1", "part2"], into="whole")
+    merged = fkeras.oracle(model, data, metric="mean_squared_error", store="whole")
+    print("shards", merged.reused == len(here) and merged.values.tolist() == here)
+    print("frameworks", [name for name in ("tensorflow", "keras", "qkeras", "h5py") if name in sys.modules])
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def write_small_network(folder):
+    """small.fkn, a dense layer and a quantizer, and data.npz."""
+    rng, codec = np.random.default_rng(0), FixedPoint(4, 0)
+    words = rng.integers(0, 16, 12).astype(np.uint32)
+    kernel = WordTensor(
+        "d/kernel", (4, 3), codec, words, np.ones(12, np.float32), codec.decode(words).astype(np.float32)
+    )
+    nodes = fn.Node("d/sum", fn.Dense("d/kernel"), ("x",)), fn.Node("q", fn.Quantize(1 / 8, -16.0, 15.0), ("d/sum",))
+    memory = Inventory("small", (LayerMemory("d", (kernel,)),))
+    inputs = (fn.Input("x", (4,)),)
+    write_network(fn.Network("small", inputs, nodes, ("q",), ("y",), memory, {}), folder / "small.fkn")
+    x = rng.integers(-8, 8, (30, 4)).astype(np.float32) / 8
+    np.savez(folder / "data.npz", x=x, y=rng.normal(size=(30, 3)))
 
 
 @pytest.fixture
@@ -99,3 +147,21 @@ def test_budgets_and_tests_that_need_a_model(run, tmp_path):
     assert "mistake in fkeras" not in said
     assert "def require_qkeras" not in said  # no traceback through fkeras
     assert "1 failed, 1 passed, 1 error" in said
+
+
+def test_a_network_file_needs_none_here_on_workers_in_shards_or_under_the_plugin(run, tmp_path):
+    write_small_network(tmp_path)
+    (tmp_path / "on_workers.py").write_text(ON_WORKERS)
+    code, said = run("on_workers.py")
+    assert code == 0, said
+    assert said.splitlines()[-4:] == ["processes True", "dask True", "shards True", "frameworks []"]
+    ini = "[pytest]\nfkeras_seed = 1\nfkeras_model = small.fkn\nfkeras_data = data.npz\nfkeras_allow_chance = true\n"
+    (tmp_path / "pytest.ini").write_text(ini)
+    (tmp_path / "test_budget.py").write_text(
+        "from pytest_fkeras import fault_budget, ranking\n\n"
+        "@fault_budget(bits=3, protected=ranking[:8], max_mean_squared_error=9)\ndef test_budget():\n    pass\n"
+    )
+    for option in ("--fkeras-executor=processes:2", "-q"):
+        code, said = run("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", option)
+        assert code == 0, said
+        assert "1 passed" in said

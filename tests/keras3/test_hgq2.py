@@ -14,7 +14,7 @@ import pytest
 from fkeras.engines.cpu.run import CpuRun
 from fkeras.metrics.named import resolve
 from fkeras.network import Network
-from fkeras.network.fit import misfit
+from fkeras.network.fit import golden_misfit, rounding_misfit
 
 MODELS = ("hgq_mlp", "hgq_cnn", "hgq_bn")
 MEMORIES = {"quantizer": "flip", "hls4ml": "uni_flip"}
@@ -63,7 +63,8 @@ def test_single_flips_of_trained_models(trained: Any, name: str, memory: Any) ->
 
     model, truth = trained(name)
     network, x, flips = network_of(model, memory), inputs_of(model, truth), MEMORIES[memory]
-    assert misfit(network, [x], [truth["golden"]]) is None
+    assert rounding_misfit(network, [x]) is None
+    assert golden_misfit(network, [x], [truth["golden"]]) is None
     space, bits = network.memory.space(), truth[f"{flips}_bit"].astype(np.int64)
     place = space.locate(bits)
     for part, mine in (("layer", place.tensor), ("element", place.element), ("pos", place.bit)):
@@ -130,7 +131,8 @@ def outputs_of(model: Any, x: Sequence[Any]) -> list[Any]:
 
 def assert_same_outputs(model: Any, network: Network, x: Sequence[Any], faulty: int = 4) -> None:
     """The network fits, and computes with wrong words what the layers compute that hold them."""
-    assert misfit(network, x, outputs_of(model, x)) is None
+    assert rounding_misfit(network, x) is None
+    assert golden_misfit(network, x, outputs_of(model, x)) is None
     space = network.memory.space(biases=True)
     generator = np.random.default_rng(0)
     for _ in range(faulty):

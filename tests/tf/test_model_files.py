@@ -184,7 +184,7 @@ def test_what_is_damaged_in_the_store_is_left_out_and_made_again(
         record.write_text(record.read_text()[:50])
     store = Store(tmp_path / "store")
     model = model_in(model_file, store=store)
-    assert study(model, store).campaign(faults=2, trials=5).reused == 5
+    assert study(model, store).campaign(faults=2, trials=6).reused == 5
     assert is_opened(model)
     assert [notice for notice in store.notices if "left out, it is damaged" in notice] or damage.startswith("no")
     again = model_in(model_file, store=Store(tmp_path / "store"))

@@ -13,9 +13,10 @@ from fkeras.frontends.qkeras.description import NotDescribed, inventory_of, netw
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
 from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.tracing import flat_data
+from fkeras.models import start_run
 from fkeras.network import Network
 from fkeras.network.file import write_network
-from fkeras.network.fit import misfit, rounding_misfit
+from fkeras.network.fit import golden_misfit, rounding_misfit
 
 MODELS = ["econ_t_small", "econ_t_medium", "econ_t_large", "rn07_cifar10"]
 
@@ -37,7 +38,8 @@ def assert_same_outputs(model: Any, network: Network, x: Any, n_faulty: int = 3)
     space = fkeras.bit_space(model, biases=True)
     inputs, forward = flat_data(model, x), forward_of(model, space)
     golden = _listed(all_outputs(forward, inputs, golden_values(space)))
-    assert misfit(network, inputs, golden) is None
+    assert rounding_misfit(network, inputs) is None
+    assert golden_misfit(network, inputs, golden) is None
     generator = np.random.default_rng(0)
     for _ in range(n_faulty):
         bits = generator.choice(len(space), min(5, len(space)), replace=False)
@@ -170,3 +172,18 @@ def test_layers_that_are_left_out_do_not_keep_a_model_from_the_cpu_engine(q, tf,
     ]
     assert [oracle.engine for oracle in oracles] == ["cpu", "framework"]
     np.testing.assert_allclose(oracles[0].values, oracles[1].values, rtol=1e-6, atol=1e-9)
+
+
+def test_what_judges_golden_outputs_does_not_score_them(q, tf, kit) -> None:
+    inputs = tf.keras.Input((4,))
+    model = kit.randomize(tf.keras.Model(inputs, q.QDense(3, kernel_quantizer="quantized_bits(4,0,alpha=1)")(inputs)))
+    scored = []
+
+    def error(targets: Any, outputs: Any) -> Any:
+        scored.append(len(outputs))
+        return np.zeros(len(outputs))
+
+    data = np.zeros((20, 4), np.float32), np.zeros((20, 3))
+    metrics = {"mine": fkeras.metrics.sample_metric(error, "mine", "lower")}
+    assert start_run(model, data, metrics).engine == "cpu"
+    assert scored == [20]

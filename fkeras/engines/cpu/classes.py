@@ -20,6 +20,7 @@ from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
 from fkeras.network import Network
+from fkeras.network.fit import TOLERANCE
 from fkeras.network.pointwise import Function
 from fkeras.scoring import Scorecard
 
@@ -33,10 +34,6 @@ CLEAR_PER_CLASS = 1e-5
 """A lead of this times the number of classes leaves a softmax's two best more than 1e-6 apart."""
 
 
-NEARLY_EQUAL = 1e-6
-"""How far apart, relative to scores above 1, the engines' outputs may be behind a float tail."""
-
-
 def nearly_tied(outputs: Outputs) -> NDArray[np.bool_]:
     """The samples whose class any rounding may change, (k,) bool: the two best scores, or a single one and 0.5, are as
     good as equal. Outputs of other shapes have none."""
@@ -45,12 +42,12 @@ def nearly_tied(outputs: Outputs) -> NDArray[np.bool_]:
         tied = np.any([nearly_tied(one) for one in outputs], axis=0)
         return tied
     if is_single_score(outputs):
-        tied = np.abs(outputs.reshape(len(outputs)) - THRESHOLD) <= NEARLY_EQUAL
+        tied = np.abs(outputs.reshape(len(outputs)) - THRESHOLD) <= TOLERANCE
         return tied
     if outputs.ndim != 2 or outputs.shape[1] == 0:
         return np.zeros(len(outputs), np.bool_)
     second, best = np.partition(outputs, (-2, -1), axis=1)[:, -2:].T
-    tied = best - second <= NEARLY_EQUAL * np.maximum(1, np.abs(best))
+    tied = best - second <= TOLERANCE * np.maximum(1, np.abs(best))
     return tied
 
 

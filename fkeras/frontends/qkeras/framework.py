@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Scores
+from fkeras.engine import GoldenScore, Scores
 from fkeras.faults import FaultSet
 from fkeras.frontends.qkeras.forward import Forward, forward_of, golden_values, patched_values, slots_of_space
 from fkeras.frontends.qkeras.freshness import require_fresh
@@ -73,8 +74,17 @@ class FrameworkRun:
             again = all_outputs(self.forward, self.inputs, self.golden_values)
             if digest_of(again) != digest_of(self.golden_outputs):
                 raise random_layer(model, "", "two evaluations without a fault differ")
-        self.card = Scorecard(metrics, targets, self.golden_outputs)
-        self.golden = self.card.golden
+        self._targets = targets
+
+    @cached_property
+    def card(self) -> Scorecard:
+        """The metrics, bound when somebody asks for scores: as a judge of golden outputs it gives none."""
+        return Scorecard(self.metrics, self._targets, self.golden_outputs)
+
+    @property
+    def golden(self) -> dict[str, GoldenScore]:
+        """The fault-free network's scores, by metric."""
+        return self.card.golden
 
     def outputs(self, rows: slice, values: Sequence[Any]) -> tuple[NDArray[Any], ...]:
         """The outputs of some samples, flat, when the stored tensors hold `values`."""

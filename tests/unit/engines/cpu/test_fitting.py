@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +14,9 @@ from fkeras.engines.cpu.run import CpuRun
 from fkeras.memory import WordTensor
 from fkeras.memory.codecs import FixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
-from fkeras.scoring import Scorecard
 
 X = np.array([[0.5, 1.0], [0.25, -0.5], [1.0, 0.0]], np.float32)
+Y = np.zeros(3, int)
 RIGHT = {"right": fkeras.metrics.accuracy()}
 
 
@@ -31,17 +30,12 @@ def run_of(*operations: fn.Operation, constants=None) -> CpuRun:
     memory = Inventory("m", (LayerMemory("l", (kernel,)),))
     ends = (nodes[-1].name,)
     network = fn.Network("m", (fn.Input("x", (2,)),), tuple(nodes), ends, ("y",), memory, constants or {})
-    return CpuRun(network, memory.space(), X, np.zeros(3, int), RIGHT)
-
-
-def judge_of(run: CpuRun, outputs: np.ndarray) -> SimpleNamespace:
-    """A framework that computes these outputs."""
-    return SimpleNamespace(golden_outputs=outputs, golden=Scorecard(RIGHT, np.zeros(3, int), outputs).golden)
+    return CpuRun(network, memory.space(), X, Y, RIGHT)
 
 
 def test_equal_outputs_fit() -> None:
     run = run_of(fn.Quantize(0.25, -8, 7))
-    assert misfit(run, judge_of(run, run.golden_outputs)) is None
+    assert misfit(run, run.golden_outputs, Y) is None
 
 
 @pytest.mark.parametrize(("by", "tail", "fits"), [(1e-7, False, False), (5e-7, True, True), (2e-6, True, False)])
@@ -49,7 +43,7 @@ def test_exact_outputs_are_equal_and_others_nearly(by: float, tail: bool, fits: 
     run = run_of(fn.Function("sigmoid")) if tail else run_of(fn.Quantize(0.25, -8, 7))
     outputs = run.golden_outputs.copy()
     outputs[1, 1] += by
-    found = misfit(run, judge_of(run, outputs))
+    found = misfit(run, outputs, Y)
     assert (found is None) == fits
     if found is not None:
         assert re.fullmatch(r"differs from the framework's by .* and (must be equal|may differ by 1e-06)", found.why)
@@ -58,10 +52,10 @@ def test_exact_outputs_are_equal_and_others_nearly(by: float, tail: bool, fits: 
 def test_classes_must_be_the_same() -> None:
     run = run_of(fn.Affine("none", "none"), fn.Function("sigmoid"), constants={"none": np.zeros(2, np.float32)})
     outputs = run.golden_outputs + np.array([[0, 4e-7]] * 3, np.float32)
-    found = misfit(run, judge_of(run, outputs))
+    found = misfit(run, outputs, Y)
     assert (found.node, found.why) == ("y", "has two classes that are as good as equal in a sample")
 
 
 def test_a_quantizer_of_float_sums_does_not_fit() -> None:
     run = run_of(fn.Function("sigmoid"), fn.Quantize(0.25, 0, 3))
-    assert misfit(run, judge_of(run, run.golden_outputs)).node == "n1"
+    assert misfit(run, run.golden_outputs, Y).node == "n1"
