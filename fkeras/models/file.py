@@ -25,8 +25,9 @@ from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.exporting import source_digest
+from fkeras.models.keras import users_loss
 from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
-from fkeras.models.network import run_of, shipped_network
+from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network
 from fkeras.network import Network
 from fkeras.network.content import content_of_space, space_of_content
 from fkeras.network.feeding import flat_data, flat_targets
@@ -203,7 +204,11 @@ class FiledModel(Model):
         return self._framework.targets(y) if self._known is None else flat_targets(self._known.output_names, y)
 
     def subject(self, space: BitSpace, data: Data) -> Subject:
-        """The opened file with data: its rankings are those of the framework."""
+        """Itself with data: its network where that is known to serve them, else the opened file's subject, which is the
+        same network where this serves."""
+        network = None if self._known is None else self._known.network
+        if network is not None and self._is_known_to_fit(network, data[0], {}) and ranks(network, space, data[0]):
+            return NetworkSubject(network, space, data, self.start_run, users_loss)
         return self._framework.subject_by(self.start_run, space, data)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:

@@ -16,14 +16,15 @@ from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, parts_of
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
-from fkeras.models.network import run_of, shipped_network, start_checked
+from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network, start_checked
 from fkeras.network import Network
 from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import has_floats, storing
+from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
-    from fkeras.frontends.qkeras.evidence import KerasSubject
     from fkeras.frontends.qkeras.framework import FrameworkRun
+    from fkeras.sensitivity.evidence import Subject
 
 
 class KerasModel(FrameworkModel):
@@ -75,25 +76,32 @@ class KerasModel(FrameworkModel):
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
-        return parts_of(self.subject(self.words("quantizer", "*", True), (tuple(inputs), None)).golden_outputs)
+        from fkeras.frontends.qkeras.evidence import KerasSubject
+
+        space = self.words("quantizer", "*", True)
+        return parts_of(KerasSubject(self._model, space, (tuple(inputs), None), self.start_run).golden_outputs)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
         is_named = isinstance(y, dict) and hasattr(self._model, "output_names")
         return flat_targets(self.output_names, y) if is_named else y
 
-    def subject(self, space: BitSpace, data: Data) -> KerasSubject:
-        """Itself with data, differentiated by TensorFlow."""
+    def subject(self, space: BitSpace, data: Data) -> Subject:
+        """Itself with data: its network, where this computes the same, else differentiated by TensorFlow."""
         return self.subject_by(self.start_run, space, data)
 
-    def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> KerasSubject:
+    def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> Subject:
         """The same, whose runs somebody else starts."""
+        from fkeras.frontends.description import NotDescribed
         from fkeras.frontends.qkeras.evidence import KerasSubject
 
-        def start(model: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace) -> Run:
-            return start_run(data, metrics, space, "auto")
-
-        return KerasSubject(self._model, space, data, start)
+        try:
+            network = self.network(space.memory)
+        except NotDescribed:
+            network = None
+        if network is not None and ranks(network, space, data[0], self.golden_outputs):
+            return NetworkSubject(network, space, data, start_run, users_loss)
+        return KerasSubject(self._model, space, data, start_run)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """An engine bound to all of these."""
@@ -145,6 +153,13 @@ class KerasModel(FrameworkModel):
         from fkeras.frontends.qkeras.injection import injected
 
         return injected(self._model, faults, space)
+
+
+def users_loss(loss: Any, targets: Targets) -> Loss:
+    """What a user gave as loss=: TensorFlow differentiates it."""
+    from fkeras.frontends.qkeras.losses import users_loss
+
+    return users_loss(loss, targets)
 
 
 def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
@@ -16,11 +17,11 @@ from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.models.engines import ON_NETWORKS, engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, space_of
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, StartRun, space_of
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
-from fkeras.network.fit import Misfit, rounding_misfit
+from fkeras.network.fit import Misfit, golden_misfit, rounding_misfit
 from fkeras.network.floats import storing
 from fkeras.sensitivity.losses import Loss, Targets
 
@@ -129,13 +130,28 @@ def start_network(network: Network, data: Data, metrics: Mapping[str, Metric], s
     return run_of(network, data, metrics, space, engine)
 
 
-class NetworkSubject:
-    """A network and its data, as rankings see them."""
+UsersLoss = Callable[[Any, Targets], Loss]
 
-    def __init__(self, network: Network, space: BitSpace, data: Data) -> None:
+
+class NetworkSubject:
+    """A network and its data, as rankings see them.
+
+    start: starts runs of the model that it is the network of, users_loss: differentiates functions of users; None: of a
+    network on its own.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        space: BitSpace,
+        data: Data,
+        start: StartRun | None = None,
+        users_loss: UsersLoss | None = None,
+    ) -> None:
         self.inputs: tuple[NDArray[Any], ...] = flat_data(network.inputs, data[0])
         self.targets = flat_targets(network.output_names, data[1])
         self._network, self._space = storing(network, space), space
+        self._start, self._users_loss = start, users_loss
 
     @cached_property
     def golden_outputs(self) -> Outputs:
@@ -145,8 +161,8 @@ class NetworkSubject:
 
     @property
     def final_activation(self) -> str:
-        """The function that the network ends in, "" for none."""
-        last = [node.operation for node in self._network.nodes if node.name == self._network.outputs[-1]]
+        """The function that the network's (first) output comes straight out of, "" for none."""
+        last = [node.operation for node in self._network.nodes if node.name == self._network.outputs[0]]
         return last[0].name if last and isinstance(last[0], Function) else ""
 
     @cached_property
@@ -155,7 +171,9 @@ class NetworkSubject:
         return NetworkDerivatives(self._network, [tensor.path for tensor in self._space.tensors])
 
     def users_loss(self, loss: Any, targets: Targets) -> Loss:
-        """A network has no Keras to differentiate a function of users."""
+        """What a user gave as loss=, of a model that has a framework to differentiate it."""
+        if self._users_loss is not None:
+            return self._users_loss(loss, targets)
         raise InputError(
             f"network '{self._network.name}' knows the losses of its metrics, and no ", Argument("loss", loss),
             "; leave it out, or rank the model file itself",
@@ -163,7 +181,34 @@ class NetworkSubject:
 
     def run(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> Run:
         """The exact engine on other data."""
+        if self._start is not None:
+            return self._start((x, y), metrics, self._space, "auto")
         return start_network(self._network, (x, y), metrics, self._space, "auto")
+
+
+FEW_SAMPLES = 32
+"""On which a network that derivatives are taken of must compute what the framework computes."""
+
+
+def ranks(
+    network: Network,
+    space: BitSpace,
+    x: Any,
+    golden_outputs: Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]] | None = None,
+) -> bool:
+    """Whether derivatives of a network are those of its model: it holds the space's words, and on the first samples
+    both compute the same.
+
+    golden_outputs: what the framework computes; None where it is known to be the same.
+    """
+    stored = storing(network, space).tensors
+    for tensor in space.tensors:
+        if tensor.path not in stored or not np.array_equal(stored[tensor.path].golden, tensor.golden):
+            return False
+    few = [part[:FEW_SAMPLES] for part in flat_data(network.inputs, x)]
+    if rounding_misfit(network, few) is not None:
+        return False
+    return golden_outputs is None or golden_misfit(network, few, golden_outputs(few)) is None
 
 
 def start_judged(

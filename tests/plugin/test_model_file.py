@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from tests.cli.conftest import small_model
 from tests.plugin.conftest import fork_sessions
 
 DIGITS = Path(__file__).parents[2] / "example_project" / "digits" / "digits.h5"
@@ -94,8 +95,11 @@ def test_an_unchanged_file_is_measured_judged_and_reported_without_its_framework
 def test_a_file_that_only_the_framework_serves_is_judged_from_the_store_without_it(
     digits: Callable[..., Any], pytester: pytest.Pytester
 ) -> None:
-    content = dict(np.load(pytester.path / "data.npz"))
-    np.savez(pytester.path / "data.npz", x=content["x"] / 3, y=content["y"])
+    small_model().save(pytester.path / "small.h5")
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)  # on no grid, and a quantizer follows
+    np.savez(pytester.path / "data.npz", x=x, y=np.arange(40) % 2)
+    pytester.makeini("[pytest]\nfkeras_model = small.h5\nfkeras_data = data.npz\nfkeras_allow_chance = true\n")
+    pytester.makepyfile(BUDGETS.replace("[:200]", "[:20]"))
     first, report = digits()
     first.assert_outcomes(passed=2)
     assert "framework (" in json.dumps(report)

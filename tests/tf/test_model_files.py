@@ -15,6 +15,7 @@ from fkeras.errors import ChangedError
 from fkeras.memory import Coverage
 from fkeras.models.file import FiledModel, model_in
 from fkeras.models.kinds import Shipped
+from fkeras.sensitivity.methods import METHODS
 from fkeras.store import Store
 from tests.cli.conftest import small_model
 
@@ -81,6 +82,23 @@ def test_what_was_measured_with_the_framework_is_read_without_and_the_other_way_
     study(known, store).campaign(faults=3, trials=4)
     assert study(fkeras.load_model(model_file), store).campaign(faults=3, trials=4).reused == 4
     assert len(list(Store(store).entries())) == 2  # what is known of the model is no result
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("msb", "random")])
+def test_a_file_is_ranked_as_its_model_is(method: str, known: FiledModel, model_file: Path) -> None:
+    mine, theirs = study(known, None), study(fkeras.load_model(model_file), None)
+    rankings = mine.rank(method), theirs.rank(method)
+    assert rankings[0].order.tolist() == rankings[1].order.tolist()
+    assert rankings[0].scores.tobytes() == rankings[1].scores.tobytes()
+    assert not is_opened(known)
+
+
+def test_a_loss_of_users_is_differentiated_by_the_framework(known: FiledModel, model_file: Path) -> None:
+    def loss(targets: Any, outputs: Any) -> Any:
+        return outputs[:, 0] - outputs[:, 1]
+
+    mine, theirs = study(known, None), study(fkeras.load_model(model_file), None)
+    assert mine.rank("gradient", loss=loss).order.tolist() == theirs.rank("gradient", loss=loss).order.tolist()
 
 
 def test_samples_count_one_by_one(known: FiledModel) -> None:

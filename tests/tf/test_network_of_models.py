@@ -167,7 +167,7 @@ def test_layers_that_are_left_out_do_not_keep_a_model_from_the_cpu_engine(q, tf,
     x = (np.random.default_rng(0).integers(-32, 32, (20, 4)) / 16).astype(np.float32)
     data = x, np.zeros((20, 3))
     oracles = [
-        fkeras.oracle(model, data, metric="mean_squared_error", layers="!odd", engine=engine)
+        fkeras.Study(model, data, "mean_squared_error", layers="!odd", engine=engine).oracle()
         for engine in ("auto", "framework")
     ]
     assert [oracle.engine for oracle in oracles] == ["cpu", "framework"]

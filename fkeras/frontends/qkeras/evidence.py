@@ -18,11 +18,11 @@ from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.sensitivity.losses import Loss, Targets
 
-StartRun = Callable[[Any, tuple[Any, Any], Mapping[str, Metric], BitSpace], Run]
+StartRun = Callable[[tuple[Any, Any], Mapping[str, Metric], BitSpace, str], Run]
 
 
 class KerasSubject:
-    """start_run: makes the exact engine for (model, (x, y), metrics, space)."""
+    """start_run: makes the exact engine for ((x, y), metrics, space, engine)."""
 
     def __init__(self, model: Any, space: BitSpace, data: tuple[Any, Any], start_run: StartRun) -> None:
         self.inputs: tuple[NDArray[Any], ...] = flat_data(model, data[0])
@@ -50,4 +50,4 @@ class KerasSubject:
 
     def run(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> Run:
         """The exact engine on other data."""
-        return self._start_run(self._model, (x, y), metrics, self._space)
+        return self._start_run((x, y), metrics, self._space, "auto")

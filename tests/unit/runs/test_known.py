@@ -100,7 +100,7 @@ class Hooks(Models):
     def __init__(self, run, identity=None):
         self.run, self.started, self._identity, self.notices = run, 0, identity or {"model": "of the test"}, []
 
-    def bit_space(self, model, layers, biases):
+    def bit_space(self, model, coverage):
         return self.run.space
 
     def identity(self, model):
