@@ -24,8 +24,8 @@ from fkeras.store import UNKEPT, Documents, Entry, Identity, Store, Terms, diges
 
 DECLARED = "fkeras_identity"
 """The attribute by which a function or class of a user states its identity."""
-DECLARED_MODEL = "declared"
-"""The one key of the identity of a model that a project states."""
+DECLARED_MODEL, OWN_CODE = "declared", "own_code"
+"""Keys of a model's identity: what a project says of it, and what users say of their code in it."""
 _CODE = (
     "engines",
     "frontends",
@@ -111,9 +111,9 @@ class Subject:
         )
 
     def golden(self, metrics: Mapping[str, Metric]) -> Identity:
-        """Of what the fault-free network gives. IdentityError also where the model's identity is a project's word."""
-        if DECLARED_MODEL in self._model:
-            raise IdentityError("the model's identity is what the project says")
+        """Of what the fault-free network gives. IdentityError also where the model's identity is the user's word."""
+        if self._model.get(DECLARED_MODEL) or self._model.get(OWN_CODE):
+            raise IdentityError("the model's identity is what its user says")
         named = {name: metric_identity(metric) for name, metric in metrics.items()}
         return Identity("golden", {**self.measured, "metrics": named, "computed_by": computed_by()})
 

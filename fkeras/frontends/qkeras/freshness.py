@@ -18,10 +18,20 @@ _seen: weakref.WeakKeyDictionary[Any, tuple[str, set[str]]] = weakref.WeakKeyDic
 """By model: a digest of its weights, and the content digests of the spaces that hold their words."""
 
 
+def all_weights(model: Any) -> list[Any]:
+    """All weights of a model, and the scales that a QAdaptiveActivation keeps beside them and sets in every call."""
+    scales = [
+        getattr(getattr(layer, "quantizer", None), "integer", None)
+        for layer in model._flatten_layers()
+        if type(layer).__name__ == "QAdaptiveActivation"
+    ]
+    return [*model.get_weights(), *(np.asarray(scale) for scale in scales if scale is not None)]
+
+
 def weights_digest(model: Any) -> str:
     """A digest of all weights of a model."""
     digest = hashlib.sha256()
-    for array in model.get_weights():
+    for array in all_weights(model):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

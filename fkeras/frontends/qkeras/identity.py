@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from fkeras.errors import IdentityError
-from fkeras.frontends.qkeras.freshness import weights_digest
+from fkeras.frontends.qkeras.freshness import all_weights, weights_digest
 from fkeras.frontends.qkeras.reading import require_model
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow
-from fkeras.runs.identity import declared
+from fkeras.runs.identity import OWN_CODE, declared
 from fkeras.store import digest_of
 
 _LIBRARIES = (
@@ -35,8 +35,8 @@ def model_identity(model: Any) -> dict[str, str]:
     require_model(model)
     return {
         "architecture": _architecture_digest(model),
-        "weights": digest_of(tuple(model.get_weights())),
-        "own_code": own_code(model),
+        "weights": digest_of(tuple(all_weights(model))),
+        OWN_CODE: own_code(model),
         "tensorflow": str(tensorflow().__version__),
         "qkeras": str(qkeras().__version__),
     }

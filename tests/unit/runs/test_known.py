@@ -134,8 +134,8 @@ def test_a_campaign_that_is_stored_starts_no_engine_unless_the_network_may_be_an
     assert started({"mse": mean_squared_error()}) == (1, [])
     assert started({"mse": mean_squared_error()}) == (0, [])
     assert started({"mse": mean_squared_error()}, model="another") == (1, [])
-    assert started({"mse": mean_squared_error()}, declared="of a project") == (1, [])
-    assert started({"mse": mean_squared_error()}, declared="of a project") == (1, [])
+    for word in ("declared", "own_code"):
+        assert [started({"mse": mean_squared_error()}, **{word: "of a user"}) for _ in range(2)] == [(1, [])] * 2
     monkeypatch.setattr("fkeras.runs.identity.computed_by", lambda: {"processor": "another"})
     assert started({"mse": mean_squared_error()}) == (1, [])
 
