@@ -7,9 +7,14 @@ import pytest
 
 import fkeras
 from fkeras.errors import InputError
+from fkeras.frontends.qkeras.evidence import KerasSubject
 from fkeras.frontends.qkeras.losses import final_activation, users_loss
+from fkeras.models import start_run
+from fkeras.models.kinds import model_of
+from fkeras.models.network import NetworkSubject
+from fkeras.sensitivity.evidence import SubjectEvidence
 from fkeras.sensitivity.losses import implied_metric, resolve_loss
-from fkeras.sensitivity.methods import METHODS
+from fkeras.sensitivity.methods import METHODS, make_ranking
 
 
 def dense_model(n_out: int, activation: str):
@@ -218,3 +223,26 @@ def test_a_data_set_metric_cannot_be_sampled(classifier):
     metric = fkeras.metrics.dataset_metric(lambda t, o: 0.5, "half", "lower")
     with pytest.raises(InputError, match="'half' is one number for the whole data set"):
         fkeras.rank(model, (x, y), method="adaptive", metric=metric)
+
+
+@pytest.mark.parametrize("name", ["econ_t_small", "econ_t_medium", "econ_t_large", "rn07_cifar10"])
+def test_a_network_is_differentiated_as_tensorflow_differentiates_its_model(shared_data, name):
+    model = fkeras.load_model(shared_data / "models" / f"{name}.h5")
+    x = (np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:])) / 256).astype(np.float32)
+    data, space = (x, None if name.startswith("econ") else np.arange(8)), fkeras.bit_space(model)
+    method = "displacement" if name.startswith("econ") else "gradient"
+    subject = model_of(model).subject(space, data)
+    assert isinstance(subject, NetworkSubject)
+    both = [
+        make_ranking(method, SubjectEvidence(space, lambda by=by: by, None, None, 0))
+        for by in (subject, KerasSubject(model, space, data, start_run))
+    ]
+    np.testing.assert_allclose(both[0].scores, both[1].scores, rtol=1e-4, atol=1e-6 * both[1].scores.max())
+
+
+def test_a_model_that_its_network_does_not_compute_is_differentiated_by_tensorflow(q, tf, kit):
+    inputs = tf.keras.Input((4,))
+    hidden = q.QDense(3, kernel_quantizer="quantized_bits(4,0,alpha=0.3)")(inputs)
+    model = kit.randomize(tf.keras.Model(inputs, q.QActivation("quantized_relu(4,1)")(hidden)))
+    subject = model_of(model).subject(fkeras.bit_space(model), (kit.data_for(model), None))
+    assert isinstance(subject, KerasSubject)
