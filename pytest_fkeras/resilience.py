@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fkeras.models import MODELS
+from fkeras.models import MODELS, ModelHooks
 from fkeras.recent import Recent
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder, stated
@@ -71,7 +71,7 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
     return session.studies.get((of_model.key, of_data.key, id(metrics)), study)
 
 
-class SessionHooks:
+class SessionHooks(ModelHooks):
     """What a project's hooks know about its model, and what its fixtures gave.
 
     metrics: what the fixture gave, kept alive, so that no other object gets its identity. model_file: the file that the

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fkeras.engine import Evidence, Run
 from fkeras.errors import IdentityError, NotStored
@@ -23,7 +23,6 @@ __all__ = [
     "ENGINES",
     "MODELS",
     "ModelHooks",
-    "Models",
     "as_pair",
     "engine_identity",
     "engine_parts",
@@ -33,66 +32,21 @@ __all__ = [
 _HERE = str(Path(__file__).parents[1]) + os.sep
 
 
-class ModelHooks(Protocol):
-    """What a study asks about its model: `MODELS` answers for what fkeras knows, a test session for what it tests."""
+class ModelHooks:
+    """What a study asks about its model: here of what fkeras knows, Keras models, networks, and files that hold them;
+    a test session answers for what it tests."""
 
     def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
-        ...
+        return model_of(model).bit_space(coverage)
 
     def identity(self, model: Any) -> Mapping[str, str]:
         """All that the model's outputs depend on. IdentityError where that is not known."""
-        ...
+        return model_of(model).identity()
 
     def state(self, model: Any, data: Any) -> Mapping[str, str | None]:
         """Texts that tell "model" and "data" from themselves once somebody has changed them, None where that is not
         known; or a ChangedError at once."""
-        ...
-
-    def resolved(self, protected: Any, study: Any) -> Any:
-        """The bits or the protection that `protected` means in a study."""
-        ...
-
-    def rank(
-        self,
-        model: Any,
-        data: tuple[Any, Any] | None,
-        method: Any,
-        metric: Metric | None,
-        loss: Any,
-        seed: int,
-        space: BitSpace,
-    ) -> Ranking:
-        """The bits of `space`, most sensitive first."""
-        ...
-
-    def start_run(
-        self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
-    ) -> Run:
-        """An engine bound to all of these."""
-        ...
-
-    def on_workers(
-        self, run: Run, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], engine: str, executor: Any
-    ) -> Run:
-        """`run`, which start_run made of the others, measured by an executor's workers; None: by itself."""
-        ...
-
-    def notice(self, text: str) -> None:
-        """Say what was wrong with stored results."""
-        ...
-
-
-class Models:
-    """Models that fkeras knows: Keras', networks, and files that hold them."""
-
-    def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
-        return model_of(model).bit_space(coverage)
-
-    def identity(self, model: Any) -> Mapping[str, str]:
-        return model_of(model).identity()
-
-    def state(self, model: Any, data: Any) -> Mapping[str, str | None]:
         try:
             digest = digest_of(data)
         except (IdentityError, TypeError, ValueError):
@@ -100,6 +54,7 @@ class Models:
         return {"model": model_of(model).state(), "data": digest}
 
     def resolved(self, protected: Any, study: Any) -> Any:
+        """The bits or the protection that `protected` means in a study."""
         return protected
 
     def rank(
@@ -112,6 +67,7 @@ class Models:
         seed: int,
         space: BitSpace,
     ) -> Ranking:
+        """The bits of `space`, most sensitive first."""
         from fkeras.sensitivity.methods import make_ranking
 
         return make_ranking(method, self.evidence(model, data, metric, loss, seed, space))
@@ -128,18 +84,21 @@ class Models:
     def start_run(
         self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
     ) -> Run:
+        """An engine bound to all of these."""
         return start_run(model, data, metrics, space, engine)
 
     def on_workers(
         self, run: Run, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], engine: str, executor: Any
     ) -> Run:
+        """`run`, which start_run made of the others, measured by an executor's workers; None: by itself."""
         return on_workers(run, model, data, metrics, engine, executor)
 
     def notice(self, text: str) -> None:
+        """Say what was wrong with stored results."""
         warnings.warn(text, NotStored, stacklevel=_first_caller())
 
 
-MODELS = Models()
+MODELS = ModelHooks()
 
 
 def start_run(

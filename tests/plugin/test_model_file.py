@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ def test_an_unchanged_file_is_measured_judged_and_reported_without_its_framework
 def test_a_file_that_only_the_framework_serves_is_judged_from_the_store_without_it(
     digits: Callable[..., Any], pytester: pytest.Pytester
 ) -> None:
-    small_model().save(pytester.path / "small.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_model().save(pytester.path / "small.h5")
     x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)  # on no grid, and a quantizer follows
     np.savez(pytester.path / "data.npz", x=x, y=np.arange(40) % 2)
     pytester.makeini("[pytest]\nfkeras_model = small.h5\nfkeras_data = data.npz\nfkeras_allow_chance = true\n")

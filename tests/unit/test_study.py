@@ -11,7 +11,7 @@ from fkeras.errors import ChangedError, InputError
 from fkeras.faults import FlipCount, protection
 from fkeras.memory import Coverage
 from fkeras.metrics import mean_squared_error
-from fkeras.models import Models
+from fkeras.models import ModelHooks
 from fkeras.progress import silent
 from fkeras.sensitivity import Ranking
 from fkeras.study import Study
@@ -23,7 +23,7 @@ def damage(bits):
     return float(np.sum(bits % 13)) / 10
 
 
-class Hooks(Models):
+class Hooks(ModelHooks):
     """Answers for a model that is a function of fault sets."""
 
     def __init__(self, run):

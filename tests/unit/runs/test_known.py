@@ -14,7 +14,7 @@ from fkeras.faults import FaultSet
 from fkeras.metrics import accuracy, dataset_metric, emd, mean_squared_error, on_output, sample_metric
 from fkeras.metrics.chance import Chance
 from fkeras.metrics.metric import SampleMetric, is_own
-from fkeras.models import Models
+from fkeras.models import ModelHooks
 from fkeras.progress import silent
 from fkeras.runs import known
 from fkeras.runs.known import Golden, KnownRun, keep_golden, kept_golden
@@ -94,7 +94,7 @@ def test_metrics_of_fkeras_are_its_own_and_those_of_users_are_not():
     assert [is_own(metric) for metric in (*theirs, *(on_output(0, metric) for metric in theirs))] == [False] * 6
 
 
-class Hooks(Models):
+class Hooks(ModelHooks):
     """Of a run that counts how often it was started."""
 
     def __init__(self, run, identity=None):
