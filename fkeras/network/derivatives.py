@@ -32,6 +32,8 @@ Slopes = tuple[tuple[Array, ...], dict[str, Array]]
 """Of the inputs in order, and of the parameters by name."""
 TINY = 1e-20
 """The size of a first-order change: its square is nothing beside 1."""
+MOST_FLOATS = 2**22
+"""Bounds the windows that are copied at once."""
 
 
 class Trace:
@@ -412,19 +414,25 @@ class NetworkDerivatives:
 
     def __init__(self, network: Network, paths: Sequence[str]) -> None:
         self._network, self._paths = network, tuple(paths)
+        windows = [
+            prod(network.shapes[node.name][:-1]) * prod(network.values[kernel].shape[:-1])
+            for node in network.nodes
+            if (kernel := getattr(node.operation, "kernel", None)) is not None
+        ]
+        self._rows = max(1, MOST_FLOATS // max(windows, default=1))
 
     def outputs(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """The outputs of some samples."""
-        return Trace(self._network, inputs).outputs
+        return _joined([trace.outputs for _, trace in self._traces(inputs, None)])
 
     def pulled(
         self, inputs: Sequence[Array], slopes_of: Callable[[tuple[Array, ...]], Sequence[Sequence[Array]]]
     ) -> list[NDArray[np.float64]]:
         """J^T slopes for each set of slopes in the outputs, summed over the samples."""
-        trace = Trace(self._network, inputs)
+        traces = self._traces(inputs, None)
         with np.errstate(all="ignore"):
-            slopes = slopes_of(trace.outputs)
-        return [self._flat(trace.pull([part.astype(np.float32) for part in parts], self._paths)) for parts in slopes]
+            slopes = slopes_of(_joined([trace.outputs for _, trace in traces]))
+        return [self._pulled(traces, [part.astype(np.float32) for part in parts]) for parts in slopes]
 
     def curved(
         self,
@@ -438,15 +446,25 @@ class NetworkDerivatives:
             golden = network.values[path].astype(np.float64)
             change = direction[start : start + golden.size].reshape(golden.shape)
             values[path], start = golden + 1j * TINY * change, start + golden.size
-        trace = Trace(network, inputs, values)
-        outputs = tuple(part.real for part in trace.outputs)
-        slopes, bends = slopes_along(outputs, tuple(part.imag / TINY for part in trace.outputs))
-        return self._flat(
-            [
-                part.imag / TINY
-                for part in trace.pull([s + 1j * TINY * c for s, c in zip(slopes, bends, strict=True)], self._paths)
-            ]
-        )
+        traces = self._traces(inputs, values)
+        outputs = _joined([trace.outputs for _, trace in traces])
+        slopes, bends = slopes_along(tuple(part.real for part in outputs), tuple(part.imag / TINY for part in outputs))
+        return self._pulled(traces, [s + 1j * TINY * c for s, c in zip(slopes, bends, strict=True)])
 
-    def _flat(self, parts: Sequence[Array]) -> NDArray[np.float64]:
-        return np.concatenate([np.asarray(part, np.float64).reshape(-1) for part in parts])
+    def _traces(self, inputs: Sequence[Array], values: Parameters | None) -> list[tuple[slice, Trace]]:
+        """All samples, a few at a time: a sum's windows are copied while it is differentiated."""
+        parts = [slice(start, start + self._rows) for start in range(0, len(inputs[0]), self._rows)]
+        return [(at, Trace(self._network, [x[at] for x in inputs], values)) for at in parts]
+
+    def _pulled(self, traces: Sequence[tuple[slice, Trace]], slopes: Sequence[Array]) -> NDArray[np.float64]:
+        """J^T slopes, or their change where the slopes have one."""
+        total = np.zeros(sum(self._network.values[path].size for path in self._paths))
+        for at, trace in traces:
+            parts = trace.pull([part[at] for part in slopes], self._paths)
+            numbers = [part.imag / TINY if np.iscomplexobj(part) else part for part in parts]
+            total += np.concatenate([np.asarray(part, np.float64).reshape(-1) for part in numbers])
+        return total
+
+
+def _joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
