@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -163,7 +163,7 @@ class DeviceBehind(Behind):
             }
 
         def run(changed: Mapping[str, Array], shared: Mapping[str, Any], at_once: int) -> Any:
-            return jax.lax.map(partial(_swapped, measure, shared), changed, batch_size=at_once)
+            return jax.lax.map(lambda one: measure(one, shared), changed, batch_size=at_once)
 
         return Program(paths, reach, counted, outputs, jax.jit(run, static_argnums=2))
 
@@ -243,10 +243,6 @@ class DeviceBehind(Behind):
                 scores.tied[:] = nearly_tied(scored)
             scores.fill(card, np.arange(fault.size), scored)
         totals.add(block, states, scores, rows, wholes)
-
-
-def _swapped(measure: Callable[..., Any], shared: Any, changed: Any) -> Any:
-    return measure(changed, shared)
 
 
 def _any_differs(values: Array, golden: Array) -> Array:
