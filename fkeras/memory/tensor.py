@@ -130,4 +130,5 @@ class WordTensor:
 
         The product is exact in float64 for words of up to 29 bits, as a float32 scale has 24.
         """
-        return (self.decode(words, elements) * self.scale[elements].astype(np.float64)).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            return (self.decode(words, elements) * self.scale[elements].astype(np.float64)).astype(np.float32)

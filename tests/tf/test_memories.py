@@ -88,5 +88,32 @@ def test_float_layers_beside_quantized_ones(tf, q):
         right = np.isfinite(outputs).all(1) & (np.nan_to_num(outputs).argmax(1) == y)
         assert values[number] == pytest.approx(right.mean())
     layer.set_weights([kernel, bias])
-    with pytest.raises(UnsupportedError, match="measured by the CPU engine alone; use engine='auto'"):
+    with pytest.raises(UnsupportedError, match="measured on its network alone; use engine='auto'"):
         fkeras.oracle(keras, (x, y), metric="accuracy", space=space, engine="reference")
+
+
+@pytest.mark.parametrize("words", ["float32", "float16", "bfloat16"])
+def test_a_network_of_floats_alone(tf, q, words):
+    """Ranked, and put under many faults at once; infinity and NaN are counted, and never reach a mean."""
+    layers = tf.keras.layers
+    keras = tf.keras.Sequential(
+        [layers.Input((4,)), layers.Dense(6, activation="relu", name="a"), layers.Dense(3, name="b")]
+    )
+    generator = np.random.default_rng(0)
+    keras.set_weights([generator.integers(-60, 60, weight.shape) / 64 for weight in keras.get_weights()])
+    x = generator.normal(0, 1, (60, 4)).astype(np.float32)
+    y = np.asarray(keras(x))
+    space = fkeras.bit_space(keras, words=words)
+    assert len(space) == (4 * 6 + 6 * 3) * (32 if words == "float32" else 16)
+    oracle = fkeras.oracle(keras, (x, y.argmax(1)), metric="accuracy", space=space)
+    assert np.isfinite(oracle.values).all()
+    harmful = oracle.values < oracle.golden
+    for method in ("displacement", "gradient", "taylor", "hessian", "adaptive"):
+        order = fkeras.rank(keras, (x, y.argmax(1)), method=method, metric="accuracy", space=space).order
+        assert harmful[order[: len(space) // 20]].mean() > 1.5 * harmful.mean()
+    study = fkeras.Study(keras, (x, y), "mean_squared_error", words=words)
+    result = study.campaign(faults=40, trials=25)
+    assert not np.isnan(result.values).any()
+    # No single flip makes infinity of a small number in float16, whose exponent has five bits.
+    assert (result.undefined > 0) == np.isinf(result.values).any() == (words != "float16")
+    assert study.space.content_digest == space.content_digest
