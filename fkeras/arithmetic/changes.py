@@ -20,7 +20,19 @@ from numpy.typing import NDArray
 
 from fkeras.arithmetic.forward import CACHE, EXACT, Forward, Kernels, aligned
 from fkeras.arithmetic.layers import MaxPool, Shape, WeightedSum
-from fkeras.arithmetic.passes import STEP, SUMS, Bytes, Floats, Ints, add_up, copy, next_of, share_out, take_largest
+from fkeras.arithmetic.passes import (
+    STEP,
+    SUMS,
+    Bytes,
+    Floats,
+    Ints,
+    add_up,
+    copy,
+    next_of,
+    pool,
+    share_out,
+    take_largest,
+)
 from fkeras.arithmetic.tensors import LINE, Tensor
 from fkeras.arithmetic.tiles import BYTES, FLOATS, WORDS
 from fkeras.errors import InputError
@@ -195,15 +207,7 @@ def flow_on(
             given = tail.blocks, tail.places, tail.taps, tail.weights, tail.starts, tail.offsets, slots, size, count
             add_up(step, *given, nothing, nowhere)
         else:
-            for slot in range(count):
-                source = slots[slot * size + step.source : (slot + 1) * size]
-                target = slots[slot * size + step.target : (slot + 1) * size]
-                if step.form == BYTES:
-                    take_largest(step, source, target)
-                elif step.form == WORDS:
-                    take_largest(step, source.view(np.int16), target.view(np.int16))
-                else:
-                    take_largest(step, source.view(np.float32), target.view(np.float32))
+            pool(step, slots, size, count)
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -227,8 +231,8 @@ def run_words(
 
     arenas (n, bytes): without a fault; spans (2, 2): what of it is read, from byte to byte; room: bytes of that and of
     the sums without a fault; end: where the last tensor begins; n_at_once: words of a turn; n_slots: words that flow on
-    at once; same_as: -1 where the end is as without a fault, else
-    the word whose end it is, which is filled in; turn: shared by all threads.
+    at once; same_as: -1 where the end is as without a fault, else the word whose end it is, which is filled in; turn:
+    shared by all threads.
     """
     n, n_words, n_floats = len(arenas), words.channel.size, ends.shape[2]
     n_parts = (n_words + n_at_once - 1) // n_at_once
@@ -283,8 +287,8 @@ def run_words(
                 levels[0] = level_of(sums[0] + delta * inputs[place], layer, offset)
             else:
                 shift_channel(layer, offset, sums, inputs, place, delta, levels)
-            for pool in range(layer.pools.size):
-                take_largest(layer.pools[pool], levels, other)
+            for step in layer.pools:
+                take_largest(step, levels, other)
                 levels, other = other, levels
             if not differ(levels, golden):
                 same_as[sample, number] = -1
@@ -498,12 +502,12 @@ class Changes:
     @cached_property
     def _pool_steps(self) -> NDArray[Any]:
         steps = np.zeros(len(self._pools), STEP)
-        for number, (step, pool) in enumerate(zip(steps, self._pools, strict=True), self.number + 1):
+        for number, (step, layer) in enumerate(zip(steps, self._pools, strict=True), self.number + 1):
             (height, width, _), (rows, columns, _) = (self.forward.tensors[number + part].shape for part in (0, 1))
             step["lanes"], step["pitch"], step["pitch_out"] = 1, width, columns
             step["height"], step["width"], step["height_out"], step["width_out"] = height, width, rows, columns
-            (step["rows"], step["columns"]), (step["down"], step["across"]) = pool.size, pool.strides
-            (step["above"], _), (step["left"], _) = pool.pads
+            (step["rows"], step["columns"]), (step["down"], step["across"]) = layer.size, layer.strides
+            (step["above"], _), (step["left"], _) = layer.pads
         return steps
 
 

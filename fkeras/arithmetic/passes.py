@@ -123,6 +123,20 @@ def take_largest(step: Any, source: NDArray[Any], target: NDArray[Any]) -> None:
                     fresh = False
 
 
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def pool(step: Any, arena: Bytes, size: int, n: int) -> None:  # pragma: no cover - compiled
+    """A pool of n samples of `size` bytes each in the arena."""
+    for sample in range(n):
+        source = arena[sample * size + step.source : (sample + 1) * size]
+        target = arena[sample * size + step.target : (sample + 1) * size]
+        if step.form == BYTES:
+            take_largest(step, source, target)
+        elif step.form == WORDS:
+            take_largest(step, source.view(np.int16), target.view(np.int16))
+        else:
+            take_largest(step, source.view(np.float32), target.view(np.float32))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def copy(typingctx: Any, source: Any, begin: Any, target: Any, at: Any, size: Any) -> Any:
     """target[at : at + size] = source[begin : begin + size] of bytes, which numba does one by one."""
@@ -190,15 +204,7 @@ def run_samples(
             if step.kind == SUMS:
                 add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count, nothing, nowhere)
                 continue
-            for sample in range(count):
-                source = arena[sample * size + step.source : (sample + 1) * size]
-                target = arena[sample * size + step.target : (sample + 1) * size]
-                if step.form == BYTES:
-                    take_largest(step, source, target)
-                elif step.form == WORDS:
-                    take_largest(step, source.view(np.int16), target.view(np.int16))
-                else:
-                    take_largest(step, source.view(np.float32), target.view(np.float32))
+            pool(step, arena, size, count)
         for sample in range(count):
             copy(arena, sample * size + end, ends, (begin + sample) * result, result)
 
