@@ -96,10 +96,8 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
     empty = sum(tensor.layout.n_empty for tensor in space.tensors)
     none = f", {empty:,} of them of width 0, which store nothing" if empty else ""
     yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors{none}"
-    trained = space.memory == "hls4ml" or any(
-        type(tensor.codec).__name__ == "MixedFixedPoint" for tensor in space.tensors
-    )
-    after = "its widths are trained: another one after retraining" if trained else "the same after retraining"
+    trained = "its widths are trained: another one after retraining"
+    after = trained if space.has_trained_widths else "the same after retraining"
     yield f"layout {space.layout_digest[:12]} ({after})  content {space.content_digest[:12]}  memory {space.memory}"
     yield ""
     yield tabulate(

@@ -203,6 +203,11 @@ class BitSpace:
             digest.update(tensor.scale.astype("<f4").tobytes())
         return digest.hexdigest()
 
+    @property
+    def has_trained_widths(self) -> bool:
+        """Whether retraining gives another layout: words that are as wide as their values need, or as was trained."""
+        return self.memory == "hls4ml" or any(isinstance(tensor.codec, MixedFixedPoint) for tensor in self.tensors)
+
     def require_layout(self, layout_digest: str | None, what: str) -> None:
         """LayoutError unless `layout_digest` (None: unknown, accepted) is this space's own."""
         if layout_digest is not None and layout_digest != self.layout_digest:

@@ -18,6 +18,7 @@ from fkeras.errors import Argument, InputError, LayoutError
 from fkeras.faults import TMR
 from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, TensorLayout, layout_digest
+from fkeras.memory.coverage import COVERAGE
 from fkeras.memory.layout import widths_of
 
 SCHEMA = "fkeras-protection/1"
@@ -90,14 +91,15 @@ class Mask:
                 (f"tensor {a} in the mask is {b} in the model{_first_width(a, b)}" for a, b in pairs if a != b),
                 f"the mask has {len(self.tensors)} tensors, the model {len(space.tensors)}",
             )
+            made_with = [part for name in COVERAGE for part in (", ", Argument(name))][1:]
+            trained = "; widths of this memory are trained, so that every retraining needs a mask of its own"
             raise LayoutError(
                 f"{label or self.bits.label or 'this mask'} was made for a memory of layout {self.layout_digest[:12]}, "
                 f"this one has {space.layout_digest[:12]}: {where}; choose bits for this model by `fkeras protect`, or "
                 "take the ",
-                Argument("layers"),
-                " and ",
-                Argument("biases"),
+                *made_with,
                 " that the mask was made with",
+                trained if space.has_trained_widths else "",
             )
         return BitSet(self.bits.bits, space.layout_digest, label or self.bits.label, self._origin)
 
