@@ -423,8 +423,8 @@ def test_a_single_sigmoid_is_class_1_above_a_half_in_every_engine(column: bool) 
 
 @pytest.mark.parametrize(
     ("bound", "size"),
-    [("states.MOST_CELLS", 100), ("worker.MOST_CELLS", 100), ("activations.HELD_BYTES", 2000)],
-    ids=["channels in blocks of samples", "one fault at a time", "samples in chunks"],
+    [("worker.MOST_CELLS", 100), ("activations.HELD_BYTES", 2000)],
+    ids=["blocks", "chunks"],
 )
 def test_data_set_metrics_agree_however_the_memory_is_bounded(
     images, framework_s_squared_accuracy, monkeypatch, bound: str, size: int

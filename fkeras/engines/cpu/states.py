@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.passes import next_of
 from fkeras.engines.cpu.arrays import Floats, Ints
 
-MOST_CELLS = 2**21
-"""Entries of the largest scratch array."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class States:

@@ -20,13 +20,15 @@ from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.rows import Link
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
-from fkeras.engines.cpu.states import MOST_CELLS, States, number_states, take_states
+from fkeras.engines.cpu.states import States, number_states, take_states
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
 
 Flips = Callable[[NDArray[np.int64]], Mapping[str, Scores]]
 """Scores bits that are flipped alone."""
+MOST_CELLS = 2**21
+"""Entries of the largest scratch array."""
 FEW_SAMPLES = 64
 """Samples of which at least so many are asked for at once, so that all cores have something to do."""
 
