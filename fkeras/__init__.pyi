@@ -60,6 +60,9 @@ from fkeras.faults import (
     Parity as Parity,
     RangeCheck as RangeCheck,
     Recoded as Recoded,
+    SampleFlips as SampleFlips,
+    StuckAt as StuckAt,
+    Transient as Transient,
 )
 from fkeras.memory import (
     BitAddress as BitAddress,

@@ -14,9 +14,9 @@ from fkeras.campaigns import CampaignResult, Endurance, Oracle, ProtectionCurve,
 from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.errors import InputError
-from fkeras.faults import AssumedImmune, FaultModel, FaultSet
+from fkeras.faults import AssumedImmune, Faults, FaultSet
 from fkeras.faults.protected import Protectable
-from fkeras.memory import BitSet, BitSpace, Coverage
+from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.space import Memory
 from fkeras.metrics import MetricLike
@@ -79,8 +79,11 @@ def bit_space(
     biases: bool = False,
     memory: Memory | None = None,
     words: FloatName | None = None,
+    *,
+    of: str | Sequence[str] = "weights",
+    input_format: FixedPoint | None = None,
 ) -> BitSpace:
-    """The stored bits of a model: quantized kernels, with `biases` also quantized biases, of the chosen layers.
+    """The bits of a model's memories: of quantized kernels unless told, with `biases` also of quantized biases.
 
     Arguments:
         model: a Keras model of QKeras layers.
@@ -90,16 +93,19 @@ def bit_space(
             hls4ml stores the same values: of HGQ2 in one format for each tensor, of `quantized_po2` with one more bit.
             None: those that a network file holds, else the quantizers'.
         words: IEEE words in which kernels (and biases) without a quantizer are stored; None: they are not covered.
+        of: which memories, one or several: "weights", "biases", "tables" (levels of quantizers that are looked up),
+            which are stored; "activations", "inputs", "outputs", "accumulators", registers that every sample writes.
+        input_format: in which words inputs come that no quantizer reads, as `fkeras.memory.FixedPoint(8, 0)`.
 
     Returns:
-        The bits in `model.layers` order, depth first; within a layer kernels in creation order, then the bias; Keras
-        flatten order of a tensor; bit 0, the most significant one (the sign), first. `.uncovered` lists what is left
-        out.
+        The bits, stored ones first; in `model.layers` order, depth first; within a layer kernels in creation order,
+        then the bias; Keras flatten order of a tensor; bit 0, the most significant one (the sign), first. `.uncovered`
+        lists what is left out. `a + b` is the space of two.
 
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
-    return MODELS.bit_space(model, Coverage(layers, biases, memory, words))
+    return MODELS.bit_space(model, Coverage(layers, biases, memory, words, of, input_format))
 
 
 def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> AbstractContextManager[Any]:
@@ -222,7 +228,7 @@ def campaign(
     data: tuple[Any, Any],
     *,
     metric: MetricLike | Mapping[str, MetricLike],
-    faults: int | FaultModel,
+    faults: Faults,
     trials: int | None = None,
     protected: Protectable = None,
     seed: int = 0,
@@ -245,7 +251,9 @@ def campaign(
         model: a Keras model of QKeras layers.
         data: (x, y), first axes count samples.
         metric: a name, a metric, or several by name, which are measured on the same faults.
-        faults: a number of distinct flips, or a fault model. What is drawn depends on it, the seed and the layout only.
+        faults: a number of distinct flips, a fault model, or one for each memory, as in
+            {"weights": Exposure(...), "activations": Transient(...)}. What is drawn depends on it, the seed and the
+            layout only.
         trials: how many draws; default: 100, or with `limits` until they are decided.
         protected: bits that cannot fail, a protection such as `TMR(ranking[:100])` or `KnownWords()`, or a list of
             several.
@@ -269,6 +277,7 @@ def campaign(
         model,
         data,
         metric,
+        of=tuple(faults) if isinstance(faults, Mapping) else "weights",
         space=space,
         engine=engine,
         seed=seed,
@@ -368,7 +377,7 @@ def protection_curve(
     data: tuple[Any, Any],
     *,
     metric: MetricLike,
-    faults: int | FaultModel,
+    faults: Faults,
     ranking: Ranking,
     limits: Mapping[str, float],
     under: Callable[[BitSet], Any] = AssumedImmune,
@@ -415,7 +424,7 @@ def protection_front(
     data: tuple[Any, Any],
     *,
     metric: MetricLike,
-    faults: int | FaultModel,
+    faults: Faults,
     limits: Mapping[str, float],
     designs: Mapping[str, Protectable] | None = None,
     method: RankingMethod = None,
@@ -468,7 +477,7 @@ def protect(
     bits: int | None = None,
     share: float | None = None,
     overhead: float | None = None,
-    faults: int | FaultModel | None = None,
+    faults: Faults | None = None,
     limits: Mapping[str, float] | None = None,
     metric: MetricLike | None = None,
     under: Callable[[BitSet], Any] = AssumedImmune,

@@ -45,11 +45,12 @@ from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Nam
 from fkeras.faults import (
     AssumedImmune,
     Exposure,
-    FaultModel,
+    Faults,
     FaultSet,
     FlipCount,
     Protection,
     fault_model,
+    placed,
     protection,
     whole_seed,
 )
@@ -112,7 +113,8 @@ class Study:
         biases: whether quantized biases belong to the memory.
         memory: whose words, "quantizer" or "hls4ml"; None: those that a network file holds, else the quantizers'.
         words: the IEEE words of what has no quantizer, "float32", "float16" or "bfloat16"; None: it is not covered.
-        space: the memory itself, in place of the four.
+        of: which memories, as of `fkeras.bit_space`: stored words unless told, registers too.
+        space: the memory itself, in place of the five.
         engine: "auto", "cpu", "gpu", "framework", "hls4ml" or "hls4ml:PATH"; the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
         store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
@@ -137,6 +139,7 @@ class Study:
         biases: bool = False,
         memory: Memory | None = None,
         words: FloatName | None = None,
+        of: str | Sequence[str] = "weights",
         space: BitSpace | None = None,
         engine: str = "auto",
         seed: int = 0,
@@ -156,7 +159,7 @@ class Study:
             "_model": model,
             "data": None if data is None else as_pair(data),
             "metrics": MappingProxyType(metrics),
-            "coverage": Coverage(layers, biases, memory, words),
+            "coverage": Coverage(layers, biases, memory, words, of),
             "engine": engine,
             "seed": whole_seed(seed),
             "store": opened(store),
@@ -203,8 +206,8 @@ class Study:
         return f"<Study of {self.model_name!r}, {metrics}, engine {self.engine!r}, seed {self.seed}>"
 
     def but(self, **changes: Any) -> Study:
-        """The same study with other `layers`, `biases`, `memory`, `words`, `space`, `engine`, `seed` or `progress`;
-        runs are shared."""
+        """The same study with other `layers`, `biases`, `memory`, `words`, `of`, `input_format`, `space`, `engine`,
+        `seed` or `progress`; runs are shared."""
         wrong = set(changes) - {*COVERAGE, "space", "engine", "seed", "progress"}
         if wrong:
             raise InputError(f"but({', '.join(sorted(wrong))}=) is another study: make it with fkeras.Study(...)")
@@ -367,9 +370,9 @@ class Study:
         """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
         return protection(self.hooks.resolved(protected, self), self.space)
 
-    def setting(self, run: Run, faults: int | FaultModel, protected: Protectable = None) -> Setting:
+    def setting(self, run: Run, faults: Faults, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
-        drawn, absorbed = fault_model(faults), self.protection(protected)
+        drawn, absorbed = placed(fault_model(faults), self.space), self.protection(protected)
         area = "" if self._area is None else self._area.statement(absorbed, self.space)
         return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space, area=area)
 
@@ -377,7 +380,7 @@ class Study:
         self,
         metric: str | Sequence[str] | None = None,
         *,
-        faults: int | FaultModel,
+        faults: Faults,
         trials: int | Literal["all"] | FixedTrials | UntilDecided | None = None,
         protected: Protectable = None,
         limits: Limits | None = None,
@@ -431,7 +434,7 @@ class Study:
             return self._with(known, result)
 
     def unmeasured(
-        self, names: Sequence[str], faults: int | FaultModel, protected: Protectable, known: FaultFree
+        self, names: Sequence[str], faults: Faults, protected: Protectable, known: FaultFree
     ) -> CampaignResult:
         """A campaign that was not begun, because of what is known of the network: no trials."""
         run = self.run(names)
@@ -583,7 +586,7 @@ class Study:
 
     def protection_curve(
         self,
-        faults: int | FaultModel,
+        faults: Faults,
         ranking: Ranking,
         limits: Limits,
         *,
@@ -612,7 +615,7 @@ class Study:
 
     def protection_front(
         self,
-        faults: int | FaultModel,
+        faults: Faults,
         limits: Limits,
         *,
         metric: str | None = None,
@@ -639,7 +642,7 @@ class Study:
         bits: int | None = None,
         share: float | None = None,
         overhead: float | None = None,
-        faults: int | FaultModel | None = None,
+        faults: Faults | None = None,
         limits: Limits | None = None,
         under: Callable[[BitSet], Any] = AssumedImmune,
         free: bool = False,

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fkeras.faults import KnownWords, RangeCheck, Recoded
+    from fkeras.faults import KnownWords, RangeCheck, Recoded, StuckAt, Transient
     from pytest_fkeras.marks import fault_budget
     from pytest_fkeras.selection import SECDED, TMR, Parity, mask, ranking
 
@@ -19,7 +19,9 @@ _HOMES = {
     "RangeCheck": "fkeras.faults",
     "Recoded": "fkeras.faults",
     "SECDED": "pytest_fkeras.selection",
+    "StuckAt": "fkeras.faults",
     "TMR": "pytest_fkeras.selection",
+    "Transient": "fkeras.faults",
     "fault_budget": "pytest_fkeras.marks",
     "mask": "pytest_fkeras.selection",
     "ranking": "pytest_fkeras.selection",
@@ -31,6 +33,8 @@ __all__ = [
     "Parity",
     "RangeCheck",
     "Recoded",
+    "StuckAt",
+    "Transient",
     "fault_budget",
     "mask",
     "ranking",

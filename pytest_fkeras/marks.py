@@ -21,7 +21,7 @@ from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
 from fkeras.faults.fault_models import non_negative
 from fkeras.faults.protected import covering
-from fkeras.memory import Coverage
+from fkeras.memory import Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.coverage import COVERAGE
 from fkeras.memory.space import Memory
@@ -94,6 +94,8 @@ def fault_budget(
     biases: bool = False,
     memory: Memory | None = None,
     words: FloatName | None = None,
+    of: str | Sequence[str] | None = None,
+    input_format: FixedPoint | None = None,
     engine: str | None = None,
     **limits: float,
 ) -> pytest.MarkDecorator:
@@ -107,7 +109,7 @@ def fault_budget(
         ber: a probability per bit.
         upsets_per_second, upsets_per_bit_second: a rate of the whole memory, or per bit; with `exposure_seconds`.
         exposure_seconds: how long upsets arrive; beside `bits` or `ber` only for a protection that is scrubbed.
-        faults: a fault model.
+        faults: a fault model, or one for each memory, as in {"weights": Exposure(...), "activations": Transient(...)}.
         min_flips_survived: as `bits`, as a requirement; where it is missed, the message says how many are survived.
         max_critical_bits: how many bits may break a limit when flipped alone; every bit is, exactly.
         max_sensitive_fraction: the share of bits that may break a limit, or make the only metric worse, when flipped
@@ -122,7 +124,8 @@ def fault_budget(
         max_failure_rate: the share of trials that may break a limit, 0 up to, not including, 1.
         confidence: of the verdict, from 0.5 up to, not including, 1.
         seed, engine: as in `fkeras.campaign`; default: the session's.
-        layers, biases, memory, words: which words count as memory, as in `fkeras.bit_space`; default: the ini file's.
+        layers, biases, memory, words, of, input_format: which words count as memory, as in `fkeras.bit_space`; default:
+            the ini file's, of the memories that `faults` names, else the weights.
         limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop; max_golden_NAME and
             min_golden_NAME say what the golden model must be before anything is drawn. A metric's name wins over words
             such as `golden` or `worst` in it.
@@ -343,6 +346,8 @@ def _require_words(stated: SimpleNamespace) -> None:
         _refuse(f"method={stated.method!r}; write the name of a ranking method, such as 'hessian', or a function")
     if stated.seed is not None and whole_seed(stated.seed) < 0:
         _refuse(f"seed={stated.seed!r}; allowed are whole numbers from 0 up")
+    if stated.of is None and isinstance(stated.faults, Mapping):
+        stated.of = tuple(stated.faults)
     stated.coverage = {name: value for name in COVERAGE if (value := getattr(stated, name)) is not None}
     Coverage(**stated.coverage)
     if stated.engine is not None:

@@ -322,9 +322,9 @@ def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:
     from fkeras.memory import LayerChoice
 
     chosen = LayerChoice(globs)
-    layers = [tensor.path.rpartition("/")[0] for tensor in space.tensors]
+    layers = [tensor.path.rpartition("/")[0] for tensor in space.arrays]
     chosen.require_matches(layers)
-    return np.repeat([chosen(layer) for layer in layers], [tensor.n_bits for tensor in space.tensors])
+    return np.repeat([chosen(layer) for layer in layers], [tensor.n_bits for tensor in space.arrays])
 
 
 ranking = LazyRanking()

@@ -107,12 +107,12 @@ def map_of_protection(protection: Protection, space: BitSpace) -> BitMap | None:
 
 def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: str) -> BitMap:
     """The map of (n_bits,) values, NaN where unknown."""
-    ends = np.cumsum([0, *(tensor.size for tensor in space.tensors)])
+    ends = np.cumsum([0, *(tensor.size for tensor in space.arrays)])
     n_words, place = int(ends[-1]), space.locate(np.arange(len(space)))
-    grid = np.full((max(tensor.layout.widest for tensor in space.tensors), n_words), np.nan)
+    grid = np.full((max(tensor.layout.widest for tensor in space.arrays), n_words), np.nan)
     grid[place.bit, ends[place.tensor] + place.element] = values
     tensors = []
-    for tensor, part in zip(space.tensors, np.split(grid, ends[1:-1], axis=1), strict=True):
+    for tensor, part in zip(space.arrays, np.split(grid, ends[1:-1], axis=1), strict=True):
         rows = part[: tensor.layout.widest]
         tensors.append(TensorMap(tensor.path, int(tensor.size), _over_words(rows, np.mean), _over_words(rows, np.max)))
     per_column = -(-n_words // COLUMNS)

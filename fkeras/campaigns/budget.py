@@ -115,11 +115,11 @@ class Setting:
 
     def draw(self, trial: int) -> Draw:
         """The faults of one trial, before protection."""
-        return draw_trial(self.space, self.fault_model, self.seed, self.number(trial))
+        return draw_trial(self.space, self.fault_model, self.seed, self.number(trial), self.n_samples)
 
     def upsets(self, trial: int) -> Upsets:
         """What one trial does to the memory and to the cells that a protection adds."""
-        return trial_upsets(self.space, self.fault_model, self.seed, self.number(trial))
+        return trial_upsets(self.space, self.fault_model, self.seed, self.number(trial), self.n_samples)
 
     def residual(self, trial: int) -> FaultSet:
         """The faults of one trial that the network computes with."""

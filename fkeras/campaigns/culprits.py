@@ -80,4 +80,4 @@ def _associated(result: CampaignResult, broken: NDArray[np.bool_], n: int) -> li
 
 def _bits(result: CampaignResult, trial: int) -> NDArray[np.int64]:
     residual = result.setting.residual(trial)
-    return np.union1d(residual.flips, np.union1d(residual.set_to_1, residual.set_to_0))
+    return np.unique(np.concatenate([residual.flips, residual.set_to_1, residual.set_to_0, residual.in_samples.bits]))

@@ -46,8 +46,8 @@ class Shard:
 
         It depends on the layout, the bits and the share only.
         """
-        channels = np.array([tensor.shape[-1] if tensor.shape else 1 for tensor in space.tensors], np.int64)
-        words = np.array([tensor.words.size for tensor in space.tensors], np.int64)
+        channels = np.array([tensor.shape[-1] if tensor.shape else 1 for tensor in space.arrays], np.int64)
+        words = np.array([tensor.size for tensor in space.arrays], np.int64)
         present = _present(space, bits, channels)
         per_tensor = channels
         if np.count_nonzero(present) < CHANNELS_PER_SHARE * self.of:

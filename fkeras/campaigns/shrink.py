@@ -19,6 +19,7 @@ from fkeras.campaigns.limits import Limit
 from fkeras.engine import Run
 from fkeras.errors import whole
 from fkeras.faults import FaultSet
+from fkeras.faults.fault_set import SampleFlips
 from fkeras.memory import BitSpace
 from fkeras.runs.remembering import RememberingRun
 
@@ -76,7 +77,10 @@ class MinimalFaults:
         }
         place = space.locate(np.concatenate([self.faults.flips, self.faults.set_to_1, self.faults.set_to_0]))
         pairs = [after.get(where) for where in zip(place.tensor.tolist(), place.element.tolist(), strict=True)]
-        return ["unchanged" if pair is None else f"{pair[0]:.6g} -> {pair[1]:.6g}" for pair in pairs]
+        changes = ["unchanged" if pair is None else f"{pair[0]:.6g} -> {pair[1]:.6g}" for pair in pairs]
+        for number in np.flatnonzero(place.tensor >= len(space.tensors)).tolist():
+            changes[number] = "another value in each sample"
+        return [*changes, *(f"in sample {sample}" for sample in self.faults.in_samples.samples.tolist())]
 
     def record(self, space: BitSpace) -> MinimalFaultsRecord:
         """What reports say: faults as addresses (`=0`, `=1`: stuck), and what they make of their words."""
@@ -161,7 +165,10 @@ class _Search:
     def __init__(self, faults: FaultSet, breaks: Breaks, max_evaluations: int) -> None:
         kinds = (faults.flips, faults.set_to_1, faults.set_to_0)
         self.parts: Parts = np.concatenate(
-            [np.stack([np.full(bits.size, kind), bits], axis=1) for kind, bits in enumerate(kinds)]
+            [
+                *(np.stack([np.full(bits.size, kind), bits], axis=1) for kind, bits in enumerate(kinds)),
+                np.stack([len(kinds) + faults.in_samples.samples, faults.in_samples.bits], axis=1),
+            ]
         )
         self._breaks, self._left, self._layout = breaks, max_evaluations, faults.layout_digest
 
@@ -171,7 +178,8 @@ class _Search:
 
     def set_of(self, parts: Parts) -> FaultSet:
         flips, set_to_1, set_to_0 = (parts[parts[:, 0] == kind, 1] for kind in range(3))
-        return FaultSet(flips, set_to_1, set_to_0, self._layout)
+        samples, bits = parts[parts[:, 0] >= 3].T
+        return FaultSet(flips, set_to_1, set_to_0, self._layout, SampleFlips(samples - 3, bits))
 
     def first_answers(self, candidates: Sequence[Parts]) -> list[bool]:
         """Whether each candidate breaks, for as many as may still be asked."""

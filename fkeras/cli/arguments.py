@@ -106,6 +106,13 @@ def add_model(parser: argparse.ArgumentParser, several: bool = False, chosen: bo
         group.add_argument("--biases", action="store_true", help="quantized biases are in the memory too")
         add_memory(group)
         group.add_argument(
+            "--of",
+            action="append",
+            metavar="NAME",
+            help="what the memory is of: weights, biases, tables, activations, inputs, outputs or accumulators; may be "
+            "repeated (default: what --faults-in names, else weights)",
+        )
+        group.add_argument(
             "--words",
             metavar="FLOAT",
             help="kernels (and biases) without a quantizer are in the memory too, as float32, float16 or bfloat16",

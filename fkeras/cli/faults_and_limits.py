@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fkeras.cli import arguments, session
 from fkeras.errors import InputError
@@ -22,6 +23,14 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
     one = group.add_mutually_exclusive_group(required=required)
     one.add_argument("--faults", type=arguments.whole(1), metavar="N", help="that many distinct bits flip")
     one.add_argument("--ber", type=arguments.real(0, 1), metavar="P", help="every bit flips with this probability")
+    one.add_argument(
+        "--faults-in",
+        type=_in_memory,
+        action="append",
+        metavar="MEMORY=WHAT",
+        help="what goes wrong in one memory: N flips, ber:P, upsets:R (per bit and second, with --exposure-seconds), "
+        "transient:P (anew in every inference), stuck0:N, stuck1:N; may be repeated",
+    )
     add_rates(one)
     group.add_argument(
         "--exposure-seconds",
@@ -65,10 +74,49 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+def _in_memory(text: str) -> tuple[str, tuple[str, float]]:
+    """A memory, and what goes wrong in it: a kind and a number."""
+    memory, _, what = text.partition("=")
+    kind, colon, number = what.rpartition(":")
+    counts = ("", "stuck0", "stuck1")
+    try:
+        if memory and kind in (*counts, "ber", "upsets", "transient") and bool(kind) == bool(colon):
+            return memory, (kind, int(number) if kind in counts else float(number))
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r}; write a memory and what goes wrong there, as in weights=960 or activations=transient:1e-6"
+    )
+
+
+def _per_memory(options: argparse.Namespace) -> FaultModel:
+    """The fault model of `--faults-in`."""
+    from fkeras import BitErrorRate, Exposure, FlipCount, StuckAt, Transient
+    from fkeras.faults import fault_model
+
+    stated, seconds = dict(options.faults_in), options.exposure_seconds
+    if len(stated) != len(options.faults_in):
+        raise InputError("--faults-in names one memory twice; state each once")
+    timed = [memory for memory, (kind, _) in stated.items() if kind == "upsets"]
+    if timed and seconds is None:
+        raise InputError(f"--faults-in {timed[0]}=upsets:R needs --exposure-seconds S")
+    kinds: dict[str, Callable[[Any], FaultModel]] = {
+        "": lambda n: FlipCount(n, seconds),
+        "ber": lambda p: BitErrorRate(p, seconds),
+        "upsets": lambda rate: Exposure(seconds, rate),
+        "transient": lambda p: Transient(p),
+        "stuck0": lambda n: StuckAt(0, n),
+        "stuck1": lambda n: StuckAt(1, n),
+    }
+    return fault_model({memory: kinds[kind](number) for memory, (kind, number) in stated.items()})
+
+
 def faults(options: argparse.Namespace) -> FaultModel | None:
     """The fault model, None where none is named."""
     from fkeras import BitErrorRate, Exposure, FlipCount
 
+    if options.faults_in:
+        return _per_memory(options)
     seconds = options.exposure_seconds
     for name in ("ber", "upsets_per_second", "upsets_per_bit_second", "exposure_seconds"):
         if getattr(options, name) == 0:

@@ -92,10 +92,10 @@ def _metrics(study: Study) -> list[str]:
 def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: Mapping[str, Chance]) -> Iterator[str]:
     from tabulate import tabulate
 
-    words = sum(tensor.size for tensor in space.tensors)
-    empty = sum(tensor.layout.n_empty for tensor in space.tensors)
+    words = sum(tensor.size for tensor in space.arrays)
+    empty = sum(tensor.layout.n_empty for tensor in space.arrays)
     none = f", {empty:,} of them of width 0, which store nothing" if empty else ""
-    yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.tensors)} tensors{none}"
+    yield f"{path}: {len(space):,} bits in {words:,} words of {len(space.arrays)} tensors{none}"
     trained = "its widths are trained: another one after retraining"
     after = trained if space.has_trained_widths else "the same after retraining"
     yield f"layout {space.layout_digest[:12]} ({after})  content {space.content_digest[:12]}  memory {space.memory}"
@@ -103,9 +103,9 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
     yield tabulate(
         [
             [tensor.path, "x".join(map(str, tensor.shape)), _word(tensor.codec), f"{tensor.size:,}",
-             f"{tensor.n_in_use} of {tensor.n_possible}", f"{tensor.n_bits:,}",
+             _in_use(tensor), f"{tensor.n_bits:,}",
              f"{tensor.n_bits / max(1, len(space)):.1%}"]
-            for tensor in space.tensors
+            for tensor in space.arrays
         ],
         headers=["tensor", "shape", "word", "words", "in use", "bits", "share"],
         disable_numparse=True,
@@ -121,6 +121,11 @@ def _lines(path: str, space: BitSpace, golden: dict[str, GoldenScore], chances: 
         undefined = f", {score.undefined} samples undefined (counted as the worst)" if score.undefined else ""
         chance = f", chance: {chances[name].value:.6g}" if name in chances else ""
         yield f"golden {name}: {score.value:.6g}{error}{undefined}{chance}"
+
+
+def _in_use(array: Any) -> str:
+    """How many of the words that there are it stores; a register stores none."""
+    return f"{array.n_in_use} of {array.n_possible}" if hasattr(array, "n_in_use") else "-"
 
 
 def _word(codec: Any) -> str:
@@ -150,11 +155,11 @@ def _content(path: str, space: BitSpace, golden: dict[str, GoldenScore]) -> dict
                 "word_bits": tensor.layout.word_bits,
                 "n_words": tensor.size,
                 "n_words_of_no_bits": tensor.layout.n_empty,
-                "n_words_in_use": tensor.n_in_use,
+                "n_words_in_use": getattr(tensor, "n_in_use", None),
                 "n_bits": tensor.n_bits,
                 "first_bit": int(first),
             }
-            for tensor, first in zip(space.tensors, space.offsets, strict=False)
+            for tensor, first in zip(space.arrays, space.offsets, strict=False)
         ],
         "not_covered": [
             {"path": item.path, "n_values": item.n_values, "reason": item.reason} for item in space.uncovered

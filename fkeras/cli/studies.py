@@ -58,6 +58,7 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
                 biases=options.biases,
                 memory=options.memory,
                 words=options.words,
+                of=options.of or list(dict(stated.get("faults_in") or ())) or "weights",
                 engine=stated.get("engine", "auto"),
                 seed=stated.get("seed", 0),
                 store=kept,

@@ -1,18 +1,18 @@
 """What goes wrong: fault sets, the models that draw them, and what protection absorbs."""
 
 from fkeras.faults.clusters import CellLayout, ClusteredUpsets
-from fkeras.faults.fault_models import (
-    BitErrorRate,
-    Draw,
-    Exposure,
-    FaultModel,
-    FlipCount,
+from fkeras.faults.fault_models import BitErrorRate, Draw, Exposure, FaultModel, FlipCount, drawn
+from fkeras.faults.fault_set import FaultSet, Patch, SampleFlips
+from fkeras.faults.memories import (
+    Faults,
+    PerMemory,
+    StuckAt,
+    Transient,
     draw_trial,
-    drawn,
     fault_model,
     never_faults,
+    placed,
 )
-from fkeras.faults.fault_set import FaultSet, Patch
 from fkeras.faults.protected import protection
 from fkeras.faults.protections import AssumedImmune, Protection
 from fkeras.faults.stream import RandomStream, whole_seed
@@ -32,19 +32,25 @@ __all__ = [
     "Exposure",
     "FaultModel",
     "FaultSet",
+    "Faults",
     "FlipCount",
     "KnownWords",
     "Parity",
     "Patch",
+    "PerMemory",
     "Protection",
     "RandomStream",
     "RangeCheck",
     "Recoded",
+    "SampleFlips",
+    "StuckAt",
+    "Transient",
     "Upsets",
     "draw_trial",
     "drawn",
     "fault_model",
     "never_faults",
+    "placed",
     "protection",
     "trial_upsets",
     "whole_seed",

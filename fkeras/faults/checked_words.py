@@ -91,7 +91,8 @@ class CheckedWords:
     def cells(self) -> BitSpace:
         """The memory as its cells hold it."""
         pairs = zip(self.space.tensors, self.readings, strict=True)
-        return BitSpace(tuple(replace(tensor, words=reading.patterns) for tensor, reading in pairs))
+        tensors = tuple(replace(tensor, words=reading.patterns) for tensor, reading in pairs)
+        return BitSpace(tensors, registers=self.space.registers)
 
     def residual(self, upsets: Upsets) -> FaultSet:
         """The faults that the network computes with."""
@@ -114,7 +115,11 @@ class CheckedWords:
                 continue
             differ = reading.decode(patterns, elements) ^ tensor.words[elements]
             flips.append(self.bits_of(number, elements, differ))
-        return FaultSet(np.concatenate(flips), layout_digest=self.space.layout_digest)
+        stored = FaultSet(np.concatenate(flips), layout_digest=self.space.layout_digest)
+        if not self.space.registers:
+            return stored
+        beside = cells.without(BitSet(np.arange(self.space.offsets[len(self.space.tensors)])))
+        return replace(beside, flips=np.union1d(stored.flips, beside.flips))
 
     def wrong_cells(self, upsets: Upsets) -> FaultSet:
         """The faults in the cells at the end, before anything else mends them."""
@@ -142,7 +147,7 @@ class CheckedWords:
     def _written_masks(self) -> list[Words]:
         """Of each tensor, the cells of each word that the check's scrubber writes, (size,)."""
         parts = np.split(self._is_written, self.space.offsets[1:-1])
-        return [tensor.layout.words(part) for tensor, part in zip(self.space.tensors, parts, strict=True)]
+        return [tensor.layout.words(part) for tensor, part in zip(self.space.tensors, parts, strict=False)]
 
     def _covered(self, upsets: Upsets) -> tuple[Bits, Bits]:
         """The cells of others that turn wrong, or right again, and the interval before whose scrub they do."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError, is_number, whole
-from fkeras.faults.fault_models import Bits, Draw, Exposure, FlipCount, Keyed, draw_of, fault_model
+from fkeras.faults.fault_models import Bits, Draw, Exposure, FlipCount, Keyed, draw_of
+from fkeras.faults.memories import fault_model
 from fkeras.faults.stream import RandomStream
 from fkeras.faults.upsets import Hits
 

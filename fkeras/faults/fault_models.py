@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, fields, replace
 from math import exp
 from typing import ClassVar, Protocol
@@ -12,12 +11,9 @@ from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, is_number, whole
 from fkeras.faults.fault_set import FaultSet
-from fkeras.faults.stream import RandomStream, whole_seed
-from fkeras.memory import BitSpace
+from fkeras.faults.stream import RandomStream
 
 Bits = NDArray[np.int64]
-
-_OBJECT_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,45 +278,6 @@ def _set_exposure(model: FlipCount | BitErrorRate) -> None:
 
 def _over(exposure_seconds: float | None) -> str:
     return "" if exposure_seconds is None else f", spread over {exposure_seconds:g} s"
-
-
-def never_faults(model: FaultModel) -> bool:
-    """Whether a fault model of this package draws nothing in any memory: no flips, probability 0, no exposure."""
-    if isinstance(model, FlipCount):
-        return model.n_faults == 0
-    if isinstance(model, BitErrorRate):
-        return model.ber == 0
-    events = getattr(model, "events", None)
-    return (isinstance(model, Exposure) and model.mean_upsets(1) == 0) or (events is not None and never_faults(events))
-
-
-def fault_model(faults: int | FaultModel) -> FaultModel:
-    """A count means that many distinct flips; a fault model is itself."""
-    if isinstance(faults, int | np.integer):
-        return FlipCount(faults)
-    if not callable(getattr(faults, "draw", None)) or not callable(getattr(faults, "describe", None)):
-        raise InputError(
-            Argument("faults", faults),
-            ": allowed are a number of flips or a fault model (FlipCount, BitErrorRate, Exposure, ClusteredUpsets, or "
-            "an object with draw and describe)",
-        )
-    if _OBJECT_ADDRESS.search(key_of(faults)):
-        raise InputError(
-            Argument("faults", faults),
-            ": the repr of a fault model is part of every trial's seed, and this one holds a memory address that "
-            "differs from run to run; give the class a __repr__ that names its parameters (a dataclass has one)",
-        )
-    return faults
-
-
-def trial_key(space: BitSpace, model: FaultModel, seed: int, trial: int) -> tuple[int, str, str, int]:
-    """What the streams of one trial are made of: not the order of trials, not the weights."""
-    return whole_seed(seed), space.layout_digest, key_of(fault_model(model)), int(trial)
-
-
-def draw_trial(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Draw:
-    """Trial number `trial` of a campaign."""
-    return drawn(model, len(space), RandomStream("fkeras-trial/1", *trial_key(space, model, seed, trial)))
 
 
 def drawn(model: FaultModel, n_bits: int, stream: RandomStream) -> Draw:

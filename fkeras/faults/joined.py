@@ -12,7 +12,7 @@ import numpy as np
 from fkeras.errors import InputError
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.fault_models import Bits
-from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.fault_set import FaultSet, SampleFlips
 from fkeras.faults.protections import Protection, short
 from fkeras.faults.upsets import Upsets
 from fkeras.faults.word_codes import CodedWords
@@ -108,13 +108,19 @@ class Joined:
         """The faults in the cells that nothing mends, and the bits of the words that codes read as 0."""
         outside = cells.without(self._mended_bits)
         flips, ones, zeros, zeroed = [outside.flips], [outside.set_to_1], [outside.set_to_0], [np.zeros(0, np.int64)]
+        in_samples = [outside.in_samples]
         for part in self._of_cells:
             left, covered = part.residual(upsets), part.bits.bits
             flips.append(np.intersect1d(left.flips, covered))
             ones.append(np.intersect1d(left.set_to_1, covered))
             zeroed.append(np.setdiff1d(left.set_to_0, upsets.faults.set_to_0))
+            in_samples.append(left.in_samples.where(np.isin(left.in_samples.bits, covered)))
         together = FaultSet(
-            np.concatenate(flips), np.concatenate(ones), np.concatenate(zeros), upsets.space.layout_digest
+            np.concatenate(flips),
+            np.concatenate(ones),
+            np.concatenate(zeros),
+            upsets.space.layout_digest,
+            SampleFlips(*(np.concatenate([getattr(p, name) for p in in_samples]) for name in ("samples", "bits"))),
         )
         words = BitSet(np.concatenate(zeroed))
         return together.without(words), words.bits

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel, FlipCount, odd_ones
-from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.fault_set import FaultSet, SampleFlips
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
 from fkeras.faults.upsets import Hits, Upsets
 from fkeras.memory import BitSet
@@ -67,9 +67,18 @@ class TMR:
         outside = upsets.faults.without(self.bits)
         hits = upsets.hits_on(self.bits.bits, 3)
         wrong = self._outvoted(hits, upsets.intervals(hits.plane, hits.event, self.scrubbing))
-        if not wrong.size:
+        in_samples = self._outvoted_in_samples(upsets, outside.in_samples)
+        return replace(outside, flips=np.union1d(outside.flips, wrong), in_samples=in_samples)
+
+    def _outvoted_in_samples(self, upsets: Upsets, outside: SampleFlips) -> SampleFlips:
+        """The flips in samples that at least two of three copies have, and those of other bits."""
+        if len(outside) == len(upsets.faults.in_samples):
             return outside
-        return FaultSet(np.union1d(outside.flips, wrong), outside.set_to_1, outside.set_to_0, outside.layout_digest)
+        copies = [upsets.plane(number).faults.in_samples for number in range(3)]
+        pairs = np.concatenate([np.stack([copy.samples, copy.bits], axis=1) for copy in copies])
+        pairs, n_wrong = np.unique(pairs[np.isin(pairs[:, 1], self.bits.bits)], axis=0, return_counts=True)
+        samples, bits = pairs[n_wrong >= 2].T
+        return SampleFlips(np.concatenate([outside.samples, samples]), np.concatenate([outside.bits, bits]))
 
     def _outvoted(self, hits: Hits, interval: Bits) -> Bits:
         """The bits whose vote is wrong in the end."""

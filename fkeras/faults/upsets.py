@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults.fault_models import Bits, Draw, FaultModel, draw_of, drawn, trial_key
+from fkeras.faults.fault_models import Bits, Draw, FaultModel, draw_of
 from fkeras.faults.fault_set import FaultSet
+from fkeras.faults.memories import draw_plane, trial_key
 from fkeras.faults.scrubbing import Scrubbing
 from fkeras.faults.stream import RandomStream
 from fkeras.memory import BitSpace
@@ -139,7 +140,7 @@ class Upsets:
         return replace(self, draw=draw(0), further=further, copies=copies, now_seconds=now_seconds)
 
 
-def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> Upsets:
+def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int, n_samples: int = 0) -> Upsets:
     """The upsets of trial number `trial`.
 
     The memory's own are those of `draw_trial`. Further arrays are drawn by the same model, so at the same rate per
@@ -156,12 +157,12 @@ def trial_upsets(space: BitSpace, model: FaultModel, seed: int, trial: int) -> U
 
     def further(plane: int) -> Draw:
         if plane not in planes:
-            planes[plane] = drawn(model, n_bits, stream_of(plane))
+            planes[plane] = draw_plane(space, model, seed, trial, plane, n_samples)
         return planes[plane]
 
     return Upsets(
         space,
-        drawn(model, n_bits, stream_of(0)),
+        draw_plane(space, model, seed, trial, 0, n_samples),
         further,
         getattr(model, "exposure_seconds", None),
         lambda plane, n: RandomStream("fkeras-age/1", *key, plane).uniform(n),

@@ -131,8 +131,9 @@ class CodedWords:
         if self.on_detected != "zero":
             return
         for number in np.unique(self.space.locate(self.bits.bits).tensor).tolist():
-            tensor = self.space.tensors[number]
-            if any(part.codec.decode(np.zeros(1, np.uint32))[0] != 0 for part in tensor.parts):
+            tensor = self.space.arrays[number]
+            zeros = np.zeros(tensor.size, np.uint32)
+            if (tensor.decode(zeros, np.arange(tensor.size)) != 0).any():
                 raise InputError(
                     f"on_detected='zero': a word of zeros in tensor '{tensor.path}' ({tensor.codec}) does not mean 0; "
                     "write on_detected='reload' or 'keep', or cover other tensors"
@@ -185,6 +186,11 @@ class CodedWords:
 
     def residual(self, upsets: Upsets) -> FaultSet:
         outside = upsets.faults.without(self.bits)
+        if len(outside.in_samples) < len(upsets.faults.in_samples):
+            raise InputError(
+                f"{self.name} of bits that flip for one inference is not modelled; cover them with fkeras.TMR or "
+                "fkeras.AssumedImmune, and other bits with the code"
+            )
         silent, detected = self._decoded(self._patterns(upsets))
         first, width, _, _ = self._words
         zeroed = np.zeros(0, np.int64)
@@ -194,7 +200,7 @@ class CodedWords:
             )
         flips = np.setdiff1d(np.union1d(outside.flips, silent), zeroed)
         ones = np.setdiff1d(outside.set_to_1, zeroed)
-        return FaultSet(flips, ones, np.union1d(outside.set_to_0, zeroed), outside.layout_digest)
+        return FaultSet(flips, ones, np.union1d(outside.set_to_0, zeroed), outside.layout_digest, outside.in_samples)
 
     def counts(self, upsets: Upsets) -> tuple[int, int]:
         """In one trial: words known to be wrong, and words wrong without anybody knowing."""

@@ -6,6 +6,7 @@ from fkeras.memory.codecs import CODECS, Binary, Codec, FixedPoint, Float, Mixed
 from fkeras.memory.coverage import Coverage
 from fkeras.memory.layer_choice import LayerChoice
 from fkeras.memory.layout import TensorLayout, layout_digest
+from fkeras.memory.register import Register
 from fkeras.memory.space import BitSpace, Location, Uncovered
 from fkeras.memory.tensor import WordTensor
 
@@ -23,6 +24,7 @@ __all__ = [
     "Location",
     "MixedFixedPoint",
     "PowerOfTwo",
+    "Register",
     "TensorLayout",
     "Ternary",
     "Uncovered",

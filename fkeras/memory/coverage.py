@@ -7,9 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 from fkeras.errors import Argument, InputError, one_of
-from fkeras.memory.codecs import Float, FloatName
+from fkeras.memory.codecs import FixedPoint, Float, FloatName
 from fkeras.memory.layer_choice import LayerChoice
+from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import BitSpace, Memory, require_memory
+
+STORED = ("weights", "biases", "tables")
+MEMORIES_OF = (*STORED, *REGISTERS)
+"""What may be covered: words that are stored, and words that every sample writes anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,17 @@ class Coverage:
         memory: whose words: "quantizer", each as wide as its quantizer makes it; "hls4ml", as hls4ml stores the values;
             None: those that a network file holds, else the quantizers'.
         words: the IEEE words in which what has no quantizer is stored; None: it is not covered.
+        of: which memories: "weights", "biases", "tables", and registers: "activations", "inputs", "outputs",
+            "accumulators"; one or several.
+        input_format: in which words inputs come that no quantizer reads.
     """
 
     layers: str | Sequence[str] = "*"
     biases: bool = False
     memory: Memory | None = None
     words: FloatName | None = None
+    of: str | Sequence[str] = "weights"
+    input_format: FixedPoint | None = None
 
     def __post_init__(self) -> None:
         LayerChoice(self.layers)
@@ -39,11 +49,28 @@ class Coverage:
             require_memory(self.memory)
         if self.words is not None:
             one_of("words", self.words, get_args(FloatName))
+        several: object = self.of
+        memories = several if isinstance(several, list | tuple) else (several,)
+        for name in memories or ("",):
+            one_of("of", name, MEMORIES_OF)
+        distinct = tuple(dict.fromkeys(memories))
+        object.__setattr__(self, "of", distinct[0] if len(distinct) == 1 else distinct)
+        stated: object = self.input_format
+        if stated is not None and not isinstance(stated, FixedPoint):
+            allowed = "; allowed is a format, as fkeras.memory.FixedPoint(8, 0)"
+            raise InputError(Argument("input_format", self.input_format), allowed)
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """Which memories, each once."""
+        return (self.of,) if isinstance(self.of, str) else tuple(self.of)
 
     def __str__(self) -> str:
         text = self.layers if isinstance(self.layers, str) else ",".join(self.layers)
         text += " with biases" if self.biases else ""
         text += " as hls4ml stores them" if self.memory == "hls4ml" else ""
+        text += f", of {', '.join(self.memories)}" if self.of != "weights" else ""
+        text += f", inputs in {self.input_format}" if self.input_format is not None else ""
         return text if self.words is None else f"{text}, also what has no quantizer, in {self.words}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.codecs import MixedFixedPoint
 from fkeras.memory.layout import Bits, Words, layout_digest
+from fkeras.memory.register import Register
 from fkeras.memory.tensor import WordTensor
 
 _MIXED = -1
@@ -64,28 +65,81 @@ class Location:
 class BitSpace:
     """The ordered bits of a model; a flat index and an address are two names of one bit.
 
-    Order: tensors in model order, elements in Keras flatten order, most significant bit first.
+    Order: stored tensors in model order, then registers; elements in Keras flatten order, most significant bit first.
+    `a + b` is the space of both.
 
     Arguments:
         tensors: the stored words, a tensor each.
         uncovered: what the model holds besides them, and why no fault can hit it.
         memory: in which words: "quantizer", those of the model's own quantizers; "hls4ml", those that hls4ml makes of
             its values.
+        registers: words that are written anew for every sample.
     """
 
     tensors: tuple[WordTensor, ...]
     uncovered: tuple[Uncovered, ...] = ()
     memory: Memory = "quantizer"
+    registers: tuple[Register, ...] = ()
 
     def __post_init__(self) -> None:
-        paths = [tensor.path for tensor in self.tensors]
+        paths = [array.path for array in self.arrays]
         if len(set(paths)) != len(paths):
             raise InputError(f"two tensors have one name: {sorted({p for p in paths if paths.count(p) > 1})}")
 
     @cached_property
+    def arrays(self) -> tuple[WordTensor | Register, ...]:
+        """All that it consists of, in order."""
+        return (*self.tensors, *self.registers)
+
+    def __add__(self, other: BitSpace) -> BitSpace:
+        """The bits of both: stored words of the one and the other, then their registers."""
+        if not isinstance(other, BitSpace):
+            return NotImplemented
+        if self.tensors and other.tensors and self.memory != other.memory:
+            raise InputError(
+                f"a space in words of memory='{self.memory}' and one of memory='{other.memory}' are not of one chip; "
+                "read both in one of them"
+            )
+        memory = self.memory if self.tensors else other.memory
+        parts = (self.tensors + other.tensors, self._open(other) + other._open(self), memory)
+        return BitSpace(*parts, self.registers + other.registers)
+
+    def _open(self, other: BitSpace) -> tuple[Uncovered, ...]:
+        """What it leaves out and another space does not cover."""
+        covered = {array.path for array in other.arrays}
+        return tuple(entry for entry in self.uncovered if entry.path not in covered and entry not in other.uncovered)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Which memory of a chip each array belongs to: "weights", "biases", "tables", or a register's own."""
+        return tuple(kind_of(array) for array in self.arrays)
+
+    def part(self, kind: str) -> tuple[BitSpace, Bits]:
+        """The arrays of one kind of memory as a space of their own, and the flat indices of their bits here."""
+        chosen = [number for number, each in enumerate(self.kinds) if each == kind]
+        starts, ends = self.offsets[chosen], self.offsets[np.array(chosen, np.int64) + 1]
+        bits = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+        tensors = tuple(tensor for tensor in self.tensors if kind_of(tensor) == kind)
+        registers = tuple(register for register in self.registers if register.memory == kind)
+        return BitSpace(tensors, (), self.memory, registers), np.concatenate([np.zeros(0, np.int64), *bits])
+
+    @cached_property
+    def is_register(self) -> NDArray[np.bool_]:
+        """Whether each bit is one of a register, (n_bits,)."""
+        return np.asarray(np.arange(len(self)) >= self.offsets[len(self.tensors)])
+
+    def require_stored(self, what: str) -> None:
+        """InputError for registers, which hold no word before a sample is computed."""
+        if self.registers:
+            raise InputError(
+                f"{what} needs words that are stored, and register '{self.registers[0].path}' is written anew for "
+                "every sample; ask it of fkeras.bit_space(model, of='weights')"
+            )
+
+    @cached_property
     def offsets(self) -> Bits:
         """The flat index of each tensor's first bit, and the number of bits at the end; (n_tensors + 1,)."""
-        return np.cumsum([0, *(tensor.n_bits for tensor in self.tensors)], dtype=np.int64)
+        return np.cumsum([0, *(array.n_bits for array in self.arrays)], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
@@ -94,14 +148,14 @@ class BitSpace:
         return (self.address(bit) for bit in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<BitSpace of {len(self):,} bits in {len(self.tensors)} tensors, layout {self.layout_digest[:8]}>"
+        return f"<BitSpace of {len(self):,} bits in {len(self.arrays)} tensors, layout {self.layout_digest[:8]}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # not field by field, as hypothesis prints dataclasses
 
     @cached_property
     def _number(self) -> dict[str, int]:
-        return {tensor.path: number for number, tensor in enumerate(self.tensors)}
+        return {array.path: number for number, array in enumerate(self.arrays)}
 
     def check(self, bits: ArrayLike) -> Bits:
         """`bits` as (n,) int64 flat indices of this space, or an InputError; LayoutError for another space's BitSet."""
@@ -129,7 +183,7 @@ class BitSpace:
         within, width = flat - self.offsets[tensor], self._widths[tensor]
         element, bit = np.divmod(within, width)
         for number in self._mixed:
-            here, layout = tensor == number, self.tensors[number].layout
+            here, layout = tensor == number, self.arrays[number].layout
             element[here], bit[here] = layout.locate(within[here])
             width[here] = layout.widths[element[here]]
         return Location(tensor, element, bit, width)
@@ -142,13 +196,13 @@ class BitSpace:
     @cached_property
     def _widths(self) -> Bits:
         """Bits of the words of each tensor, (n_tensors,); _MIXED where they differ."""
-        layouts = (tensor.layout for tensor in self.tensors)
+        layouts = (array.layout for array in self.arrays)
         return np.array([one.width if isinstance(one.width, int) else _MIXED for one in layouts], np.int64)
 
     def address(self, index: int) -> BitAddress:
         """The address of a flat index."""
         place = self.locate(index)
-        tensor = self.tensors[int(place.tensor[0])]
+        tensor = self.arrays[int(place.tensor[0])]
         element = np.unravel_index(int(place.element[0]), tensor.shape) if tensor.shape else ()
         return BitAddress(tensor.path, tuple(int(i) for i in element), int(place.bit[0]))
 
@@ -158,7 +212,7 @@ class BitSpace:
         if where.tensor not in self._number:
             raise InputError(f"no tensor '{where.tensor}' in this space; it has {', '.join(self._number) or 'none'}")
         number = self._number[where.tensor]
-        tensor = self.tensors[number]
+        tensor = self.arrays[number]
         if len(where.element) != len(tensor.shape) or not all(
             0 <= i < n for i, n in zip(where.element, tensor.shape, strict=True)
         ):
@@ -180,7 +234,7 @@ class BitSpace:
     def is_sign(self, address: BitAddress | str) -> bool:
         """Whether an address is that of a sign."""
         place = self.locate(self.index(address))
-        return bool(place.bit[0] == 0 and self.tensors[place.tensor[0]].is_signed[place.element[0]])
+        return bool(place.bit[0] == 0 and self.arrays[place.tensor[0]].is_signed[place.element[0]])
 
     @cached_property
     def bit_positions(self) -> Bits:
@@ -190,7 +244,7 @@ class BitSpace:
     @cached_property
     def layout_digest(self) -> str:
         """SHA-256 of names, shapes and widths: the same after retraining."""
-        return layout_digest(tensor.layout for tensor in self.tensors)
+        return layout_digest(array.layout for array in self.arrays)
 
     @cached_property
     def content_digest(self) -> str:
@@ -201,12 +255,14 @@ class BitSpace:
             digest.update((codec.digest if isinstance(codec, MixedFixedPoint) else repr(codec)).encode())
             digest.update(tensor.words.astype("<u4").tobytes())
             digest.update(tensor.scale.astype("<f4").tobytes())
+        for register in self.registers:
+            digest.update(register.text.encode())
         return digest.hexdigest()
 
     @property
     def has_trained_widths(self) -> bool:
         """Whether retraining gives another layout: words that are as wide as their values need, or as was trained."""
-        return self.memory == "hls4ml" or any(isinstance(tensor.codec, MixedFixedPoint) for tensor in self.tensors)
+        return self.memory == "hls4ml" or any(isinstance(tensor.codec, MixedFixedPoint) for tensor in self.arrays)
 
     def require_layout(self, layout_digest: str | None, what: str) -> None:
         """LayoutError unless `layout_digest` (None: unknown, accepted) is this space's own."""
@@ -216,6 +272,14 @@ class BitSpace:
                 f"{self.layout_digest[:12]}: names, shapes or widths differ; make it again for this "
                 "model, or pass the space it was made with"
             )
+
+
+def kind_of(array: WordTensor | Register) -> str:
+    """Which memory of a chip an array belongs to."""
+    if isinstance(array, Register):
+        return array.memory
+    last = array.path.rpartition("/")[2]
+    return {"bias": "biases", "levels": "tables"}.get(last, "weights")
 
 
 def concatenate_values(tensors: Sequence[WordTensor]) -> NDArray[np.float32]:

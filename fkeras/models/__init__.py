@@ -15,7 +15,7 @@ from fkeras.errors import IdentityError, NotStored
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ENGINES, as_pair, engine_identity, engine_parts
-from fkeras.models.kinds import model_of
+from fkeras.models.kinds import covered, model_of
 from fkeras.sensitivity import Ranking
 from fkeras.store import digest_of
 
@@ -38,7 +38,7 @@ class ModelHooks:
 
     def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
-        return model_of(model).bit_space(coverage)
+        return covered(model_of(model), coverage)
 
     def identity(self, model: Any) -> Mapping[str, str]:
         """All that the model's outputs depend on. IdentityError where that is not known."""
@@ -111,7 +111,7 @@ def start_run(
     """An engine bound to a model, its space, the data and the metrics; the golden outputs are computed here."""
     engine_parts(engine)
     asked, pair = model_of(model), as_pair(data)
-    return asked.start_run(pair, metrics, asked.bit_space(Coverage()) if space is None else space, engine)
+    return asked.start_run(pair, metrics, covered(asked, Coverage()) if space is None else space, engine)
 
 
 def on_workers(

@@ -22,6 +22,7 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, ChangedError, FkerasError, IdentityError, InputError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
+from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.exporting import source_digest
@@ -33,7 +34,7 @@ from fkeras.network.content import content_of_space, space_of_content
 from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.file import is_network_file, network_bytes, read_network, require_source_unchanged
 from fkeras.network.fit import unreproducible
-from fkeras.network.floats import has_floats
+from fkeras.network.floats import only_in_network
 from fkeras.runs.identity import code_digest
 from fkeras.store import Identity, Store
 
@@ -189,6 +190,11 @@ class FiledModel(Model):
             self._keep({name: json.dumps(content).encode()})
         return space
 
+    def network(self, memory: Memory | None) -> Network:
+        """That of the file beside it, or of the Keras model."""
+        known = None if self._known is None else self._known.network
+        return known if known is not None and memory != "hls4ml" else self._framework.network(memory)
+
     def identity(self) -> Mapping[str, str]:
         """That of the Keras model."""
         return self._framework.identity() if self._known is None else self._known.identity
@@ -216,7 +222,7 @@ class FiledModel(Model):
         from fkeras.engines.cpu.run import CpuRun
 
         serves = engine_parts(engine)[0] in ON_NETWORKS and space.memory == "quantizer"
-        serves = serves and self.state() == self._digest and not has_floats(space)
+        serves = serves and self.state() == self._digest and not only_in_network(space)
         network = self._known.network if serves and self._known is not None else None
         if network is not None and self._is_known_to_fit(network, data[0], metrics):
             measuring = run_of(network, data, metrics, space, engine)

@@ -19,7 +19,7 @@ from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network, start_checked
 from fkeras.network import Network
 from fkeras.network.feeding import flat_targets
-from fkeras.network.floats import has_floats, storing
+from fkeras.network.floats import only_in_network, storing
 from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class KerasModel(FrameworkModel):
 
         return bit_space(self._model, layers, biases, memory)
 
-    def network(self, memory: Memory) -> Network:
+    def network(self, memory: Memory | None) -> Network:
         """What it stores and computes."""
         from fkeras.frontends.qkeras.description import network_of
 
-        return network_of(self._model, memory)
+        return network_of(self._model, memory or "quantizer")
 
     @property
     def output_names(self) -> Sequence[str]:
@@ -108,7 +108,7 @@ class KerasModel(FrameworkModel):
         """An engine bound to all of these."""
         name, project = engine_parts(engine)
         x, y = data
-        if has_floats(space):
+        if only_in_network(space):
             return self._on_floats(data, metrics, space, engine)
         if name == "hls4ml":
             from fkeras.engines.hls4ml.engine import Hls4mlRun

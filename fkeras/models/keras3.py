@@ -13,6 +13,7 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, WordTensor
+from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
@@ -45,11 +46,11 @@ class Keras3Model(FrameworkModel):
 
         return inventory_of(self._model, memory).space(layers, biases)
 
-    def network(self, memory: Memory) -> Network:
+    def network(self, memory: Memory | None) -> Network:
         """What it stores and computes now."""
         from fkeras.frontends.keras3 import network_of
 
-        return network_of(self._model, memory)
+        return network_of(self._model, memory or "quantizer")
 
     def _measured(self, memory: Memory) -> Network:
         """The same, read once while nothing changes."""
@@ -130,8 +131,16 @@ class Keras3Model(FrameworkModel):
         return FrameworkRun(self._model, space, *data, metrics, why)
 
     def _require_fresh(self, space: BitSpace) -> None:
-        """ModelError where the model has other words now."""
+        """ModelError where the model has other words now; UnsupportedError for what Keras has no place to inject."""
         from fkeras.frontends.keras3.forward import words_now
+
+        kinds = zip(space.arrays, space.kinds, strict=True)
+        beside = [array.path for array, kind in kinds if kind in ("tables", *REGISTERS)]
+        if beside:
+            raise UnsupportedError(
+                f"faults in '{beside[0]}' are measured on the network of a model of Keras 3 alone; use ",
+                Argument("engine", "cpu"),
+            )
 
         self._require_equal(space, words_now(self._model, space))
 

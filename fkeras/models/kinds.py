@@ -6,15 +6,18 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
-from fkeras.errors import Argument, InputError
+from fkeras.errors import Argument, InputError, said
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, Coverage
+from fkeras.memory import BitSpace, Coverage, Uncovered
+from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
@@ -51,6 +54,10 @@ class Model(ABC):
     @abstractmethod
     def bit_space(self, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
+
+    @abstractmethod
+    def network(self, memory: Memory | None) -> Network:
+        """What it stores, in the words of a memory, and computes. UnsupportedError where no network says it."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, str]:
@@ -95,10 +102,6 @@ class FrameworkModel(Model):
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
 
-    @abstractmethod
-    def network(self, memory: Memory) -> Network:
-        """What it stores, in the words of a memory, and computes. UnsupportedError where no network says it."""
-
     @property
     @abstractmethod
     def output_names(self) -> Sequence[str]:
@@ -135,13 +138,48 @@ def model_of(model: Any) -> Model:
     return KerasModel(model)
 
 
-def space_of(network: Network, coverage: Coverage) -> BitSpace:
-    """The words of a network that are covered. InputError where it stores others."""
-    if coverage.memory not in (None, network.memory.memory):
+def covered(model: Model, coverage: Coverage) -> BitSpace:
+    """The bits of all memories of a model that are covered."""
+    from fkeras.network.registers import register_space
+    from fkeras.network.tables import table_space
+
+    memories = coverage.memories
+    parts: list[BitSpace] = []
+    if {"weights", "biases"}.intersection(memories):
+        stored = model.bit_space(replace(coverage, biases=coverage.biases or "biases" in memories))
+        parts.append(stored if "weights" in memories else _biases_of(stored))
+    network = model.network(coverage.memory) if len(memories) > len(parts) or not parts else None
+    for name in memories:
+        if name == "tables":
+            assert network is not None
+            parts.append(table_space(network, coverage.layers))
+        elif name in REGISTERS:
+            assert network is not None
+            parts.append(register_space(network, name, coverage.layers, coverage.input_format))
+    return reduce(add, parts)
+
+
+def _biases_of(space: BitSpace) -> BitSpace:
+    """The biases alone."""
+    biases, _ = space.part("biases")
+    why = ("not chosen by ", Argument("of"))
+    kernels = (tensor for tensor in space.tensors if tensor not in biases.tensors)
+    left = (Uncovered(t.path, t.size, said(why), why, t.path.rpartition("/")[0]) for t in kernels)
+    return BitSpace(biases.tensors, (*space.uncovered, *left), space.memory)
+
+
+def require_words(network: Network, memory: Memory | None) -> None:
+    """InputError where a network stores other words than those of a memory."""
+    if memory not in (None, network.memory.memory):
         raise InputError(
             f"network '{network.name}' stores the words of ", Argument("memory", network.memory.memory),
-            f"; export the model again with --memory {coverage.memory}",
+            f"; export the model again with --memory {memory}",
         )  # fmt: skip
+
+
+def space_of(network: Network, coverage: Coverage) -> BitSpace:
+    """The words of a network that are covered. InputError where it stores others."""
+    require_words(network, coverage.memory)
     if coverage.words is not None:
         from fkeras.network.floats import with_float_words
 

@@ -15,9 +15,10 @@ from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
+from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, Outputs
 from fkeras.models.engines import ON_NETWORKS, engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, StartRun, space_of
+from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, StartRun, require_words, space_of
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets
@@ -48,6 +49,11 @@ class NetworkModel(Model):
     def bit_space(self, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
         return space_of(self._network, coverage)
+
+    def network(self, memory: Memory | None) -> Network:
+        """The network."""
+        require_words(self._network, memory)
+        return self._network
 
     def identity(self) -> Mapping[str, str]:
         """All that it computes."""

@@ -11,8 +11,10 @@ from fkeras.errors import InputError, ModelError
 from fkeras.memory import BitSpace, Float, WordTensor
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.inventory import LayerMemory
+from fkeras.memory.space import kind_of
 from fkeras.network.network import Network
 from fkeras.network.sums import Bias, WeightedSum
+from fkeras.network.tables import with_tables
 
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
@@ -31,13 +33,14 @@ def with_float_words(network: Network, name: FloatName) -> Network:
     return replace(network, memory=replace(network.memory, layers=layers), constants=constants)
 
 
-def has_floats(space: BitSpace) -> bool:
-    """Whether some words of a space are floats."""
-    return any(isinstance(tensor.codec, Float) for tensor in space.tensors)
+def only_in_network(space: BitSpace) -> bool:
+    """Whether some words of a space are floats or tables, which no quantizer of a framework reads."""
+    return any(isinstance(tensor.codec, Float) or kind_of(tensor) == "tables" for tensor in space.tensors)
 
 
 def storing(network: Network, space: BitSpace) -> Network:
-    """The network, with the float words of a space where this has some."""
+    """The network, with the float words and the tables of a space where this has some."""
+    network = with_tables(network, space.tensors)
     names = {tensor.codec.name for tensor in space.tensors if isinstance(tensor.codec, Float)}
     missing = any(tensor.path not in network.tensors for tensor in space.tensors)
     return with_float_words(network, names.pop()) if missing and len(names) == 1 else network

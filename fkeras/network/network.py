@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import ModelError, is_whole
-from fkeras.memory import WordTensor
+from fkeras.memory import Register, WordTensor
 from fkeras.memory.inventory import Inventory
 from fkeras.network.operation import Floats, Grid, Operation, Shape, Values, grid_of
 
 Outputs = tuple[Floats, ...]
+Reads = Mapping[str, Callable[[Floats], Floats]]
+"""By tensor, what is read in place of its values."""
+NO_READS: Reads = MappingProxyType({})
 _TYPES = ("float32", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
@@ -117,6 +121,16 @@ class Network:
 
         return digest_of_network(self)
 
+    @cached_property
+    def makers(self) -> Mapping[str, Node]:
+        """The node that makes each tensor; inputs have none."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """What makes each tensor."""
+        return {node.name: node.operation for node in self.nodes}
+
     def readers(self, name: str) -> list[Node]:
         """The nodes that read a tensor."""
         return [node for node in self.nodes if name in node.inputs]
@@ -145,28 +159,52 @@ class Network:
         return found[::-1]
 
     def compute(
-        self, nodes: Sequence[Node], tensors: dict[str, Floats], values: Values | None = None
+        self, nodes: Sequence[Node], tensors: dict[str, Floats], values: Values | None = None, reads: Reads = NO_READS
     ) -> dict[str, Floats]:
-        """`tensors` with the results of `nodes` added; values: the parameters, fault-free unless given."""
+        """`tensors` with the results of `nodes` added; values: the parameters, fault-free unless given; reads: what is
+        read of some of the results."""
         parameters = self.values if values is None else values
         with np.errstate(all="ignore"):  # NaN and infinity are outcomes
             for node in nodes:
-                tensors[node.name] = node.operation.compute(parameters, *(tensors[name] for name in node.inputs))
+                result = node.operation.compute(parameters, *(tensors[name] for name in node.inputs))
+                tensors[node.name] = reads[node.name](result) if node.name in reads else result
         return tensors
 
-    def __call__(self, inputs: Sequence[NDArray[Any]], values: Values | None = None) -> Outputs:
+    def __call__(
+        self, inputs: Sequence[NDArray[Any]], values: Values | None = None, reads: Reads = NO_READS
+    ) -> Outputs:
         """The outputs of inputs (n, *shape) each: slow and obvious."""
         given = {part.name: np.asarray(x, np.float32) for part, x in zip(self.inputs, inputs, strict=True)}
-        tensors = self.compute(self.before(self.outputs), given, values)
+        given |= {name: reads[name](x) for name, x in given.items() if name in reads}
+        tensors = self.compute(self.before(self.outputs), given, values, reads)
         return tuple(tensors[name] for name in self.outputs)
 
-    def grids(self, inputs: Mapping[str, Grid], values: Values | None = None) -> dict[str, Grid]:
-        """What is known of every tensor: with any one stored word wrong, or under exactly these `values`."""
+    def grids(
+        self, inputs: Mapping[str, Grid], values: Values | None = None, registers: Iterable[Register] = ()
+    ) -> dict[str, Grid]:
+        """What is known of every tensor: with any one stored word wrong, or under exactly these `values`; and with
+        anything in the words of `registers`."""
         weights = AnyWordWrong(self) if values is None else Fixed(self, values)
-        found = dict(inputs)
+        held: dict[str, list[Register]] = {}
+        for register in registers:
+            held.setdefault(register.tensor, []).append(register)
+        found = {name: _read_through(grid, held.get(name, ())) for name, grid in inputs.items()}
         for node in self.nodes:
-            found[node.name] = node.operation.grid(weights, *(found[name] for name in node.inputs))
+            grid = node.operation.grid(weights, *(found[name] for name in node.inputs))
+            found[node.name] = _read_through(grid, held.get(node.name, ()))
         return found
+
+
+def _read_through(grid: Grid, registers: Iterable[Register]) -> Grid:
+    """What is known of a tensor that registers hold."""
+    for register in registers:
+        is_power = np.frexp(register.step)[0] == 0.5
+        step = min(grid.step, register.step) if grid.step is not None and is_power else None
+        bound = max(grid.bound, register.largest)
+        if register.memory == "accumulators" and grid.bound > register.largest:  # sums beyond its words
+            bound = grid.bound + 2 * register.largest
+        grid = Grid(step, bound, grid.reproducible)
+    return grid
 
 
 class AnyWordWrong:

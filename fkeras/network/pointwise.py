@@ -117,7 +117,7 @@ class Steps(_Pointwise):
         return _via(level, x, self.through, levels[-1])
 
     def grid(self, weights: Weights, *given: Grid) -> Grid:
-        bound = float(np.abs(weights.values(self.levels)).max())
+        bound = float(np.abs(weights.values(self.levels)).max()) + weights.spare(self.levels)
         return Grid(weights.step(self.levels), bound, given[0].reproducible)
 
 

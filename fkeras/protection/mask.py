@@ -46,7 +46,7 @@ class Mask:
     def of(cls, bits: BitSet, space: BitSpace, provenance: Mapping[str, Any] | None = None) -> Mask:
         """The mask of `bits` of a space."""
         space.check(bits)
-        tensors = tuple(tensor.layout for tensor in space.tensors)
+        tensors = tuple(tensor.layout for tensor in space.arrays)
         versions = {"fkeras": import_module("fkeras").__version__, "numpy": np.__version__}
         return cls(
             BitSet(bits.bits, space.layout_digest, bits.label), tensors, {**(provenance or {}), "versions": versions}
@@ -86,10 +86,10 @@ class Mask:
     def on(self, space: BitSpace, label: str = "") -> BitSet:
         """The bits, for a model of the same layout. LayoutError names the first tensor that differs."""
         if space.layout_digest != self.layout_digest:
-            pairs = zip(self.tensors, (tensor.layout for tensor in space.tensors), strict=False)
+            pairs = zip(self.tensors, (tensor.layout for tensor in space.arrays), strict=False)
             where = next(
                 (f"tensor {a} in the mask is {b} in the model{_first_width(a, b)}" for a, b in pairs if a != b),
-                f"the mask has {len(self.tensors)} tensors, the model {len(space.tensors)}",
+                f"the mask has {len(self.tensors)} tensors, the model {len(space.arrays)}",
             )
             made_with = [part for name in COVERAGE for part in (", ", Argument(name))][1:]
             trained = "; widths of this memory are trained, so that every retraining needs a mask of its own"

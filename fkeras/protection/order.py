@@ -99,7 +99,7 @@ def _units(space: BitSpace, granularity: Granularity) -> Bits:
         return np.arange(n_bits)
     if granularity == "word":
         return np.cumsum(space.bit_positions == 0) - 1
-    layers = [tensor.path.rpartition("/")[0] or tensor.path for tensor in space.tensors]
+    layers = [tensor.path.rpartition("/")[0] or tensor.path for tensor in space.arrays]
     numbers = {layer: number for number, layer in enumerate(dict.fromkeys(layers))}
-    units = np.repeat([numbers[layer] for layer in layers], [tensor.n_bits for tensor in space.tensors])
+    units = np.repeat([numbers[layer] for layer in layers], [tensor.n_bits for tensor in space.arrays])
     return np.unique(units, return_inverse=True)[1].astype(np.int64)

@@ -294,10 +294,10 @@ def _assumptions(model: str, result: CampaignResult) -> Assumptions:
 def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
     import numpy as np
 
-    within = np.bincount(space.locate(protected.bits).tensor, minlength=len(space.tensors))
+    within = np.bincount(space.locate(protected.bits).tensor, minlength=len(space.arrays))
     return tuple(
         CoveredTensor(tensor.path, tensor.size, tensor.layout.widest, int(n), tensor.n_bits, tensor.layout.n_empty)
-        for tensor, n in zip(space.tensors, within, strict=True)
+        for tensor, n in zip(space.arrays, within, strict=True)
     )
 
 

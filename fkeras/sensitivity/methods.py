@@ -110,6 +110,8 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
             "(space) or (space, evidence) -> one score per bit"
         )
     scorer = METHODS[name]
+    if name not in ("random", "msb"):
+        evidence.space.require_stored(f"ranking '{name}'")
     if "x" in scorer.needs and evidence.n_samples == 0:
         metric = (" and ", Argument("metric")) if "metric" in scorer.needs else ()
         raise InputError(
@@ -126,6 +128,8 @@ def default_method(evidence: Evidence) -> str:
     Counts of right and wrong samples do not grade: most single flips change none of them, so that a ranking by them is
     mostly ties, and protects badly against many flips at once.
     """
+    if evidence.space.registers:
+        return "msb"
     metric = evidence.metric
     graded = isinstance(metric, SampleMetric) and not metric.per_sample_sensitivity
     if graded and evidence.n_samples and len(evidence.space) <= MOST_BITS_BY_DEFAULT:

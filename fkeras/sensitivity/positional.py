@@ -56,9 +56,9 @@ def most_significant_first(space: BitSpace, word_scores: ArrayLike) -> NDArray[n
 def word_numbers(space: BitSpace) -> NDArray[np.int64]:
     """Which word, counted through all tensors, each flat bit belongs to; (n_bits,)."""
     first, numbers = 0, [np.zeros(0, np.int64)]
-    for tensor in space.tensors:
-        numbers.append(first + tensor.layout.elements)
-        first += tensor.size
+    for array in space.arrays:
+        numbers.append(first + array.layout.elements)
+        first += array.size
     return np.concatenate(numbers)
 
 

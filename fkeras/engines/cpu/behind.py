@@ -6,7 +6,7 @@ whatever the last bits of a float tail would be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -25,10 +25,12 @@ from fkeras.engines.cpu.states import States
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.engines.cpu.worker import Totals, measured
 from fkeras.faults import FaultSet, Patch
+from fkeras.faults.register_patch import RegisterPatch
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import Grid, Node
 from fkeras.network.operation import Values
+from fkeras.network.registers import faulty_reads
 from fkeras.scoring import joined
 
 HELD_BYTES = 192 * 2**20
@@ -41,7 +43,8 @@ class Reach:
 
     firm: nodes whose values do not depend on who computes them; others: all further ones; given: the golden tensors
     that they read; ends: the firm tensors that others or nobody read; starts_firm: whether no other node reads the
-    wrong words itself, so that the ends tell which samples differ; exact: sums that may be made in any order.
+    wrong words itself, so that the ends tell which samples differ; exact: sums that may be made in any order; read:
+    golden tensors that are read wrongly.
     """
 
     firm: tuple[Node, ...]
@@ -50,6 +53,7 @@ class Reach:
     ends: tuple[str, ...]
     starts_firm: bool
     exact: frozenset[str]
+    read: tuple[str, ...] = ()
 
     @property
     def golden(self) -> tuple[str, ...]:
@@ -57,24 +61,46 @@ class Reach:
         return (*self.given, *self.ends)
 
 
-def reach_of(plan: Plan, paths: Collection[str], grids: Mapping[str, Grid]) -> Reach:
-    """What wrong words of the tensors `paths` reach; grids: of the network with them."""
+def reach_of(plan: Plan, paths: Collection[str], grids: Mapping[str, Grid], registers: Collection[str] = ()) -> Reach:
+    """What wrong words of the tensors `paths` reach, and those of `registers`, which are tensors of the network; grids:
+    of the network with them."""
     network = plan.network
     starts = {node.name for path in paths for node in network.readers_of(path)}
-    reached = starts.union(node.name for node in network.behind(starts))
+    reached = starts.union(node.name for node in network.behind([*starts, *registers]))
     nodes = [node for node in network.before(network.outputs) if node.name in reached]
     firm = [node for node in nodes if grids[node.name].reproducible and plan.golden_grids[node.name].reproducible]
     others = [node for node in nodes if node not in firm]
     results, firm_names = {node.name for node in nodes}, {node.name for node in firm}
+    first = tuple(name for name in dict.fromkeys(registers) if name not in results)
     read = {name for node in others for name in node.inputs}.union(network.outputs)
+    given = (name for node in nodes for name in node.inputs if name not in results)
     return Reach(
         tuple(firm),
         tuple(others),
-        tuple(dict.fromkeys(name for node in nodes for name in node.inputs if name not in results)),
-        tuple(sorted(firm_names & read)),
-        starts.isdisjoint(node.name for node in others),
+        tuple(dict.fromkeys([*given, *first])),
+        tuple(sorted(firm_names.union(first) & read)),
+        starts.union(registers).isdisjoint(node.name for node in others),
         exact_nodes(network, grids),
+        first,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Wrong:
+    """A fault set: words of stored tensors, words of registers, what they reach; samples: the numbers of those in which
+    anything is wrong, ascending, None: of all."""
+
+    patches: Sequence[Patch]
+    registers: Sequence[RegisterPatch]
+    reach: Reach
+    samples: Places | None
+
+    def within(self, rows: slice) -> Places:
+        """Which samples of a chunk it may change."""
+        if self.samples is None:
+            return np.arange(rows.stop - rows.start)
+        first, stop = np.searchsorted(self.samples, [rows.start, rows.stop])
+        return np.asarray(self.samples[first:stop] - rows.start, np.intp)
 
 
 class Behind:
@@ -83,7 +109,7 @@ class Behind:
     def __init__(self, plan: Plan, space: BitSpace, samples: Samples) -> None:
         self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
         self._held: tuple[tuple[str, ...], slice, dict[str, Floats]] | None = None
-        self._reaches: dict[str, Reach] = {}
+        self._reaches: dict[tuple[str, ...], Reach] = {}
         self._stored: dict[tuple[str, int, int], Stored] = {}
 
     def release(self) -> None:
@@ -97,15 +123,11 @@ class Behind:
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
-        patches = [list(fault.patches(self._space)) for fault in faults]
-        reaches = [self._reach(part) for part in patches]
-        names = tuple(dict.fromkeys(name for reach in reaches for name in reach.golden))
+        wrong = [self._wrong(fault) for fault in faults]
+        names = tuple(dict.fromkeys(name for each in wrong for name in each.reach.golden))
 
         def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
-            number = int(block[0])
-            states, scores = self._states(
-                self._values(patches[number]), reaches[number], self._golden(names, rows), rows
-            )
+            states, scores = self._states(wrong[int(block[0])], self._golden(names, rows), rows)
             totals.add(block, states, scores, rows, wholes)
 
         blocks = list(np.arange(len(faults))[:, None])
@@ -121,13 +143,22 @@ class Behind:
             values[tensor.path] = changed.reshape(tensor.shape)
         return values
 
-    def _reach(self, patches: Sequence[Patch]) -> Reach:
+    def _wrong(self, faults: FaultSet) -> Wrong:
+        patches, registers = list(faults.patches(self._space)), list(faults.register_patches(self._space))
+        samples = None if len(faults.persistent) else np.unique(faults.in_samples.samples)
+        return Wrong(patches, registers, self._reach(patches, registers), samples)
+
+    def _reach(self, patches: Sequence[Patch], registers: Sequence[RegisterPatch]) -> Reach:
         paths = [self._space.tensors[patch.tensor].path for patch in patches]
-        if [patch.elements.size for patch in patches] != [1]:
-            return reach_of(self._plan, paths, self._network.grids(self._plan.inputs, self._values(patches)))
-        if paths[0] not in self._reaches:
-            self._reaches[paths[0]] = reach_of(self._plan, paths, self._plan.grids)
-        return self._reaches[paths[0]]
+        tensors = list(dict.fromkeys(patch.register.tensor for patch in registers))
+        if [patch.elements.size for patch in patches] + [1] * len(tensors) != [1]:
+            held = [patch.register for patch in registers]
+            grids = self._network.grids(self._plan.inputs, self._values(patches), held)
+            return reach_of(self._plan, paths, grids, tensors)
+        alone = (*paths, *tensors)
+        if alone not in self._reaches:
+            self._reaches[alone] = reach_of(self._plan, paths, self._plan.grids, tensors)
+        return self._reaches[alone]
 
     def _chunks(self, names: Sequence[str]) -> list[slice]:
         one_sample = 4 * sum(prod(self._network.shapes[name]) for name in names)
@@ -142,48 +173,61 @@ class Behind:
             self._held = names, rows, tensors
         return self._held[2]
 
-    def _states(
-        self, values: Values, reach: Reach, golden: Mapping[str, Floats], rows: slice
-    ) -> tuple[States, StateScores]:
-        """The states of the samples `rows` that one fault changes, and their scores."""
-        n = rows.stop - rows.start
-        steps = list(self._plan.rows.passes(reach.firm, values))
+    def _states(self, wrong: Wrong, golden: Mapping[str, Floats], rows: slice) -> tuple[States, StateScores]:
+        """The states of the samples `rows` that one fault set changes, and their scores."""
+        reach, values = wrong.reach, self._values(wrong.patches)
+        steps = list(self._steps(wrong, values))
         nodes = [*(step for step in steps if isinstance(step, Node)), *reach.others]
         size = PASSED_BYTES // (4 * floats_between(steps, self._network))
         if nodes:
             size = min(size, SCRATCH_BYTES // (4 * floats_per_sample(self._network, nodes)))
         changed, outputs = [], []
-        for start in range(0, n if steps or nodes else 0, max(1, size)):
-            part = slice(start, min(start + max(1, size), n))
-            samples, found = self._outputs(values, reach, steps, golden, part, rows.start)
+        hit = wrong.within(rows) if steps or nodes or reach.read else np.zeros(0, np.intp)
+        for part in np.split(hit, range(max(1, size), hit.size, max(1, size))):
+            samples, found = self._outputs(wrong, values, steps, golden, part, rows.start)
             if samples.size:
                 changed.append(samples)
                 outputs.append(found)
         samples = np.concatenate([np.zeros(0, np.intp), *changed])
-        of = np.full((1, n), -1, np.int32)
+        of = np.full((1, rows.stop - rows.start), -1, np.int32)
         of[0, samples] = np.arange(samples.size)
         scores = StateScores.golden(self._samples.card, samples + rows.start)
         if outputs:
             scores.fill(self._samples.card, np.arange(samples.size), joined(outputs))
         return States.of_faults(of, samples.astype(np.int32)), scores
 
+    def _steps(self, wrong: Wrong, values: Values) -> Iterator[Node | Pass]:
+        """What computes the firm nodes; a pass ends where a register is read wrongly."""
+        registers = {patch.register.tensor for patch in wrong.registers}
+        nodes: list[Node] = []
+        for node in wrong.reach.firm:
+            nodes.append(node)
+            if node.name in registers:
+                yield from self._plan.rows.passes(nodes, values)
+                nodes = []
+        yield from self._plan.rows.passes(nodes, values)
+
     def _outputs(
         self,
+        wrong: Wrong,
         values: Values,
-        reach: Reach,
         steps: Sequence[Node | Pass],
         golden: Mapping[str, Floats],
-        part: slice,
+        places: Places,
         first: int,
     ) -> tuple[Places, Outputs]:
-        """Which samples of a part of a chunk differ, and their outputs; first: the chunk's first row."""
+        """Which of the samples at some places of a chunk differ, and their outputs; first: the chunk's first row."""
+        reach, part = wrong.reach, _as_slice(places)
+        reads = faulty_reads(self._network, wrong.registers, places + first)
         tensors = {name: golden[name][part] for name in reach.given}
+        tensors |= {name: reads[name](tensors[name]) for name in reach.read}
         for step in steps:
             if isinstance(step, Pass):
-                tensors[step.end] = step(self._input_of(step, tensors, reach, part))
+                result = step(self._input_of(step, tensors, reach, part))
+                tensors[step.end] = reads[step.end](result) if step.end in reads else result
             else:
-                compute(self._network, [step], tensors, reach.exact, values)
-        differs = np.full(part.stop - part.start, not reach.starts_firm)
+                compute(self._network, [step], tensors, reach.exact, values, reads)
+        differs = np.full(places.size, not reach.starts_firm)
         for name in reach.ends:
             differs |= (tensors[name] != golden[name][part]).reshape(differs.size, -1).any(axis=1)
         samples = np.flatnonzero(differs)
@@ -192,14 +236,15 @@ class Behind:
         suffix = self._plan.suffix(reach.ends[0]) if len(reach.ends) == 1 and reach.starts_firm else None
         # an output that the fault does not reach is among the golden outputs only
         if suffix is not None and set(suffix.nodes) == set(reach.others) and tensors.keys() >= set(suffix.side):
-            return samples + part.start, self._behind(suffix, tensors, samples, first + part.start)
+            return places[samples], self._behind(suffix, tensors, samples, places + first)
         if samples.size < differs.size:
             tensors = {name: array[samples] for name, array in tensors.items()}
-        compute(self._network, reach.others, tensors, reach.exact, values)
-        return samples + part.start, self._all_outputs(tensors, first + part.start + samples)
+            reads = faulty_reads(self._network, wrong.registers, first + places[samples])
+        compute(self._network, reach.others, tensors, reach.exact, values, reads)
+        return places[samples], self._all_outputs(tensors, first + places[samples])
 
-    def _behind(self, suffix: Suffix, tensors: Mapping[str, Floats], samples: Places, first: int) -> Outputs:
-        """The outputs of some samples in whose float tail nothing is wrong, with the first one's row in the data."""
+    def _behind(self, suffix: Suffix, tensors: Mapping[str, Floats], samples: Places, rows: Places) -> Outputs:
+        """The outputs of some samples in whose float tail nothing is wrong; rows: of all samples of `tensors`."""
         outputs = joined(
             [
                 suffix(some.astype(np.int32), tensors[suffix.end][some], tensors)
@@ -209,7 +254,7 @@ class Behind:
         if counts_classes(self._samples.card) and (tied := nearly_tied(outputs)).any():
             some = {name: array[samples[tied]] for name, array in tensors.items()}
             compute(self._network, suffix.nodes, some, ())
-            exactly = self._all_outputs(some, first + samples[tied])
+            exactly = self._all_outputs(some, rows[samples[tied]])
             for whole, part in zip(parts_of(outputs), parts_of(exactly), strict=True):
                 whole[tied] = part
         return outputs
@@ -223,12 +268,18 @@ class Behind:
         )
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _input_of(self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, part: slice) -> Stored:
+    def _input_of(self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, part: slice | Places) -> Stored:
         """What a pass reads of its input; of a golden tensor it is kept as long as that."""
         name = step.given
-        if name not in reach.given:
+        if name not in reach.given or name in reach.read or not isinstance(part, slice):
             return step.stored(tensors[name])
         key = step.begin, part.start, part.stop
         if key not in self._stored:
             self._stored[key] = step.stored(tensors[name])
         return self._stored[key]
+
+
+def _as_slice(places: Places) -> slice | Places:
+    """Places in a row as a slice, which copies nothing."""
+    in_a_row = places.size > 0 and places[-1] - places[0] == places.size - 1
+    return slice(int(places[0]), int(places[-1]) + 1) if in_a_row else places

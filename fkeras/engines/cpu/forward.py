@@ -10,6 +10,7 @@ import numpy as np
 from fkeras.engines.cpu.arrays import Floats
 from fkeras.engines.cpu.rows import Pass, Rows, floats_between
 from fkeras.network import Grid, Network, Node
+from fkeras.network.network import NO_READS, Reads
 from fkeras.network.operation import Values
 from fkeras.network.sums import WeightedSum
 
@@ -34,14 +35,16 @@ def compute(
     tensors: dict[str, Floats],
     exact: Collection[str],
     values: Values | None = None,
+    reads: Reads = NO_READS,
 ) -> dict[str, Floats]:
     """As `network.compute`; exact: nodes whose sums may be made in any order."""
     parameters = network.values if values is None else values
     for node in nodes:
         if node.name in exact and isinstance(node.operation, WeightedSum):
-            tensors[node.name] = node.operation.on(parameters, *(tensors[name] for name in node.inputs))
+            sums = node.operation.on(parameters, *(tensors[name] for name in node.inputs))
+            tensors[node.name] = reads[node.name](sums) if node.name in reads else sums
         else:
-            network.compute([node], tensors, parameters)
+            network.compute([node], tensors, parameters, reads)
     return tensors
 
 

@@ -21,7 +21,8 @@ from fkeras.recent import Recent
 class Plan:
     """A network on data of known grids.
 
-    grids: of every tensor with any one word wrong; golden_grids: with none wrong; tensors: of the space.
+    grids: of every tensor with any one word wrong and anything in registers; golden_grids: with none wrong; tensors: of
+    the space.
     """
 
     network: Network
@@ -74,5 +75,11 @@ def plan_of(network: Network, space: BitSpace, inputs: Mapping[str, Grid]) -> Pl
     """The plan for a network, a space of it and data of these grids; the last ones are kept."""
     return _plans.get(
         (network, space.content_digest, *inputs.values()),
-        lambda: Plan(network, inputs, network.grids(inputs), network.grids(inputs, network.values), space.tensors),
+        lambda: Plan(
+            network,
+            inputs,
+            network.grids(inputs, registers=space.registers),
+            network.grids(inputs, network.values),
+            space.tensors,
+        ),
     )

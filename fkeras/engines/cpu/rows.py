@@ -234,7 +234,7 @@ def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | 
         if link is None:
             break
         links.append(link)
-        if isinstance(link.layer, Products) and not link.layer.rounds:
+        if isinstance(link.layer, Products) and not (link.layer.rounds and _holds(link, grids)):
             break
         between, reader = only_reader(network, link.end)
     while links and links[-1].site is None:  # a pool at the end is quicker where it is
@@ -249,6 +249,12 @@ def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | 
     except InputError:  # sums that are not exact
         return None
     return Row(network, tuple(links), forward)
+
+
+def _holds(link: Link, grids: Mapping[str, Grid]) -> bool:
+    """Whether a layer's levels are all that its result may hold: words of a register may mean others."""
+    assert isinstance(link.layer, Products)
+    return grids[link.end].bound <= max(abs(link.layer.low), abs(link.layer.high)) * link.step
 
 
 def _link(
@@ -329,7 +335,9 @@ def _levels(network: Network, grids: Mapping[str, Grid], name: str) -> tuple[flo
     most = float(np.ceil(grid.bound / grid.step))
     maker = next((node.operation for node in network.nodes if node.name == name), None)
     if isinstance(maker, Quantize) and maker.step == grid.step and not isinstance(maker.low, str):
-        return (float(maker.low), most if isinstance(maker.high, str) else float(maker.high))
+        low, high = float(maker.low), most if isinstance(maker.high, str) else float(maker.high)
+        if most <= max(-low, high):  # a register may hold more
+            return low, high
     return -most, most
 
 

@@ -19,6 +19,7 @@ from fkeras.engines.hls4ml.project import Project, read_project, require_emulate
 from fkeras.engines.hls4ml.setup import compiler, hls4ml
 from fkeras.engines.hls4ml.storage import ConstantWeights, missing, storage_of
 from fkeras.engines.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
+from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.frontends.qkeras.chip import Around, chip_part, outputs_of
 from fkeras.frontends.qkeras.forward import forward_of
@@ -71,6 +72,12 @@ class Hls4mlRun:
     def __init__(
         self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric], source: str | None = None
     ) -> None:
+        if space.registers:
+            raise UnsupportedError(
+                f"register '{space.registers[0].path}': the emulation by hls4ml computes whole networks, and its C++ "
+                "has no place to inject into words between layers; measure weights with it, and registers with ",
+                Argument("engine", "cpu")
+            )  # fmt: skip
         project = None if source is None else read_project(source)
         self.space = space
         self.metrics = dict(metrics)

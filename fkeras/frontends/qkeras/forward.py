@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fkeras.errors import LayoutError
 from fkeras.faults import Patch
 from fkeras.frontends.qkeras.randomness import refuse_randomness
+from fkeras.frontends.qkeras.registers import mask_specs, masks_of, read_through, through_inputs, through_outputs
 from fkeras.frontends.qkeras.setup import tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import Slot, slots_of_layers
 from fkeras.frontends.qkeras.tracing import PureFunction, call_flat, input_specs, pure_function, replaced
@@ -24,7 +25,8 @@ MOST_FLOATS, MOST_SAMPLES = 2**23, 1024
 
 
 class Forward:
-    """outputs = forward(inputs, values): flat inputs and one value tensor per tensor of the space.
+    """outputs = forward(inputs, values, masks): flat inputs, one value tensor per stored tensor of the space, and three
+    masks per register, all zero unless given.
 
     Traced once, differentiable in the values; quantizers of the space are bypassed, scales frozen. All other weights
     are read from the model at each call, and nothing is written to it. UnsupportedError for a layer that is random.
@@ -36,12 +38,15 @@ class Forward:
         traced = _traced(model, space)
         self._function, self.may_be_random, self._parts = traced.function, traced.may_be_random, traced.parts
         self._n_inputs = len(input_specs(model))
+        self._no_masks = masks_of(space, (), slice(0, 1))
         self.samples_per_call = int(np.clip(MOST_FLOATS // _floats_per_sample(model), 1, MOST_SAMPLES))
 
-    def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+    def __call__(
+        self, inputs: Sequence[Any], values: Sequence[Any], masks: Sequence[Any] | None = None
+    ) -> tuple[Any, ...]:
         """Outputs of `inputs`, flattened; `values` in the order and shapes of the space's tensors."""
         with whole_float32():
-            return self._function(*inputs, *values)
+            return self._function(*inputs, *values, *(self._no_masks if masks is None else masks))
 
     def behind(self, tensor: int) -> Behind | None:
         """The part that depends on the values of one tensor of the space; None where the graph cannot be taken apart.
@@ -83,15 +88,20 @@ def _trace(model: Any, space: BitSpace) -> tuple[PureFunction, bool]:
     slots = slots_of_space(model, space)
     specs = input_specs(model)
 
-    def outputs(*arguments: Any) -> tuple[Any, ...]:
-        values = dict(zip((slot.path for slot in slots), arguments[len(specs) :], strict=True))
+    def outputs(*arguments: Any) -> Sequence[Any]:
+        inputs, stored_values = arguments[: len(specs)], arguments[len(specs) : len(specs) + len(slots)]
+        values = dict(zip((slot.path for slot in slots), stored_values, strict=True))
+        flat = arguments[len(specs) + len(slots) :]
+        masks = {register.path: flat[3 * n : 3 * n + 3] for n, register in enumerate(space.registers)}
 
         def stored(slot: Slot) -> Callable[[Any], Any]:
             return lambda x: tf.reshape(tf.cast(values[slot.path], x.dtype), x.shape)
 
         target = model_of()
-        with replaced(target, slots, stored):
-            return call_flat(target, arguments[: len(specs)])
+        read = through_inputs(target, space, inputs, masks)
+        with replaced(target, slots, stored), read_through(target, space, masks):
+            results = call_flat(target, read)
+        return through_outputs(target, space, results, masks)
 
     model_of = weakref.ref(model)  # a cached function must not keep its model alive
     value_specs = [tf.TensorSpec(tensor.shape, tf.float32) for tensor in space.tensors]
@@ -100,7 +110,7 @@ def _trace(model: Any, space: BitSpace) -> tuple[PureFunction, bool]:
     def inspect(graph: Any) -> None:
         open_questions.append(refuse_randomness(graph, model_of()))
 
-    return pure_function(outputs, [*specs, *value_specs], inspect), any(open_questions)
+    return pure_function(outputs, [*specs, *value_specs, *mask_specs(space)], inspect), any(open_questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +133,10 @@ def _traced(model: Any, space: BitSpace) -> _Entry:
     """The traced function of a model and a layout, kept as long as the model consists of the same layers."""
     layers = list(model._flatten_layers(include_self=False))
     cached = _cache.setdefault(model, {})
-    entry = cached.get(space.layout_digest)
+    key = space.layout_digest + "".join(register.text for register in space.registers)
+    entry = cached.get(key)
     if entry is None or not entry.is_of(layers):
-        entry = cached[space.layout_digest] = _Entry(tuple(map(weakref.ref, layers)), *_trace(model, space))
+        entry = cached[key] = _Entry(tuple(map(weakref.ref, layers)), *_trace(model, space))
     return entry
 
 

@@ -15,6 +15,7 @@ from fkeras.frontends.qkeras.forward import Forward, forward_of, golden_values, 
 from fkeras.frontends.qkeras.freshness import require_fresh
 from fkeras.frontends.qkeras.randomness import random_layer
 from fkeras.frontends.qkeras.reading import emitted
+from fkeras.frontends.qkeras.registers import masks_of
 from fkeras.frontends.qkeras.tracing import flat_data, flat_targets
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -86,9 +87,9 @@ class FrameworkRun:
         """The fault-free network's scores, by metric."""
         return self.card.golden
 
-    def outputs(self, rows: slice, values: Sequence[Any]) -> tuple[NDArray[Any], ...]:
-        """The outputs of some samples, flat, when the stored tensors hold `values`."""
-        return tuple(map(np.asarray, self.forward([array[rows] for array in self.inputs], values)))
+    def outputs(self, rows: slice, values: Sequence[Any], *masks: Sequence[Any]) -> tuple[NDArray[Any], ...]:
+        """The outputs of some samples, flat, when the stored tensors hold `values`, and `masks` hit registers."""
+        return tuple(map(np.asarray, self.forward([array[rows] for array in self.inputs], values, *masks)))
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, a few at a time."""
@@ -103,8 +104,11 @@ class FrameworkRun:
         results = []
         for fault_set in faults:
             values = patched_values(self.space, self.golden_values, fault_set.patches(self.space))
+            registers = list(fault_set.register_patches(self.space))
             tally = self.card.tally()
-            for rows, outputs in outputs_by_chunk(self.forward, self.inputs, values):
-                tally.add(outputs, rows)
+            for rows in chunks(self.forward, self.inputs):
+                masks = (masks_of(self.space, registers, rows),) if registers else ()
+                outputs = self.outputs(rows, values, *masks)
+                tally.add(outputs[0] if len(outputs) == 1 else outputs, rows)
             results.append(tally.result())
         return scores_of(results, list(self.metrics))

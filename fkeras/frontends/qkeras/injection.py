@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from fkeras.errors import InputError
 from fkeras.faults import FaultSet
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
 from fkeras.frontends.qkeras.reading import bit_space, require_model
+from fkeras.frontends.qkeras.registers import masks_of
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.tracing import flat_data, packed_outputs
 from fkeras.frontends.view import View, require_faults
@@ -21,14 +23,20 @@ class FaultyModel(View):
     def __init__(self, model: Any, space: BitSpace, faults: FaultSet) -> None:
         super().__init__(model, faults)
         self._forward = forward_of(model, space)
+        if len(faults.in_samples):
+            raise InputError(
+                "a view computes whatever samples it is called with, so flips in some of them are not known to it; "
+                "measure them with fkeras.campaign, or give flips of every sample"
+            )
         values = patched_values(space, golden_values(space), faults.patches(space))
+        self._masks = masks_of(space, list(faults.register_patches(space)), slice(0, 0))
         self._values = [tensorflow().constant(value) for value in values]
 
     def _flat(self, x: Any) -> tuple[Any, ...]:
         return flat_data(self._model, x)
 
     def _tensors(self, flat: Sequence[Any]) -> Sequence[Any]:
-        return self._forward(flat, self._values)
+        return self._forward(flat, self._values, self._masks)
 
     def _packed(self, flat: Sequence[Any]) -> Any:
         return packed_outputs(self._model, flat)

@@ -53,7 +53,7 @@ class TailRun(RunAround):
 
     def _behind(self, number: int, bits: NDArray[np.int64]) -> dict[str, Scores]:
         if self._tail is None or self._tail.tensor != number:
-            if bits.size < FEWEST_FLIPS:
+            if bits.size < FEWEST_FLIPS or self.space.registers:
                 return self._whole.flips(bits)
             self._tail = None  # its golden values go before others come
             self._tail = Tail(self._whole, number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -10,10 +12,16 @@ import pytest
 import fkeras.metrics
 from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
+from fkeras.errors import ModelError
 from fkeras.faults import FaultSet
-from fkeras.memory import WordTensor
+from fkeras.faults.fault_set import SampleFlips
+from fkeras.memory import BitSpace, WordTensor
 from fkeras.memory.codecs import FixedPoint, Float, FloatName, MixedFixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.memory.register import REGISTERS
+from fkeras.network.floats import storing
+from fkeras.network.registers import faulty_reads, register_space
+from fkeras.network.tables import table_space
 from fkeras.scoring import Scorecard, scores_of
 
 
@@ -163,7 +171,7 @@ def slowly(network, space, x, y, metrics, faults):
             changed = tensor.golden.copy()
             changed[patch.elements] = patch.values
             values[tensor.path] = changed.reshape(tensor.shape)
-        outputs = network([x], values)
+        outputs = network([x], values, faulty_reads(network, fault.register_patches(space), np.arange(len(x))))
         tally = card.tally()
         tally.add(outputs[0] if len(outputs) == 1 else outputs, slice(0, len(x)))
         results.append(tally.result())
@@ -237,3 +245,44 @@ def test_an_output_that_a_fault_does_not_reach_beside_one_behind_a_float_tail() 
     sets = [FaultSet(np.array([bit, len(space) - 1])) for bit in range(0, len(space) - 1, 7)]
     run = CpuRun(network, space, x, targets, metrics)
     require_same(run.fault_sets(sets), slowly(network, space, x, targets, metrics, sets))
+
+
+def every_memory(network) -> BitSpace:
+    """Kernels, biases, tables and every kind of register that a network has."""
+    space = network.memory.space(biases=True)
+    parts = [lambda: table_space(network), *(partial(register_space, network, kind) for kind in REGISTERS)]
+    for part in parts:
+        with suppress(ModelError):  # none of that kind
+            space += part()
+    return space
+
+
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind, n in KINDS.items() for seed in range(n)])
+def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int) -> None:
+    network, x = random_network(seed, kind)
+    rng = np.random.default_rng(seed)
+    space = every_memory(network)
+    network = storing(network, space)
+    registers, n = np.flatnonzero(space.is_register), len(x)
+    bits = rng.choice(registers, min(40, registers.size), replace=False)
+
+    def drawn(n_stored: int, n_in_every: int, n_stuck: int, n_in_samples: int) -> FaultSet:
+        stored = rng.choice(np.flatnonzero(~space.is_register), n_stored, replace=False)
+        held = rng.choice(registers, n_in_every + n_stuck, replace=False)
+        pairs = rng.choice(n * registers.size, n_in_samples, replace=False)
+        stuck = np.array_split(held[n_in_every:], 2)
+        flips = np.concatenate([stored, held[:n_in_every]])
+        return FaultSet(
+            flips, *stuck, in_samples=SampleFlips(pairs // registers.size, registers[pairs % registers.size])
+        )
+
+    counts = ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 3), (1, 1, 0, 0), (0, 9, 5, 0), (2, 3, 4, 50))
+    sets = [drawn(*count) for count in counts]
+    first, targets, second, labels = metrics_of(network, x, rng)
+    for metrics, y in ((first, targets), (second, labels)):
+        if metrics is None:
+            continue
+        run = CpuRun(network, space, x, y, metrics)
+        flips = [FaultSet(np.array([bit])) for bit in bits]
+        require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
+        require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))

@@ -1,0 +1,176 @@
+"""Faults in words that are written for every sample: numpy by hand, the framework and the CPU engine say the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fkeras
+from fkeras.faults import FaultSet
+from fkeras.faults.fault_set import SampleFlips
+from fkeras.memory import FixedPoint
+from fkeras.models import start_run
+
+pytestmark = pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+REGISTERS = ["inputs", "activations", "accumulators", "outputs"]
+
+
+def outputs_under(model, x, space, faults, engine: str) -> np.ndarray:
+    """What an engine computes under each fault set, flat; read by a metric."""
+    seen: list[np.ndarray] = []
+
+    def look(y_true: np.ndarray, y: np.ndarray) -> float:
+        seen.append(np.array(y).reshape(-1))
+        return 0.0
+
+    metric = fkeras.metrics.dataset_metric(look, name="look", better="lower")
+    run = start_run(model, (x, model.predict(x, verbose=0)), {"look": metric}, space, engine)
+    assert run.engine == engine
+    assert run.golden["look"].value == 0.0
+    seen.clear()
+    run.fault_sets(faults)
+    return np.stack(seen)
+
+
+@pytest.fixture(scope="module")
+def dense(tf, q, kit):
+    """4 inputs of 5 bits, 3 hidden values of 4 bits, 2 outputs of 6."""
+    inputs = tf.keras.Input((4,), name="x")
+    y = q.QActivation("quantized_bits(5,1,alpha=1)", name="read")(inputs)
+    y = q.QDense(3, kernel_quantizer="quantized_bits(4,0,alpha=1)", bias_quantizer="quantized_bits(6,1,alpha=1)",
+                 activation="quantized_relu(4,1)", name="hidden")(y)  # fmt: skip
+    y = q.QDense(2, kernel_quantizer="quantized_bits(4,0,alpha=1)", use_bias=False, name="out")(y)
+    y = q.QActivation("quantized_bits(6,2,alpha=1)", name="told")(y)
+    model = kit.randomize(tf.keras.Model(inputs, y))
+    return model, np.random.default_rng(3).normal(0, 1, (5, 4)).astype(np.float32)
+
+
+def by_hand(stored, widths, x, place: str, element: int, bit: int, samples) -> np.ndarray:
+    """The dense network in numpy, with one bit of one word wrong in some samples."""
+
+    def fixed(values, width, step, signed=True):
+        low, high = (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if signed else (0, 2**width - 1)
+        return np.clip(np.rint(values / step), low, high) * step
+
+    def hit(values, here, width, step, signed=True):
+        if here != place:
+            return values
+        values = values.copy()
+        for sample in samples:
+            word = round(values[sample, element] / step) % 2**width
+            word ^= 1 << (width - 1 - bit)
+            number = word - 2**width if signed and word >= 2 ** (width - 1) else word
+            values[sample, element] = number * step
+        return values
+
+    kernel, bias, last = (tensor.golden.astype(float).reshape(tensor.shape) for tensor in stored)
+    a = fixed(x.astype(float), 5, 2**-3)
+    a = hit(a, "x/input", 5, 2**-3)
+    a = hit(fixed(a, 5, 2**-3), "read/activation", 5, 2**-3)
+    a = hit(a @ kernel, "hidden/accumulator", widths["hidden/accumulator"], 2**-6)
+    a = hit(fixed(a + bias, 4, 2**-3, signed=False), "hidden/activation", 4, 2**-3, signed=False)
+    a = hit(a @ last, "out/accumulator", widths["out/accumulator"], 2**-6)
+    a = hit(fixed(a, 6, 2**-3), "told/activation", 6, 2**-3)
+    return hit(a, "told/output", 6, 2**-3)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "framework"])
+def test_every_register_bit_of_a_dense_network_is_what_numpy_says(dense, engine: str) -> None:
+    model, x = dense
+    space = fkeras.bit_space(model, of=REGISTERS)
+    assert [register.path for register in space.registers] == [
+        "x/input", "read/activation", "hidden/activation", "told/activation", "hidden/accumulator", "out/accumulator",
+        "told/output",
+    ]  # fmt: skip
+    stored = fkeras.bit_space(model, biases=True).tensors
+    widths = {register.path: register.codec.width for register in space.registers}
+    places = [space.address(bit) for bit in range(len(space))]
+    flips = [FaultSet([bit]) for bit in range(len(space))]
+    once = [FaultSet(in_samples=SampleFlips([1, 3], [bit, bit])) for bit in range(len(space))]
+    everywhere = outputs_under(model, x, space, flips, engine)
+    in_two = outputs_under(model, x, space, once, engine)
+    for bit, place in enumerate(places):
+        for computed, samples in ((everywhere[bit], range(5)), (in_two[bit], (1, 3))):
+            expected = by_hand(stored, widths, x, place.tensor, place.element[0], place.bit, samples)
+            np.testing.assert_array_equal(computed, expected.reshape(-1), err_msg=str(place))
+
+
+def test_stuck_bits_read_what_they_are_stuck_at_in_every_sample(dense) -> None:
+    model, x = dense
+    space = fkeras.bit_space(model, of="activations", layers="hidden")
+    every = np.arange(len(space))
+    assert (outputs_under(model, x, space, [FaultSet(set_to_0=every)], "cpu") == 0).all()
+    ones = outputs_under(model, x, space, [FaultSet(set_to_1=every)], "framework")
+    np.testing.assert_array_equal(ones, outputs_under(model, x, space, [FaultSet(set_to_1=every)], "cpu"))
+    largest = (
+        FixedPoint(4, 1, False).largest * np.ones((5, 3)) @ fkeras.bit_space(model).tensors[1].golden.reshape(3, 2)
+    )
+    np.testing.assert_array_equal(ones[0], np.clip(np.rint(largest * 8), -32, 31).reshape(-1) / 8)
+
+
+def layers_of(tf, q, name: str):
+    """A small network of each kind of layer."""
+    keras = tf.keras
+    kernel, bias = "quantized_bits(5,1,alpha=1)", "quantized_bits(6,1,alpha=1)"
+    made = {"kernel_quantizer": kernel, "bias_quantizer": bias}
+    inputs = keras.Input((6, 6, 2), name="x")
+    x = q.QActivation("quantized_bits(6,1,alpha=1)", name="read")(inputs)
+    if name == "convolutions":
+        x = q.QConv2D(3, 3, strides=2, padding="same", activation="quantized_relu(4,1)", name="conv", **made)(x)
+        x = q.QConv2D(4, 2, name="second", use_bias=False, kernel_quantizer=kernel)(x)
+    elif name == "depthwise":
+        x = q.QDepthwiseConv2D(3, depthwise_quantizer=kernel, bias_quantizer=bias, name="conv")(x)
+        x = keras.layers.MaxPooling2D(2)(q.QActivation("quantized_relu(5,2)", name="relu")(x))
+    elif name == "levels":
+        x = q.QConv2D(3, 3, activation="ternary(alpha=1)", name="conv", **made)(x)
+        x = q.QConv2D(3, 2, activation="binary(alpha=1)", name="second", **made)(x)
+    else:
+        a = q.QConv2D(3, 3, padding="same", activation="quantized_bits(4,1,alpha=1)", name="conv", **made)(x)
+        b = q.QConv2D(3, 1, activation="quantized_bits(4,1,alpha=1)", name="second", **made)(x)
+        x = q.QActivation("quantized_bits(5,2,alpha=1)", name="added")(keras.layers.Add()([a, b]))
+    x = q.QActivation("quantized_relu(4,1)", name="last")(x)
+    x = q.QDense(3, name="dense", **made)(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Softmax(name="class")(x))
+
+
+@pytest.mark.parametrize("name", ["convolutions", "depthwise", "levels", "merged"])
+def test_engines_agree_on_registers_of_each_kind_of_layer(tf, q, kit, name: str) -> None:
+    model = kit.randomize(layers_of(tf, q, name))
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0, 1, (9, 6, 6, 2)).astype(np.float32), rng.integers(0, 3, 9)
+    space = fkeras.bit_space(model) + fkeras.bit_space(model, of=["inputs", "activations", "accumulators"])
+    with pytest.raises(fkeras.ModelError, match=r"class/output .* no quantizer makes words of it"):
+        fkeras.bit_space(model, of="outputs")
+    metrics = {"mse": fkeras.metrics.mean_squared_error(), "wrong": fkeras.metrics.mispredictions()}
+    targets = np.eye(3)[y]
+    runs = [start_run(model, (x, targets), metrics, space, engine) for engine in ("cpu", "framework")]
+    assert [run.engine for run in runs] == ["cpu", "framework"]
+    held = np.flatnonzero(space.is_register)
+    sets = [FaultSet([bit]) for bit in rng.choice(held, 25, replace=False)]
+    sets += [FaultSet(rng.choice(len(space), 6, replace=False), in_samples=SampleFlips(range(9), rng.choice(held, 9)))]
+    sets += [FaultSet([], *np.split(rng.choice(held, 10, replace=False), 2))]
+    cpu, framework = (run.fault_sets(sets) for run in runs)
+    for name in metrics:
+        np.testing.assert_allclose(cpu[name].values, framework[name].values, rtol=1e-6, atol=1e-12)
+
+
+def test_a_view_and_a_campaign_by_memory_compute_with_registers(dense) -> None:
+    model, x = dense
+    space = fkeras.bit_space(model, of=["weights", "activations"])
+    bit = space.index("hidden/activation[1]:0")
+    with fkeras.injected(model, FaultSet([bit]), space) as faulty:
+        seen = faulty.predict(x)
+    np.testing.assert_array_equal(seen.reshape(-1), outputs_under(model, x, space, [FaultSet([bit])], "cpu")[0])
+    once = FaultSet(in_samples=SampleFlips([0], [bit]))
+    refused = pytest.raises(fkeras.InputError, match="flips in some of them are not known to it; measure them")
+    with refused, fkeras.injected(model, once, space):
+        pass
+    faults = {"weights": fkeras.FlipCount(2), "activations": fkeras.Transient(ber=0.05)}
+    data = x, model.predict(x, verbose=0)
+    runs = [
+        fkeras.campaign(model, data, metric="mean_squared_error", faults=faults, trials=12, engine=engine)
+        for engine in ("cpu", "framework")
+    ]
+    np.testing.assert_allclose(runs[0].values, runs[1].values, rtol=1e-6)
+    assert len(np.unique(runs[0].values)) > 3
+    assert runs[0].setting.space.content_digest == fkeras.bit_space(model, of=sorted(faults)).content_digest
