@@ -74,6 +74,7 @@ def measure(name: str, study: fkeras.Study, small: bool) -> None:
         print(f"{seconds / places.size * 1e6:.1f} us a bit", flush=True)
     order = np.argsort(places)
     some = order[:: max(1, order.size // CHECKED_BITS)]
+    cpu.flips(bits[places[some[:8]]])  # compiles
     checked, seconds_on_cpu = timed(lambda: cpu.flips(bits[places[some]]))
     ratio = seconds_on_cpu / some.size / (seconds / places.size)
     (metric,) = gpu.metrics
@@ -91,6 +92,7 @@ def measure_trials(study: fkeras.Study, small: bool) -> None:
     head = sets[:CHECKED_TRIALS]
     _, cold = timed(lambda: gpu.fault_sets(sets[: gpu.batch_size]))
     trials, seconds = timed(lambda: gpu.fault_sets(sets))
+    cpu.fault_sets(head[:1])
     checked, seconds_on_cpu = timed(lambda: cpu.fault_sets(head))
     print(f"  {n_trials:,} trials of {flips} flips, {gpu.n_samples:,} samples: {seconds:.1f} s, ", end="")
     print(f"{seconds / n_trials * 1e3:.2f} ms each (first {gpu.batch_size} cold: {cold:.1f} s), ", end="")
