@@ -69,6 +69,21 @@ def test_files_of_keras_2_hold_the_words_that_they_hold_there(shared_data: Path,
     assert tuple(digest[:12] for digest in digests) == WORDS_UNDER_QKERAS_0_9[name]
 
 
+def test_sequential_models_within_a_model_of_keras_2(qkeras: Any) -> None:
+    """The example's encoder and decoder: what its network computes is what Keras 3 computes."""
+    model = fkeras.load_model(Path(__file__).parents[2] / "example_project" / "econ_t" / "econ_t_medium.h5")
+    space = fkeras.bit_space(model)
+    assert [(tensor.path, tensor.n_bits) for tensor in space.tensors] == [
+        ("encoder/conv/kernel", 432), ("encoder/latent/kernel", 12288),
+    ]  # fmt: skip
+    x = np.random.default_rng(0).integers(0, 8, (20, *model.input_shape[1:])).astype(np.float32) / 8
+    y = np.asarray(model(x))
+    oracle = fkeras.oracle(model, (x, y), metric="mean_squared_error", bits=range(0, 12720, 1000))
+    assert oracle.engine == "cpu"
+    assert oracle.golden < 1e-12
+    assert (oracle.values > 1e-9).any()
+
+
 def chain(keras: Any, qkeras: Any) -> Any:
     x = inputs = keras.Input((10,))
     x = qkeras.QActivation(qkeras.quantized_bits(8, 3, alpha=1))(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fkeras.frontends.keras3.setup import hgq
+from fkeras.frontends.keras3.setup import hgq, kind_in
 from fkeras.frontends.keras3.slots import ONE_AT_A_TIME
 from fkeras.frontends.keras3.words import as_hls4ml, format_of, unknown_quantizer, words_of
 from fkeras.memory import WordTensor
@@ -26,11 +26,7 @@ PASS_THROUGH = (
 
 def kind_of(layer: Any) -> str | None:
     """The class of HGQ2 that a layer is, None for the layers of others; "" for a class derived from one."""
-    if type(layer).__module__.partition(".")[0] == "hgq":
-        kind = type(layer).__name__
-        return kind if type(layer) is getattr(hgq(), kind, None) else ""
-    derived = any(base.__module__.partition(".")[0] == "hgq" for base in type(layer).__mro__)
-    return "" if derived else None
+    return kind_in("hgq", hgq, layer)
 
 
 def quantizers_of(layer: Any) -> dict[str, str]:

@@ -136,14 +136,21 @@ def _with_nested_calls(node: Any) -> Any:
     """The configuration, with the numbers of the calls of nested models as Keras 3 counts them."""
     config = node.get("config") if isinstance(node, dict) else None
     layers = config.get("layers", []) if isinstance(config, dict) else []
-    inner = {layer["config"]["name"] for layer in layers if layer.get("class_name") in ("Functional", "Model")}
+    kinds = {layer["config"]["name"]: layer.get("class_name") for layer in layers if "layers" in layer["config"]}
     for layer in layers:
         _with_nested_calls(layer)
         for call in layer.get("inbound_nodes", []):
-            for tensor in call:
-                if isinstance(tensor, list) and tensor and tensor[0] in inner:
-                    tensor[1] -= 1
+            _count_from_0(call, set(kinds))
+    if isinstance(config, dict):  # those of functional models Keras 3 counts itself
+        _count_from_0(config.get("output_layers", []), {name for name, kind in kinds.items() if kind == "Sequential"})
     return node
+
+
+def _count_from_0(tensors: Any, models: set[str]) -> None:
+    """Keras 2 counts the making of a nested model as its first call."""
+    for tensor in tensors:
+        if isinstance(tensor, list) and tensor and tensor[0] in models:
+            tensor[1] = max(0, tensor[1] - 1)
 
 
 def _assign(model: Any, group: Any) -> None:

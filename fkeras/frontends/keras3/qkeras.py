@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fkeras.frontends.keras3.setup import array, keras, qkeras
+from fkeras.frontends.keras3.setup import array, keras, kind_in, qkeras
 from fkeras.frontends.keras3.slots import Slot, replaced
 from fkeras.frontends.qkeras.quantizers import codec_of, words_of
 from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
@@ -22,11 +22,7 @@ __all__ = ["COVERED", "FOLDING", "PASS_THROUGH", "folded", "kind_of", "stored_te
 
 def kind_of(layer: Any) -> str | None:
     """The class of QKeras that a layer is, None for the layers of others; "" for a class derived from one."""
-    if type(layer).__module__.partition(".")[0] == "qkeras":
-        kind = type(layer).__name__
-        return kind if type(layer) is getattr(qkeras(), kind, None) else ""
-    derived = any(base.__module__.partition(".")[0] == "qkeras" for base in type(layer).__mro__)
-    return "" if derived else None
+    return kind_in("qkeras", qkeras, layer)
 
 
 def quantizers_of(layer: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -58,6 +59,14 @@ def qkeras() -> Any:
         warnings.simplefilter("ignore")
         import qkeras as module
     return module
+
+
+def kind_in(package: str, module: Callable[[], Any], layer: Any) -> str | None:
+    """The class of a package that a layer is, None for the layers of others; "" for a class derived from one."""
+    if type(layer).__module__.partition(".")[0] == package:
+        kind = type(layer).__name__
+        return kind if type(layer) is getattr(module(), kind, None) else ""
+    return "" if any(base.__module__.partition(".")[0] == package for base in type(layer).__mro__) else None
 
 
 def array(value: Any) -> Any:
