@@ -84,7 +84,7 @@ class SampleFlips:
         return SampleFlips(self.samples[chosen], self.bits[chosen])
 
     def __repr__(self) -> str:
-        return f"SampleFlips({self.samples.tolist()}, {self.bits.tolist()})"
+        return f"fkeras.SampleFlips({self.samples.tolist()}, {self.bits.tolist()})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -262,7 +262,8 @@ class BitSpace:
     @property
     def has_trained_widths(self) -> bool:
         """Whether retraining gives another layout: words that are as wide as their values need, or as was trained."""
-        return self.memory == "hls4ml" or any(isinstance(tensor.codec, MixedFixedPoint) for tensor in self.arrays)
+        trained = any(isinstance(array.codec, MixedFixedPoint) for array in self.arrays)
+        return trained or self.memory == "hls4ml" or "accumulators" in self.kinds
 
     def require_layout(self, layout_digest: str | None, what: str) -> None:
         """LayoutError unless `layout_digest` (None: unknown, accepted) is this space's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -119,7 +120,8 @@ def faults_text(faults: FaultSet, space: BitSpace) -> str:
 
 
 def _with_sign(text: str, space: BitSpace) -> str:
-    return f"{text} (sign)" if space.is_sign(text.partition("=")[0]) else text
+    address = re.split("[=@]", text)[0]  # what it is stuck at, or in which sample it flips
+    return f"{text} (sign)" if space.is_sign(address) else text
 
 
 def example_line(minimal: MinimalFaults) -> str:

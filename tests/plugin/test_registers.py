@@ -1,0 +1,89 @@
+"""Budgets of several memories: what the mark says is measured, and the report tells the rates apart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+CONFTEST = """
+import numpy as np
+import pytest
+
+from fkeras import network as fn
+from fkeras.memory import FixedPoint, WordTensor
+from fkeras.memory.inventory import Inventory, LayerMemory
+
+
+@pytest.fixture(scope="session")
+def fkeras_model():
+    codec, kernel = FixedPoint(4, 0), np.eye(4, dtype=np.float32).ravel() * np.float32(0.5)
+    tensor = WordTensor("d/kernel", (4, 4), codec, codec.encode(kernel), np.ones(16, np.float32), kernel)
+    nodes = (
+        fn.Node("q/activation", fn.Quantize(2.0**-5, 0, 31), ("x",)),
+        fn.Node("d/sum", fn.Dense("d/kernel"), ("q/activation",)),
+    )
+    memory = Inventory("four", (LayerMemory("d", (tensor,)),))
+    return fn.Network("four", (fn.Input("x", (4,)),), nodes, ("d/sum",), ("y",), memory)
+
+
+@pytest.fixture(scope="session")
+def fkeras_data():
+    labels = np.arange(80) % 4
+    return np.eye(4, dtype=np.float32)[labels] * np.float32(0.5), labels
+"""
+BUDGETS = """
+import fkeras
+from pytest_fkeras import TMR, StuckAt, Transient, fault_budget, ranking
+
+
+@fault_budget(
+    faults={"weights": fkeras.FlipCount(1), "activations": Transient(ber=1e-3)}, min_accuracy=0.5, trials=20,
+    max_failure_rate=0.5,
+)
+def test_two_memories(fkeras_campaign):
+    space = fkeras_campaign.space
+    assert [array.path for array in space.arrays] == ["d/kernel", "q/activation"]
+
+
+@fault_budget(faults=Transient(ber=0.2), of="activations", min_accuracy=0.999)
+def test_transients_break_it():
+    pass
+
+
+@fault_budget(faults=StuckAt(0, 20), of="activations", trials=3)
+def test_everything_stuck_at_0(fkeras_campaign):
+    assert fkeras_campaign["accuracy"].values.tolist() == [0.25] * 3  # the first class always wins
+
+
+@fault_budget(faults=Transient(ber=0.2), of="activations", protected=range(20), min_accuracy=0.9)
+def test_immune():
+    pass
+
+
+@fault_budget(faults=Transient(ber=1e-3), min_accuracy=0.5)
+def test_transients_of_weights_are_refused():
+    pass
+"""
+
+
+def test_budgets_of_several_memories(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(BUDGETS)
+    pytester.makeini("[pytest]\nfkeras_seed = 1\n")
+    result = pytester.runpytest("-p", "no:randomly", "--fkeras-json=r.json", "--fkeras-html=r.html")
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*tensor 'd/kernel' is*",
+            "*activations transient 0.001 + weights 1*",
+        ]
+    )
+    report = json.loads((pytester.path / "r.json").read_text())
+    budgets = {budget["nodeid"].rpartition("::")[2]: budget for budget in report["tests"]}
+    assert budgets["test_transients_break_it"]["verdict"] == "FAIL"
+    assert "@" in json.dumps(budgets["test_transients_break_it"]["minimal_faults"])
+    assert budgets["test_two_memories"]["assumptions"]["fault_model"] == (
+        "activations: transient, bit error rate 0.001 per inference, 0.02 of 20 bits expected wrong in each inference; "
+        "weights: 1 distinct bits, uniform over 64"
+    )
