@@ -82,6 +82,9 @@ class DeviceBehind(Behind):
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
+        for fault in faults:
+            if len(fault.in_samples):
+                list(fault.register_patches(self._space))  # refuses them: there are no registers
         paths = [self._paths(fault) for fault in faults]
         scores = {name: Scores.zeros(len(faults)) for name in self._samples.card.metrics}
         for those in dict.fromkeys(paths):

@@ -13,8 +13,8 @@ from fkeras.network.sums import WeightedSum
 def device_misfit(plan: Plan, space: BitSpace) -> Misfit | None:
     """What the device would not compute as the processor does; None where there is nothing."""
     network, grids, words = plan.network, plan.grids, {tensor.path for tensor in space.tensors}
-    if registers := getattr(space, "registers", ()):
-        return Misfit(registers[0].path, "is a register, whose faults the CPU engine measures")
+    if space.registers:
+        return Misfit(space.registers[0].path, "is a register, whose faults the CPU engine measures")
     for node in network.before(network.outputs):
         operation = node.operation
         if type(operation) not in OPERATIONS:

@@ -8,10 +8,11 @@ import pytest
 import fkeras
 from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
-from fkeras.faults import FaultSet
+from fkeras.faults import FaultSet, SampleFlips
 from fkeras.memory import WordTensor
 from fkeras.memory.codecs import FixedPoint
 from fkeras.memory.inventory import LayerMemory
+from fkeras.network.registers import register_space
 from tests.unit.engines.cpu.test_run import Builder, metrics_of, random_network, require_same, slowly
 
 pytestmark = pytest.mark.usefixtures("jax")
@@ -200,3 +201,15 @@ def test_what_the_device_does_not_compute_exactly_is_named_and_served_by_the_cpu
     y = np.zeros((4, *network.shapes[network.outputs[0]]))
     study = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu")
     assert study.run().engine.startswith(f"cpu ('{node}' {why}")
+
+
+def test_registers_are_the_cpu_engines_and_a_stored_bit_that_flips_for_one_sample_is_refused() -> None:
+    b = Builder(0, (3,))
+    network = b.network(b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Dense", 2)))
+    x, y = np.ones((2, 3), np.float32), np.zeros((2, 2))
+    both = network.memory.space() + register_space(network, "activations")
+    run = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu", space=both).run()
+    assert run.engine == f"cpu ('{both.registers[0].path}' is a register, whose faults the CPU engine measures)"
+    run = started(network, network.memory.space(), x, y, MSE)
+    with pytest.raises(fkeras.InputError, match=r"\[0,0\].* is stored, and a stored bit that flips stays wrong"):
+        run.fault_sets([FaultSet(in_samples=SampleFlips([1], [0]))])
