@@ -10,6 +10,7 @@ from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.campaigns import CampaignResult, Verdict
+    from fkeras.faults import SampleFlips
 
 SUMMARY = "draw many flips at once, again and again, and judge the outcome"
 EXAMPLES = f"""\
@@ -19,13 +20,16 @@ EXAMPLES = f"""\
   fkeras campaign tagger.h5 --data validation.npz --metric accuracy --faults 960 --exposure-seconds 14400 \\
       --mask protection/protection.json --under tmr --scrub-interval-seconds 60 --limit max_accuracy_drop=0.02
   fkeras campaign tagger.h5 --data validation.npz --metric accuracy --ber 1e-3 --limit max_accuracy_drop=0.02
+  fkeras campaign tagger.h5 --data validation.npz --metric accuracy --faults-in weights=960 \\
+      --faults-in activations=transient:1e-6 --limit max_accuracy_drop=0.02
 
 With --limit and no --trials, draws go on until the share of draws that break it is decided against --max-failure-rate
 at --confidence. The exit code is the verdict: 0 PASS, 1 FAIL, 3 not decided; a --shard has none and ends with 0. A
 fault-free network that is no better than chance, or breaks a limit such as min_golden_accuracy=0.9, is FAIL at once.
 The faults depend on the seed, the layout and the fault model only. OUT.json has `values` (the metric in each trial),
 `bits` (the flat indices that flipped in each trial, protected ones taken away), `bits_set_to_0` and `bits_set_to_1`
-(those that a protection forced, as SECDED and parity may), and `golden`; also by trial `hits` (upsets drawn),
+(those that a protection forced, as SECDED and parity may), `bits_in_samples` (sample and bit of each flip that lasted
+for one inference), and `golden`; also by trial `hits` (upsets drawn),
 `cancelled` (those that undid one another), `residual` (faulty bits left) and `undefined` (samples without a score).
 
 {arguments.BIT_INDICES}"""
@@ -137,6 +141,11 @@ def _chance_text(result: CampaignResult) -> str:
     return f" (chance: {chances})" if chances else ""
 
 
+def _pairs(flips: SampleFlips) -> list[list[int]]:
+    """Sample and bit of each flip that lasts for one sample."""
+    return [list(pair) for pair in zip(flips.samples.tolist(), flips.bits.tolist(), strict=True)]
+
+
 def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.Namespace) -> dict[str, Any]:
     from fkeras.plain import plain
     from fkeras.report.record import protection_text
@@ -152,6 +161,7 @@ def _content(result: CampaignResult, verdict: Verdict | None, options: argparse.
         "bits": (setting.residual(trial).flips.tolist() for trial in trial_numbers),
         "bits_set_to_0": (setting.residual(trial).set_to_0.tolist() for trial in trial_numbers),
         "bits_set_to_1": (setting.residual(trial).set_to_1.tolist() for trial in trial_numbers),
+        "bits_in_samples": (_pairs(setting.residual(trial).in_samples) for trial in trial_numbers),
         "values": trials.values.tolist(),
         "golden": trials.golden.value,
         "golden_standard_error": trials.golden.standard_error,

@@ -271,6 +271,39 @@ def test_campaign_writes_bits_values_and_golden(folder, fkeras):
     assert written["values"][2] == wrong.mean()
 
 
+def test_campaign_of_two_memories_is_the_library_s(folder, fkeras):
+    stated = "--faults-in", "weights=3", "--faults-in", "activations=transient:0.01"
+    done = fkeras("campaign", "small.h5", *DATA, *stated, "--trials", "4", "--json", "c.json")
+    assert done.code == 0
+    faults = {"weights": 3, "activations": library.Transient(0.01)}
+    model, data = library.load_model("small.h5"), pair("data.npz")
+    expected = library.campaign(model, data, metric="mispredictions", faults=faults, trials=4)
+    assert expected.setting.fault_model.describe(0) in done.out
+    written = strict(folder / "c.json")
+    assert written["values"] == expected.values.tolist()
+    for trial, pairs in enumerate(written["bits_in_samples"]):
+        flips = expected.setting.residual(trial).in_samples
+        assert pairs == np.stack([flips.samples, flips.bits], axis=1).tolist()
+    assert sum(map(len, written["bits_in_samples"])) > 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        (["weights"], "'weights'; write a memory and what goes wrong there, as in weights=960"),
+        (["weights=lots:3"], "'weights=lots:3'; write a memory and what goes wrong there"),
+        (["weights=3", "weights=4"], "--faults-in names one memory twice; state each once"),
+        (["weights=upsets:1e-6"], "--faults-in weights=upsets:R needs --exposure-seconds S"),
+        (["weights=transient:1e-6"], "is stored, and a stored bit that flips stays wrong until it is written anew"),
+        (["cables=3"], "'cables'; allowed are 'weights', 'biases', 'tables', 'activations'"),
+    ],
+)
+def test_faults_by_memory_that_make_no_sense_say_what_to_write(folder, fkeras, stated, says):
+    done = fkeras("campaign", "small.h5", *DATA, *(part for one in stated for part in ("--faults-in", one)))
+    assert done.code == 2
+    assert says in done.err
+
+
 @pytest.mark.parametrize(
     ("limit", "code", "verdict"),
     [("max_mispredictions=0.99", 0, "PASS"), ("max_mispredictions=0.01", 1, "FAIL")],
