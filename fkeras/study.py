@@ -155,6 +155,7 @@ class Study:
             metrics = {name: resolve(named) for name, named in metric.items()}
         else:
             metrics = {} if metric is None else named_metrics(resolve(metric))
+        kept = opened(store)
         bound = {
             "_model": model,
             "data": None if data is None else as_pair(data),
@@ -162,7 +163,8 @@ class Study:
             "coverage": Coverage(layers, biases, memory, words, of),
             "engine": engine,
             "seed": whole_seed(seed),
-            "store": opened(store),
+            "store": kept,
+            "_said": set() if kept is None else set(kept.notices),
             "executor": executor,
             "progress": progress,
             "hooks": hooks,
@@ -189,6 +191,7 @@ class Study:
     progress: Progress
     hooks: ModelHooks
     _area: MeasuredArea | None
+    _said: set[str]
     _spaces: Recent[BitSpace]
     _runs: Recent[Run]
     _oracles: Recent[Oracle]
@@ -286,7 +289,8 @@ class Study:
         self.require_unchanged()
         metrics = {name: self.metric(name) for name in (self.metrics if names is None else names)}
         key = (self.space.content_digest, tuple(metrics), self.engine)
-        return self._runs.get(key, lambda: self._known(metrics) or self._started(self.required_data, metrics))
+        with self._noticing():
+            return self._runs.get(key, lambda: self._known(metrics) or self._started(self.required_data, metrics))
 
     def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
@@ -813,11 +817,12 @@ class Study:
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
-        """What was found wrong with the store meanwhile is said."""
-        n_said = 0 if self.store is None else len(self.store.notices)
+        """What was found wrong with the store since this study was made is said, once."""
         yield
-        for notice in [] if self.store is None else self.store.notices[n_said:]:
-            self.hooks.notice(notice)
+        for notice in [] if self.store is None else self.store.notices:
+            if notice not in self._said:
+                self._said.add(notice)
+                self.hooks.notice(notice)
 
 
 def _writer(share: Shard | None) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 import fkeras
 from fkeras.campaigns import FixedTrials, Limit, Requirement, Setting, run_campaign
-from fkeras.errors import ChangedError, InputError
+from fkeras.errors import ChangedError, IdentityError, InputError
 from fkeras.faults import FlipCount, protection
 from fkeras.memory import Coverage
 from fkeras.metrics import mean_squared_error
@@ -113,6 +113,17 @@ def test_limits_by_keyword_and_a_requirement_are_one_thing(study):
     assert len(stated) == len(required)
     with pytest.raises(InputError, match=r"min_mse=1 limits how much better mse gets"):
         study.campaign(faults=6, limits={"min_mse": 1})
+
+
+def test_what_is_not_stored_is_said_once(hooks, tmp_path):
+    def identity(model):
+        raise IdentityError("nobody knows what it is")
+
+    hooks.identity = identity
+    study = Study(None, DATA, {"mse": mean_squared_error()}, hooks=hooks, progress=silent, store=tmp_path / "s")
+    for _ in range(2):
+        study.campaign(faults=6, trials=10)
+    assert hooks.notices == ["not stored: nobody knows what it is"]
 
 
 def test_a_store_keeps_what_it_measures_for_whoever_asks_next(study, hooks, tmp_path):
