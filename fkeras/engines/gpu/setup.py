@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from functools import cache
@@ -34,11 +33,11 @@ def jax() -> Any:
 @cache
 def sees_gpu() -> bool:
     """Whether JAX is installed and computes on a GPU; it is not imported where no driver is."""
-    if importlib.util.find_spec("jax") is None or not any(Path(file).exists() for file in _DEVICE_FILES):
+    if not any(Path(file).exists() for file in _DEVICE_FILES):
         return False
     try:
         return bool(jax().default_backend() == "gpu")
-    except RuntimeError:  # it was told of a platform that it cannot start
+    except (ImportError, RuntimeError):  # not installed, or told of a platform that it cannot start
         return False
 
 

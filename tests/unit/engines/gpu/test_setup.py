@@ -30,9 +30,10 @@ def test_without_jax_the_message_says_how_to_install_it(study, monkeypatch):
     assert str(error.value).endswith("or use engine='auto'")
 
 
-def test_auto_is_the_cpu_engine_where_no_driver_is_and_does_not_import_jax(study, monkeypatch):
+@pytest.mark.parametrize("driver", ["/dev/no_such_device", __file__])
+def test_auto_is_the_cpu_engine_without_a_driver_or_without_jax(study, monkeypatch, driver):
     setup.sees_gpu.cache_clear()
-    monkeypatch.setattr(setup, "_DEVICE_FILES", ("/dev/no_such_device",))
+    monkeypatch.setattr(setup, "_DEVICE_FILES", (driver,))
     monkeypatch.setitem(sys.modules, "jax", None)
     assert study("auto").engine == "cpu"
     setup.sees_gpu.cache_clear()
