@@ -58,6 +58,23 @@ def test_inspect_names_words_bits_and_what_is_left_out(folder, fkeras):
     assert written["golden"] == {}
 
 
+def test_whose_words_are_the_memory_is_said_to_every_command(folder, fkeras):
+    assert "72 bits in 18 words of 2 tensors" in fkeras("inspect", "small.h5", "--memory", "hls4ml").out
+    done = fkeras("inspect", "small.h5", "--biases", "--words", "float32", "--json", "i.json")
+    assert f"{72 + 2 * 32} bits in 20 words of 3 tensors" in done.out
+    assert "float32, 32 bits" in done.out
+    wrong = fkeras("inspect", "small.h5", "--memory", "chip")
+    assert wrong.code == 2
+    assert "--memory 'chip'; allowed are 'quantizer', 'hls4ml'" in wrong.err
+    assert "--words 'float64'; allowed are 'float32'" in fkeras("inspect", "small.h5", "--words", "float64").err
+    for line in (
+        ("rank", "small.h5", "--method", "msb", "--json", "r.json"),
+        ("protect", "small.h5", "--method", "msb", "--bits", "5", "--output", "masks"),
+    ):
+        assert "--memory 'chip'; allowed are" in fkeras(*line, "--memory", "chip").err
+        assert fkeras(*line, "--memory", "hls4ml", "--biases", "--words", "float32").code == 0, line
+
+
 def test_four_inputs_by_number_and_by_name_are_the_models_own(folder, fkeras):
     model = library.load_model("four.h5")
     rng = np.random.default_rng(6)
