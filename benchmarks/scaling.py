@@ -3,9 +3,9 @@
 usage: python benchmarks/scaling.py [--data DIR] [--case NAME ...] [--part NAME ...] [--json FILE]
 
 Parts, each on its own when named:
-  rates    per tensor and per model: time per bit and sample on one core, the share of (bit, sample) pairs that the
-           faulted channel's quantizer masks, how many of the others share a state (collapse), and the share of pairs
-           whose outputs are computed and scored at all
+  rates    per tensor and per model: time per bit and sample on one core, the share of (bit, sample) pairs that a
+           quantizer masks, how many of the others share a state (collapse), and the share of pairs whose outputs are
+           computed and scored at all
   speedup  the oracle in one process on one core, on all cores, in two processes of one core each, and on a dask cluster
            of two such workers; each twice in a row, the first with loading and compiling everywhere, the second the
            work alone

@@ -197,6 +197,5 @@ class SiteWorker:
         count = number_states(same_as, of)
         sample, ends = np.empty(count, np.int32), np.empty((count, prod(self._end_shape)), np.float32)
         take_states(same_as, levels.reshape(n, n_faults, -1), np.float32(self._end.step), sample, ends)
-        return States(samples, slice(0, n_faults), of, sample + np.int32(samples.start)), ends.reshape(
-            -1, *self._end_shape
-        )
+        states = States(samples, slice(0, n_faults), of, sample + np.int32(samples.start))
+        return states, ends.reshape(-1, *self._end_shape)
