@@ -55,7 +55,8 @@ def hls4ml(session: nox.Session) -> None:
 
 @nox.session
 def light(session: nox.Session) -> None:
-    """No framework at all."""
+    """No framework at all: what is left works, and all of it on a network file, here, on workers, on Dask, in shards
+    (`tests/architecture/test_without_a_framework.py`)."""
     prepare(session, ".[dask,plot,xdist]", numpy="2")
     check(session, "tests/architecture", "tests/properties", "tests/unit")
 
