@@ -55,7 +55,7 @@ from fkeras.faults import (
     whole_seed,
 )
 from fkeras.faults.protected import Protectable
-from fkeras.memory import BitSet, BitSpace, Coverage
+from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.coverage import COVERAGE
 from fkeras.memory.space import Memory
@@ -113,8 +113,8 @@ class Study:
         biases: whether quantized biases belong to the memory.
         memory: whose words, "quantizer" or "hls4ml"; None: those that a network file holds, else the quantizers'.
         words: the IEEE words of what has no quantizer, "float32", "float16" or "bfloat16"; None: it is not covered.
-        of: which memories, as of `fkeras.bit_space`: stored words unless told, registers too.
-        space: the memory itself, in place of the five.
+        of, input_format: which memories, as of `fkeras.bit_space`: stored words unless told, registers too.
+        space: the memory itself, in place of these.
         engine: "auto", "cpu", "gpu", "framework", "hls4ml" or "hls4ml:PATH"; the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
         store: a folder (or `fkeras.Store`) where results are kept as they are measured, and read; None keeps nothing.
@@ -140,6 +140,7 @@ class Study:
         memory: Memory | None = None,
         words: FloatName | None = None,
         of: str | Sequence[str] = "weights",
+        input_format: FixedPoint | None = None,
         space: BitSpace | None = None,
         engine: str = "auto",
         seed: int = 0,
@@ -160,7 +161,7 @@ class Study:
             "_model": model,
             "data": None if data is None else as_pair(data),
             "metrics": MappingProxyType(metrics),
-            "coverage": Coverage(layers, biases, memory, words, of),
+            "coverage": Coverage(layers, biases, memory, words, of, input_format),
             "engine": engine,
             "seed": whole_seed(seed),
             "store": kept,
