@@ -28,7 +28,7 @@ def table(model: Any, data: tuple[Any, Any], metric: Any, most: int) -> None:
         start = time.perf_counter()
         oracle = fkeras.oracle(model, data, metric=metric, bits=bits, space=space, progress=silent)
         seconds = time.perf_counter() - start
-        places = oracle.bit_positions
+        places = oracle.positions
         change = [np.abs(oracle.delta[places == place]).mean() for place in range(register.layout.widest)]
         shown = " ".join(f"{value:.2g}" for value in change)
         name = f"{register.path} ({register.n_bits:,} bits, {n:,} flipped)"
