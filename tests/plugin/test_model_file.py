@@ -39,6 +39,16 @@ def test_numbers(fkeras_campaign):
 ALONE = {"NO_FRAMEWORK": "1"}
 
 
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file; made before pytester is, which forgets modules that a test imports: TensorFlow comes but once."""
+    path = tmp_path_factory.mktemp("small") / "small.h5"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_model().save(path)
+    return path
+
+
 @pytest.fixture
 def digits(
     pytester: pytest.Pytester,
@@ -94,11 +104,9 @@ def test_an_unchanged_file_is_measured_judged_and_reported_without_its_framework
 
 
 def test_a_file_that_only_the_framework_serves_is_judged_from_the_store_without_it(
-    digits: Callable[..., Any], pytester: pytest.Pytester
+    small_file: Path, digits: Callable[..., Any], pytester: pytest.Pytester
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        small_model().save(pytester.path / "small.h5")
+    shutil.copy(small_file, pytester.path / "small.h5")
     x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)  # on no grid, and a quantizer follows
     np.savez(pytester.path / "data.npz", x=x, y=np.random.default_rng(1).normal(size=(40, 2)))
     pytester.makeini("[pytest]\nfkeras_model = small.h5\nfkeras_data = data.npz\nfkeras_allow_chance = true\n")
