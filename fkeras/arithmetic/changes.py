@@ -14,7 +14,6 @@ from itertools import takewhile
 from math import prod
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ from fkeras.arithmetic.passes import (
 )
 from fkeras.arithmetic.tensors import LINE, Tensor
 from fkeras.arithmetic.tiles import BYTES, FLOATS, WORDS
+from fkeras.compiled import compiled, compiled_contracting
 from fkeras.errors import InputError
 
 Longs = NDArray[np.int64]
@@ -114,7 +114,7 @@ class Slices(NamedTuple):
     end: int
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def take_channel(stored: NDArray[Any], image: Image, channel: int, levels: Floats) -> None:  # pragma: no cover
     """levels (height x width) of one channel."""
     for y in range(image.height):
@@ -124,7 +124,7 @@ def take_channel(stored: NDArray[Any], image: Image, channel: int, levels: Float
             levels[y * image.width + x] = level
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def read_channel(memory: Bytes, image: Image, channel: int, levels: Floats) -> None:  # pragma: no cover - compiled
     """The same, however they are stored."""
     if image.form == BYTES:
@@ -135,7 +135,7 @@ def read_channel(memory: Bytes, image: Image, channel: int, levels: Floats) -> N
         take_channel(memory.view(np.float32), image, channel, levels)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def put_difference(stored: NDArray[Any], image: Image, levels: Floats, golden: Floats) -> None:  # pragma: no cover
     """Store levels - golden as an image of one channel."""
     for y in range(image.height):
@@ -145,7 +145,7 @@ def put_difference(stored: NDArray[Any], image: Image, levels: Floats, golden: F
             row[x] = np.int32(now[x] - was[x]) + image.zero
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def write_difference(memory: Bytes, image: Image, levels: Floats, golden: Floats) -> None:  # pragma: no cover
     """The same, however they are stored."""
     if image.form == BYTES:
@@ -156,7 +156,7 @@ def write_difference(memory: Bytes, image: Image, levels: Floats, golden: Floats
         put_difference(memory.view(np.float32), image, levels, golden)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def level_of(total: np.float32, layer: Layer, offset: np.float32) -> np.float32:  # pragma: no cover - compiled
     """What a layer makes of one sum."""
     value = total * layer.scale + offset
@@ -165,7 +165,7 @@ def level_of(total: np.float32, layer: Layer, offset: np.float32) -> np.float32:
     return min(max(value, layer.low), layer.high)
 
 
-@numba.njit(fastmath={"contract"}, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled_contracting
 def shift_channel(
     layer: Layer, offset: np.float32, sums: Floats, inputs: Floats, place: int, delta: np.float32, levels: Floats
 ) -> None:  # pragma: no cover - compiled
@@ -182,7 +182,7 @@ def shift_channel(
                 made[x] = level_of(row[x] + delta * read[x * across], layer, offset)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def differ(levels: Floats, golden: Floats) -> bool:  # pragma: no cover - compiled
     """Whether any level does."""
     different = 0
@@ -191,7 +191,7 @@ def differ(levels: Floats, golden: Floats) -> bool:  # pragma: no cover - compil
     return different != 0
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def flow_on(
     tail: Pass, slices: Slices, channel: int, ground: Floats, slots: Bytes, count: int
 ) -> None:  # pragma: no cover - compiled
@@ -210,7 +210,7 @@ def flow_on(
             pool(step, slots, size, count)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def run_words(
     arenas: NDArray[np.uint8],
     words: Words,

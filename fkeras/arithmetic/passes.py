@@ -27,6 +27,7 @@ from fkeras.arithmetic.tiles import (
     store_levels,
     words_tile,
 )
+from fkeras.compiled import compiled
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -53,7 +54,7 @@ WORTH_A_THREAD = 2**20
 """Instructions that take about as long as to start a thread."""
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def add_up(
     step: Any,
     blocks: NDArray[Any],
@@ -102,7 +103,7 @@ def add_up(
             store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs, ground, below, on_ground)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def take_largest(step: Any, source: NDArray[Any], target: NDArray[Any]) -> None:  # pragma: no cover - compiled
     """The largest levels of a pool's windows, for one sample; source, target: from the first pixel on."""
     n_channels = step.lanes
@@ -123,7 +124,7 @@ def take_largest(step: Any, source: NDArray[Any], target: NDArray[Any]) -> None:
                     fresh = False
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def pool(step: Any, arena: Bytes, size: int, n: int) -> None:  # pragma: no cover - compiled
     """A pool of n samples of `size` bytes each in the arena."""
     for sample in range(n):
@@ -163,7 +164,7 @@ def next_of(typingctx: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def run_samples(
     steps: NDArray[Any],
     blocks: NDArray[Any],

@@ -7,27 +7,22 @@ differently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fkeras.compiled import compiled
 from fkeras.faults.codes import count_ones
 from fkeras.faults.stream import RandomStream
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 Places = NDArray[np.int64]
 
 MOVES = 60_000
 _WORK = 1 << 26
 """The most patterns looked at, over all moves."""
-
-
-def _compiled(function: Compiled) -> Compiled:
-    return cast(Compiled, njit(cache=True, nogil=True)(function))
 
 
 def place(
@@ -111,7 +106,7 @@ def lexicode(width: int, distance: int) -> Places:
     return code
 
 
-@_compiled
+@compiled
 def _moments(places: Any, values: Any, weights: Any, width: Any, odds: Any) -> Any:
     """Of each pattern: what it stands for, -1 for nothing, and the moments 0 to 2 of the values that it may mean."""
     n_patterns = 1 << width
@@ -132,7 +127,7 @@ def _moments(places: Any, values: Any, weights: Any, width: Any, odds: Any) -> A
     return content, moments
 
 
-@_compiled
+@compiled
 def _error_at(m0: Any, m1: Any, m2: Any, s: Any, values: Any) -> Any:
     """The expected squared error of what reads as this pattern, which stands for s or else for what was meant."""
     if s >= 0:
@@ -140,7 +135,7 @@ def _error_at(m0: Any, m1: Any, m2: Any, s: Any, values: Any) -> Any:
     return m2 - m1 * m1 / m0 if m0 > 0 else 0.0
 
 
-@_compiled
+@compiled
 def _expected_error(places: Any, values: Any, weights: Any, width: Any, odds: Any) -> float:
     content, moments = _moments(places, values, weights, width, odds)
     error = 0.0
@@ -149,7 +144,7 @@ def _expected_error(places: Any, values: Any, weights: Any, width: Any, odds: An
     return error
 
 
-@_compiled
+@compiled
 def _anneal(places: Any, values: Any, weights: Any, width: Any, odds: Any, movers: Any, targets: Any) -> None:
     """Move word after word to another pattern, whose word takes its place; worse ones are taken below a threshold."""
     n_patterns = 1 << width

@@ -12,14 +12,12 @@ the dual objective over the unrounded masses: no mass is ever dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+from fkeras.compiled import compiled
 
 MASS_UNITS = 1 << 60
 """Total mass while a tree is chosen: small enough that sums of masses cannot overflow int64."""
@@ -66,11 +64,6 @@ class Scratch(NamedTuple):
     tightest: NDArray[np.int64]
     passed: NDArray[np.int64]
     stretch: NDArray[np.int32]
-
-
-def compiled(function: Compiled) -> Compiled:
-    """`function` compiled on its first call and kept on disk; it runs without holding the interpreter's lock."""
-    return cast(Compiled, njit(cache=True, nogil=True)(function))
 
 
 def on_grid(distance: NDArray[np.float64]) -> NDArray[np.float64]:

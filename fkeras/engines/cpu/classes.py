@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of, share_out
+from fkeras.compiled import compiled
 from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
@@ -117,7 +117,7 @@ def winners(scores: Floats, lead: float) -> Ints:
     return classes
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def find_winners(
     scores: Floats, lead: float, classes: Ints, turn: NDArray[np.int64]
 ) -> None:  # pragma: no cover - compiled

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of
+from fkeras.compiled import compiled
 from fkeras.engines.cpu.arrays import Floats, Ints
 
 
@@ -34,7 +34,7 @@ class States:
         return cls(slice(0, of.shape[1]), slice(0, of.shape[0]), of, sample)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def number_states(same_as: Ints, of: Ints) -> int:  # pragma: no cover - compiled
     """Number the states, sample by sample; their number. same_as (samples, faults): whose state a fault leads to, -1
     for none; of (faults, samples) is filled in."""
@@ -51,7 +51,7 @@ def number_states(same_as: Ints, of: Ints) -> int:  # pragma: no cover - compile
     return count
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def take_states(
     same_as: Ints, levels: Floats, step: np.float32, sample_of: Ints, ends: Floats
 ) -> None:  # pragma: no cover - compiled
@@ -67,7 +67,7 @@ def take_states(
                 state += 1
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def add_up(
     of: Ints,
     errors: NDArray[np.float64],

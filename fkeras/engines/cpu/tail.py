@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import next_of, share_out
+from fkeras.compiled import compiled
 from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.vectors import LANES, ROWS, add_row, add_rows
 from fkeras.network import Network, Node
@@ -194,7 +194,7 @@ def _by_input(
     return np.ascontiguousarray(taps), np.where(inside, reached, -1).astype(np.int32)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def run(x: Floats, program: Program, results: Floats, turn: NDArray[np.int64]) -> None:  # pragma: no cover - compiled
     """All layers of all samples: x (n, inputs), results (n, outputs); turn: shared by all threads."""
     rows, most = program.rows, x.shape[1]
