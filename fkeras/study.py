@@ -54,7 +54,7 @@ from fkeras.faults import (
     protection,
     whole_seed,
 )
-from fkeras.faults.protected import Protectable
+from fkeras.faults.protected import Protectable, range_check
 from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.coverage import COVERAGE
@@ -68,6 +68,9 @@ from fkeras.metrics.metric import DatasetMetric, Metric, is_own
 from fkeras.metrics.named import NAMED
 from fkeras.models import MODELS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.models.kinds import model_of
+from fkeras.network.feeding import flat_data
+from fkeras.network.floats import storing
+from fkeras.network.ranges import golden_range
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose, choose_free
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -375,6 +378,16 @@ class Study:
         """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
         return protection(self.hooks.resolved(protected, self), self.space)
 
+    def range_checked(self, protected: Protectable) -> Study:
+        """The same study, its registers read through the limits that a `RangeCheck` in `protected` has on its data."""
+        check = range_check(self.hooks.resolved(protected, self))
+        if check is None or not self.space.registers:
+            return self
+        model, (x, _) = model_of(self._model), self.required_data
+        network = storing(model.network(self.space.memory), self.space)
+        seen = golden_range(network, self.space.registers, flat_data(network.inputs, x))
+        return self.but(space=check.limited(self.space, seen))
+
     def setting(self, run: Run, faults: Faults, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
         drawn, absorbed = placed(fault_model(faults), self.space), self.protection(protected)
@@ -398,6 +411,12 @@ class Study:
         metric: by name, one or several on the same faults; all of the study's unless told. trials: "all" with one
         fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
+        study = self.range_checked(protected)
+        if study is not self:
+            return study.campaign(
+                metric, faults=faults, trials=trials, protected=study.protection(protected), limits=limits,
+                max_trials=max_trials, shard=shard, allow_chance=allow_chance
+            )  # fmt: skip
         run = self.run([metric] if isinstance(metric, str) else metric)
         requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
         if requirement is not None and allow_chance:
@@ -573,8 +592,9 @@ class Study:
             other = ("exposure_seconds", "") if wrong_end == "max_flips" else ("max_flips", ", or give a rate")
             what = f" does not go with looks in {accumulation.unit}; write "
             raise InputError(Argument(wrong_end), what, Argument(other[0]), other[1])
-        absorbed = self.protection(protected)
-        with self._noticing(), self.stored_sets([name]) as run:
+        study = self.range_checked(protected)
+        absorbed = study.protection(protected)
+        with self._noticing(), study.stored_sets([name]) as run:
             return measure_endurance(
                 run,
                 name,

@@ -61,6 +61,8 @@ class FaultCampaign:
         names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
         source = self._source()
+        self._study = self._study.range_checked(resolved(budget.protected, source))
+        self.space = self._study.space
         self.protection = self._protection(budget.protected, source)
         self._rankings = source.used
 

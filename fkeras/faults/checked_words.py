@@ -249,7 +249,9 @@ class CheckedWords:
         """One line for reports."""
         stated, checked = self.stated, [self.space.tensors[number] for number in self._checked]
         n_words, n_decoders = sum(t.size - t.layout.n_empty for t in checked), sum(len(t.parts) for t in checked)
-        origin = "these weights" if stated.of is None else f"{len(stated.memories)} memories, frozen"
+        registers = self.space.registers if isinstance(getattr(stated, "outside", None), str) else ()
+        of = "weights" if self.space.tensors else "data"
+        origin = f"these {of}" if stated.of is None else f"{len(stated.memories)} memories, frozen"
         bits = self.constant_bits
         cost = (
             f"{bits:,} extra bits of limits and tables (overhead {bits / max(1, n_bits):.1%}), hit like the others"
@@ -266,4 +268,7 @@ class CheckedWords:
             port = "a port per tensor" + " and format" * (n_decoders > len(checked))
             ports = f"{n_decoders} with {port}, {n_words:,} with all words in parallel"
             parts += [f"a decoder per read port: {ports}"]
+        if registers:
+            n = sum(register.size for register in registers)
+            parts += [f"of {len(registers)} registers two comparators per read port, {n:,} with all words in parallel"]
         return "; ".join((*parts, str(stated.scrubbing)))

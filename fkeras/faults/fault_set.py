@@ -251,7 +251,7 @@ class FaultSet:
                 yield Patch(number, elements, words, tensor.values_of(words, elements))
 
     def register_patches(self, space: BitSpace) -> Iterator[RegisterPatch]:
-        """The words of registers that are changed, register by register."""
+        """The words of registers that are changed, register by register, and registers that have limits."""
         in_every = {number: (elements, masks) for number, elements, masks in self._masks(space)}
         none = np.zeros(0, np.int64), np.zeros((3, 0), np.uint32)
         place = space.locate(self.in_samples.bits)
@@ -263,7 +263,7 @@ class FaultSet:
             )
         for number, register in enumerate(space.registers, len(space.tensors)):
             here = np.flatnonzero(place.tensor == number)
-            if number not in in_every and not here.size:
+            if number not in in_every and not here.size and register.limits is None:
                 continue
             words = self.in_samples.samples[here] * register.size + place.element[here]
             distinct, which = np.unique(words, return_inverse=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fkeras.errors import Argument, InputError
 from fkeras.faults.joined import Joined
 from fkeras.faults.protections import AssumedImmune, Placed, Protection
-from fkeras.faults.word_checks import WordCheck
+from fkeras.faults.word_checks import RangeCheck, WordCheck
 from fkeras.memory import BitSet, BitSpace
 
 Single = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | Placed
@@ -60,6 +60,12 @@ def covering(protected: Any) -> Any:
         ": allowed are bits (ranking[:k], flat indices), a protection such as fkeras.TMR(ranking[:k]) or "
         "fkeras.KnownWords(), or a list of several",
     )
+
+
+def range_check(protected: Any) -> RangeCheck | None:
+    """The range check in what `protected` means."""
+    parts = protected if is_several(protected) else [protected]
+    return next((part for part in parts if isinstance(part, RangeCheck)), None)
 
 
 def _protects(thing: Any) -> bool:

@@ -118,6 +118,12 @@ class RangeReading:
         return bool((low <= lowest).all() and (high >= highest).all())
 
     @property
+    def of_elements(self) -> tuple[Values, Values]:
+        """The lower and the upper limit of each element, (size,)."""
+        low, high = self._limits
+        return low[self.channel], high[self.channel]
+
+    @property
     def _limits(self) -> tuple[Values, Values]:
         low, high = np.split(self.codec.decode(self.constants), 2)
         return low, high
@@ -176,6 +182,15 @@ class MixedReading:
     @property
     def is_plain(self) -> bool:
         return all(reading.is_plain for _, reading in self.parts)
+
+    @property
+    def of_elements(self) -> tuple[Values, Values]:
+        """The lower and the upper limit of each element, (size,); 0 for words of no bits."""
+        limits = np.zeros((2, self.patterns.size))
+        for elements, reading in self.parts:
+            assert isinstance(reading, RangeReading)
+            limits[:, elements] = reading.of_elements
+        return limits[0], limits[1]
 
     def _shared(self, elements: Bits) -> Iterator[tuple[NDArray[np.bool_], Bits, Reading]]:
         """Which of the elements each part has, their numbers within it, and how they are read."""

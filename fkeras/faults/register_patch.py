@@ -20,7 +20,7 @@ class RegisterPatch:
 
     elements: (m,) int64, ascending, wrong in every sample: the bits `flips` of their words flip, `ones` and `zeros` are
     stuck, (m,) uint32 each. samples: (k,) int64, ascending, in which the bits `sample_flips` of `sample_elements` flip
-    as well.
+    as well. Where nothing is wrong, words may still be read through the register's limits.
     """
 
     register: Register
@@ -32,6 +32,11 @@ class RegisterPatch:
     sample_elements: Bits
     sample_flips: Words
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether any bit is."""
+        return bool(self.elements.size or self.samples.size)
+
     def read(self, values: Floats, words: Floats, rows: Bits) -> Floats:
         """What is read in place of `values`, (n, *shape), of the samples with these numbers, (n,), ascending.
 
@@ -39,11 +44,13 @@ class RegisterPatch:
         """
         n, size = len(values), self.register.size
         held, result = words.reshape(n, size), values.reshape(n, size).copy()
+        seen = held.copy()
         if self.elements.size:
             column = np.tile(self.elements, n)
             masks = (np.tile(part, n) for part in (self.flips, self.ones, self.zeros))
             read = self.register.faulty(held[:, self.elements].reshape(-1), column, *masks)
             result[:, self.elements] = read.reshape(n, -1)
+            seen[:, self.elements] = result[:, self.elements]
         row = np.searchsorted(rows, self.samples)
         here = np.flatnonzero(row < n)
         here = here[rows[row[here]] == self.samples[here]]
@@ -56,4 +63,5 @@ class RegisterPatch:
                 flips = flips ^ np.where(both, self.flips[place], np.uint32(0))
                 ones, zeros = (np.where(both, part[place], np.uint32(0)) for part in (self.ones, self.zeros))
             result[row, column] = self.register.faulty(held[row, column], column, flips, ones, zeros)
-        return result.reshape(values.shape)
+            seen[row, column] = result[row, column]
+        return self.register.checked(result, seen).reshape(values.shape)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Protocol, get_args
+from typing import Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,8 +29,10 @@ from fkeras.faults.readings import (
 )
 from fkeras.faults.scrubbing import Scrubbing, ScrubFrom
 from fkeras.faults.stream import whole_seed
-from fkeras.memory import BitSpace, Codec, MixedFixedPoint, WordTensor
+from fkeras.memory import BitSpace, Codec, MixedFixedPoint, Register, WordTensor
 from fkeras.memory.codecs import bounded
+from fkeras.memory.layout import Words
+from fkeras.memory.register import Limits
 from fkeras.memory.tensor import Part
 
 
@@ -44,6 +46,7 @@ class Scored(Protocol):
 
 
 Importance = ArrayLike | Scored | None
+AnyReading = TypeVar("AnyReading", bound=Reading)
 WIDEST_PLACED = 12
 """The search for patterns looks at all of them at every step."""
 
@@ -130,6 +133,9 @@ class WordCheck:
 class RangeCheck(WordCheck):
     """Two comparators: a word outside the range of those that are stored is known to be wrong. It adds no bit.
 
+    A register's words are read through the range that they have on the data of a campaign without faults; what leaves
+    it is clamped or reads 0.
+
     Arguments:
         outside: what such a word reads as: "undo", the highest bit is flipped whose flip brings it back into the
             range, or the value nearest to 0 in the range where none does; "zero", 0; "clamp", the nearer limit.
@@ -137,7 +143,8 @@ class RangeCheck(WordCheck):
         per: limits for each "tensor", or for each "channel", the last axis.
         of: the memories whose words the check is made from, as `fkeras.bit_space(model)` gives them: one, or those of
             several trainings. The check is then frozen, and other weights are refused that it would read wrongly.
-            None: it is made from the memory under test, and loaded with the weights.
+            None: it is made from the memory under test, and loaded with the weights. Of registers the memory is that of
+            an earlier campaign, `result.setting.space`, which knows its limits; None: of the data measured.
         stored: whether limits and tables are kept in cells that are hit like all others, and counted as extra bits.
             False: they are constants of the logic.
         scrub_interval_seconds: how often the words are written anew, None: never.
@@ -169,12 +176,73 @@ class RangeCheck(WordCheck):
         return f"a word outside the range of its {self.per} {how}"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+        for register in space.registers:
+            if register.limits is None:
+                raise InputError(
+                    f"{self!r}: the range of register '{register.path}' is known on data only; measure by "
+                    "fkeras.campaign, fkeras.endurance or the mark, or leave registers out of the memory"
+                )
+        return self._of_tensors(space, sources)
+
+    def _of_tensors(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[RangeReading | MixedReading, ...]:
         return tuple(
             _by_part(tensor, number, sources, partial(self._limits, tensor))
             for number, tensor in enumerate(space.tensors)
         )
 
-    def _limits(self, tensor: WordTensor, part: Part, sources: list[WordTensor]) -> Reading:
+    def limited(self, space: BitSpace, seen: Mapping[str, tuple[Words, Words]]) -> BitSpace:
+        """The memory with its registers read through limits.
+
+        seen: by path, the words of the least and of the greatest number of each element without faults. InputError for
+        limits that were made from others and that these leave.
+        """
+        if self.outside == "undo":
+            raise InputError(
+                Argument("outside", "undo"), f": registers, such as '{space.registers[0].path}', have the range of "
+                "their data, and what leaves it is cut off; write ", Argument("outside", "clamp"), " or ",
+                Argument("outside", "zero")
+            )  # fmt: skip
+        if self.stored:
+            raise InputError(
+                f"stored=True: limits of registers, such as '{space.registers[0].path}', are constants of the logic; "
+                "write ", Argument("stored", False)
+            )  # fmt: skip
+        for source in self.memories:
+            space.require_layout(source.layout_digest, f"{self!r}")
+        registers = tuple(self._limited(register, seen[register.path]) for register in space.registers)
+        return replace(space, registers=registers)
+
+    def _limited(self, register: Register, seen: tuple[Words, Words]) -> Register:
+        sources = [_words_of(register, words) for words in seen]
+        if self.memories:
+            sources = [one for memory in self.memories for one in self._frozen(register, memory)]
+        reading = self._of_tensors(BitSpace((sources[0],)), tuple(BitSpace((source,)) for source in sources))[0]
+        assert self.outside != "undo"
+        limits = Limits(*reading.of_elements, self.outside)
+        low, high = (register.codec.decode(words) for words in seen)
+        wrong = np.flatnonzero((low < limits.low) | (high > limits.high))
+        if wrong.size:
+            first = int(wrong[0])
+            raise InputError(
+                f"{self!r}: {wrong.size:,} of {register.size:,} words of register '{register.path}' leave its limits "
+                f"without any fault, the first is element {first} with {low[first]:g} to {high[first]:g}, allowed "
+                f"{limits.low[first]:g} to {limits.high[first]:g}; make it from these data too, give a larger ",
+                Argument("margin"), ", or leave out ", Argument("of")
+            )  # fmt: skip
+        return replace(register, limits=limits)
+
+    def _frozen(self, register: Register, memory: BitSpace) -> list[WordTensor]:
+        """The limits that a register has in another memory of this layout."""
+        other = next(each for each in memory.registers if each.path == register.path)
+        if other.codec != register.codec or other.limits is None:
+            why = "has other words" if other.codec != register.codec else "has no limits"
+            raise InputError(
+                f"{self!r}: register '{register.path}' {why} in a memory that it is made from; make it from the "
+                "memory of a campaign with RangeCheck, result.setting.space"
+            )
+        return [_words_of(other, other.codec.encode(part)) for part in (other.limits.low, other.limits.high)]
+
+    def _limits(self, tensor: WordTensor, part: Part, sources: list[WordTensor]) -> RangeReading:
         if not part.tensor.size:
             return plain_reading(part.tensor)
         codec, channel = part.codec, channels(tensor, part, self.per)
@@ -339,12 +407,18 @@ def _by_word(space: BitSpace, scores: NDArray[np.float64]) -> Weights:
     return np.concatenate(weights)
 
 
+def _words_of(register: Register, words: Words) -> WordTensor:
+    """Words of a register as those of a tensor."""
+    scale, values = np.ones(register.size, np.float32), register.codec.decode(words).astype(np.float32)
+    return WordTensor(register.path, register.shape, register.codec, words, scale, values)
+
+
 def _by_part(
     tensor: WordTensor,
     number: int,
     sources: tuple[BitSpace, ...],
-    reading: Callable[[Part, list[WordTensor]], Reading],
-) -> Reading:
+    reading: Callable[[Part, list[WordTensor]], AnyReading],
+) -> AnyReading | MixedReading:
     """How the words of a tensor are read, those of each codec by themselves; sources: the memories of the check."""
     alike = zip(*(source.tensors[number].parts for source in sources), strict=True)
     readings = [reading(part, [one.tensor for one in same]) for part, same in zip(tensor.parts, alike, strict=True)]

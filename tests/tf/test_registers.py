@@ -32,6 +32,13 @@ def outputs_under(model, x, space, faults, engine: str) -> np.ndarray:
     return np.stack(seen)
 
 
+def range_checked(model, x, space, check, **settings):
+    """The memory as a campaign reads it behind a check."""
+    data = x, model.predict(x, verbose=0)
+    how = {"metric": "mean_squared_error", "faults": 1, "trials": 3, **settings}
+    return fkeras.campaign(model, data, space=space, protected=check, **how).setting.space
+
+
 @pytest.fixture(scope="module")
 def dense(tf, q, kit):
     """4 inputs of 5 bits, 3 hidden values of 4 bits, 2 outputs of 6."""
@@ -45,23 +52,28 @@ def dense(tf, q, kit):
     return model, np.random.default_rng(3).normal(0, 1, (5, 4)).astype(np.float32)
 
 
-def by_hand(stored, widths, x, place: str, element: int, bit: int, samples) -> np.ndarray:
-    """The dense network in numpy, with one bit of one word wrong in some samples."""
+def by_hand(stored, widths, x, place: str, element: int, bit: int, samples, limits=None, outside=None) -> np.ndarray:
+    """The dense network in numpy, with one bit of one word wrong in some samples; outside: what becomes of words beyond
+    `limits`, by place, which are noted there unless told."""
 
     def fixed(values, width, step, signed=True):
         low, high = (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if signed else (0, 2**width - 1)
         return np.clip(np.rint(values / step), low, high) * step
 
     def hit(values, here, width, step, signed=True):
-        if here != place:
-            return values
         values = values.copy()
-        for sample in samples:
+        for sample in samples if here == place else ():
             word = round(values[sample, element] / step) % 2**width
             word ^= 1 << (width - 1 - bit)
             number = word - 2**width if signed and word >= 2 ** (width - 1) else word
             values[sample, element] = number * step
-        return values
+        if limits is None:
+            return values
+        if outside is None:
+            limits[here] = values.min(), values.max()
+        low, high = limits[here]
+        instead = np.clip(values, low, high) if outside == "clamp" else np.zeros_like(values)
+        return np.where((values < low) | (values > high), instead, values)
 
     kernel, bias, last = (tensor.golden.astype(float).reshape(tensor.shape) for tensor in stored)
     a = fixed(x.astype(float), 5, 2**-3)
@@ -74,8 +86,9 @@ def by_hand(stored, widths, x, place: str, element: int, bit: int, samples) -> n
     return hit(a, "told/output", 6, 2**-3)
 
 
+@pytest.mark.parametrize("outside", [None, "clamp", "zero"])
 @pytest.mark.parametrize("engine", ["cpu", "framework"])
-def test_every_register_bit_of_a_dense_network_is_what_numpy_says(dense, engine: str) -> None:
+def test_every_register_bit_of_a_dense_network_is_what_numpy_says(dense, engine: str, outside: str | None) -> None:
     model, x = dense
     space = fkeras.bit_space(model, of=REGISTERS)
     assert [register.path for register in space.registers] == [
@@ -84,15 +97,23 @@ def test_every_register_bit_of_a_dense_network_is_what_numpy_says(dense, engine:
     ]  # fmt: skip
     stored = fkeras.bit_space(model, biases=True).tensors
     widths = {register.path: register.codec.width for register in space.registers}
+    limits = None if outside is None else {}
+    if outside is not None:
+        by_hand(stored, widths, x, "", 0, 0, (), limits)
+        space = range_checked(model, x, space, fkeras.RangeCheck(outside))
     places = [space.address(bit) for bit in range(len(space))]
     flips = [FaultSet([bit]) for bit in range(len(space))]
     once = [FaultSet(in_samples=SampleFlips([1, 3], [bit, bit])) for bit in range(len(space))]
     everywhere = outputs_under(model, x, space, flips, engine)
     in_two = outputs_under(model, x, space, once, engine)
+    n_read = 0
     for bit, place in enumerate(places):
+        bare = by_hand(stored, widths, x, place.tensor, place.element[0], place.bit, range(5))
+        n_read += not np.array_equal(everywhere[bit], bare.reshape(-1))
         for computed, samples in ((everywhere[bit], range(5)), (in_two[bit], (1, 3))):
-            expected = by_hand(stored, widths, x, place.tensor, place.element[0], place.bit, samples)
+            expected = by_hand(stored, widths, x, place.tensor, place.element[0], place.bit, samples, limits, outside)
             np.testing.assert_array_equal(computed, expected.reshape(-1), err_msg=str(place))
+    assert n_read > 20 if outside else n_read == 0
 
 
 def test_stuck_bits_read_what_they_are_stuck_at_in_every_sample(dense) -> None:
@@ -174,3 +195,59 @@ def test_a_view_and_a_campaign_by_memory_compute_with_registers(dense) -> None:
     np.testing.assert_allclose(runs[0].values, runs[1].values, rtol=1e-6)
     assert len(np.unique(runs[0].values)) > 3
     assert runs[0].setting.space.content_digest == fkeras.bit_space(model, of=sorted(faults)).content_digest
+
+
+def test_a_range_check_reads_weights_and_registers_of_one_campaign(dense) -> None:
+    model, x = dense
+    data = x, model.predict(x, verbose=0)
+    faults = {"weights": fkeras.FlipCount(4), "activations": fkeras.Transient(ber=0.05)}
+
+    def campaign(protected, engine="cpu", **how):
+        given = {"metric": "mean_squared_error", "faults": faults, "trials": 12, **how}
+        return fkeras.campaign(model, data, protected=protected, engine=engine, **given)
+
+    bare, checked, judge = campaign(None), campaign(fkeras.RangeCheck("clamp")), campaign(
+        [fkeras.RangeCheck("clamp")], "framework")  # fmt: skip
+    np.testing.assert_allclose(checked.values, judge.values, rtol=1e-6)
+    assert checked.golden.value == bare.golden.value
+    assert checked.values.mean() < bare.values.mean()
+    assert (
+        "of 3 registers two comparators per read port, 9 with all words in parallel"
+        in checked.setting.protection.describe(99)
+    )
+    of_weights = campaign(fkeras.RangeCheck("clamp"), faults=4)
+    assert of_weights.setting.space.content_digest == fkeras.bit_space(model).content_digest
+    every = campaign(fkeras.RangeCheck("clamp"), faults=1, trials="all", space=bare.setting.space)
+    alone = campaign(fkeras.RangeCheck("clamp"), "framework", faults=1, trials="all", space=bare.setting.space)
+    np.testing.assert_allclose(every.values, alone.values, rtol=1e-6)
+    assert every.setting.space.content_digest == checked.setting.space.content_digest
+
+
+def test_frozen_limits_of_registers_meet_other_data(dense) -> None:
+    model, x = dense
+    space = fkeras.bit_space(model, of=["activations", "outputs"])
+    seen = range_checked(model, x, space, fkeras.RangeCheck("clamp"))
+    frozen, narrow = (
+        fkeras.RangeCheck("clamp", of=range_checked(model, data, space, fkeras.RangeCheck("clamp")))
+        for data in (x, x / 9)
+    )
+    assert range_checked(model, x, space, frozen).content_digest == seen.content_digest
+    assert range_checked(model, x[:2], space, frozen).content_digest == seen.content_digest
+    assert range_checked(model, x / 9, space, fkeras.RangeCheck("clamp")).content_digest != seen.content_digest
+    wide = range_checked(model, x, space, fkeras.RangeCheck("clamp", margin=99))
+    assert range_checked(model, 9 * x, space, fkeras.RangeCheck("clamp", of=wide)).content_digest == wide.content_digest
+    refused = {
+        r"words of register 'read/activation' leave its limits without any fault, .* make it from these data too": (
+            x, narrow),
+        r"register 'read/activation' has no limits in a memory that it is made from": (
+            x, fkeras.RangeCheck("clamp", of=space)),
+        r"outside='undo': registers, such as 'read/activation', .* write outside='clamp' or outside='zero'": (
+            x, fkeras.RangeCheck()),
+        r"stored=True: limits of registers, such as 'read/activation', are constants": (
+            x, fkeras.RangeCheck("zero", stored=True)),
+    }  # fmt: skip
+    for message, (inputs, check) in refused.items():
+        with pytest.raises(fkeras.InputError, match=message):
+            range_checked(model, inputs, space, check)
+    with pytest.raises(fkeras.InputError, match="the range of register 'read/activation' is known on data only"):
+        fkeras.RangeCheck("clamp").on(space)

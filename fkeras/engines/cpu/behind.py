@@ -144,9 +144,18 @@ class Behind:
         return values
 
     def _wrong(self, faults: FaultSet) -> Wrong:
-        patches, registers = list(faults.patches(self._space)), list(faults.register_patches(self._space))
+        patches = list(faults.patches(self._space))
+        registers = self._in_reach(patches, list(faults.register_patches(self._space)))
         samples = None if len(faults.persistent) else np.unique(faults.in_samples.samples)
         return Wrong(patches, registers, self._reach(patches, registers), samples)
+
+    def _in_reach(self, patches: Sequence[Patch], registers: Sequence[RegisterPatch]) -> list[RegisterPatch]:
+        """The registers that are wrong, and those that read something wrong through limits, which golden words keep."""
+        paths = [self._space.tensors[patch.tensor].path for patch in patches]
+        readers = {node.name for path in paths for node in self._network.readers_of(path)}
+        reached = {*readers, *(patch.register.tensor for patch in registers if patch.is_wrong)}
+        reached.update(node.name for node in self._network.behind(reached))
+        return [patch for patch in registers if patch.is_wrong or patch.register.tensor in reached]
 
     def _reach(self, patches: Sequence[Patch], registers: Sequence[RegisterPatch]) -> Reach:
         paths = [self._space.tensors[patch.tensor].path for patch in patches]

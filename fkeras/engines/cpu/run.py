@@ -66,7 +66,8 @@ class CpuRun:
         """Who flips the bits of a tensor by channel; None where nobody can."""
         if tensor not in self._workers:
             site = self.plan.sites.get(tensor)
-            self._workers[tensor] = None if site is None else self._worker_at(site)
+            checked = any(register.limits is not None for register in self.space.registers)
+            self._workers[tensor] = None if site is None or checked else self._worker_at(site)
         return self._workers[tensor]
 
     def _worker_at(self, site: Site) -> Worker | None:

@@ -174,8 +174,15 @@ def _faulty(register: Register, quantizer: Any, x: Any, masks: Masks) -> Any:
         read = tf.cast(codes + read_codes - held_codes, tf.float64) * steps
     else:
         _refuse(register.path, f"TensorFlow reads no words of {codec!r} here")
-    values = tf.cast(read * register.scale, x.dtype)
-    return tf.where((flips | ones | zeros) != 0, values, x)
+    values, wrong = tf.cast(read * register.scale, x.dtype), (flips | ones | zeros) != 0
+    read_values = tf.where(wrong, values, x)
+    if register.limits is None:
+        return read_values
+    low, high = (part.reshape(register.shape) for part in (register.limits.low, register.limits.high))
+    number = tf.where(wrong, read, tf.cast(held, tf.float64))
+    outside = (number < low - register.tolerance) | (number > high + register.tolerance)
+    limit = tf.clip_by_value(number, low, high) if register.limits.outside == "clamp" else tf.zeros_like(number)
+    return tf.where(outside, tf.cast(limit * register.scale, x.dtype), read_values)
 
 
 def _wrong(words: Any, masks: Masks) -> Any:

@@ -13,13 +13,14 @@ import fkeras.metrics
 from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
 from fkeras.errors import ModelError
-from fkeras.faults import FaultSet
+from fkeras.faults import FaultSet, RangeCheck
 from fkeras.faults.fault_set import SampleFlips
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.memory.codecs import FixedPoint, Float, FloatName, MixedFixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.memory.register import REGISTERS
 from fkeras.network.floats import storing
+from fkeras.network.ranges import golden_range
 from fkeras.network.registers import faulty_reads, register_space
 from fkeras.network.tables import table_space
 from fkeras.scoring import Scorecard, scores_of
@@ -257,12 +258,21 @@ def every_memory(network) -> BitSpace:
     return space
 
 
-@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind, n in KINDS.items() for seed in range(n)])
-def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int) -> None:
+CHECKS = [RangeCheck("clamp"), RangeCheck("zero", margin=1, per="channel")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "check"),
+    [(kind, seed, None) for kind, n in KINDS.items() for seed in range(n)]
+    + [(kind, seed, CHECKS[seed % 2]) for kind, n in KINDS.items() for seed in range(min(n, 4))],
+)
+def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int, check: RangeCheck | None) -> None:
     network, x = random_network(seed, kind)
     rng = np.random.default_rng(seed)
     space = every_memory(network)
     network = storing(network, space)
+    if check is not None:
+        space = check.limited(space, golden_range(network, space.registers, [x]))
     registers, n = np.flatnonzero(space.is_register), len(x)
     bits = rng.choice(registers, min(40, registers.size), replace=False)
 
