@@ -18,9 +18,12 @@ from fkeras.faults import RandomStream
 from fkeras.progress import silent
 
 
-def table(model: Any, data: tuple[Any, Any], metric: Any, most: int) -> None:
+def table(model: Any, data: tuple[Any, Any], metric: Any, most: int, outside: Any = None) -> None:
     """Print a line per layer: bits, flips, the mean |change| by bit of a word from its top on, milliseconds a bit."""
     space = fkeras.bit_space(model, of="activations")
+    if outside is not None:
+        how: dict[str, Any] = {"metric": metric, "faults": 1, "trials": 1, "space": space, "progress": silent}
+        space = fkeras.campaign(model, data, protected=fkeras.RangeCheck(outside), **how).setting.space
     for number, register in enumerate(space.registers):
         first, stop = space.offsets[number], space.offsets[number + 1]
         n = min(most, register.n_bits)
@@ -41,16 +44,17 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder with models and data")
     parser.add_argument("--samples", type=int, default=1000, help="of each data set (1000)")
     parser.add_argument("--bits", type=int, default=400, help="of each layer of the CIFAR-10 network (400)")
+    parser.add_argument("--outside", choices=["clamp", "zero"], help="of a range check that registers are read through")
     options = parser.parse_args()
     folder, n = options.data, options.samples
     cells, charges = np.load(folder / "hgcal/geometry.npz"), np.load(folder / "econ_t_val.npz")["calq"][:n]
     shares = (charges / charges.sum(axis=1, keepdims=True))[:, cells["arrange"]] * cells["mask"]
     wafers = shares.reshape(-1, 8, 8, 1).astype(np.float32), charges
     emd = fkeras.metrics.emd(cells["coordinates"], cells=cells["cell_of_output"])
-    table(fkeras.load_model(folder / "models/econ_t_medium.h5"), wafers, emd, 10**6)
+    table(fkeras.load_model(folder / "models/econ_t_medium.h5"), wafers, emd, 10**6, options.outside)
     images = np.load(folder / "cifar10_test_2000.npz")
     pictures = (images["X"][:n] / 256).astype(np.float32), images["Y"][:n].reshape(-1)
-    table(fkeras.load_model(folder / "models/rn07_cifar10.h5"), pictures, "accuracy", options.bits)
+    table(fkeras.load_model(folder / "models/rn07_cifar10.h5"), pictures, "accuracy", options.bits, options.outside)
 
 
 if __name__ == "__main__":

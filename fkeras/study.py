@@ -434,6 +434,13 @@ class Study:
         else:
             plan = FixedTrials(len(self.space) if trials == "all" else 100 if trials is None else trials)
         setting = self.setting(run, faults, protected)
+        limited = any(register.limits is not None for register in self.space.registers)
+        if limited and range_check(getattr(setting.protection, "stated", None)) is None:
+            raise InputError(
+                "the registers of this memory are read through limits, and ", Argument("protected"), " names no range "
+                "check; write ", Argument("protected", Name('fkeras.RangeCheck("clamp", of=space)')), ", or measure "
+                "fkeras.bit_space(model, of=...)"
+            )  # fmt: skip
         if trials == "all":
             setting = replace(exhaustive_setting(run, setting.protection, self.seed), area=setting.area)
         known = self.fault_free(list(run.metrics), golden_limits)

@@ -87,3 +87,36 @@ def test_budgets_of_several_memories(pytester: pytest.Pytester) -> None:
         "activations: transient, bit error rate 0.001 per inference, 0.02 of 20 bits expected wrong in each inference; "
         "weights: 1 distinct bits, uniform over 64"
     )
+
+
+CHECKED = """
+import fkeras
+from pytest_fkeras import RangeCheck, StuckAt, Transient, fault_budget
+
+FAULTS = {"weights": fkeras.FlipCount(1), "activations": Transient(ber=0.1)}
+
+
+@fault_budget(faults=FAULTS, protected=RangeCheck("zero"), min_accuracy=0.999, trials=9)
+def test_check_breaks():
+    pass
+
+
+@fault_budget(faults=StuckAt(1, 20), of="activations", protected=RangeCheck("clamp"), trials=3)
+def test_limit(fkeras_campaign):
+    assert {register.limits.high.max() for register in fkeras_campaign.space.registers} == {0.5}
+    assert fkeras_campaign["accuracy"].values.tolist() == [0.25] * 3  # all read 0.5, the first class wins
+
+
+@fault_budget(faults=StuckAt(1, 20), of="activations", protected=RangeCheck(), min_accuracy=0.5)
+def test_undone():
+    pass
+"""
+
+
+def test_a_budget_reads_registers_through_their_range(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(CHECKED)
+    result = pytester.runpytest("-p", "no:randomly")
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*outside='undo': registers, such as 'q/activation', *write outside='clamp' or *"])
+    result.stdout.fnmatch_lines(["*protection*range check of these weights*of 1 registers two comparators*"])

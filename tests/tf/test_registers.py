@@ -249,5 +249,9 @@ def test_frozen_limits_of_registers_meet_other_data(dense) -> None:
     for message, (inputs, check) in refused.items():
         with pytest.raises(fkeras.InputError, match=message):
             range_checked(model, inputs, space, check)
+    with pytest.raises(fkeras.InputError, match=r"read through limits, and protected= names no range check; write pr"):
+        range_checked(model, x, seen, None)
+    again = range_checked(model, x, seen, [fkeras.RangeCheck("clamp", of=seen), range(9)])
+    assert again.content_digest == seen.content_digest
     with pytest.raises(fkeras.InputError, match="the range of register 'read/activation' is known on data only"):
         fkeras.RangeCheck("clamp").on(space)
