@@ -6,7 +6,7 @@ bound to one model, one space, one data set and the metrics asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from fkeras.faults import FaultSet, RandomStream
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import first_rows
 from fkeras.metrics.metric import Metric, Outputs, SampleMetric
+from fkeras.network.derivatives import RegisterRead
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,6 +198,18 @@ class Derivatives(Protocol):
 
     def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
         """The diagonal of the mean of J^T J, J a sample's outputs' derivatives in theta; estimated, unbiased."""
+        ...
+
+    def loss_at_registers(
+        self, measure: Callable[[RegisterRead], NDArray[np.float64]], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """The mean over samples of a measure of each register and the loss's slopes in it, register by register."""
+        ...
+
+    def probes_at_registers(
+        self, measure: Callable[[RegisterRead], NDArray[np.float64]], stream: RandomStream, curved: bool
+    ) -> NDArray[np.float64]:
+        """The same of two probes of each sample: J^T r and itself again, or J^T C r where it is `curved`."""
         ...
 
 

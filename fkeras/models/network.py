@@ -174,7 +174,7 @@ class NetworkSubject:
     @cached_property
     def differentiable(self) -> NetworkDerivatives:
         """The network as a function of the stored values."""
-        return NetworkDerivatives(self._network, [tensor.path for tensor in self._space.tensors])
+        return NetworkDerivatives(self._network, [tensor.path for tensor in self._space.tensors], self._space.registers)
 
     def users_loss(self, loss: Any, targets: Targets) -> Loss:
         """What a user gave as loss=, of a model that has a framework to differentiate it."""

@@ -7,7 +7,8 @@ products with second ones to machine precision (complex-step differentiation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 from itertools import product
 from math import prod
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.memory import Register
 from fkeras.network.merges import Concatenate, Merge
-from fkeras.network.network import Network
+from fkeras.network.network import Network, Node
 from fkeras.network.operation import Linear, Operation
 from fkeras.network.pointwise import Function, Quantize, Relu, Steps
 from fkeras.network.pools import AveragePool, MaxPool, Pool
+from fkeras.network.registers import pointwise_behind
 from fkeras.network.shapes import Cropping, Permute, Repeat, Reshape, ZeroPadding
 from fkeras.network.sums import Affine, Bias, Convolution, Dense, DepthwiseConvolution, Einsum, TransposedConvolution
 from fkeras.network.windows import pads, spread, windows
@@ -61,36 +64,44 @@ class Trace:
         """The outputs."""
         return tuple(self._tensors[name] for name in self._network.outputs)
 
-    def pull(self, slopes: Sequence[Array], parameters: Sequence[str]) -> list[Array]:
+    def tensor(self, name: str) -> Array:
+        """What an input or a node is, of each sample."""
+        return self._tensors[name]
+
+    def pull(self, slopes: Sequence[Array], parameters: Sequence[str], tensors: Sequence[str] = ()) -> list[Array]:
         """J^T slopes: of a number whose slopes in the outputs are given, the slopes in `parameters`, summed over the
-        samples."""
+        samples, and in `tensors`, of each sample."""
         wanted = set(parameters)
-        reached = self._depending_on(wanted)
+        reached = self._depending_on(wanted, tensors)
         whole: dict[str, Array] = {}
         found: dict[str, Array] = {}
         for name, slope in zip(self._network.outputs, slopes, strict=True):
             _add(whole, name, slope)
         with np.errstate(all="ignore"):
             for node in reversed(self._nodes):
-                if node.name not in whole or node.name not in reached:
+                if node.name not in whole or not self._leads_to(node, wanted, reached):
                     continue
                 given = [self._tensors[name] for name in node.inputs]
-                read, of_parameters = pulled(
-                    node.operation, self._values, given, self._tensors[node.name], whole.pop(node.name)
-                )
-                for name, slope in zip(node.inputs, read, strict=True):
+                slope = whole[node.name] if node.name in tensors else whole.pop(node.name)
+                read, of_operation = pulled(node.operation, self._values, given, self._tensors[node.name], slope)
+                for name, part in zip(node.inputs, read, strict=True):
                     if name in reached:
-                        _add(whole, name, slope)
-                for name in wanted.intersection(of_parameters):
-                    _add(found, name, of_parameters[name])
-        return [found.get(name, np.zeros(self._values[name].shape)) for name in parameters]
+                        _add(whole, name, part)
+                for name in wanted.intersection(of_operation):
+                    _add(found, name, of_operation[name])
+        of_parameters = [found.get(name, np.zeros(self._values[name].shape)) for name in parameters]
+        return [*of_parameters, *(whole.get(name, np.zeros(self._tensors[name].shape)) for name in tensors)]
 
-    def _depending_on(self, parameters: set[str]) -> set[str]:
-        reached: set[str] = set()
+    def _depending_on(self, parameters: set[str], tensors: Sequence[str]) -> set[str]:
+        reached = set(tensors)
         for node in self._nodes:
-            if parameters.intersection(node.operation.parameters) or reached.intersection(node.inputs):
+            if self._leads_to(node, parameters, reached):
                 reached.add(node.name)
         return reached
+
+    @staticmethod
+    def _leads_to(node: Node, parameters: set[str], reached: set[str]) -> bool:
+        return bool(parameters.intersection(node.operation.parameters) or reached.intersection(node.inputs))
 
 
 def _add(sums: dict[str, Array], name: str, slope: Array) -> None:
@@ -406,14 +417,29 @@ def _unpooled(operation: Pool, x: Array, parts: Array) -> Array:
     return whole[(slice(None), *inner)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisterRead:
+    """A register as some samples read it.
+
+    values: of its words, (n, size); slopes: for each set of slopes in the outputs, those in what functions of one
+    number make of the values, (n, size); change: what other values, (n, size), change in that.
+    """
+
+    register: Register
+    values: Array
+    slopes: tuple[Array, ...]
+    change: Callable[[Array], Array]
+
+
 class NetworkDerivatives:
-    """A network as a function of some of its parameters, for `fkeras.sensitivity`.
+    """A network as a function of some of its parameters, and of registers, for `fkeras.sensitivity`.
 
     paths: the parameters, flat and one after the other.
     """
 
-    def __init__(self, network: Network, paths: Sequence[str]) -> None:
+    def __init__(self, network: Network, paths: Sequence[str], registers: Sequence[Register] = ()) -> None:
         self._network, self._paths = network, tuple(paths)
+        self._registers = [(register, pointwise_behind(network, register.tensor)) for register in registers]
         windows = [
             prod(network.shapes[node.name][:-1]) * prod(network.values[kernel].shape[:-1])
             for node in network.nodes
@@ -433,6 +459,39 @@ class NetworkDerivatives:
         with np.errstate(all="ignore"):
             slopes = slopes_of(_joined([trace.outputs for _, trace in traces]))
         return [self._pulled(traces, [part.astype(np.float32) for part in parts]) for parts in slopes]
+
+    def reads(
+        self, inputs: Sequence[Array], slopes_of: Callable[[tuple[Array, ...]], Sequence[Sequence[Array]]]
+    ) -> Iterator[RegisterRead]:
+        """Every register as a few of the samples read it, again and again until all have."""
+        traces = self._traces(inputs, None)
+        with np.errstate(all="ignore"):
+            slopes = slopes_of(_joined([trace.outputs for _, trace in traces]))
+        ends = list(dict.fromkeys(nodes[-1].name if nodes else part.tensor for part, nodes in self._registers))
+        for at, trace in traces:
+            of_ends = [
+                dict(zip(ends, trace.pull([part[at].astype(np.float32) for part in parts], (), ends), strict=True))
+                for parts in slopes
+            ]
+            for register, nodes in self._registers:
+                yield self._read(register, nodes, trace, of_ends)
+
+    def _read(
+        self, register: Register, nodes: Sequence[Node], trace: Trace, of_ends: Sequence[Mapping[str, Array]]
+    ) -> RegisterRead:
+        stands, end = trace.tensor(register.tensor), nodes[-1].name if nodes else register.tensor
+        quantizer, n = self._network.operations.get(register.quantizer), len(stands)
+        words = (stands if quantizer is None else quantizer.compute(self._network.values, stands)).reshape(n, -1)
+
+        def pointwise(values: Array) -> Array:
+            x = values.reshape(stands.shape)
+            for node in nodes:
+                x = node.operation.compute(self._network.values, x)
+            return x.reshape(n, -1)
+
+        golden = pointwise(words)
+        slopes = tuple(ends[end].reshape(n, -1) for ends in of_ends)
+        return RegisterRead(register, words, slopes, lambda values: pointwise(values) - golden)
 
     def curved(
         self,
@@ -462,7 +521,7 @@ class NetworkDerivatives:
         for at, trace in traces:
             parts = trace.pull([part[at] for part in slopes], self._paths)
             numbers = [part.imag / TINY if np.iscomplexobj(part) else part for part in parts]
-            total += np.concatenate([np.asarray(part, np.float64).reshape(-1) for part in numbers])
+            total += np.concatenate([np.zeros(0), *(np.asarray(part, np.float64).reshape(-1) for part in numbers)])
         return total
 
 

@@ -87,6 +87,18 @@ def _read(
     return patch.read(values, words, rows)
 
 
+def pointwise_behind(network: Network, tensor: str) -> list[Node]:
+    """The functions of one number that a tensor goes through, one after the other, before anything else reads it."""
+    nodes: list[Node] = []
+    while tensor not in network.outputs and len(readers := network.readers(tensor)) == 1:
+        operation = readers[0].operation
+        if not isinstance(operation, _POINTWISE) or (isinstance(operation, Function) and operation.name == "softmax"):
+            break
+        nodes.append(readers[0])
+        tensor = readers[0].name
+    return nodes
+
+
 def _layers(network: Network) -> list[str]:
     names = [*(part.name for part in network.inputs), *(layer_of(node.name) for node in network.nodes)]
     return list(dict.fromkeys(names))

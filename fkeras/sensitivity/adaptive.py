@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Derivatives, Evidence
 from fkeras.errors import InputError
 from fkeras.faults import RandomStream
-from fkeras.sensitivity.positional import flip_steps, word_numbers
+from fkeras.sensitivity.flips import displacements, loss_changes
 
 N_PILOTS, PILOT_SHARE = 2, 0.3
 N_ROUNDS, ROUND_BITS = 2, 0.25
@@ -106,14 +106,13 @@ class _Study:
     def __init__(self, evidence: Evidence) -> None:
         space = evidence.space
         self._evidence = evidence
-        self._words, self._steps = word_numbers(space), flip_steps(space)
         self._slope: Derivatives | None = evidence.damage_derivatives()
         stream = RandomStream("fkeras-adaptive/1", evidence.seed, space.layout_digest, evidence.n_samples)
         self._rows = np.argsort(stream.raw(evidence.n_samples), kind="stable").astype(np.int64)
         self._used = 0
         self._predicted = self._prediction(None)
         plain = evidence.derivatives() if self._slope is None else self._slope
-        self._displacement = np.square(self._steps) * plain.squared_jacobian_diagonal(stream)[self._words]
+        self._displacement = displacements(plain, stream)
         # Bits of one tensor and position behave alike: they share beta and the size of the residuals.
         place = space.locate(np.arange(len(space)))
         self._tensors = place.tensor
@@ -123,9 +122,9 @@ class _Study:
 
     def _prediction(self, rows: NDArray[np.int64] | None) -> Values:
         if self._slope is None:
-            return np.zeros(self._steps.size)
-        gradient = self._slope.gradient(rows)
-        return np.where(np.isfinite(gradient), gradient, 0.0)[self._words] * self._steps
+            return np.zeros(len(self._evidence.space))
+        changes = loss_changes(self._slope, rows)
+        return np.where(np.isfinite(changes), changes, 0.0)
 
     def observe(self, bits: NDArray[np.int64], n_samples: int) -> None:
         """Flip `bits` on samples that were not used before, as long as there are any."""
@@ -134,8 +133,8 @@ class _Study:
         if rows.size == 0 or bits.size == 0:
             return
         run = self._evidence.run(rows)
-        (golden,), seen = run.golden.values(), np.zeros(self._steps.size, np.bool_)
-        damage = np.zeros(self._steps.size)
+        (golden,), n_bits = run.golden.values(), len(self._evidence.space)
+        seen, damage = np.zeros(n_bits, np.bool_), np.zeros(n_bits)
         for batch in run.batches(bits):
             (scores,) = run.flips(bits[batch]).values()
             damage[bits[batch]] = scores.values - golden.value

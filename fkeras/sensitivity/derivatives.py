@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import prod
 from typing import Any, Protocol
 
@@ -13,10 +14,13 @@ from fkeras.errors import Argument, InputError, Name
 from fkeras.faults import RandomStream
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import take
+from fkeras.network.derivatives import RegisterRead
 from fkeras.sensitivity.losses import Arrays, Loss
 
 CHUNK = 512
 """Samples per call: bounds the memory of the activations and their derivatives."""
+MOST_SLOPES = 2**23
+"""Slopes in registers that are held at once."""
 PROBE_SAMPLES = 8
 """Samples that share one random probe of the outputs; fewer mean less variance and more calls."""
 
@@ -24,6 +28,8 @@ SlopesOf = Callable[[Arrays], Sequence[Arrays]]
 """outputs -> some sets of slopes in them."""
 SlopesAlong = Callable[[Arrays, Arrays], tuple[Arrays, Arrays]]
 """(outputs, their change) -> the slopes of a number in them, and the slopes' change."""
+Measure = Callable[[RegisterRead], NDArray[np.float64]]
+"""Numbers of a register's words or bits, summed over the samples that read it."""
 
 
 class Differentiable(Protocol):
@@ -41,6 +47,10 @@ class Differentiable(Protocol):
         self, inputs: Sequence[NDArray[Any]], direction: NDArray[np.float64], slopes_along: SlopesAlong
     ) -> NDArray[np.float64]:
         """The change of J^T slopes along a direction of the stored values, (n_words,), summed over the samples."""
+        ...
+
+    def reads(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> Iterator[RegisterRead]:
+        """Every register as a few of the samples read it, again and again until all have."""
         ...
 
 
@@ -119,6 +129,45 @@ class LossDerivatives:
             return np.square(self._model.pulled(inputs, lambda outputs: [signs])[0])
 
         return self._probed(stream, one_probe, lambda outputs: outputs)
+
+    def loss_at_registers(self, measure: Measure, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """The mean of a measure of each register and the loss's slopes in it, over the samples `rows` (all unless
+        given); register by register."""
+        loss = self._required_loss()
+        return self._at_registers(measure, lambda targets, outputs: [loss.slope(targets, outputs)], rows)
+
+    def probes_at_registers(self, measure: Measure, stream: RandomStream, curved: bool) -> NDArray[np.float64]:
+        """The same with J^T r twice, r random signs on the outputs of each sample, or with J^T r and J^T C r."""
+
+        def of_outputs(targets: Any, outputs: Arrays) -> Sequence[Arrays]:
+            signs = tuple(_signs(stream, part.shape) for part in outputs)
+            return [signs, signs]
+
+        def of_loss(targets: Any, outputs: Arrays) -> Sequence[Arrays]:
+            loss = self._required_loss()
+            signs = tuple(_signs(stream, part.shape) for part in loss.linked(outputs))
+            bent = loss.curvature(targets, outputs, signs)
+            return [loss.unlinked(outputs, signs), loss.unlinked(outputs, bent)]
+
+        return self._at_registers(measure, of_loss if curved else of_outputs, None)
+
+    def _at_registers(
+        self,
+        measure: Measure,
+        slopes_of: Callable[[Any, Arrays], Sequence[Arrays]],
+        rows: NDArray[np.int64] | None,
+    ) -> NDArray[np.float64]:
+        sums: dict[str, NDArray[np.float64]] = {}
+        n = self.n_samples if rows is None else len(rows)
+        size = min(CHUNK, 1 + MOST_SLOPES // max(1, sum(register.size for register in self.space.registers)))
+        for start in range(0, n, size):
+            part = slice(start, min(start + size, n)) if rows is None else rows[start : start + size]
+            targets = None if self._loss is None else take(self._loss.targets, part)
+            inputs = [array[part] for array in self._inputs]
+            for read in self._model.reads(inputs, partial(slopes_of, targets)):
+                path = read.register.path
+                sums[path] = sums.get(path, 0.0) + measure(read)
+        return np.concatenate([np.zeros(0), *(sums[register.path] / n for register in self.space.registers)])
 
     def _probed(
         self,

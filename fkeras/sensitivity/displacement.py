@@ -7,18 +7,17 @@ from numpy.typing import NDArray
 
 from fkeras.engine import Evidence
 from fkeras.faults import RandomStream
-from fkeras.sensitivity.positional import flip_steps, word_numbers
+from fkeras.sensitivity.flips import curvatures, displacements, loss_changes
 
 
 def displacement_scores(evidence: Evidence) -> NDArray[np.float64]:
     """Expected squared displacement of the outputs under each flip, to first order; bits of all significances mixed.
 
-    The exact step of the flip squared, times the diagonal of the mean of J^T J, J the outputs' derivatives in theta.
+    The exact step of the flip squared, times the diagonal of the mean of J^T J, J the outputs' derivatives in theta; of
+    a register the mean over samples of both, as the step of a flip is another one in each sample.
     """
     stream = RandomStream("fkeras-displacement/1", evidence.seed, evidence.space.layout_digest)
-    diagonal = evidence.derivatives().squared_jacobian_diagonal(stream)
-    scores: NDArray[np.float64] = np.square(flip_steps(evidence.space)) * diagonal[word_numbers(evidence.space)]
-    return scores
+    return displacements(evidence.derivatives(), stream)
 
 
 def loss_change_scores(evidence: Evidence) -> NDArray[np.float64]:
@@ -30,7 +29,5 @@ def loss_change_scores(evidence: Evidence) -> NDArray[np.float64]:
     size is taken.
     """
     stream = RandomStream("fkeras-loss-change/1", evidence.seed, evidence.space.layout_digest)
-    derivatives, steps, words = evidence.derivatives(), flip_steps(evidence.space), word_numbers(evidence.space)
-    slope, curvature = derivatives.gradient(), derivatives.gauss_newton_diagonal(stream)
-    scores: NDArray[np.float64] = np.abs(slope[words] * steps) + 0.5 * np.abs(curvature[words]) * np.square(steps)
-    return scores
+    derivatives = evidence.derivatives()
+    return np.abs(loss_changes(derivatives)) + 0.5 * np.abs(curvatures(derivatives, stream))

@@ -36,6 +36,7 @@ def eq3(spectrum: Spectrum, theta: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spectrum_and_theta(evidence: Evidence, n_eigenpairs: int) -> tuple[Spectrum, NDArray[np.float64]]:
+    evidence.space.require_stored("a ranking by the Hessian")
     theta = concatenate_values(evidence.space.tensors).astype(np.float64)
     return top_eigenpairs(
         evidence.derivatives(), min(n_eigenpairs, theta.size), tolerance=TOLERANCE, seed=evidence.seed

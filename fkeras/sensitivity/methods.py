@@ -110,8 +110,6 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
             "(space) or (space, evidence) -> one score per bit"
         )
     scorer = METHODS[name]
-    if name not in ("random", "msb"):
-        evidence.space.require_stored(f"ranking '{name}'")
     if "x" in scorer.needs and evidence.n_samples == 0:
         metric = (" and ", Argument("metric")) if "metric" in scorer.needs else ()
         raise InputError(
@@ -124,15 +122,15 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
 def default_method(evidence: Evidence) -> str:
     """The best method for what is there, by the measurements in docs/rankings.md.
 
-    With a metric that grades every sample and up to 100,000 bits: adaptive; with data: displacement; with nothing: msb.
+    With a metric that grades every sample and up to 100,000 stored bits: adaptive; with data: displacement; with
+    nothing: msb.
     Counts of right and wrong samples do not grade: most single flips change none of them, so that a ranking by them is
     mostly ties, and protects badly against many flips at once.
     """
-    if evidence.space.registers:
-        return "msb"
     metric = evidence.metric
     graded = isinstance(metric, SampleMetric) and not metric.per_sample_sensitivity
-    if graded and evidence.n_samples and len(evidence.space) <= MOST_BITS_BY_DEFAULT:
+    few = len(evidence.space) <= MOST_BITS_BY_DEFAULT and not evidence.space.registers
+    if graded and evidence.n_samples and few:
         return "adaptive"
     return "displacement" if evidence.n_samples else "msb"
 

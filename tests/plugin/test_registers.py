@@ -61,6 +61,20 @@ def test_immune():
     pass
 
 
+BOTH = {"weights": fkeras.FlipCount(2), "activations": Transient(ber=0.1)}
+LIMITS = {"min_accuracy": 0.95, "trials": 20, "max_failure_rate": 0.5}
+
+
+@fault_budget(faults=BOTH, protected=ranking[:40], **LIMITS)
+def test_the_first_bits_of_both_memories_are_immune():
+    pass
+
+
+@fault_budget(faults=BOTH, protected=range(24, 64), **LIMITS)
+def test_as_many_other_bits_do_not_help():
+    pass
+
+
 @fault_budget(faults=Transient(ber=1e-3), min_accuracy=0.5)
 def test_transients_of_weights_are_refused():
     pass
@@ -72,7 +86,7 @@ def test_budgets_of_several_memories(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BUDGETS)
     pytester.makeini("[pytest]\nfkeras_seed = 1\n")
     result = pytester.runpytest("-p", "no:randomly", "--fkeras-json=r.json", "--fkeras-html=r.html")
-    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.assert_outcomes(passed=4, failed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
             "*tensor 'd/kernel' is*",

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import fkeras
+from fkeras.errors import UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.faults.fault_set import SampleFlips
 from fkeras.memory import FixedPoint
 from fkeras.models import start_run
+from fkeras.statistics.ranks import spearman
 
 pytestmark = pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
 REGISTERS = ["inputs", "activations", "accumulators", "outputs"]
@@ -255,3 +257,22 @@ def test_frozen_limits_of_registers_meet_other_data(dense) -> None:
     assert again.content_digest == seen.content_digest
     with pytest.raises(fkeras.InputError, match="the range of register 'read/activation' is known on data only"):
         fkeras.RangeCheck("clamp").on(space)
+
+
+def test_registers_are_ranked_beside_weights_by_the_derivatives_of_the_network(dense, monkeypatch) -> None:
+    model, x = dense
+    y = model.predict(x, verbose=0)
+    space = fkeras.bit_space(model) + fkeras.bit_space(model, of=REGISTERS)
+    metric = fkeras.metrics.mean_squared_error()
+    oracle = fkeras.oracle(model, (x, y), metric=metric, space=space)
+    ranking = fkeras.rank(model, (x, y), method="displacement", space=space)
+    assert spearman(ranking.scores, oracle.delta) > 0.7
+    last = [space.address(bit).tensor in ("out/accumulator", "told/activation", "told/output") for bit in oracle.bits]
+    assert sum(last) == 2 * (6 + 6) + space.registers[-2].n_bits
+    np.testing.assert_allclose(ranking.scores[last] / 2, oracle.delta[last], rtol=1e-5)  # the mean of two outputs
+    monkeypatch.setattr("fkeras.models.keras.ranks", lambda *_: False)
+    with pytest.raises(
+        UnsupportedError, match=r"the model's network, which does not compute .* rank by method='msb' or"
+    ):
+        fkeras.rank(model, (x, y), method="displacement", space=space)
+    assert len(fkeras.rank(model, (x, y), method="msb", space=space)) == len(space)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.errors import Argument, UnsupportedError
 from fkeras.frontends.qkeras.forward import forward_of, golden_values
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.memory import BitSpace
+from fkeras.network.derivatives import RegisterRead
 from fkeras.sensitivity.derivatives import SlopesAlong, SlopesOf
 from fkeras.sensitivity.losses import Arrays
 
@@ -31,6 +33,13 @@ class TensorFlowDerivatives:
     def pulled(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> list[NDArray[np.float64]]:
         """J^T slopes for each set of slopes in the outputs, summed over the samples."""
         return [_flat(self._pull(inputs, self._theta, _cast(parts))) for parts in slopes_of(self.outputs(inputs))]
+
+    def reads(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> Iterator[RegisterRead]:
+        """UnsupportedError: only a network knows what its registers hold."""
+        raise UnsupportedError(
+            "registers are ranked by the derivatives of the model's network, which does not compute on these data what "
+            "the model computes; rank by ", Argument("method", "msb"), " or ", Argument("method", "random"),
+        )  # fmt: skip
 
     def curved(
         self, inputs: Sequence[NDArray[Any]], direction: NDArray[np.float64], slopes_along: SlopesAlong

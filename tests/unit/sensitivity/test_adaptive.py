@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -45,6 +45,7 @@ class Slope:
     per_sample: np.ndarray
     n_samples: int = N_SAMPLES
     loss: str = "table"
+    space: BitSpace | None = None
 
     def gradient(self, rows: np.ndarray | None = None) -> np.ndarray:
         return (self.per_sample if rows is None else self.per_sample[:, rows]).mean(axis=1)
@@ -66,6 +67,10 @@ class Table:
     metric: None = None
     asked: list[np.ndarray] = field(default_factory=list)
     runs: list[TableRun] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for derivatives in filter(None, (self.slope, self.plain)):
+            derivatives.space = self.space
 
     def damage(self) -> None:
         raise AssertionError("runs know the metric")
@@ -160,7 +165,7 @@ def test_without_a_slope_it_still_ranks(table):
 
 
 def test_a_slope_that_is_wrong_does_little_harm(table):
-    table.slope = Slope(np.random.default_rng(5).normal(size=(N_WORDS, N_SAMPLES)))
+    table.slope = replace(table.slope, per_sample=np.random.default_rng(5).normal(size=(N_WORDS, N_SAMPLES)))
     assert agreement(adaptive_scores(table, share=0.1), table) > plain_sampling(table, 0.1) - 0.05
 
 
