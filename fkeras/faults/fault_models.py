@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from math import exp
+from math import expm1
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -235,7 +235,7 @@ class Exposure(Keyed):
     def flip_probability(self, n_bits: int, share: float = 1.0) -> float:
         """How probably one cell is wrong after a share of the exposure, if it was right before: hit an odd number of
         times."""
-        return (1 - exp(-2 * share * self.mean_upsets(n_bits) / n_bits)) / 2 if n_bits else 0.0
+        return -expm1(-2 * share * self.mean_upsets(n_bits) / n_bits) / 2 if n_bits else 0.0
 
     def scaled(self, share: float) -> Exposure:
         """A share of the time, at the same rate."""

@@ -43,8 +43,8 @@ class Transient(Keyed):
         upsets_per_bit_second: the rate per bit and second; two upsets of one bit in an inference undo one another.
         inference_seconds: how long the words of an inference are held, in seconds.
 
-    >>> Transient(upsets_per_bit_second=1e-3, inference_seconds=1e-6).flip_probability
-    9.99999999e-10
+    >>> f"{Transient(upsets_per_bit_second=1e-3, inference_seconds=1e-6).flip_probability:.8e}"
+    '9.99999999e-10'
     """
 
     ber: float | None = None

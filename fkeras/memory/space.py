@@ -97,8 +97,11 @@ class BitSpace:
             return NotImplemented
         if self.tensors and other.tensors and self.memory != other.memory:
             raise InputError(
-                f"a space in words of memory='{self.memory}' and one of memory='{other.memory}' are not of one chip; "
-                "read both in one of them"
+                "a space in words of ",
+                Argument("memory", self.memory),
+                " and one of ",
+                Argument("memory", other.memory),
+                " are not of one chip; read both in one of them",
             )
         memory = self.memory if self.tensors else other.memory
         parts = (self.tensors + other.tensors, self._open(other) + other._open(self), memory)

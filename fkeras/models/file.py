@@ -250,8 +250,8 @@ class FiledModel(Model):
     def _kept_samples(self) -> dict[str, set[str]]:
         """Digests of samples on which the framework was found to compute the same: with the same classes, or not."""
         try:
-            path = self._documents.path(_SAMPLES)
-            kept = {} if path is None else json.loads(path.read_bytes())
+            content = self._documents.read(_SAMPLES)
+            kept = {} if content is None else json.loads(content)
             return {which: set(kept.get(which, ())) for which in (_BY_CLASS, _OTHERS)}
         except (OSError, ValueError, TypeError, AttributeError):
             return {_BY_CLASS: set(), _OTHERS: set()}

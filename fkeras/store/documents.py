@@ -1,4 +1,7 @@
-"""Whole files under one identity, beside the results of a store: what is known of a model file, or without faults."""
+"""Whole files under one identity, beside the results of a store: what is known of a model file, or without faults.
+
+They make no store: where there is none yet they wait for the first result.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ class Documents:
 
     def __init__(self, store: Store, identity: Identity) -> None:
         self._store, self._identity = store, identity
+        self._waiting: dict[str, bytes] = {}
         self.folder = store.path / identity.kind / identity.digest
         with suppress(OSError):
             os.utime(self.folder / "identity.json")
@@ -31,8 +35,16 @@ class Documents:
         path = self.folder / name
         return path if path.is_file() else None
 
+    def read(self, name: str) -> bytes | None:
+        """What is in a file, or will be; None where it is not there."""
+        path = self.path(name)
+        return self._waiting.get(name) if path is None else path.read_bytes()
+
     def write(self, name: str, content: bytes) -> None:
-        """Write a file; StoreError where the disk refuses."""
+        """Write a file as soon as there is a store; StoreError where the disk refuses."""
+        if not self._store.takes(self):
+            self._waiting[name] = content
+            return
         self._store.furnish()
         with explained("making", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -40,3 +52,9 @@ class Documents:
         if self.path("identity.json") is None:
             write_whole(self.folder / "identity.json", self._identity.readable.encode())
         self._store.trim(self.folder)
+
+    def write_waiting(self) -> None:
+        """Write what waited for a store."""
+        waiting, self._waiting = self._waiting, {}
+        for name, content in waiting.items():
+            self.write(name, content)

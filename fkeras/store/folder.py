@@ -11,11 +11,11 @@ from secrets import token_hex
 
 from fkeras.errors import InputError, StoreError
 from fkeras.files import UNFINISHED
-from fkeras.store import documents
 from fkeras.store.disk import explained, write_whole
+from fkeras.store.documents import KINDS, Documents
 from fkeras.store.entry import Entry
 from fkeras.store.identity import Identity
-from fkeras.store.parts import Terms
+from fkeras.store.parts import Table, Terms
 
 CACHE_BYTES = 2**30
 """The size that a store used as a cache is capped at."""
@@ -57,6 +57,8 @@ class Store:
         self.max_bytes = max_bytes
         self.notices: list[str] = []
         self._is_furnished = self._made_folder = False
+        self._has_results = self.path.exists()
+        self._waiting: list[Documents] = []
         self._require_own()
 
     def __repr__(self) -> str:
@@ -73,14 +75,29 @@ class Store:
         entry.touch()
         return entry
 
-    def documents(self, identity: Identity) -> documents.Documents:
+    def documents(self, identity: Identity) -> Documents:
         """The files with this identity, which need not be there yet."""
-        return documents.Documents(self, identity)
+        return Documents(self, identity)
+
+    def takes(self, files: Documents) -> bool:
+        """Whether there is a store for these files; they are written once there is."""
+        if not self._has_results and files not in self._waiting:
+            self._waiting.append(files)
+        return self._has_results
+
+    def write_waiting(self) -> None:
+        """Write the files that waited for the first result."""
+        self._has_results, waiting, self._waiting = True, self._waiting, []
+        for files in waiting:
+            try:
+                files.write_waiting()
+            except StoreError as error:
+                self.notice(f"{files.folder}: not kept: {error}")
 
     def entries(self) -> Iterator[Entry]:
         """All results, by kind and digest; one whose identity cannot be read is left out, and noticed."""
         for path in sorted(self.path.glob("*/*/identity.json")):
-            if path.parents[1].name in documents.KINDS:
+            if path.parents[1].name in KINDS:
                 continue
             entry = self._read(path)
             if entry is not None:
@@ -161,6 +178,12 @@ class _Kept(Entry):
     def _make_folder(self) -> None:
         self._store.furnish()
         super()._make_folder()
+
+    def append(self, table: Table) -> Path | None:
+        path = super().append(table)
+        if path is not None:
+            self._store.write_waiting()
+        return path
 
     def finish(self) -> Path | None:
         path = super().finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.errors import ChangedError
+from fkeras.errors import ChangedError, NotStored
 from fkeras.memory import Coverage
 from fkeras.models.file import FiledModel, model_in
 from fkeras.models.kinds import Shipped
@@ -110,6 +111,7 @@ def test_samples_count_one_by_one(known: FiledModel) -> None:
 
 
 def test_fitting_by_values_is_not_fitting_by_class(model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()  # what is known of a model alone makes none
     store = Store(tmp_path / "store")
     targets = data()[0], np.zeros((20, 2), np.float32)
     study(model_in(model_file, store=store), store, targets, "mean_squared_error").run()
@@ -202,9 +204,10 @@ def test_what_is_damaged_in_the_store_is_left_out_and_made_again(
         record.write_text(record.read_text()[:50])
     store = Store(tmp_path / "store")
     model = model_in(model_file, store=store)
-    assert study(model, store).campaign(faults=2, trials=6).reused == 5
+    damaged = pytest.warns(NotStored, match="left out, it is damaged")
+    with nullcontext() if damage.startswith("no") else damaged:
+        assert study(model, store).campaign(faults=2, trials=6).reused == 5
     assert is_opened(model)
-    assert [notice for notice in store.notices if "left out, it is damaged" in notice] or damage.startswith("no")
     again = model_in(model_file, store=Store(tmp_path / "store"))
     study(again, None).run()
     assert not is_opened(again)

@@ -30,14 +30,3 @@ def test_a_line_separates_what_is_paid_once_from_what_a_bit_costs(monkeypatch) -
     assert line.n_bits == seen[-1] == 256, "doubled until a sample took 60 s"
     everything = line_through(measure, np.arange(24).reshape(3, 8), 1e9)
     assert everything.n_bits == 24
-
-
-def test_outputs_that_an_input_position_adds_to() -> None:
-    from benchmarks.speed.operations import _outputs_of
-
-    layer = dict(
-        height_in=1, width_in=4, height=1, width=4, rows=1, columns=3, stride_y=1, stride_x=1, before_y=0, before_x=1
-    )
-    np.testing.assert_array_equal(_outputs_of(layer, 4), [2, 3, 3, 2])
-    np.testing.assert_array_equal(_outputs_of(layer | {"stride_x": 2, "width": 2}, 4), [1, 2, 1, 1])
-    np.testing.assert_array_equal(_outputs_of(layer, 9), np.ones(9))

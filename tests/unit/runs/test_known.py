@@ -31,6 +31,7 @@ CHANCE = {"mse": Chance(0.5, is_beaten=True), "auc": None}
 
 @pytest.fixture
 def documents(tmp_path):
+    (tmp_path / "store").mkdir()  # documents alone make none
     return Store(tmp_path / "store").documents(Identity("golden", {"of": "a test"}))
 
 
