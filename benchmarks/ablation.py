@@ -20,6 +20,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
+from numba import njit
 from tabulate import tabulate
 
 import fkeras
@@ -43,8 +44,8 @@ def rewritten(module: ModuleType, changes: dict[str, str], **names: Any) -> Modu
         source = source.replace(old, new)
     copy = ModuleType(f"{module.__name__}_rewritten")
     sys.modules[copy.__name__] = copy
-    copy.__dict__.update(names)
-    source = source.replace(", cache=True", "").replace("cache=True, ", "")
+    copy.__dict__.update(names, compiled=njit(nogil=True))  # there is no file that it could be kept beside
+    source = source.replace("from fkeras.compiled import compiled\n", "")
     exec(compile(source, f"<{copy.__name__}>", "exec"), copy.__dict__)
     return copy
 

@@ -64,7 +64,7 @@ def main():
     here = oracle()
     with LocalPool(2) as workers:
         print("processes", oracle(executor=workers) == here)
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
     with cluster, distributed.Client(cluster) as client:
         print("dask", oracle(executor=client) == here)
     for share in ("1/2", "2/2"):
