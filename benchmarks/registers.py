@@ -1,6 +1,6 @@
 """Which registers matter, and what finding out costs: `python -m benchmarks.registers ../shared/data`.
 
-Single flips of activations, all of ECON-T Medium, of the CIFAR-10 network some of each layer, drawn uniformly: the mean
+Single flips of activations of ECON-T Medium and of the CIFAR-10 network, some of each layer, drawn uniformly: the mean
 change of the metric by layer and by bit, and the time.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the folder with models and data")
     parser.add_argument("--samples", type=int, default=1000, help="of each data set (1000)")
-    parser.add_argument("--bits", type=int, default=400, help="of each layer of the CIFAR-10 network (400)")
+    parser.add_argument("--bits", type=int, default=400, help="of each layer (400)")
     parser.add_argument("--outside", choices=["clamp", "zero"], help="of a range check that registers are read through")
     options = parser.parse_args()
     folder, n = options.data, options.samples
@@ -51,7 +51,7 @@ def main() -> None:
     shares = (charges / charges.sum(axis=1, keepdims=True))[:, cells["arrange"]] * cells["mask"]
     wafers = shares.reshape(-1, 8, 8, 1).astype(np.float32), charges
     emd = fkeras.metrics.emd(cells["coordinates"], cells=cells["cell_of_output"])
-    table(fkeras.load_model(folder / "models/econ_t_medium.h5"), wafers, emd, 10**6, options.outside)
+    table(fkeras.load_model(folder / "models/econ_t_medium.h5"), wafers, emd, options.bits, options.outside)
     images = np.load(folder / "cifar10_test_2000.npz")
     pictures = (images["X"][:n] / 256).astype(np.float32), images["Y"][:n].reshape(-1)
     table(fkeras.load_model(folder / "models/rn07_cifar10.h5"), pictures, "accuracy", options.bits, options.outside)

@@ -107,6 +107,9 @@ class Hooks(ModelHooks):
     def identity(self, model):
         return self._identity
 
+    def state(self, model, data):
+        return {}
+
     def start_run(self, model, data, metrics, space, engine):
         self.started += 1
         self.run.metrics, self.run.golden_outputs = dict(metrics), np.zeros((1, 1))
