@@ -91,7 +91,7 @@ def layer_seconds(whole: Forward, n: int) -> list[float]:
 
 def main(n: int = 400) -> None:
     """Measure and print."""
-    numba.set_num_threads(1)
+    numba.config.NUMBA_NUM_THREADS = 1
     whole = network()
     levels = np.random.default_rng(1).integers(0, 256, (n, *whole.shape))
     expected = whole.levels(whole.stored(levels))

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=15, help=f"trials of {FLIPS} flips")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a busy machine makes threads that wait for each other look slow
-    numba.set_num_threads(1)
+    numba.config.NUMBA_NUM_THREADS = 1
     arrays = np.load(arguments.data)
     x, y = arrays["x"][: arguments.images], arrays["y"][: arguments.images]
     network = fkeras.load_model(arguments.network)

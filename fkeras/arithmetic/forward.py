@@ -14,13 +14,12 @@ from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
 from fkeras.arithmetic.packing import Layout, Window, layout_of
-from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, run_samples, share_out
+from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, n_threads, run_samples, share_out
 from fkeras.arithmetic.tensors import LINE, TYPES, Tensor, placed
 from fkeras.arithmetic.tiles import BYTES, OUTPUTS
 from fkeras.errors import InputError
@@ -110,7 +109,7 @@ class Forward:
             )
         if kernels.weights.size != self.golden.weights.size or kernels.starts.size != self.golden.starts.size:
             raise InputError("the kernels are those of another pass")
-        n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * numba.get_num_threads())))
+        n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_threads())))
         share_out(
             *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets),
             *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, ends.shape[1], n_at_once),

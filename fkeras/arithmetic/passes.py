@@ -6,10 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -210,13 +209,19 @@ def run_samples(
             copy(arena, sample * size + end, ends, (begin + sample) * result, result)
 
 
+def n_threads() -> int:
+    """NUMBA_NUM_THREADS. `numba.get_num_threads()` would launch numba's own threads, after which numba compiles nothing
+    more where that variable was set since, as by pytest-xdist's workers."""
+    return int(config.NUMBA_NUM_THREADS)
+
+
 def share_out(work: Callable[..., None], *arguments: Any, cost: float) -> None:
     """Run `work` on as many threads as it is worth, which take turns: a parallel loop of numba's takes three times as
     long to compile, and waits for cores that are busy.
 
     cost: instructions in all, about.
     """
-    turn, n_cores = np.zeros(1, np.int64), max(1, min(numba.get_num_threads(), int(cost / WORTH_A_THREAD)))
+    turn, n_cores = np.zeros(1, np.int64), max(1, min(n_threads(), int(cost / WORTH_A_THREAD)))
     if n_cores == 1:
         work(*arguments, turn)
         return

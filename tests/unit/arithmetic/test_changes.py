@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -116,3 +119,19 @@ def test_what_cannot_be_followed_says_so() -> None:
         Changes(Forward((1, 1, 4), 0, 9, (weighted((1, 1, 4, 2)), pool, weighted((1, 1, 2, 2)))), 1)
     with pytest.raises(InputError, match="only layers in a row are followed"):
         Changes(Forward((1, 1, 4), 0, 9, (weighted((1, 1, 4, 2)), weighted((1, 1, 2, 2))), ((0,), (1,))), 0)
+
+
+def test_threads_are_those_of_the_variable_and_numba_launches_none_of_its_own(tmp_path, monkeypatch):
+    """Its own would make a later compilation fail where NUMBA_NUM_THREADS was set meanwhile."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, numpy as np, numba\n"
+        "from numba.np.ufunc import parallel\n"
+        "from fkeras.arithmetic.passes import n_threads, share_out\n"
+        "share_out(lambda *_: None, cost=1e12)\n"
+        "os.environ['NUMBA_NUM_THREADS'] = '1'\n"
+        "print(numba.njit(lambda x: x + 1)(1), n_threads(), parallel._is_initialized)\n"
+    )
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "1", "False"], done.stderr
