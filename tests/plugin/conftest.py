@@ -6,6 +6,7 @@ import subprocess
 from typing import Any
 
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
+import numba
 import pytest
 import scipy.special  # noqa: F401
 from execnet import gateway_io
@@ -24,6 +25,8 @@ import pytest_fkeras.explain
 import pytest_fkeras.marks
 import pytest_fkeras.resilience
 import pytest_fkeras.selection  # noqa: F401
+
+numba.njit(lambda: 0)()  # which imports the rest of numba
 
 PROJECT = '''
 from types import SimpleNamespace
