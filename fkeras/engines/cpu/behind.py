@@ -13,8 +13,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import Floats
 from fkeras.engine import Scores
-from fkeras.engines.cpu.arrays import Floats
 from fkeras.engines.cpu.classes import counts_classes, nearly_tied
 from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
 from fkeras.engines.cpu.outcome import Places, StateScores

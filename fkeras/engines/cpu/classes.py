@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.passes import next_of, share_out
+from fkeras.arithmetic.passes import Floats, Ints, next_of, share_out
 from fkeras.compiled import compiled
-from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.metrics.classification import THRESHOLD, is_single_score
 from fkeras.metrics.metric import Outputs
 from fkeras.network import Network

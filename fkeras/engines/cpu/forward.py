@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from fkeras.engines.cpu.arrays import Floats
+from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.rows import Pass, Rows, floats_between
 from fkeras.network import Grid, Network, Node
 from fkeras.network.network import NO_READS, Reads

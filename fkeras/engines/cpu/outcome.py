@@ -9,9 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.passes import share_out
+from fkeras.arithmetic.passes import Floats, Ints, share_out
 from fkeras.engine import Scores
-from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.classes import counts_classes, decided_by_class, nearly_tied
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.cpu.samples import Samples

@@ -13,7 +13,7 @@ from fkeras.arithmetic.changes import Changes
 from fkeras.arithmetic.forward import Forward, Kernels
 from fkeras.arithmetic.layers import MaxPool as LargestOf
 from fkeras.arithmetic.layers import WeightedSum as Products
-from fkeras.engines.cpu.arrays import Floats
+from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.sites import Image, Site, image_shape, only_reader, pair, site_of
 from fkeras.errors import InputError

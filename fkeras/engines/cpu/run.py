@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.passes import Floats
 from fkeras.engine import Scores
 from fkeras.engines.cpu.activations import Activations
-from fkeras.engines.cpu.arrays import Floats
 from fkeras.engines.cpu.behind import Behind
 from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.plan import Plan, plan_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fkeras.engines.cpu.arrays import Floats
+from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.classes import ClassScores
 from fkeras.metrics.metric import Outputs
 from fkeras.scoring import Scorecard

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engines.cpu.arrays import Floats, Ints
+from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.network import Grid, Network, Node, Reshape
 from fkeras.network.operation import Shape, Values

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.passes import next_of
+from fkeras.arithmetic.passes import Floats, Ints, next_of
 from fkeras.compiled import compiled
-from fkeras.engines.cpu.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from fkeras.engines.cpu.arrays import Floats, Ints
+from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.engines.cpu.forward import floats_per_sample
 from fkeras.engines.cpu.tail import tail_from
 from fkeras.metrics.metric import Outputs

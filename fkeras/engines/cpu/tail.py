@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.passes import next_of, share_out
+from fkeras.arithmetic.passes import Floats, Ints, next_of, share_out
 from fkeras.compiled import compiled
-from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.vectors import LANES, ROWS, add_row, add_rows
 from fkeras.network import Network, Node
 from fkeras.network.operation import Operation, Shape

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.changes import AT_ONCE
+from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.engine import Scores
 from fkeras.engines.cpu.activations import Activations
-from fkeras.engines.cpu.arrays import Floats, Ints
 from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.outcome import Outcomes, Places, StateScores
 from fkeras.engines.cpu.plan import Plan

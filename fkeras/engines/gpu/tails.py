@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fkeras.engines.cpu.arrays import Floats, Ints
+from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.engines.cpu.suffix import Suffix
 from fkeras.engines.gpu.operations import Array, Values
 from fkeras.engines.gpu.program import Device, padded_to, scratch_bytes
