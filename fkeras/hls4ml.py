@@ -79,7 +79,9 @@ def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = N
 
     UnsupportedError names a tensor whose words hls4ml does not hold.
     """
-    return _converted(model, project, space)[1]
+    words = _space(model, space)
+    words.require_stored("hls4ml's order of words")
+    return _converted(model, project, words)[1]
 
 
 def storage(model: Any, project: ProjectLike, space: BitSpace | None = None) -> tuple[Storage, ...]:
@@ -103,7 +105,9 @@ def ports(model: Any, *, project: ProjectLike, space: BitSpace | None = None) ->
     """
     from fkeras.engines.hls4ml.storage import ports_of
 
-    return ports_of(*_converted(model, project, space))
+    words = _space(model, space)
+    words.require_stored("a port of hls4ml")
+    return ports_of(*_converted(model, project, words))
 
 
 def resources(

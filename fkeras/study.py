@@ -656,6 +656,7 @@ class Study:
         trials: int = 200,
     ) -> Front:
         """Resilience against measured area, design by design; see `fkeras.protection_front`."""
+        self.space.require_stored("a front of designs by measured area")
         name = self.which(metric)
         with self._noticing(), self.stored_sets([name]) as stored:
             run = RememberingRun(stored)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fkeras.faults import FaultModel, Protection
     from fkeras.memory import BitSpace, Coverage
     from fkeras.report.failure import Explanation
+    from fkeras.sensitivity import Ranking
     from fkeras.statistics import Estimate
     from fkeras.study import Study
 
@@ -123,6 +124,11 @@ class FaultCampaign:
     def coverage(self) -> Coverage:
         """Which words count as memory."""
         return self._study.coverage
+
+    @property
+    def ranking(self) -> Ranking:
+        """The bits of this budget's memory, most sensitive first, as its bare `ranking` ranks them."""
+        return self._source().ranking(None)
 
     @property
     def model_name(self) -> str:

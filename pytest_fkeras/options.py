@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -161,6 +161,13 @@ _TABLE = (
         allowed=("float32", "float16", "bfloat16"),
     ),
     Option(
+        "of=NAMES",
+        "which memories are measured and ranked where a budget names none: `weights`, `biases`, `tables`, "
+        "`activations`, `inputs`, `outputs`, `accumulators` (weights); see [registers](registers.md)",
+        only="ini",
+        example="weights activations",
+    ),
+    Option(
         "area=PATH",
         "what `fkeras area DIR --json PATH` measured, relative to the ini file; budgets under that protection report "
         "it, all others that their area is assumed",
@@ -241,6 +248,14 @@ class Stated(NamedTuple):
         if not self.path.exists():
             raise pytest.UsageError(f"{self.spelling} names {self.path}, which does not exist")
         return self.path
+
+    def words(self, allowed: Sequence[str]) -> tuple[str, ...]:
+        """The text as words, each once. UsageError for one that is not allowed."""
+        words = tuple(dict.fromkeys(self.text.replace(",", " ").split()))
+        for word in words:
+            if word not in allowed:
+                raise pytest.UsageError(f"{self.spelling}: {word!r}; allowed are {', '.join(allowed)}")
+        return words
 
     @property
     def number(self) -> int:

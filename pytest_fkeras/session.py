@@ -83,6 +83,10 @@ class FkerasSession:
         said_of_memory = {name: stated(config, name) for name in ("memory", "words")}
         self.coverage: dict[str, Any] = {name: at.text for name, at in said_of_memory.items() if at is not None}
         """What the ini file says of the memory."""
+        if (of := stated(config, "of")) is not None:
+            from fkeras.memory.coverage import MEMORIES_OF
+
+            self.coverage["of"] = of.words(MEMORIES_OF)
         self.cache = Cache(Path(told["cache"]), told["is_kept"], told["notice"]) if told else _cache(config)
         self.gate = _gate(config)
         self.outputs = Outputs() if self.is_worker else outputs_of(config)

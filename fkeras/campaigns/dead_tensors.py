@@ -73,8 +73,10 @@ def alive_by_trials(space: BitSpace, changed: NDArray[np.bool_], residual: Calla
     alive: set[int] = set()
     trials = np.flatnonzero(changed)
     for trial in trials[_spaced(trials.size, MOST_FLIPS)].tolist():
-        hit = {patch.tensor for patch in residual(trial).patches(space)}
-        alive |= hit if len(hit) == 1 else set()
+        faults = residual(trial)
+        hit = {patch.tensor for patch in faults.patches(space)}
+        is_alone = not any(patch.is_wrong for patch in faults.register_patches(space))
+        alive |= hit if len(hit) == 1 and is_alone else set()
         if len(alive) == len(space.tensors):
             break
     return frozenset(alive)

@@ -278,7 +278,7 @@ class Endurance:
             self.exceeded_at,
             IntervalRecord(average.best, average.low, average.high),
             self.accumulation.describe(),
-            account(covered, len(self.space)),
+            account(covered, self.space),
             self.seed,
             (self.survey if self.proof is None else self.proof).recovered,
         )

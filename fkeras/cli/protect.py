@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--metric and --limit need --data FILE.npz with arrays x and y")
     with studies.studied_together(options, options.model) as (study, *others):
         if options.output is not None:
-            headers = header_files(tensor.path for tensor in study.space.tensors)
+            headers = header_files(array.path for array in study.space.arrays)
             output.check_masks(options.output, "--output", headers, options)
             _require_same_layout(options.output, study.space)
         _check_order(options, study)

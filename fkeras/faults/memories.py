@@ -167,10 +167,12 @@ class StuckAt(Keyed):
 
 @dataclass(frozen=True)
 class PerMemory:
-    """A fault model for each memory: parts by name, in the order of names; sizes: bits of each, once they are known."""
+    """A fault model for each memory: parts by name, in the order of names; sizes: bits of each, once they are known,
+    and others: the memories that no part is of."""
 
     parts: tuple[tuple[str, FaultModel], ...]
     sizes: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    others: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def of(cls, faults: Mapping[str, int | FaultModel]) -> PerMemory:
@@ -207,7 +209,11 @@ class PerMemory:
                     f"faults name {name!r}, and the memory measured is of {there}; give ",
                     Argument("space", f"fkeras.bit_space(model, of={[name for name, _ in self.parts]})"),
                 )
-        return replace(self, sizes=tuple(len(space.part(name)[0]) for name, _ in self.parts))
+        sizes = tuple(len(space.part(name)[0]) for name, _ in self.parts)
+        named = dict(self.parts)
+        return replace(
+            self, sizes=sizes, others=tuple(kind for kind in dict.fromkeys(space.kinds) if kind not in named)
+        )
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         """Refused: which bits belong to which memory is not known by their number alone."""
@@ -232,7 +238,8 @@ class PerMemory:
 
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
-        return "; ".join(f"{name}: {model.describe(size)}" for name, model, size in self._with_sizes(n_bits))
+        parts = (f"{name}: {model.describe(size)}" for name, model, size in self._with_sizes(n_bits))
+        return "; ".join((*parts, *(f"{name}: no faults" for name in self.others)))
 
 
 def draw_on(space: BitSpace, model: FaultModel, key_for: Callable[[BitSpace, FaultModel], StreamOf], n: int) -> Draw:

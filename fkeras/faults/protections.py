@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from fkeras.faults.fault_set import FaultSet
 from fkeras.faults.upsets import Upsets
 from fkeras.memory import BitSet, BitSpace
@@ -96,6 +98,28 @@ def short(protection: Protection) -> str:
     return named if isinstance(protection, AssumedImmune) else f"{protection.name}({named})"
 
 
+def covered_bits(protection: Protection, space: BitSpace) -> BitSet:
+    """The bits that it covers, those of registers that are read through limits among them."""
+    limited = np.array([getattr(array, "limits", None) is not None for array in space.arrays], np.bool_)
+    return protection.bits | BitSet(np.flatnonzero(np.repeat(limited, np.diff(space.offsets))), space.layout_digest)
+
+
+def by_memory(protection: Protection, space: BitSpace) -> str:
+    """How many bits of each memory it covers, "" where stored words are all that there is, or one kind of register."""
+    kinds = list(dict.fromkeys(space.kinds))
+    if not space.registers or len(kinds) == 1:
+        return ""
+    covered = covered_bits(protection, space).bits
+    sizes = {kind: space.part(kind)[1] for kind in kinds}
+    shares = (f"{np.isin(bits, covered).sum():,} of {bits.size:,} bits of {kind}" for kind, bits in sizes.items())
+    return f"covers {', '.join(shares)}"
+
+
+def described(protection: Protection, space: BitSpace) -> str:
+    """One line about a protection of a memory."""
+    return "; ".join(filter(None, (protection.describe(len(space)), by_memory(protection, space))))
+
+
 def assumed_area(protection: Protection, n_bits: int) -> str:
     """What a protection takes where nobody measured it, "" for bits that are assumed immune."""
     if protection.is_perfect:
@@ -103,12 +127,12 @@ def assumed_area(protection: Protection, n_bits: int) -> str:
     return f"area {protection.extra_bits / max(1, n_bits):+.1%}, assumed to be that of the extra bits"
 
 
-def statement(protection: Protection, n_bits: int) -> str:
+def statement(protection: Protection, space: BitSpace) -> str:
     """One line about what is protected, "" for nothing; a check says so itself where it finds nothing to do."""
-    return "" if short(protection) == "-" else protection.describe(n_bits)
+    return "" if short(protection) == "-" else described(protection, space)
 
 
-def account(protection: Protection, n_bits: int, area: str = "") -> str:
+def account(protection: Protection, space: BitSpace, area: str = "") -> str:
     """What is protected and what that takes, for reports; area: what is known of it, "" where nobody measured it."""
-    said = (statement(protection, n_bits), area or assumed_area(protection, n_bits))
+    said = (statement(protection, space), area or assumed_area(protection, len(space)))
     return "; ".join(filter(None, said)) or "none"

@@ -301,6 +301,12 @@ class KnownWords(WordCheck):
         return "a word that is never stored reads the expected value of what was meant"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+        if space.registers and not space.tensors:
+            raise InputError(
+                f"{self!r} knows which words are stored, and this memory is of {', '.join(dict.fromkeys(space.kinds))} "
+                "alone, whose words are written anew for every sample; cover their bits with fkeras.TMR, or read them "
+                "through fkeras.RangeCheck('clamp')"
+            )
         weights = word_weights(space, self.importance)
         return tuple(
             _by_part(tensor, number, sources, partial(self._table, weights[number]))

@@ -55,6 +55,9 @@ class Coverage:
             one_of("of", name, MEMORIES_OF)
         distinct = tuple(dict.fromkeys(memories))
         object.__setattr__(self, "of", distinct[0] if len(distinct) == 1 else distinct)
+        if self.biases and not {"weights", "biases"}.intersection(distinct):
+            of = "; they are beside weights: write "
+            raise InputError(Argument("biases", True), of, Argument("of", [*distinct, "biases"]))
         stated: object = self.input_format
         if stated is not None and not isinstance(stated, FixedPoint):
             allowed = "; allowed is a format, as fkeras.memory.FixedPoint(8, 0)"
@@ -78,7 +81,9 @@ class Coverage:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def require_met(self, space: BitSpace) -> None:
-        """InputError for a space that has other words."""
+        """InputError for a space whose stored words are others."""
+        if not space.tensors:
+            return
         if self.memory not in (None, space.memory):
             raise InputError(Argument("memory", self.memory), f": this model gives the words of {space.memory!r} only")
         if self.words is not None and not any(tensor.codec == Float(self.words) for tensor in space.tensors):

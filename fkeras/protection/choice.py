@@ -15,6 +15,7 @@ from fkeras.campaigns.verdict import AnyOutcome, VerdictRecord, worst
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, Name, is_number, is_whole
 from fkeras.faults import Protection, protection
+from fkeras.faults.protections import described
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import FLAT, plain
 from fkeras.progress import Progress, silent
@@ -228,7 +229,7 @@ def choose(
     n_units = smallest_for_all(weights, lambda model: level_of(order, model), len(order)) if size is None else size
     chosen = order.first(n_units)
     models = tuple(model_choice(model, chosen) for model in weights)
-    description = protection(kind(chosen), space).describe(len(space))
+    description = described(protection(kind(chosen), space), space)
     assumptions = {} if required is None else required.assumptions
     provenance = {
         "granularity": granularity,

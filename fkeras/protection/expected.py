@@ -52,7 +52,7 @@ def wrong_bits(
     are 1.
 
     Arguments:
-        space: the memory.
+        space: the memory, of stored words.
         faults: a number of distinct flips of it, or a fault model.
         protected: as in a campaign.
         trials: how many to draw, from 1 up.
@@ -63,6 +63,7 @@ def wrong_bits(
     from fkeras.statistics.proportions import clopper_pearson
 
     whole("trials", trials, 1)
+    space.require_stored("counting wrong bits without a network")
     model, guard, start = fault_model(faults), protection(protected, space), whole_seed(seed)
     stored = _stored_ones(space)
     left = (guard.residual(trial_upsets(space, model, start, trial)) for trial in range(trials))

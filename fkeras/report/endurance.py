@@ -23,7 +23,7 @@ def endurance_text(result: Endurance) -> str:
     n_bits = len(result.space)
     notes = [
         f"{n_bits:,} bits, {result.n_samples:,} samples, {result.accumulation.describe()}, seed {result.seed}",
-        f"protection {account(result.protection, n_bits)}",
+        f"protection {account(result.protection, result.space)}",
         f"golden {result.metric} {golden_text(result.golden.value, result.golden.standard_error)}",
         f"average of {result.metric} from 0 to {result.text_of(result.survey.looks[-1])}: {result.time_average}",
     ]

@@ -16,7 +16,7 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
-from fkeras.faults.protections import account, short
+from fkeras.faults.protections import account, covered_bits, short
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
 
@@ -272,7 +272,7 @@ def _metric_record(result: CampaignResult, limits: tuple[Limit, ...]) -> MetricR
 
 def _assumptions(model: str, result: CampaignResult) -> Assumptions:
     setting, space = result.setting, result.setting.space
-    n_bits, protected = len(space), setting.protection.bits
+    n_bits, protected = len(space), covered_bits(setting.protection, space)
     return Assumptions(
         model,
         n_bits,
@@ -303,7 +303,7 @@ def _covered(space: BitSpace, protected: BitSet) -> tuple[CoveredTensor, ...]:
 
 def protection_text(setting: Setting) -> str:
     """One line about what is protected, and what that takes."""
-    return account(setting.protection, len(setting.space), setting.area)
+    return account(setting.protection, setting.space, setting.area)
 
 
 def _short(model: FaultModel, n_bits: int) -> str:

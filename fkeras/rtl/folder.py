@@ -149,8 +149,9 @@ def weight_memory(
     protection that is nothing to build."""
     if not (is_number(clock_hz) and clock_hz > 0):
         raise InputError(Argument("clock_hz", clock_hz), "; allowed are cycles per second, finite numbers above 0")
+    space.require_stored("a weight memory in SystemVerilog")
     guard = protection(protected, space)
-    said = statement(guard, len(space)) or "not protected" if about is None else about
+    said = statement(guard, space) or "not protected" if about is None else about
     for tensor in space.tensors:
         if tensor.path in (ports or {}):
             tensor.sole_codec  # noqa: B018  a port has rows of words of one width

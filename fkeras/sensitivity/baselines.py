@@ -53,6 +53,7 @@ def binfi(space: BitSpace, sensitive: Flags) -> BinFI:
     A word of b bits costs at most log2(b + 1) probes, rounded up.
     """
     _require(space, sensitive)
+    space.require_stored("BinFI")
     probes: list[int] = []
     ends: list[int] = []
     predicted = np.zeros(len(space), np.bool_)
@@ -98,6 +99,7 @@ def statfi(
     p = 0.5 (2^i - 1) / (2^(b - 1) - 1) for the i-th bit from the bottom (i = 0: the LSB, never drawn) of b; a
     one-bit word has p = 0.5.
     """
+    space.require_stored("StatFI")
     positions = space.bit_positions
     samples = [np.zeros(0, np.int64)]
     strata = [

@@ -84,6 +84,7 @@ def layer_traces(
     if max_iter < 1 or tolerance < 0:
         raise InputError(f"max_iter={max_iter}, tolerance={tolerance}; allowed are max_iter >= 1 and tolerance >= 0")
     space = derivatives.space
+    space.require_stored("the trace of a Hessian")
     layers = [tensor.path.rpartition("/")[0] or tensor.path for tensor in space.tensors]
     names = list(dict.fromkeys(layers))
     number = np.repeat([names.index(layer) for layer in layers], [tensor.size for tensor in space.tensors])

@@ -134,3 +134,47 @@ def test_a_budget_reads_registers_through_their_range(pytester: pytest.Pytester)
     result.assert_outcomes(passed=1, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*outside='undo': registers, such as 'q/activation', *write outside='clamp' or *"])
     result.stdout.fnmatch_lines(["*protection*range check of these weights*of 1 registers two comparators*"])
+
+
+OF_THE_INI_FILE = """
+from pytest_fkeras import KnownWords, Transient, fault_budget, ranking
+
+BOTH = {"weights": 2, "activations": Transient(ber=0.1)}
+EASY = {"trials": 3, "min_accuracy": 0.01, "max_failure_rate": 0.9}
+
+
+def test_session(fault_space, fkeras_ranking):
+    assert set(fault_space.kinds) == {"weights", "activations"}
+    assert len(fkeras_ranking) == len(fault_space) == 84
+
+
+@fault_budget(faults=BOTH, of=["activations", "weights"], protected=ranking[:9], **EASY)
+def test_budget(fkeras_campaign, fkeras_ranking):
+    assert fkeras_campaign.ranking[:9] == fkeras_campaign.protection.bits
+    assert len(fkeras_campaign.ranking) == len(fkeras_ranking)
+
+
+@fault_budget(faults={"weights": 2}, **EASY)
+def test_weights_alone(fkeras_campaign):
+    assert len(fkeras_campaign.space) == len(fkeras_campaign.ranking) == 64
+
+
+@fault_budget(bits=3, protected=KnownWords(), **EASY)
+def test_check():
+    pass
+"""
+
+
+def test_the_ini_file_says_which_memories_are_measured_and_ranked(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(OF_THE_INI_FILE)
+    pytester.makeini("[pytest]\nfkeras_of = weights, activations\n")
+    result = pytester.runpytest("-p", "no:randomly", "--fkeras-json=r.json")
+    result.assert_outcomes(passed=4)
+    (check,) = [
+        test for test in json.loads((pytester.path / "r.json").read_text())["tests"] if "check" in test["nodeid"]
+    ]
+    assert "covers 64 of 64 bits of weights, 0 of 20 bits of activations" in check["assumptions"]["protection"]
+    pytester.makeini("[pytest]\nfkeras_of = weights neurons\n")
+    result = pytester.runpytest()
+    result.stderr.fnmatch_lines(["*the ini option fkeras_of: 'neurons'; allowed are weights, biases, tables, activ*"])

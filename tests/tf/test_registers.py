@@ -259,6 +259,14 @@ def test_frozen_limits_of_registers_meet_other_data(dense) -> None:
         fkeras.RangeCheck("clamp").on(space)
 
 
+def test_hls4ml_orders_stored_words_alone(dense) -> None:
+    model, _ = dense
+    space = fkeras.bit_space(model, of=["weights", "activations"])
+    for ask in (fkeras.hls4ml.order, fkeras.hls4ml.ports):
+        with pytest.raises(fkeras.InputError, match="needs words that are stored, and register 'read/activation'"):
+            ask(model, space=space)
+
+
 def test_registers_are_ranked_beside_weights_by_the_derivatives_of_the_network(dense, monkeypatch) -> None:
     model, x = dense
     y = model.predict(x, verbose=0)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fkeras.campaigns import dead_tensors as module
-from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction, dead_tensors
+from fkeras.campaigns.dead_tensors import DeadTensor, alive_by_trials, dead_by_construction, dead_tensors
 from fkeras.campaigns.fault_free import FaultFree
 from fkeras.engine import GoldenScore, Scores
-from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, FixedPoint, Ternary, WordTensor
+from fkeras.faults import FaultSet, SampleFlips
+from fkeras.memory import BitSpace, FixedPoint, Register, Ternary, WordTensor
 from fkeras.metrics.changed import changed_outputs
 from fkeras.progress import silent
 
@@ -119,3 +119,14 @@ def test_an_output_is_changed_where_any_element_is(changed):
     assert scorer.score(golden + np.float32(1e-7), slice(None)).values.tolist() == [0, 0, 0]
     several = changed_outputs().bind(None, (golden, golden))
     assert several.score((golden, outputs), slice(None)).values.tolist() == [0, 1, 0]
+
+
+def test_a_change_under_faults_of_registers_too_shows_no_tensor_to_be_alive():
+    space = BitSpace(SPACE.tensors, registers=(Register("a/activation", (2,), CODEC, "activations", "a/activation"),))
+    held = len(SPACE)
+    faults = [
+        FaultSet([0, held]),
+        FaultSet([1], in_samples=SampleFlips([3], [held + 1])),
+        FaultSet([24], in_samples=SampleFlips([], [])),
+    ]
+    assert alive_by_trials(space, np.ones(3, np.bool_), faults.__getitem__) == {1}

@@ -87,9 +87,14 @@ def test_the_report_tells_the_rates_apart() -> None:
     model = placed(fault_model({"weights": fkeras.FlipCount(3), "activations": fkeras.Transient(ber=0.5)}), both())
     assert model.describe(999) == (
         "activations: transient, bit error rate 0.5 per inference, 40 of 80 bits expected wrong in each inference; "
-        "weights: 3 distinct bits, uniform over 120"
+        "weights: 3 distinct bits, uniform over 120; biases: no faults"
     )
     assert model.short(999) == "activations transient 0.5 + weights 3"
+
+
+def test_the_report_names_memories_that_nothing_hits() -> None:
+    model = placed(fault_model({"weights": 3}), both())
+    assert model.describe(9) == "weights: 3 distinct bits, uniform over 120; biases: no faults; activations: no faults"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError, LayoutError
-from fkeras.faults import TMR, AssumedImmune, FaultSet, Upsets, protection
+from fkeras.faults import TMR, AssumedImmune, FaultSet, KnownWords, RangeCheck, Recoded, Upsets, protection
 from fkeras.faults.protections import account
-from fkeras.memory import BitSet
+from fkeras.memory import BitSet, BitSpace, FixedPoint, Register, WordTensor
 
 
 def test_assumed_immune_bits_never_fail_whatever_hits_them(memory):
@@ -24,10 +24,62 @@ def test_assumed_immune_costs_nothing():
 
 def test_reports_say_that_an_area_is_assumed_unless_it_was_measured(memory):
     tmr, immune = TMR(range(5)), AssumedImmune(range(5))
-    assert account(tmr, 10) == f"{tmr.describe(10)}; area +100.0%, assumed to be that of the extra bits"
-    assert account(tmr, 10, "area +140.0%, measured") == f"{tmr.describe(10)}; area +140.0%, measured"
-    assert account(immune, 10) == immune.describe(10)
-    assert account(protection(None, memory(5)), 10) == "none"
+    space = memory(5, 2)
+    assert account(tmr, space) == f"{tmr.describe(10)}; area +100.0%, assumed to be that of the extra bits"
+    assert account(tmr, space, "area +140.0%, measured") == f"{tmr.describe(10)}; area +140.0%, measured"
+    assert account(immune, space) == immune.describe(10)
+    assert account(protection(None, space), space) == "none"
+
+
+def mixed(words=(1, 1, 3)):
+    """Weights of 12 bits, biases of 4, activations of 20, inputs of 8."""
+    codec = FixedPoint(4, 0)
+    tensors = tuple(
+        WordTensor(
+            path, (len(part),), codec, np.array(part, np.uint32), np.ones(len(part), "f4"), np.zeros(len(part), "f4")
+        )
+        for path, part in (("d/kernel", words), ("d/bias", words[:1]))
+    )
+    registers = (
+        Register("d/activation", (5,), codec, "activations", "d/activation"),
+        Register("x/input", (2,), codec, "inputs", "x"),
+    )
+    return BitSpace(tensors, registers=registers)
+
+
+@pytest.mark.parametrize(
+    ("protected", "says"),
+    [
+        (KnownWords(), "covers 12 of 12 bits of weights, 4 of 4 bits of biases, 0 of 20 bits of activations, 0 of 8 "),
+        (Recoded(), "covers 12 of 12 bits of weights, 4 of 4 bits of biases, 0 of 20 bits of activations, 0 of 8 bits"),
+        (TMR(range(10, 20)), "covers 2 of 12 bits of weights, 4 of 4 bits of biases, 4 of 20 bits of activations, 0 "),
+        ([0, 43], "covers 1 of 12 bits of weights, 0 of 4 bits of biases, 0 of 20 bits of activations, 1 of 8 bits of"),
+        ([KnownWords(), TMR(range(16, 21))], "12 of 12 bits of weights, 4 of 4 bits of biases, 5 of 20 bits of activ"),
+    ],
+)
+def test_of_several_memories_it_is_said_what_is_covered_of_each(protected, says):
+    space = mixed()
+    assert says in account(protection(protected, space), space)
+
+
+def test_registers_that_are_read_through_limits_are_covered_by_the_range_check():
+    check, space = RangeCheck("clamp"), mixed()
+    seen = {one.path: (np.zeros(one.size, np.uint32), np.ones(one.size, np.uint32)) for one in space.registers}
+    limited = check.limited(space, seen)
+    assert "20 of 20 bits of activations, 8 of 8 bits of inputs" in account(protection(check, limited), limited)
+    assert "0 of 20" in account(protection(range(3), space), space)
+
+
+@pytest.mark.parametrize("check", [KnownWords(), Recoded(seed=3), [KnownWords(), TMR([0])]])
+def test_a_check_of_stored_words_alone_is_refused_where_there_are_none(check):
+    registers = BitSpace((), registers=mixed().registers)
+    with pytest.raises(
+        InputError,
+        match=r"which words are stored, and this memory is of activations, inputs alone, .*"
+        r"cover their bits with fkeras.TMR, or read them through fkeras.RangeCheck\('clamp'\)",
+    ):
+        protection(check, registers)
+    assert "covers 1 of 20" in account(protection(TMR([0]), registers), registers)
 
 
 def test_reports_say_where_the_bits_come_from():

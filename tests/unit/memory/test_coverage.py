@@ -19,6 +19,7 @@ def space(codec, memory="quantizer"):
     [
         ({"layers": []}, "layers=[]: allowed are a glob"),
         ({"biases": "yes"}, "biases='yes'; write True or False"),
+        ({"biases": True, "of": "inputs"}, "biases=True; they are beside weights: write of=['inputs', 'biases']"),
         ({"memory": "chip"}, "memory='chip'; allowed are 'quantizer', 'hls4ml'"),
         ({"memory": ["hls4ml"]}, "memory=['hls4ml']; allowed are 'quantizer', 'hls4ml'"),
         ({"words": "float64"}, "words='float64'; allowed are 'float32', 'float16', 'bfloat16'"),
