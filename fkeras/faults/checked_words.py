@@ -130,7 +130,7 @@ class CheckedWords:
             upsets.hits_on(np.flatnonzero(self._is_written), 1)  # refuses them
         hit, event = upsets.plane(0).cells
         bit, event = hit[self._is_written[hit]], event[self._is_written[hit]]
-        interval = upsets.intervals(np.zeros(bit.size, np.int64), event, scrubbing)
+        interval = upsets.intervals(bit, np.zeros(bit.size, np.int64), event, scrubbing)
         flips = self._written_back(upsets, bit, interval) if scrubbing.keeps_errors else odd_ones(bit[interval == 0])
         return replace(faults, flips=np.union1d(faults.flips[~self._is_written[faults.flips]], flips))
 
@@ -154,31 +154,43 @@ class CheckedWords:
         beside = [part for part in self.beside if not part.is_perfect]
         if not beside:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        scrubbing = self.stated.scrubbing
+        scrubbing, word_of = self.stated.scrubbing, self._first_bits
         hits = upsets.hits_on(np.sort(np.concatenate([part.bits.bits for part in beside])), 3)
-        ages = [upsets.ages_of(hits.plane, hits.event, scrubbing)]
+        on_cells = [(hits.bit, hits.plane, hits.event)]
         for plane in range(1, FIRST_PLANE):
-            _, event = upsets.plane(plane).cells
-            ages.append(upsets.ages_of(np.full(event.size, plane), event, scrubbing))
-        # They change by an event, and by the first scrub of their own after it.
-        moments = [scrubbing.interval_of(np.concatenate(ages))]
+            bit, event = upsets.plane(plane).cells
+            on_cells.append((bit, np.full(event.size, plane), event))
+        bit, plane_of, event = (np.concatenate(column) for column in zip(*on_cells, strict=True))
+        ages = upsets.ages_of(plane_of, event, scrubbing)
+        # A word changes by an event, and by the first scrub of its own after it.
+        moments = [scrubbing.interval_of(ages)]
         for part in beside:
             own = getattr(part, "scrubbing", None)
             if own is not None and own.seconds is not None:
-                scrubbed = scrubbing.interval_of(own.interval_of(np.concatenate(ages)) * own.seconds)
+                scrubbed = scrubbing.interval_of(own.interval_of(ages) * own.seconds)
                 moments += [scrubbed, scrubbed - 1]  # one at the same time comes after what is written back
+        changes = np.stack([np.tile(word_of[bit], len(moments)), np.concatenate(moments)])
+        word, interval = np.unique(changes[:, changes[1] >= 1], axis=1)
+        turn = turns_of(word, interval)
+        # Each word is seen at a moment of its own, all of them together, as often as any of them changes.
+        latest = np.full(len(self.space), interval.max(initial=0) + 1)
         bits, intervals = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         wrong = bits[0]
-        for interval in np.unique(np.concatenate(moments))[::-1].tolist():
-            if interval < 1:
-                break
-            earlier = upsets.before(interval, scrubbing)
-            now = np.concatenate([np.intersect1d(part.residual(earlier).flips, part.bits.bits) for part in beside])
-            changed = np.setxor1d(wrong, now)
+        for now in range(int(turn.max(initial=-1)) + 1):
+            latest[word[turn == now]] = interval[turn == now]
+            scrubs = latest[word_of]
+            earlier = upsets.before(scrubs, scrubbing)
+            read = np.concatenate([np.intersect1d(part.residual(earlier).flips, part.bits.bits) for part in beside])
+            changed = np.setxor1d(wrong, read)
             bits.append(changed)
-            intervals.append(np.full(changed.size, interval))
-            wrong = now
+            intervals.append(scrubs[changed])
+            wrong = read
         return np.concatenate(bits), np.concatenate(intervals)
+
+    @cached_property
+    def _first_bits(self) -> Bits:
+        """The first bit of the word of each bit, (n_bits,)."""
+        return np.arange(len(self.space)) - self.space.bit_positions
 
     def _written_back(self, upsets: Upsets, bit: Bits, interval: Bits) -> Bits:
         """The cells that are wrong at the end where what is read is written back after every interval."""
@@ -227,7 +239,7 @@ class CheckedWords:
         wrong = np.zeros(n_cells, np.bool_)
         for i in range(-(-n_cells // max(1, n_bits)) if upsets.further is not None else 0):
             hit, event = upsets.plane(FIRST_PLANE + i).cells
-            interval = upsets.intervals(np.full(hit.size, FIRST_PLANE + i), event, self.stated.scrubbing)
+            interval = upsets.intervals(hit, np.full(hit.size, FIRST_PLANE + i), event, self.stated.scrubbing)
             cell = odd_ones(hit[interval == 0]) + i * n_bits
             wrong[cell[cell < n_cells]] = True
         readings, start = list(self.readings), 0

@@ -36,7 +36,7 @@ class Protection(Protocol):
         ...
 
     def residual(self, upsets: Upsets) -> FaultSet:
-        """The faults that the network computes with."""
+        """The faults that the network computes with; a word's depend on hits on its own cells alone."""
         ...
 
     def describe(self, n_bits: int) -> str:

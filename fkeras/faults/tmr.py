@@ -66,7 +66,7 @@ class TMR:
     def residual(self, upsets: Upsets) -> FaultSet:
         outside = upsets.faults.without(self.bits)
         hits = upsets.hits_on(self.bits.bits, 3)
-        wrong = self._outvoted(hits, upsets.intervals(hits.plane, hits.event, self.scrubbing))
+        wrong = self._outvoted(hits, upsets.intervals(hits.bit, hits.plane, hits.event, self.scrubbing))
         in_samples = self._outvoted_in_samples(upsets, outside.in_samples)
         return replace(outside, flips=np.union1d(outside.flips, wrong), in_samples=in_samples)
 

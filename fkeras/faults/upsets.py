@@ -39,7 +39,7 @@ class Upsets:
     1 up, None where nothing but one cell is hit; exposure_seconds: how long it took, None: unknown; ages: (plane, n)
     -> how long before the end each of n events came, as shares of the exposure, (n,) in (0, 1], None: unknown;
     copies: the bits -> hits on their copies where these share an array, None: each further copy has its own;
-    now_seconds: how long before the end of the exposure this is.
+    now_seconds: how long before the end of the exposure this is for each bit, (n_bits,), None: the end itself.
     """
 
     space: BitSpace
@@ -49,7 +49,7 @@ class Upsets:
     ages: Callable[[int, int], np.ndarray] | None = None
     copies: Callable[[Bits], Hits | None] | None = None
     what: str = "these faults"
-    now_seconds: float = 0.0
+    now_seconds: NDArray[np.float64] | None = None
 
     @classmethod
     def alone(cls, space: BitSpace, faults: FaultSet) -> Upsets:
@@ -89,15 +89,15 @@ class Upsets:
             return self.draw
         return Draw(FaultSet.EMPTY, 0) if self.further is None else self.further(number)
 
-    def intervals(self, plane: Bits, event: Bits, scrubbing: Scrubbing) -> Bits:
+    def intervals(self, bit: Bits, plane: Bits, event: Bits, scrubbing: Scrubbing) -> Bits:
         """In which interval between two scrubs each event fell, (n,); 0 is the last one, which ends with the exposure.
 
-        plane, event: (n,) as in `Hits`. InputError when the times are not known.
+        bit, plane, event: (n,) as in `Hits`; any bit of the word that was hit. InputError when the times are not known.
         """
         if scrubbing.seconds is None:
             return np.zeros(event.size, np.int64)
-        ages = self.ages_of(plane, event, scrubbing)
-        return scrubbing.interval_of(ages) - scrubbing.interval_of(np.array(self.now_seconds))
+        intervals = scrubbing.interval_of(self.ages_of(plane, event, scrubbing))
+        return intervals if self.now_seconds is None else intervals - scrubbing.interval_of(self.now_seconds[bit])
 
     def ages_of(self, plane: Bits, event: Bits, scrubbing: Scrubbing) -> NDArray[np.float64]:
         """How many seconds before the end of the exposure each event came, (n,); scrubbing: what needs to know."""
@@ -115,28 +115,29 @@ class Upsets:
             ages[mine] = self.ages(number, int(event[mine].max()) + 1)[event[mine]]
         return ages * self.exposure_seconds
 
-    def before(self, scrub: int, scrubbing: Scrubbing) -> Upsets:
-        """These as they were before a scrub, so many intervals before the end, and before all that happen with it."""
+    def before(self, scrubs: Bits, scrubbing: Scrubbing) -> Upsets:
+        """These as they were before a scrub, so many intervals before the end for each bit, (n_bits,), and before all
+        that happen with it."""
         assert scrubbing.seconds is not None
-        now_seconds = scrub * scrubbing.seconds
 
-        def has_come(plane: Bits, event: Bits) -> NDArray[np.bool_]:
+        def has_come(bit: Bits, plane: Bits, event: Bits) -> NDArray[np.bool_]:
             # As scrubs are counted: whether an event came before one must not depend on who asks.
-            return scrubbing.interval_of(self.ages_of(plane, event, scrubbing)) >= scrub
+            return scrubbing.interval_of(self.ages_of(plane, event, scrubbing)) >= scrubs[bit]
 
         def draw(number: int) -> Draw:
             hit, event = self.plane(number).cells
-            there = has_come(np.full(event.size, number), event)
+            there = has_come(hit, np.full(event.size, number), event)
             return draw_of(hit[there], event[there])
 
         def copies(bits: Bits) -> Hits | None:
             hits = None if self.copies is None else self.copies(bits)
             if hits is None:
                 return None
-            there = has_come(hits.plane, hits.event)
+            there = has_come(hits.bit, hits.plane, hits.event)
             return Hits(hits.bit[there], hits.copy[there], hits.event[there], hits.plane[there])
 
         further = None if self.further is None else draw
+        now_seconds = scrubs.astype(np.float64) * scrubbing.seconds
         return replace(self, draw=draw(0), further=further, copies=copies, now_seconds=now_seconds)
 
 

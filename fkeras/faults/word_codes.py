@@ -235,7 +235,7 @@ class CodedWords:
         """What is wrong in each codeword before it is read at the end, (n_words,)."""
         state = np.zeros(self._n_check.size, np.uint64)
         word, cell, plane, event = self._hits(upsets)
-        interval = upsets.intervals(plane, event, self.scrubbing)
+        interval = upsets.intervals(self._words[0][word], plane, event, self.scrubbing)
         if not word.size:
             return state
         flips = np.uint64(1) << cell.astype(np.uint64)

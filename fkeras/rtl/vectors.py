@@ -212,6 +212,7 @@ def _hits(layout: StoreLayout, guard: Protection, space: BitSpace, upsets: Upset
         for bit, event in zip(*upsets.plane(plane).cells, strict=True):
             rows += [(*cell, plane, int(event)) for cell in codes.get((plane, int(bit)), ())]
     table = np.array(rows, np.int64).reshape(-1, 4)
+    bits = np.array(first, np.int64)[table[:, 0]]
     scrubs = [visit.scrubbing for visit in layout.passes if visit.kind == "scrub"]
-    intervals = [upsets.intervals(table[:, 2], table[:, 3], scrubbing) for scrubbing in scrubs]
+    intervals = [upsets.intervals(bits, table[:, 2], table[:, 3], scrubbing) for scrubbing in scrubs]
     return table[:, 0], table[:, 1], intervals

@@ -9,7 +9,18 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fkeras.faults import TMR, AssumedImmune, FaultSet, KnownWords, RangeCheck, Recoded, Upsets, protection
+from fkeras.faults import (
+    SECDED,
+    TMR,
+    AssumedImmune,
+    FaultSet,
+    KnownWords,
+    Parity,
+    RangeCheck,
+    Recoded,
+    Upsets,
+    protection,
+)
 from fkeras.faults.fault_models import draw_of
 from fkeras.faults.readings import MixedReading
 from fkeras.memory import Binary, BitSet, BitSpace, FixedPoint, MixedFixedPoint, PowerOfTwo, Ternary, WordTensor
@@ -222,10 +233,27 @@ def test_a_scrubber_writes_what_is_read_where_it_has_a_pattern(space, check, hit
         assert (read == reading.decode(cells[number], np.arange(here.size))).all()
 
 
+def written_back(scrubbed, wrong):
+    """The wrong cells, (n_bits,), once every word is written as the check reads it."""
+    after = wrong.copy()
+    for patch in FaultSet(np.flatnonzero(wrong)).patches(scrubbed.cells):
+        reading, layout = scrubbed.readings[patch.tensor], scrubbed.space.tensors[patch.tensor].layout
+        written, has_pattern = reading.encode(reading.decode(patch.words, patch.elements), patch.elements)
+        now = np.where(has_pattern, written, patch.words) ^ reading.patterns[patch.elements]
+        for element, pattern in zip(patch.elements.tolist(), now.tolist(), strict=True):
+            first, width = int(scrubbed.space.offsets[patch.tensor] + layout.first(element)), layout.widths[element]
+            if not reading.is_plain:
+                after[first : first + width] = [pattern >> place & 1 for place in range(width - 1, -1, -1)]
+    return after
+
+
+HITS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 2), st.floats(0.001, 0.999)), max_size=14)
+
+
 @given(
     space=spaces(),
     check=CHECKS,
-    hits=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 2), st.floats(0.001, 0.999)), max_size=14),
+    hits=HITS,
     outvoted=st.lists(st.tuples(st.integers(0, 10**6), st.floats(0.001, 0.999)), max_size=6),
     covered=st.sets(st.integers(0, 10**6), max_size=6),
     own=st.sampled_from([None, 4.0, 10.0, 30.0]),
@@ -251,10 +279,10 @@ def test_a_scrubber_reads_copies_as_they_vote_at_that_time(space, check, hits, o
     events = [(-50 * age, 0, bit, plane) for plane, own_hits in enumerate(planes) for bit, age in own_hits]
     events += [(-10.0 * k, 1, 0, 0) for k in range(1, 6)]
     events += [(-own * k, 2, 0, 0) for k in range(1, int(50 / own) + 1)] if own is not None else []
-    wrong = np.zeros((3, len(space)), np.bool_)
+    wrong, is_covered = np.zeros((3, len(space)), np.bool_), np.isin(np.arange(len(space)), covered)
 
     def votes():
-        return np.where(np.isin(np.arange(len(space)), covered), wrong.sum(axis=0) >= 2, wrong[0])
+        return np.where(is_covered, wrong.sum(axis=0) >= 2, wrong[0])
 
     for _, kind, bit, plane in sorted(events, key=lambda event: event[:2]):
         if kind == 0:
@@ -262,17 +290,50 @@ def test_a_scrubber_reads_copies_as_they_vote_at_that_time(space, check, hits, o
         elif kind == 2:
             wrong[:, covered] = votes()[covered] if source == "itself" else False
         else:
-            seen = FaultSet(np.flatnonzero(votes()))
-            cells = {patch.tensor: patch for patch in seen.patches(scrubbed.cells)}
-            for number, patch in cells.items():
-                reading = scrubbed.readings[number]
-                written, has_pattern = reading.encode(reading.decode(patch.words, patch.elements), patch.elements)
-                now = np.where(has_pattern, written, patch.words) ^ reading.patterns[patch.elements]
-                for element, pattern in zip(patch.elements.tolist(), now.tolist(), strict=True):
-                    layout = space.tensors[number].layout
-                    first, width = int(space.offsets[number] + layout.first(element)), int(layout.widths[element])
-                    for place in range(width):
-                        if first + place not in covered and not reading.is_plain:
-                            wrong[0, first + place] = pattern >> (width - 1 - place) & 1
+            wrong[0] = np.where(is_covered, wrong[0], written_back(scrubbed, votes()))
     expected = scrubbed.read(FaultSet(np.flatnonzero(votes())), upsets)
     assert protection([tmr, scrubbed], space).residual(upsets) == expected
+
+
+@given(
+    space=spaces(),
+    check=CHECKS,
+    hits=HITS,
+    covered=st.sets(st.integers(0, 10**6), max_size=12),
+    own=st.sampled_from([None, 5.0, 10.0]),
+    cover=st.sampled_from([SECDED, Parity]),
+    source=st.sampled_from(["good copy", "itself"]),
+)
+@settings(deadline=None, max_examples=100)
+def test_a_scrubber_reads_codes_as_they_are_mended_at_that_time(space, check, hits, covered, own, cover, source):
+    """Scrub by scrub, with the whole memory as it was before each."""
+    dense, nothing = min(8, len(space)), draw_of(np.zeros(0, np.int64))
+    bits = BitSet(sorted({bit % dense for bit in covered}))
+    by = {} if cover is Parity else {"scrub_from": "good copy" if own is None else source}
+    stated = cover(bits, own, on_detected="keep", **by)
+    code = protection(stated, space)
+    scrubbed = replace(check, scrub_interval_seconds=10.0, scrub_from="itself").on(space)
+    planes = [[(bit % dense, 50 * age) for bit, plane, age in hits if plane == number] for number in range(3)]
+    is_covered = np.isin(np.arange(len(space)), bits.bits)
+
+    def until(seconds):
+        """The upsets up to so many seconds before the end, as of then."""
+        came = [[(bit, age - seconds) for bit, age in plane if age >= seconds] for plane in planes]
+        draws = [draw_of(np.array([bit for bit, _ in plane], np.int64)) for plane in came]
+        ages = [np.array([age for _, age in plane]) / (50 - seconds) for plane in came]
+
+        def further(plane):
+            return draws[plane] if plane < 3 else nothing
+
+        return Upsets(space, draws[0], further, 50.0 - seconds, lambda plane, n: ages[plane][:n])
+
+    wrong = np.zeros(len(space), np.bool_)
+    for interval in range(4, -1, -1):
+        for bit, age in planes[0]:
+            wrong[bit] ^= age // 10 == interval
+        upsets = until(10 * interval)
+        wrong = np.where(is_covered, np.isin(np.arange(len(space)), code.residual(upsets).flips), wrong)
+        if interval:
+            wrong = np.where(is_covered, wrong, written_back(scrubbed, wrong))
+    expected = scrubbed.read(FaultSet(np.flatnonzero(wrong)), upsets)
+    assert protection([stated, scrubbed], space).residual(upsets) == expected

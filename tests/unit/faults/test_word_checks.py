@@ -296,6 +296,19 @@ def test_what_a_scrubber_wrote_while_a_vote_was_wrong_stays():
     assert protection([TMR([0], 70), check], space).residual(upsets) == FaultSet([0, 1, 2])
 
 
+def test_all_words_are_seen_at_moments_of_their_own_together(monkeypatch):
+    space = space_of([1, 2, 3] * 40)
+    hits = draw_of(np.arange(0, 480, 4))
+    upsets = Upsets(space, hits, lambda plane: hits, 1200.0, lambda plane, n: (np.arange(n) + 0.5) / 120)
+    seen, before = [], Upsets.before
+    monkeypatch.setattr(Upsets, "before", lambda *its: seen.append(its) or before(*its))
+    check = RangeCheck(scrub_interval_seconds=10, scrub_from="itself")
+    protection([TMR(range(0, 480, 4)), check], space).residual(upsets)
+    assert len(seen) == 1  # 120 scrubs, each after a hit on another word
+    protection([TMR(range(0, 480, 4), 15), check], space).residual(upsets)
+    assert len(seen) == 1 + 3
+
+
 def test_what_cannot_be_joined_is_refused():
     space = space_of([1, 2, 3])
     for parts, message in [
