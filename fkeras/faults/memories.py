@@ -210,10 +210,8 @@ class PerMemory:
                     Argument("space", f"fkeras.bit_space(model, of={[name for name, _ in self.parts]})"),
                 )
         sizes = tuple(len(space.part(name)[0]) for name, _ in self.parts)
-        named = dict(self.parts)
-        return replace(
-            self, sizes=sizes, others=tuple(kind for kind in dict.fromkeys(space.kinds) if kind not in named)
-        )
+        others = [kind for kind in dict.fromkeys(space.kinds) if kind not in dict(self.parts)]
+        return replace(self, sizes=sizes, others=tuple(others))
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         """Refused: which bits belong to which memory is not known by their number alone."""

@@ -154,7 +154,7 @@ def test_budget(fkeras_campaign, fkeras_ranking):
     assert len(fkeras_campaign.ranking) == len(fkeras_ranking)
 
 
-@fault_budget(faults={"weights": 2}, **EASY)
+@fault_budget(faults={"weights": 40}, **EASY)
 def test_weights_alone(fkeras_campaign):
     assert len(fkeras_campaign.space) == len(fkeras_campaign.ranking) == 64
 
