@@ -147,8 +147,17 @@ class RunAround:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self.engine, self.space, self.metrics, self.n_samples = run.engine, run.space, run.metrics, run.n_samples
-        self.golden = run.golden
+        self.space, self.metrics, self.n_samples = run.space, run.metrics, run.n_samples
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self._run.engine
+
+    @property
+    def golden(self) -> dict[str, GoldenScore]:
+        """The fault-free network's scores, by metric."""
+        return self._run.golden
 
     @property
     def golden_outputs(self) -> Outputs:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +31,7 @@ from fkeras.campaigns import (
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
 from fkeras.campaigns.budget import MAX_TRIALS, shared_out, unmeasured
-from fkeras.campaigns.dead_tensors import DeadTensor, alive_by_trials, dead_by_construction, dead_tensors
+from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction
 from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
 from fkeras.campaigns.fault_free import FaultFree
@@ -41,7 +41,8 @@ from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
 from fkeras.campaigns.verdict import BrokenSetUp
 from fkeras.engine import GoldenScore, Run
-from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name, StoreError
+from fkeras.errors import Argument, ChangedError, IdentityError, InputError, Name
+from fkeras.fault_free_network import FaultFreeNetwork
 from fkeras.faults import (
     AssumedImmune,
     Exposure,
@@ -60,17 +61,13 @@ from fkeras.memory.codecs import FloatName
 from fkeras.memory.coverage import COVERAGE
 from fkeras.memory.space import Memory
 from fkeras.metrics import MetricLike, resolve
-from fkeras.metrics.chance import Chance, chance_of, is_constant
 from fkeras.metrics.changed import changed_outputs
 from fkeras.metrics.classification import margins
 from fkeras.metrics.inputs import sample_count, take
-from fkeras.metrics.metric import DatasetMetric, Metric, is_own
+from fkeras.metrics.metric import DatasetMetric, Metric
 from fkeras.metrics.named import NAMED
 from fkeras.models import MODELS, ModelHooks, as_pair, engine_identity, engine_parts
 from fkeras.models.kinds import model_of
-from fkeras.network.feeding import flat_data
-from fkeras.network.floats import storing
-from fkeras.network.ranges import golden_range
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose, choose_free
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
@@ -81,11 +78,9 @@ from fkeras.rtl.area import MeasuredArea, read_area
 from fkeras.rtl.front import Front, protection_front
 from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
-from fkeras.runs.known import Golden, KnownRun, keep_golden, kept_golden
 from fkeras.runs.remembering import RememberingRun
 from fkeras.runs.stored import stored_answers
 from fkeras.runs.stored_sets import StoredSets
-from fkeras.scoring import Scorecard
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Identity, Store, StoreLike, digest_of, opened
@@ -159,10 +154,10 @@ class Study:
             metrics = {name: resolve(named) for name, named in metric.items()}
         else:
             metrics = {} if metric is None else named_metrics(resolve(metric))
-        kept = opened(store)
+        kept, pair = opened(store), None if data is None else as_pair(data)
         bound = {
             "_model": model,
-            "data": None if data is None else as_pair(data),
+            "data": pair,
             "metrics": MappingProxyType(metrics),
             "coverage": Coverage(layers, biases, memory, words, of, input_format),
             "engine": engine,
@@ -178,8 +173,7 @@ class Study:
             "_runs": Recent(),
             "_oracles": Recent(),
             "_rankings": Recent(),
-            "_dead": Recent(),
-            "_chance": Recent(),
+            "_fault_free": FaultFreeNetwork(model, pair),
             **({} if space is None else {"space": space}),
         }
         self.__dict__.update(bound)
@@ -200,8 +194,7 @@ class Study:
     _runs: Recent[Run]
     _oracles: Recent[Oracle]
     _rankings: Recent[Ranking]
-    _dead: Recent[tuple[DeadTensor, ...]]
-    _chance: Recent[Chance | None]
+    _fault_free: FaultFreeNetwork
     model_name: str
     """What reports call the model."""
 
@@ -293,8 +286,12 @@ class Study:
         self.require_unchanged()
         metrics = {name: self.metric(name) for name in (self.metrics if names is None else names)}
         key = (self.space.content_digest, tuple(metrics), self.engine)
+
+        def start() -> Run:
+            return self._started(self.required_data, metrics)
+
         with self._noticing():
-            return self._runs.get(key, lambda: self._known(metrics) or self._started(self.required_data, metrics))
+            return self._runs.get(key, lambda: self._fault_free.run(metrics, self.space, self._keeper, start))
 
     def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
@@ -355,15 +352,10 @@ class Study:
 
     def sensitive_bits(self, bits: ArrayLike | None = None) -> NDArray[np.bool_]:
         """Whether each flip makes a sample wrong that was right; see `fkeras.sensitive_bits`. (n,) bool."""
-        x, y = self.required_data
         metrics = {"mispredictions": resolve("mispredictions")}
-
-        def on(rows: NDArray[np.int64]) -> Run:
-            part = take(x, rows), take(y, rows)
-            return self.hooks.start_run(self._model, part, metrics, self.space, self.engine)
-
+        on = self._of_samples(metrics)
         self.require_unchanged()
-        whole = self.hooks.start_run(self._model, (x, y), metrics, self.space, self.engine)
+        whole = self.hooks.start_run(self._model, self.required_data, metrics, self.space, self.engine)
 
         def ask(missing: NDArray[np.int64]) -> NDArray[np.bool_]:
             wrong = whole.golden["mispredictions"].per_sample
@@ -383,10 +375,7 @@ class Study:
         check = range_check(self.hooks.resolved(protected, self))
         if check is None or not self.space.registers:
             return self
-        model, (x, _) = model_of(self._model), self.required_data
-        network = storing(model.network(self.space.memory), self.space)
-        seen = golden_range(network, self.space.registers, flat_data(network.inputs, x))
-        return self.but(space=check.limited(self.space, seen))
+        return self.but(space=check.limited(self.space, self._fault_free.register_ranges(self.space)))
 
     def setting(self, run: Run, faults: Faults, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
@@ -412,18 +401,13 @@ class Study:
         fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
         study = self.range_checked(protected)
-        if study is not self:
-            return study.campaign(
-                metric, faults=faults, trials=trials, protected=study.protection(protected), limits=limits,
-                max_trials=max_trials, shard=shard, allow_chance=allow_chance
-            )  # fmt: skip
-        run = self.run([metric] if isinstance(metric, str) else metric)
+        run = study.run([metric] if isinstance(metric, str) else metric)
         requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
         if requirement is not None and allow_chance:
             requirement = replace(requirement, golden=replace(requirement.golden, allow_chance=True))
         golden_limits = () if requirement is None else requirement.golden.limits
-        self.require_bite(golden_limits, run)
-        share = self._share(shard)
+        study.require_bite(golden_limits, run)
+        share = study._share(shard)
         if trials == "all" and (fault_model(faults) != FlipCount(1) or share is not None):
             raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
         plan: FixedTrials | UntilDecided
@@ -432,37 +416,39 @@ class Study:
         elif requirement is not None and trials is None:
             plan = UntilDecided(requirement, max_trials)
         else:
-            plan = FixedTrials(len(self.space) if trials == "all" else 100 if trials is None else trials)
-        setting = self.setting(run, faults, protected)
+            plan = FixedTrials(len(study.space) if trials == "all" else 100 if trials is None else trials)
+        setting = study.setting(run, faults, protected)
+        study._require_range_check(setting.protection)
+        if trials == "all":
+            setting = replace(exhaustive_setting(run, setting.protection, study.seed), area=setting.area)
+        known = study.fault_free(list(run.metrics), golden_limits)
+        if requirement is not None:
+            # First of all: of a network that is not sound, limits against its golden value may well make no sense.
+            if requirement.golden.problems(known):
+                return replace(unmeasured(run, setting, FixedTrials(plan.most)), fault_free=known)
+            study.require_bite(requirement.limits, run)
+        if share is not None:
+            for damage in run.metrics.values():
+                metric_identity(damage)
+        with study._noticing():
+            if trials == "all":
+                entries = study._keeper.oracle(run)
+                exhaustive = run_exhaustive(run, setting.protection, study.progress, entries, study.seed)
+                return study._with(known, replace(exhaustive, setting=setting))
+            entries = study._keeper.campaign(run, setting)
+            if share is not None:
+                setting, plan = shared_out(setting, plan, share)
+            return study._with(known, run_campaign(run, setting, plan, study.progress, entries, _writer(share)))
+
+    def _require_range_check(self, protection: Protection) -> None:
+        """InputError for registers that are read through limits under a protection that has none."""
         limited = any(register.limits is not None for register in self.space.registers)
-        if limited and range_check(getattr(setting.protection, "stated", None)) is None:
+        if limited and range_check(getattr(protection, "stated", None)) is None:
             raise InputError(
                 "the registers of this memory are read through limits, and ", Argument("protected"), " names no range "
                 "check; write ", Argument("protected", Name('fkeras.RangeCheck("clamp", of=space)')), ", or measure "
                 "fkeras.bit_space(model, of=...)"
             )  # fmt: skip
-        if trials == "all":
-            setting = replace(exhaustive_setting(run, setting.protection, self.seed), area=setting.area)
-        known = self.fault_free(list(run.metrics), golden_limits)
-        if requirement is not None:
-            # First of all: of a network that is not sound, limits against its golden value may well make no sense.
-            if requirement.golden.problems(known):
-                return replace(unmeasured(run, setting, FixedTrials(plan.most)), fault_free=known)
-            self.require_bite(requirement.limits, run)
-        if trials == "all":
-            with self._noticing():
-                entries = self._keeper.oracle(run)
-                result: CampaignResult = run_exhaustive(run, setting.protection, self.progress, entries, self.seed)
-                return self._with(known, replace(result, setting=setting))
-        if share is not None:
-            for damage in run.metrics.values():
-                metric_identity(damage)
-        with self._noticing():
-            entries = self._keeper.campaign(run, setting)
-            if share is not None:
-                setting, plan = shared_out(setting, plan, share)
-            result = run_campaign(run, setting, plan, self.progress, entries, _writer(share))
-            return self._with(known, result)
 
     def unmeasured(
         self, names: Sequence[str], faults: Faults, protected: Protectable, known: FaultFree
@@ -484,59 +470,13 @@ class Study:
         """
         run = self.run(names)
         others = sorted({limit.metric for limit in limits} - set(run.metrics))
-        known = self._without_faults(run)
+        known = self._known_by(run)
         if others:
-            known = replace(known, golden={**self._without_faults(self.run(others)).golden, **known.golden})
+            known = replace(known, golden={**self._known_by(self.run(others)).golden, **known.golden})
         return known.with_dead(dead_by_construction(self.space), self.space)
 
-    def _without_faults(self, run: Run) -> FaultFree:
-        """What a run says of the network, kept for whoever asks next."""
-        golden = {name: score.value for name, score in run.golden.items()}
-        outputs = getattr(run, "golden_outputs", None)  # a project's own run need not have any
-        if outputs is None:
-            return FaultFree(golden)
-        _, targets = self.required_data
-        targets, known = model_of(self._model).targets(targets), run.known.chance if isinstance(run, KnownRun) else {}
-
-        def chance(name: str) -> Chance | None:
-            return known[name] if name in known else chance_of(run.metrics[name], targets, outputs)
-
-        keys = {name: (self.space.content_digest, self.engine, name) for name in run.metrics}
-        is_new = any(key not in self._chance for key in keys.values())
-        chances = {name: self._chance.get(key, partial(chance, name)) for name, key in keys.items()}
-        if is_new and not isinstance(run, KnownRun):
-            own = [name for name, metric in run.metrics.items() if is_own(metric)]
-            self._keep(run, Golden(run.engine, outputs, {n: run.golden[n] for n in own}, {n: chances[n] for n in own}))
-        found = {name: luck for name, luck in chances.items() if luck is not None}
-        return FaultFree(golden, found, is_constant=is_constant(outputs))
-
-    def _known(self, metrics: Mapping[str, Metric]) -> Run | None:
-        """A run that is known without faults; None where it must be started to tell."""
-        documents = self._keeper.golden(metrics)
-        if documents is None or self.store is None:
-            return None
-        try:
-            golden = kept_golden(documents)
-        except ValueError as error:
-            self.store.notice(str(error))
-            return None
-        if golden is None:
-            return None
-        scores = dict(golden.scores)
-        others = {name: metric for name, metric in metrics.items() if name not in scores}
-        if others:  # what users' metrics are cannot be known: what they are now shows here
-            scores |= Scorecard(others, model_of(self._model).targets(self.required_data[1]), golden.outputs).golden
-        start = partial(self._started, self.required_data, metrics)
-        return KnownRun(golden, {name: scores[name] for name in metrics}, metrics, self.space, start, documents.folder)
-
-    def _keep(self, run: Run, golden: Golden) -> None:
-        documents = self._keeper.golden(run.metrics)
-        if documents is None or self.store is None:
-            return
-        try:
-            keep_golden(documents, golden)
-        except StoreError as error:
-            self.store.notice(f"what the fault-free network gives is not kept: {error}")
+    def _known_by(self, run: Run) -> FaultFree:
+        return self._fault_free.of_run(run, self.space, self.engine, self._keeper)
 
     def dead_tensors(self, result: CampaignResult | None = None) -> tuple[DeadTensor, ...]:
         """The tensors of which no single flip changes an output: by construction and, with data, on these samples.
@@ -546,26 +486,8 @@ class Study:
         """
         if self.data is None or engine_parts(self.engine)[0] == "hls4ml":
             return dead_by_construction(self.space)
-        x, y = self.required_data
-        metrics = {"changed_outputs": changed_outputs()}
-
-        def on(rows: NDArray[np.int64]) -> Run:
-            return self.hooks.start_run(self._model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
-
-        def changes(sets: list[FaultSet]) -> NDArray[np.bool_]:
-            assert result is not None
-            with self.stored_sets(list(result.by_metric)) as run:
-                scores = run.fault_sets(sets)
-            golden = run.golden
-            return np.asarray(np.any([score.differ_from(golden[name]) for name, score in scores.items()], axis=0))
-
-        def found() -> tuple[DeadTensor, ...]:
-            if result is None:
-                return dead_tensors(self.space, on, sample_count(x), self.progress)
-            alive = alive_by_trials(self.space, result.changed, result.setting.residual)
-            return dead_tensors(self.space, on, sample_count(x), self.progress, alive, changes)
-
-        return self._dead.get((self.space.content_digest, self.engine), found)
+        start = self._of_samples({"changed_outputs": changed_outputs()})
+        return self._fault_free.dead_tensors(self.space, self.engine, start, self.stored_sets, self.progress, result)
 
     def critical_bits(
         self, limits: Mapping[str, float], *, metric: str | None = None, bits: ArrayLike | None = None
@@ -790,9 +712,7 @@ class Study:
     @property
     def required_data(self) -> tuple[Any, Any]:
         """The data. InputError where there are none."""
-        if self.data is None:
-            raise InputError("measuring needs ", Argument("data", Name("(x, y)")), ": the inputs and the targets")
-        return self.data
+        return self._fault_free.data
 
     def require_unchanged(self) -> None:
         """ChangedError when model or data are no longer what they were when first measured with."""
@@ -809,6 +729,15 @@ class Study:
     def _started(self, data: tuple[Any, Any], metrics: Mapping[str, Metric]) -> Run:
         run = self.hooks.start_run(self._model, data, metrics, self.space, self.engine)
         return self.hooks.on_workers(run, self._model, data, metrics, self.engine, self.executor)
+
+    def _of_samples(self, metrics: Mapping[str, Metric]) -> Callable[[NDArray[np.int64]], Run]:
+        """Starts an engine on chosen samples, here."""
+        x, y = self.required_data
+
+        def start(rows: NDArray[np.int64]) -> Run:
+            return self.hooks.start_run(self._model, (take(x, rows), take(y, rows)), metrics, self.space, self.engine)
+
+        return start
 
     def _bits(self, bits: ArrayLike | None) -> NDArray[np.int64]:
         return np.arange(len(self.space)) if bits is None else self.space.check(bits)

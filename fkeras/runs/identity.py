@@ -187,6 +187,11 @@ class Keeper:
         """The sensitive bits; golden: the share of samples that are wrong without faults."""
         return self._entry(Subject.sensitive_bits, golden=golden)
 
+    def notice(self, text: str) -> None:
+        """Say what is wrong with what is kept."""
+        if self._store is not None:
+            self._store.notice(text)
+
     def _each(self, run: Run, identity: Callable[[Subject, Metric], Identity]) -> dict[str, Entry]:
         def entry(name: str, metric: Metric) -> Entry:
             low, high = metric.bounds or (-np.inf, np.inf)

@@ -6,7 +6,7 @@ import io
 import json
 import platform
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import GoldenScore, Run, Scores
+from fkeras.engine import GoldenScore, Run, RunAround, Scores
 from fkeras.errors import StoreError
-from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.chance import Chance
 from fkeras.metrics.inputs import read_only
@@ -97,7 +96,7 @@ def kept_golden(documents: Documents) -> Golden | None:
         raise ValueError(f"{path}: left out, it is damaged ({error}); the fault-free network is computed") from error
 
 
-class KnownRun:
+class KnownRun(RunAround):
     """A run whose golden outputs and scores are known; the engine starts when faults must be measured.
 
     scores: of all metrics; start: starts the engine; folder: where what is known is kept.
@@ -117,7 +116,7 @@ class KnownRun:
         self._scores, self._start, self._folder = dict(scores), start, folder
 
     @cached_property
-    def _run(self) -> Run:
+    def _run(self) -> Run:  # type: ignore[override]
         run = self._start()
         for name, score in self._scores.items():
             now = run.golden[name].value
@@ -149,22 +148,9 @@ class KnownRun:
         """The fault-free network's outputs."""
         return self._run.golden_outputs if self.is_started else self.known.outputs
 
-    @property
-    def batch_size(self) -> int:
-        """How many fault sets a call takes best."""
-        return self._run.batch_size
-
-    def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Positions within `bits`, grouped as `flips` takes them best."""
-        return self._run.batches(bits)
-
     def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
         """Each of `bits` flipped alone."""
         return self._run.flips(bits)
-
-    def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
-        """Each fault set injected alone."""
-        return self._run.fault_sets(faults)
 
 
 @cache

@@ -30,9 +30,13 @@ class TailRun(RunAround):
 
     def __init__(self, run: FrameworkRun, why: str) -> None:
         super().__init__(run)
-        self.engine = f"{run.engine} ({why})"
-        self._whole = run
+        self._whole, self._why = run, why
         self._tail: Tail | None = None
+
+    @property
+    def engine(self) -> str:
+        """The framework's, and why nobody else."""
+        return f"{self._whole.engine} ({self._why})"
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, a few of one tensor at a time."""

@@ -13,6 +13,7 @@ from fkeras import network as fn
 from fkeras.faults import AssumedImmune, FaultSet, draw_trial, fault_model, placed, protection, trial_upsets
 from fkeras.memory import BitSet, BitSpace, FixedPoint, Register, WordTensor
 from fkeras.memory.inventory import Inventory, LayerMemory
+from fkeras.network.ranges import golden_range
 from fkeras.statistics.proportions import clopper_pearson
 
 CODEC = FixedPoint(4, 0)
@@ -185,6 +186,23 @@ def campaign(workers: int, model, n_trials: int = 8) -> tuple[np.ndarray, np.nda
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             result = fkeras.campaign(network, (x, labels), executor=pool, **settings)
     return result.values, np.array([result.setting.residual(trial).digest for trial in range(n_trials)])
+
+
+def test_one_study_looks_at_what_its_registers_hold_once(monkeypatch) -> None:
+    network, looks = one_layer(), []
+    monkeypatch.setattr(
+        "fkeras.fault_free_network.golden_range", lambda *these: looks.append(these) or golden_range(*these)
+    )
+    labels = np.arange(10)
+    study = fkeras.Study(network, (np.eye(10, dtype=np.float32) * np.float32(0.5), labels), "mispredictions",
+                         of="activations")  # fmt: skip
+    clamped, zeroed = fkeras.RangeCheck("clamp"), fkeras.RangeCheck("zero")
+    checks = (clamped, zeroed, [clamped, range(9)])
+    spaces = [study.campaign(faults=1, trials=3, protected=check).setting.space for check in checks]
+    assert [space.registers[0].limits.outside for space in spaces] == ["clamp", "zero", "clamp"]
+    assert len({space.content_digest for space in spaces}) == 2
+    study.but(seed=5).endurance(looks=[1, 2], trials=3, protected=clamped)
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize("model", [fkeras.Transient(ber=0.003), fkeras.Transient(None, 3e3, 1e-6)])

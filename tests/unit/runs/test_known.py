@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fkeras.engine import GoldenScore
+from fkeras.engine import GoldenScore, RunAround
 from fkeras.errors import StoreError
 from fkeras.faults import FaultSet
 from fkeras.metrics import accuracy, dataset_metric, emd, mean_squared_error, on_output, sample_metric
@@ -79,6 +79,16 @@ def test_the_engine_starts_when_faults_are_measured_and_must_agree(function_run,
     assert (agreeing.engine, agreeing.golden) == ("function", run.golden)
     with pytest.raises(StoreError, match=r"gave mse 0\.6 when it was written, and gives 0\.5 now; .* remove the"):
         known_run(0.6).fault_sets([FaultSet([3])])
+
+
+def test_a_run_around_it_compares_with_what_the_started_engine_gives(function_run, tmp_path):
+    run = function_run(lambda bits: 0.5 + float(bits.sum()))
+    golden = Golden("known", np.zeros(1), {"mse": GoldenScore(0.5 + 1e-8, 0.0, 0, None)}, {"mse": None})
+    around = RunAround(KnownRun(golden, golden.scores, run.metrics, run.space, lambda: run, tmp_path))
+    assert (around.engine, around.golden["mse"].value) == ("known", 0.5 + 1e-8)
+    scores = around.fault_sets([FaultSet.EMPTY])["mse"]
+    assert not scores.differ_from(around.golden["mse"]).any()
+    assert around.engine == "function"
 
 
 def test_metrics_of_fkeras_are_its_own_and_those_of_users_are_not():
