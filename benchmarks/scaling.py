@@ -38,7 +38,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
+from fkeras.threads import THREAD_VARIABLES
+
 MOST_PER_CHANNEL = 1024
 """More flips of one channel than this are sampled: beyond it they share no more work."""
 EXAMPLE = Path(__file__).parents[1] / "example_project"
@@ -231,7 +232,7 @@ def in_a_process(options: argparse.Namespace, name: str, part: str, way: str, pr
     """A part in a fresh process with one thread per library (all of them for all cores), pinned to processors."""
     environment = {**os.environ}
     if way != "all cores":
-        environment |= dict.fromkeys(THREADS, "1")
+        environment |= dict.fromkeys(THREAD_VARIABLES, "1")
     line = [sys.executable, __file__, "--inner", part, "--case", name, "--way", way, "--samples", str(options.samples)]
     line += ["--channels", str(options.channels)]
     if options.data:

@@ -37,8 +37,6 @@ _CI_VARIABLES = ("CI", "BUILD_NUMBER")
 """Those by which pytest itself tells that it runs in CI."""
 
 _UPDATES = ("baseline_update", "baseline_update_new_only", "baseline_update_in_ci")
-THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS")
-"""What TensorFlow and numba read when they start; whatever the user has set stays."""
 _TOLD = "fkeras"
 """The key under which a worker of pytest-xdist is told what all workers share."""
 
@@ -295,8 +293,7 @@ def _tolerances(text: str) -> tuple[Tolerance, ...]:
 def share_threads() -> None:
     """On a worker, before TensorFlow and numba are imported, take a share of the processors; elsewhere nothing."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
-    if workers < 1:
-        return
-    share = max(1, len(os.sched_getaffinity(0)) // workers)
-    for name in THREAD_VARIABLES:
-        os.environ.setdefault(name, str(share))
+    if workers > 0:
+        from fkeras.threads import share_of, suggest_threads
+
+        suggest_threads(share_of(workers))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fkeras.errors import InputError
+from fkeras.threads import THREAD_VARIABLES
 
 if TYPE_CHECKING:
     from fkeras.metrics.metric import Metric
@@ -115,5 +116,5 @@ def read_metric(name: str, geometry: str | None) -> Metric:
 def use_threads(threads: int | None) -> None:
     """Bound the processor cores that libraries use; they read this when they are loaded."""
     if threads is not None:
-        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        for name in THREAD_VARIABLES:
             os.environ[name] = str(threads)

@@ -12,9 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from fkeras.executors.workers import Workers
-
-THREAD_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
-"""What the libraries below read when they are loaded."""
+from fkeras.threads import share_of, suggest_threads
 
 
 class LocalPool:
@@ -30,7 +28,7 @@ class LocalPool:
             self._n,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=prepare_worker,
-            initargs=(self._listening, max(1, len(os.sched_getaffinity(0)) // self._n)),
+            initargs=(self._listening, share_of(self._n)),
         )
         return self._executor
 
@@ -49,8 +47,7 @@ class LocalPool:
 
 def prepare_worker(lifeline: Connection, n_threads: int) -> None:
     """Set up a fresh worker process: its share of the cores, and an end when the parent's end of a pipe closes."""
-    for name in THREAD_VARIABLES:
-        os.environ.setdefault(name, str(n_threads))
+    suggest_threads(n_threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
 
     def end_with_parent() -> None:

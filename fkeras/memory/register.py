@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.memory.codecs import Codec, FixedPoint, MixedFixedPoint
-from fkeras.memory.layout import Bits, TensorLayout, Words
+from fkeras.memory.layout import Bits, Words
+from fkeras.memory.tensor import WordArray
 
 Registers = Literal["activations", "inputs", "outputs", "accumulators"]
 REGISTERS: tuple[Registers, ...] = get_args(Registers)
@@ -40,7 +40,7 @@ class Limits:
 
 
 @dataclass(frozen=True, eq=False)
-class Register:
+class Register(WordArray):
     """The words in which one tensor of a network is held.
 
     path: unique name, `layer/activation`; shape: of one sample; codec: what a word means; memory: which of a chip's
@@ -49,19 +49,11 @@ class Register:
     that all words are read through.
     """
 
-    path: str
-    shape: tuple[int, ...]
-    codec: Codec | MixedFixedPoint
     memory: Registers
     tensor: str
     scale: float = 1.0
     quantizer: str = ""
     limits: Limits | None = None
-
-    @cached_property
-    def layout(self) -> TensorLayout:
-        """Where its bits lie."""
-        return TensorLayout(self.path, self.shape, self.codec.width)
 
     @property
     def text(self) -> str:
@@ -69,21 +61,6 @@ class Register:
         codec = self.codec.digest if isinstance(self.codec, MixedFixedPoint) else repr(self.codec)
         limits = "" if self.limits is None else f"|{self.limits.text}"
         return f"{codec}|{self.scale!r}|{self.tensor}|{self.memory}|{self.quantizer}{limits}\n"
-
-    @property
-    def size(self) -> int:
-        """Number of words."""
-        return prod(self.shape)
-
-    @property
-    def n_bits(self) -> int:
-        """Number of bits that it holds for a sample."""
-        return self.layout.n_bits
-
-    @property
-    def is_signed(self) -> NDArray[np.bool_]:
-        """Whether the most significant bit of each word is its sign, (size,)."""
-        return np.broadcast_to(np.asarray(getattr(self.codec, "signed", True)), self.size)
 
     @property
     def step(self) -> float:
@@ -94,11 +71,6 @@ class Register:
     def largest(self) -> float:
         """The largest magnitude that any word decodes to."""
         return self.codec.largest * self.scale
-
-    def decode(self, words: Words, elements: Bits) -> NDArray[np.float64]:
-        """What `words` mean in the places of `elements`, in units of the codec."""
-        codec = self.codec
-        return (codec[elements] if isinstance(codec, MixedFixedPoint) else codec).decode(words)
 
     def encode(self, values: NDArray[np.float32]) -> Words:
         """The words of one sample, (size,), whose values have words."""

@@ -33,7 +33,44 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class WordTensor:
+class WordArray:
+    """Words in the shape of a tensor: where their bits lie and what they mean.
+
+    path: unique name; shape: of the tensor; codec: of all words or, as `MixedFixedPoint`, of each by itself.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    codec: Codec | MixedFixedPoint
+
+    @cached_property
+    def layout(self) -> TensorLayout:
+        """Where the bits lie."""
+        return TensorLayout(self.path, self.shape, self.codec.width)
+
+    @property
+    def size(self) -> int:
+        """Number of words."""
+        return prod(self.shape)
+
+    @property
+    def n_bits(self) -> int:
+        """Number of bits."""
+        return self.layout.n_bits
+
+    @property
+    def is_signed(self) -> NDArray[np.bool_]:
+        """Whether the most significant bit of each word is its sign, (size,)."""
+        return np.broadcast_to(np.asarray(getattr(self.codec, "signed", True)), self.size)
+
+    def decode(self, words: Words, elements: Bits) -> Values:
+        """What `words` mean in the places of `elements`, in units of the codec."""
+        codec = self.codec
+        return (codec[elements] if isinstance(codec, MixedFixedPoint) else codec).decode(words)
+
+
+@dataclass(frozen=True, eq=False)
+class WordTensor(WordArray):
     """The stored words of one weight tensor.
 
     path: unique name, `outer/inner/layer/tensor`; shape: Keras' shape of the tensor;
@@ -44,9 +81,6 @@ class WordTensor:
     x + (xq - x), which differs from word x scale by a rounding where the scale is no power of two.
     """
 
-    path: str
-    shape: tuple[int, ...]
-    codec: Codec | MixedFixedPoint
     words: Words
     scale: NDArray[np.float32]
     golden: NDArray[np.float32]
@@ -66,21 +100,6 @@ class WordTensor:
 
     def __reduce__(self) -> tuple[type[WordTensor], tuple[object, ...]]:
         return WordTensor, (self.path, self.shape, self.codec, self.words, self.scale, self.golden)
-
-    @cached_property
-    def layout(self) -> TensorLayout:
-        """Where its bits lie."""
-        return TensorLayout(self.path, self.shape, self.codec.width)
-
-    @property
-    def size(self) -> int:
-        """Number of words."""
-        return prod(self.shape)
-
-    @property
-    def n_bits(self) -> int:
-        """Number of stored bits."""
-        return self.layout.n_bits
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -114,16 +133,6 @@ class WordTensor:
     def n_possible(self) -> int:
         """How many words there are: 2**width for each codec."""
         return sum(1 << part.tensor.layout.widest for part in self.parts)
-
-    @property
-    def is_signed(self) -> NDArray[np.bool_]:
-        """Whether the most significant bit of each word is its sign, (size,)."""
-        return np.broadcast_to(np.asarray(getattr(self.codec, "signed", True)), self.size)
-
-    def decode(self, words: Words, elements: Bits) -> Values:
-        """What `words` mean in the places of `elements`, in units of the codec."""
-        codec = self.codec
-        return (codec[elements] if isinstance(codec, MixedFixedPoint) else codec).decode(words)
 
     def values_of(self, words: Words, elements: Bits) -> NDArray[np.float32]:
         """What the network computes with when `elements` hold `words`: word x scale, rounded to float32 once.

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pytest_fkeras.session import THREAD_VARIABLES as VARIABLES
+from fkeras.threads import THREAD_VARIABLES as VARIABLES
 from pytest_fkeras.session import share_threads
 
 SHOW = f"""
@@ -27,7 +27,7 @@ def test_the_share_is_that_of_the_processors_this_process_may_use(monkeypatch, w
         monkeypatch.delenv(name)
     monkeypatch.setenv("NUMBA_NUM_THREADS", "5")
     share_threads()
-    assert [os.environ[name] for name in VARIABLES] == [share, share, "5"]
+    assert [os.environ[name] for name in VARIABLES] == [share, share, "5", share]
 
 
 @pytest.mark.parametrize(("ini", "flags"), [("fkeras_seed = 1", ["-n1"]), ("", ["-n1"]), ("fkeras_seed = 1", ["-n0"])])
