@@ -15,6 +15,7 @@ from fkeras.campaigns.budget import MAX_TRIALS
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS
 from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, Faults, FaultSet
+from fkeras.faults.memories import memories_of
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
@@ -277,7 +278,7 @@ def campaign(
         model,
         data,
         metric,
-        of=tuple(faults) if isinstance(faults, Mapping) else "weights",
+        of=memories_of(faults),
         space=space,
         engine=engine,
         seed=seed,
@@ -320,6 +321,7 @@ def endurance(
     data: tuple[Any, Any],
     *,
     metric: MetricLike,
+    faults: Faults | None = None,
     limits: Mapping[str, float] | None = None,
     upsets_per_bit_second: float | None = None,
     upsets_per_second: float | None = None,
@@ -348,6 +350,9 @@ def endurance(
             by which at most `max_failure_rate` of the trials break one, at `confidence`.
         upsets_per_bit_second, upsets_per_second: a rate, per bit or of the whole memory: faults arrive in time, and
             looks, ends and results are in seconds. Default: flips, one after another.
+        faults: in place of a rate an `Exposure`, or one for each memory with `Transient` or `StuckAt` for others, as in
+            {"weights": Exposure(14400, 5e-6), "activations": Transient(1e-6)}: weights fill up, transients are drawn
+            anew at each look. The longest exposure is the last look.
         looks: where to measure, ascending; default: 1, 2, 5, 10 ... with 30 trials, and, with limits, `trials` others
             close to the first failures.
         max_flips, exposure_seconds: the last look; default: half the memory's bits, or where every trial has failed.
@@ -357,9 +362,11 @@ def endurance(
         store: every fault set is kept, and not measured again, for other limits, looks or trials either.
     """
     study = Study(
-        model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
-    )
+        model, data, metric, of=memories_of(faults), space=space, engine=engine, seed=seed, store=store,
+        executor=executor, progress=progress
+    )  # fmt: skip
     return study.endurance(
+        faults=faults,
         limits=required(limits, study.metrics, max_failure_rate, confidence),
         upsets_per_bit_second=upsets_per_bit_second,
         upsets_per_second=upsets_per_second,
@@ -407,8 +414,9 @@ def protection_curve(
         store: as in `endurance`.
     """
     study = Study(
-        model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
-    )
+        model, data, metric, of=memories_of(faults), space=space, engine=engine, seed=seed, store=store,
+        executor=executor, progress=progress
+    )  # fmt: skip
     return study.protection_curve(
         faults,
         ranking,
@@ -459,8 +467,9 @@ def protection_front(
         EnvironmentSetupError: where Yosys is missing.
     """
     study = Study(
-        model, data, metric, space=space, engine=engine, seed=seed, store=store, executor=executor, progress=progress
-    )
+        model, data, metric, of=memories_of(faults), space=space, engine=engine, seed=seed, store=store,
+        executor=executor, progress=progress
+    )  # fmt: skip
     return study.protection_front(
         faults,
         required(limits, study.metrics, max_failure_rate, confidence) or {},
@@ -494,6 +503,8 @@ def protect(
     biases: bool = False,
     memory: Memory | None = None,
     words: FloatName | None = None,
+    of: str | Sequence[str] | None = None,
+    input_format: FixedPoint | None = None,
     engine: str = "auto",
     names: Sequence[str] | None = None,
     store: StoreLike = None,
@@ -521,7 +532,8 @@ def protect(
         method: how bits are ranked, as in `rank`.
         max_failure_rate, confidence, max_trials, seed: as in `campaign`.
         max_evaluations: the most fault sets that the search may measure, per model.
-        layers, biases, memory, words: what is the memory, as in `bit_space`.
+        layers, biases, memory, words, of, input_format: what is the memory, as in `bit_space`; of the memories that
+            `faults` names unless told.
         engine, executor, progress: as in `oracle`.
         names: of the models, for reports.
         store: rankings are kept as in `rank`, fault sets as in `endurance`.
@@ -537,7 +549,8 @@ def protect(
         raise InputError(f"{len(every)} models with {len(called)} names; give at least one model, and a name for each")
     first, *others = (
         Study(
-            model, data, metric, layers=layers, biases=biases, memory=memory, words=words, engine=engine, seed=seed,
+            model, data, metric, layers=layers, biases=biases, memory=memory, words=words,
+            of=memories_of(faults) if of is None else of, input_format=input_format, engine=engine, seed=seed,
             store=store, executor=executor, progress=progress, name=name,
         )
         for name, model in zip(called, every, strict=True)

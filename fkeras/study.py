@@ -29,7 +29,7 @@ from fkeras.campaigns import (
     required,
     run_campaign,
 )
-from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne
+from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne, accumulating
 from fkeras.campaigns.budget import MAX_TRIALS, shared_out, unmeasured
 from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction
 from fkeras.campaigns.endurance_campaign import measure_endurance
@@ -501,6 +501,7 @@ class Study:
         self,
         *,
         metric: str | None = None,
+        faults: Faults | None = None,
         limits: Limits | None = None,
         upsets_per_bit_second: float | None = None,
         upsets_per_second: float | None = None,
@@ -513,10 +514,17 @@ class Study:
     ) -> Endurance:
         """Let faults accumulate, and measure the metric against their number; see `fkeras.endurance`."""
         name = self.which(metric)
+        rates = {"upsets_per_bit_second": upsets_per_bit_second, "upsets_per_second": upsets_per_second}
+        stated = [rate for rate, value in rates.items() if value is not None]
         accumulation: Accumulation = OneByOne()
-        if upsets_per_bit_second is not None or upsets_per_second is not None:
-            accumulation = InTime(Exposure(1.0, upsets_per_bit_second, upsets_per_second))
-        wrong_end = "max_flips" if isinstance(accumulation, InTime) else "exposure_seconds"
+        if faults is not None:
+            if stated:
+                raise InputError(Argument("faults"), " and ", Argument(stated[0]), " are two rates; keep one")
+            accumulation, seconds = accumulating(faults, self.space)
+            exposure_seconds = seconds if exposure_seconds is None else exposure_seconds
+        elif stated:
+            accumulation = InTime(Exposure(1.0, **rates))
+        wrong_end = "max_flips" if accumulation.unit == "seconds" else "exposure_seconds"
         if {"max_flips": max_flips, "exposure_seconds": exposure_seconds}[wrong_end] is not None:
             other = ("exposure_seconds", "") if wrong_end == "max_flips" else ("max_flips", ", or give a rate")
             what = f" does not go with looks in {accumulation.unit}; write "

@@ -170,22 +170,35 @@ def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tup
     return int(survived or 0), n_faults, least_trials(requirement.max_failure_rate, requirement.confidence)
 
 
+def _mean_upsets(model: Any, n_bits: int) -> float:
+    """How many upsets add up in time, 0 where other faults do."""
+    from fkeras.faults import Exposure, StuckAt, Transient
+    from fkeras.faults.memories import PerMemory
+
+    parts = list(model.with_sizes(n_bits)) if isinstance(model, PerMemory) else [("", model, n_bits)]
+    lasting = [(part, size) for _, part, size in parts if not isinstance(part, Transient | StuckAt)]
+    upsets = [part.mean_upsets(size) for part, size in lasting if isinstance(part, Exposure)]
+    has_one_time = len(upsets) == len(lasting) > 0 and model.exposure_seconds is not None
+    return sum(upsets) if has_one_time else 0.0
+
+
 def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
     """The metric under 1 fault, and more and more, up to the budget's number or time; None for other fault models."""
     import numpy as np
 
     from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
-    from fkeras.faults import Exposure, FlipCount
+    from fkeras.faults import FlipCount
     from fkeras.report.record import protection_text
     from fkeras.statistics.means import spread
     from fkeras.statistics.proportions import clopper_pearson
 
     setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
-    model, n_bits = setting.fault_model, len(setting.space)
+    n_bits = len(setting.space)
+    model: Any = setting.fault_model
     if isinstance(model, FlipCount) and model.n_faults:
         unit, shares = "flips", np.rint(np.geomspace(1, model.n_faults, LOOKS)) / model.n_faults
-    elif isinstance(model, Exposure) and model.mean_upsets(n_bits) >= 1:
-        unit, shares = "seconds", np.geomspace(1 / model.mean_upsets(n_bits), 1, LOOKS)
+    elif (upsets := _mean_upsets(model, n_bits)) >= 1:
+        unit, shares = "seconds", np.geomspace(1 / upsets, 1, LOOKS)
     else:
         return None
     name, curve = next(iter(campaign.result.by_metric)), []

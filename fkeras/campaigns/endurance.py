@@ -227,14 +227,17 @@ class Endurance:
 
     @cached_property
     def time_average(self) -> Estimate:
-        """The metric's average from no fault to the survey's last look, faults coming at a constant rate.
+        """The metric's average from the beginning to the survey's last look, faults coming at a constant rate.
 
-        Per trial by the trapezoidal rule over the looks, beginning with the golden value; the interval is that of the
+        Per trial by the trapezoidal rule over the looks, beginning with the golden value, or, where transients or stuck
+        bits are there from the beginning, with that of the first look; the interval is that of the
         mean over trials, given this data set. Choose `looks`, or the end of the range, as the exposure in question.
         """
         looks = np.concatenate([[0.0], self.survey.looks])
-        golden = np.full((len(self.survey), 1), self.golden.value)
-        values = np.concatenate([golden, self.survey.values], axis=1)
+        first = np.full((len(self.survey), 1), self.golden.value)
+        if not self.accumulation.begins_without_faults:
+            first = self.survey.values[:, :1]
+        values = np.concatenate([first, self.survey.values], axis=1)
         areas = (np.diff(looks) * (values[:, 1:] + values[:, :-1]) / 2).sum(axis=1)
         return self._mean(areas / looks[-1])
 

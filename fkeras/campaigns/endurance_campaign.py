@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fkeras.campaigns.accumulation import Accumulation, InTime, Looks, State
+from fkeras.campaigns.accumulation import Accumulation, Looks, State
 from fkeras.campaigns.endurance import Endurance, Histories, least_trials
 from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.verdict import Requirement
 from fkeras.engine import Run, Scores
 from fkeras.errors import Argument, InputError, whole
 from fkeras.faults import FaultSet, Protection, RandomStream
+from fkeras.faults.memories import StreamOf
 from fkeras.faults.upsets import Upsets
+from fkeras.memory import BitSpace
 from fkeras.progress import Progress
 from fkeras.runs.remembering import RememberingRun
 from fkeras.statistics.means import MINIMUM_VALUES
@@ -38,13 +40,15 @@ class EnduranceCampaign:
     def history(self, trial: int, looks: Looks) -> list[FaultSet]:
         """What the network computes with in one trial at each look."""
         space, timed = self.run.space, self.accumulation.unit == "seconds"
-        key = ("fkeras-endurance/1", self.seed, space.layout_digest, self.accumulation.key, trial)
 
         @cache
         def states(plane: int) -> list[State]:
             # Cells that a protection adds are hit at the same rate, each array by itself.
-            stream = RandomStream(*key, *([plane] if plane else []))
-            return self.accumulation.history(len(space), looks, stream)
+            def streams(part: BitSpace, key: str) -> StreamOf:
+                whole = ("fkeras-endurance/1", self.seed, part.layout_digest, key, trial)
+                return partial(RandomStream, *whole, *([plane] if plane else []))
+
+            return self.accumulation.states(space, looks, streams, self.run.n_samples)
 
         def residual(i: int, seconds: float | None) -> FaultSet:
             return self.protection.residual(
@@ -189,8 +193,8 @@ def one_two_five(start: float, end: float) -> Looks:
 def _series(accumulation: Accumulation, n_bits: int, end: float | None) -> Looks:
     if n_bits == 0:
         raise InputError("the space has no bits to flip")
-    if isinstance(accumulation, InTime):
-        per_second = accumulation.rate.mean_upsets(n_bits)
+    if accumulation.unit == "seconds":
+        n_bits, per_second = accumulation.pace(n_bits)
         if per_second <= 0:
             raise InputError("without upsets nothing accumulates; give a rate above 0")
         last = n_bits / 2 / per_second if end is None else end

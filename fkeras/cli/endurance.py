@@ -13,6 +13,8 @@ EXAMPLES = """\
   fkeras endurance tagger.h5 --data validation.npz --metric accuracy --limit max_accuracy_drop=0.02 --min-survived 100
   fkeras endurance encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --limit max_emd=1.25 \\
       --upsets-per-second 0.067 --mask protection.json --under tmr --scrub-interval-seconds 60
+  fkeras endurance tagger.h5 --data validation.npz --metric accuracy --limit max_accuracy_drop=0.02 \\
+      --faults-in weights=upsets:5e-6 --faults-in activations=transient:1e-7 --exposure-seconds 14400
 
 With a rate everything is in seconds, else in flips. With --min-survived the exit code is a verdict: 0 where that much
 is shown to be survived, 1 where more than --max-failure-rate of the trials are shown to fail by then, 3 otherwise.
@@ -52,8 +54,10 @@ def run(options: argparse.Namespace) -> int:
     output.check_targets(options)
     if options.min_survived is not None and not options.limit:
         raise InputError("--min-survived needs --limit: what is to be survived")
+    faults = faults_and_limits.per_memory(options)
     with studies.studied(options) as study:
         result = study.endurance(
+            faults=faults,
             limits=faults_and_limits.requirement(options, study),
             upsets_per_bit_second=options.upsets_per_bit_second,
             upsets_per_second=options.upsets_per_second,

@@ -23,14 +23,6 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
     one = group.add_mutually_exclusive_group(required=required)
     one.add_argument("--faults", type=arguments.whole(1), metavar="N", help="that many distinct bits flip")
     one.add_argument("--ber", type=arguments.real(0, 1), metavar="P", help="every bit flips with this probability")
-    one.add_argument(
-        "--faults-in",
-        type=_in_memory,
-        action="append",
-        metavar="MEMORY=WHAT",
-        help="what goes wrong in one memory: N flips, ber:P, upsets:R (per bit and second, with --exposure-seconds), "
-        "transient:P (anew in every inference), stuck0:N, stuck1:N; may be repeated",
-    )
     add_rates(one)
     group.add_argument(
         "--exposure-seconds",
@@ -41,7 +33,15 @@ def add_faults(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def add_rates(group: argparse._ActionsContainer) -> None:
-    """Upsets per time."""
+    """Upsets per time, and what goes wrong memory by memory."""
+    group.add_argument(
+        "--faults-in",
+        type=_in_memory,
+        action="append",
+        metavar="MEMORY=WHAT",
+        help="what goes wrong in one memory: N flips, ber:P, upsets:R (per bit and second, with --exposure-seconds), "
+        "transient:P (anew in every inference), stuck0:N, stuck1:N; may be repeated",
+    )
     group.add_argument(
         "--upsets-per-second", type=arguments.real(0), metavar="R", help="upsets per second, whole memory"
     )
@@ -89,11 +89,13 @@ def _in_memory(text: str) -> tuple[str, tuple[str, float]]:
     )
 
 
-def _per_memory(options: argparse.Namespace) -> FaultModel:
-    """The fault model of `--faults-in`."""
+def per_memory(options: argparse.Namespace) -> FaultModel | None:
+    """The fault model of `--faults-in`, None where it names nothing."""
     from fkeras import BitErrorRate, Exposure, FlipCount, StuckAt, Transient
     from fkeras.faults import fault_model
 
+    if not options.faults_in:
+        return None
     stated, seconds = dict(options.faults_in), options.exposure_seconds
     if len(stated) != len(options.faults_in):
         raise InputError("--faults-in names one memory twice; state each once")
@@ -115,8 +117,9 @@ def faults(options: argparse.Namespace) -> FaultModel | None:
     """The fault model, None where none is named."""
     from fkeras import BitErrorRate, Exposure, FlipCount
 
-    if options.faults_in:
-        return _per_memory(options)
+    by_memory = per_memory(options)
+    if by_memory is not None:
+        return by_memory
     seconds = options.exposure_seconds
     for name in ("ber", "upsets_per_second", "upsets_per_bit_second", "exposure_seconds"):
         if getattr(options, name) == 0:

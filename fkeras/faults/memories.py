@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -194,10 +195,9 @@ class PerMemory:
 
     @cached_property
     def exposure_seconds(self) -> float | None:
-        """How long stored faults took to arrive, None where that is not known, or not one time."""
-        times = {
-            getattr(model, "exposure_seconds", None) for _, model in self.parts if not isinstance(model, Transient)
-        }
+        """How long the faults that add up took to arrive, None where that is not known, or not one time."""
+        lasting = (model for _, model in self.parts if not isinstance(model, Transient | StuckAt))
+        times = {getattr(model, "exposure_seconds", None) for model in lasting}
         return times.pop() if len(times) == 1 else None
 
     def on(self, space: BitSpace) -> PerMemory:
@@ -218,25 +218,27 @@ class PerMemory:
         raise InputError("faults by memory are drawn in a space; use fkeras.campaign(model, data, faults={...})")
 
     def scaled(self, share: float) -> PerMemory:
-        """A share of each."""
-        parts = tuple((name, model.scaled(share)) for name, model in self.parts)  # type: ignore[attr-defined]
-        return replace(self, parts=parts)
+        """A share of what adds up: transients and stuck bits, which do not, are as many."""
+        parts: list[tuple[str, Any]] = list(self.parts)
+        lasting = [(n, m if isinstance(m, Transient | StuckAt) else m.scaled(share)) for n, m in parts]
+        return replace(self, parts=tuple(lasting))
 
-    def _with_sizes(self, n_bits: int) -> Iterator[tuple[str, FaultModel, int]]:
+    def with_sizes(self, n_bits: int) -> Iterator[tuple[str, FaultModel, int]]:
+        """Each memory with its model and its bits; n_bits: for those that are not known yet."""
         for number, (name, model) in enumerate(self.parts):
             yield name, model, self.sizes[number] if self.sizes else n_bits
 
     def short(self, n_bits: int) -> str:
         """A word for tables."""
         texts = []
-        for name, model, size in self._with_sizes(n_bits):
+        for name, model, size in self.with_sizes(n_bits):
             own = getattr(model, "short", None)
             texts.append(f"{name} {own(size) if callable(own) else type(model).__name__}")
         return " + ".join(texts)
 
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
-        parts = (f"{name}: {model.describe(size)}" for name, model, size in self._with_sizes(n_bits))
+        parts = (f"{name}: {model.describe(size)}" for name, model, size in self.with_sizes(n_bits))
         return "; ".join((*parts, *(f"{name}: no faults" for name in self.others)))
 
 
@@ -248,7 +250,7 @@ def draw_on(space: BitSpace, model: FaultModel, key_for: Callable[[BitSpace, Fau
     if isinstance(model, PerMemory):
         parts = [space.part(name) for name, _ in model.on(space).parts]
         draws = [draw_on(part, each, key_for, n) for (part, _), (_, each) in zip(parts, model.parts, strict=True)]
-        return _together([(draw, bits) for draw, (_, bits) in zip(draws, parts, strict=True)])
+        return together([(draw, bits) for draw, (_, bits) in zip(draws, parts, strict=True)])
     if isinstance(model, Transient):
         if space.tensors:
             raise InputError(
@@ -260,7 +262,7 @@ def draw_on(space: BitSpace, model: FaultModel, key_for: Callable[[BitSpace, Fau
     return drawn(model, len(space), key_for(space, model)())
 
 
-def _together(draws: list[tuple[Draw, Bits]]) -> Draw:
+def together(draws: list[tuple[Draw, Bits]]) -> Draw:
     """The draws on parts of a memory as one; bits: of each part."""
     sets: dict[str, list[Bits]] = {name: [] for name in ("flips", "set_to_1", "set_to_0", "samples", "bits")}
     hits, events, n_events = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
@@ -303,6 +305,11 @@ def never_faults(model: FaultModel) -> bool:
         return model.ber == 0
     events = getattr(model, "events", None)
     return (isinstance(model, Exposure) and model.mean_upsets(1) == 0) or (events is not None and never_faults(events))
+
+
+def memories_of(faults: Faults | None) -> tuple[str, ...]:
+    """The memories that faults are of where nobody says another one."""
+    return tuple(faults) if isinstance(faults, Mapping) else ("weights",)
 
 
 def fault_model(faults: Faults) -> FaultModel:

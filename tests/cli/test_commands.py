@@ -449,6 +449,22 @@ def test_endurance_writes_curve_and_claim(folder, fkeras):
     assert written["curve"] == plain(expected.curve())
 
 
+def test_endurance_of_two_memories_is_the_library_s(folder, fkeras):
+    stated = "--faults-in", "weights=upsets:1e-3", "--faults-in", "activations=transient:0.01"
+    line = ("endurance", "small.h5", *DATA, *stated, "--exposure-seconds", "50", "--trials", "30", "--json", "e.json")
+    done = fkeras(*line)
+    faults = {"weights": library.Exposure(50, 1e-3), "activations": library.Transient(0.01)}
+    model, data = library.load_model("small.h5"), pair("data.npz")
+    expected = library.endurance(model, data, metric="mispredictions", faults=faults, trials=30)
+    assert done.code == 0
+    assert "drawn anew at each look; weights: Poisson, 0.001 upsets/bit/s" in done.out
+    assert strict(folder / "e.json")["curve"] == plain(expected.curve())
+    assert expected.survey.looks[-1] == 50
+    refused = fkeras("endurance", "small.h5", *DATA, "--faults-in", "weights=3")
+    assert refused.code == 2
+    assert "allowed are upsets in time" in refused.err
+
+
 @pytest.mark.parametrize(("limit", "least", "code"), [("0.01", "9", 1), ("0.55", "20", 3)])
 def test_what_is_not_shown_to_be_survived_does_not_pass(folder, fkeras, limit, least, code):
     line = ("endurance", "small.h5", *DATA, "--limit", f"max_mispredictions={limit}", "--trials", "59")

@@ -11,12 +11,14 @@ import pytest
 from scipy.stats import binom
 
 from fkeras.campaigns import Limit, Requirement
-from fkeras.campaigns.accumulation import InTime, OneByOne
+from fkeras.campaigns.accumulation import InTime, OneByOne, accumulating
 from fkeras.campaigns.endurance import least_trials, trials_apart
 from fkeras.campaigns.endurance_campaign import EnduranceCampaign, measure_endurance, one_two_five
 from fkeras.errors import InputError
-from fkeras.faults import Exposure, RandomStream, protection
+from fkeras.faults import TMR, Exposure, RandomStream, StuckAt, Transient, protection
+from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.progress import silent
+from fkeras.statistics.proportions import clopper_pearson
 
 REQUIREMENT = Requirement((Limit("mse", "max", 0.5),))
 
@@ -259,3 +261,98 @@ def test_looks_that_were_given_are_no_survey(function_run):
     curve = endurance(function_run(lambda bits: 0.0), looks=[1, 2]).curve()
     assert {point.is_survey for point in curve} == {False}
     assert len(trials_apart(curve)) == 1
+
+
+def mixed_run(function_run, damage=len, n_samples=400):
+    """400 bits of weights, 80 of activations."""
+    run = function_run(damage, n_words=100)
+    register = Register("d/activation", (20,), FixedPoint(4, 0), "activations", "d/activation")
+    run.space, run.n_samples = BitSpace(run.space.tensors, registers=(register,)), n_samples
+    return run
+
+
+MIXED = {"weights": Exposure(100.0, 1e-3), "activations": Transient(ber=1e-3)}
+
+
+def test_weights_fill_up_and_transients_are_of_each_look_alone(function_run):
+    run, looks = mixed_run(function_run), np.array([5.0, 50, 100])
+    accumulation, seconds = accumulating(MIXED, run.space)
+    assert (seconds, accumulation.unit) == (100.0, "seconds")
+    campaign = EnduranceCampaign(run, accumulation, protection(None, run.space), 7)
+    weights = function_run(len, n_words=100)
+    alone = EnduranceCampaign(weights, InTime(Exposure(1.0, 1e-3)), protection(None, weights.space), 7)
+    n_transient, n_common = [], 0
+    for trial in range(40):
+        history = campaign.history(trial, looks)
+        for faults, expected in zip(history, alone.history(trial, looks), strict=True):
+            np.testing.assert_array_equal(faults.flips, expected.flips)
+            assert faults.in_samples.bits.min(initial=400) >= 400
+        pairs = [set(zip(f.in_samples.samples.tolist(), f.in_samples.bits.tolist(), strict=True)) for f in history]
+        n_transient.append([len(each) for each in pairs])
+        n_common += len(pairs[0] & pairs[2])
+    for counts in np.transpose(n_transient):  # as many at every look: nothing of them stays
+        interval = clopper_pearson(int(counts.sum()), 40 * 80 * 400, 0.999)
+        assert interval.low <= 1e-3 <= interval.high
+    assert n_common < 10
+    again = campaign.history(3, looks)
+    assert [f.digest for f in again] == [f.digest for f in campaign.history(3, looks)]
+
+
+def test_the_end_is_that_of_the_longest_exposure_and_reports_tell_the_rates_apart(function_run):
+    run = mixed_run(function_run)
+    accumulation, _ = accumulating(MIXED, run.space)
+    assert accumulation.pace(480) == (400, pytest.approx(0.4))
+    assert accumulation.describe() == (
+        "activations: transient, bit error rate 0.001 per inference, 0.08 of 80 bits expected wrong in each inference, "
+        "drawn anew at each look; weights: Poisson, 0.001 upsets/bit/s, a bit may be hit twice"
+    )
+    some, _ = accumulating({"activations": Exposure(3.0, 1e-3)}, run.space)
+    assert some.describe().endswith("; weights: no faults")
+    assert some.begins_without_faults
+    assert isinstance(accumulating(Exposure(9.0, 1e-3), run.space)[0], InTime)
+
+
+def test_an_average_over_time_begins_with_what_transients_do(function_run):
+    run = mixed_run(function_run, lambda bits: 2.0 if len(bits) else 0.0)
+    steady = {"weights": Exposure(100.0, 1.0), "activations": Transient(ber=0)}
+    found = [
+        endurance(run, accumulating(faults, run.space)[0], None, looks=[50.0, 100.0], trials=30)
+        for faults in (steady, {"weights": Exposure(100.0, 1.0)})
+    ]
+    assert [float(one.survey.values.min()) for one in found] == [2.0, 2.0]
+    assert [one.time_average.best for one in found] == [2.0, 1.5]
+
+
+def test_stuck_bits_are_so_from_the_beginning_and_copies_are_hit_in_each_inference(function_run):
+    run, looks = mixed_run(function_run, n_samples=2000), np.array([1.0, 100.0])
+    stuck, _ = accumulating({"weights": Exposure(100.0, 1e-3), "activations": StuckAt(1, 5)}, run.space)
+    first, last = EnduranceCampaign(run, stuck, protection(None, run.space), 1).history(2, looks)
+    np.testing.assert_array_equal(first.set_to_1, last.set_to_1)
+    assert first.set_to_1.size == 5
+    often, _ = accumulating({"weights": Exposure(100.0, 1e-9), "activations": Transient(ber=0.05)}, run.space)
+    guard = protection(TMR(range(400, 480)), run.space)
+    left = sum(
+        len(faults.in_samples)
+        for trial in range(5)
+        for faults in EnduranceCampaign(run, often, guard, 1).history(trial, looks)
+    )
+    interval = clopper_pearson(left, 10 * 2000 * 80, 0.999)
+    assert interval.low <= 3 * 0.05**2 - 2 * 0.05**3 <= interval.high
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        ({"activations": Transient(1e-3)}, "allowed are upsets in time, a fkeras.Exposure, or a dict of memories with"),
+        ({"weights": 9, "activations": Exposure(1.0, 1.0)}, "allowed are upsets in time, a fkeras.Exposure, or a dict"),
+        (3, r"FlipCount\(n_faults=3\): allowed are upsets in time, .* without faults="),
+        (Transient(1e-3), "allowed are upsets in time"),
+        (
+            {"weights": Exposure(1.0, 1.0), "inputs": Transient(1e-3)},
+            "faults name 'inputs', and the memory measured is",
+        ),
+    ],
+)
+def test_what_does_not_add_up_in_time_is_refused(function_run, faults, says):
+    with pytest.raises(InputError, match=says):
+        accumulating(faults, mixed_run(function_run).space)

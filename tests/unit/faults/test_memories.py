@@ -172,11 +172,14 @@ def one_layer() -> fn.Network:
     return fn.Network("one layer", (fn.Input("x", (10,)),), nodes, ("d/sum",), ("y",), inventory)
 
 
+def one_layer_data() -> tuple[np.ndarray, np.ndarray]:
+    labels = np.random.default_rng(0).integers(0, 10, 2000)
+    return np.eye(10, dtype=np.float32)[labels] * np.float32(0.5), labels
+
+
 def campaign(workers: int, model, n_trials: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Wrong inferences in each trial, and digests of what was drawn."""
-    network = one_layer()
-    labels = np.random.default_rng(0).integers(0, 10, 2000)
-    x = np.eye(10, dtype=np.float32)[labels] * np.float32(0.5)
+    network, (x, labels) = one_layer(), one_layer_data()
     of = ("activations",) if isinstance(model, fkeras.Transient) else ("weights", "activations")
     space = fkeras.bit_space(network, of=of)
     settings = dict(metric="mispredictions", faults=model, trials=n_trials, space=space, seed=4)
@@ -228,3 +231,25 @@ def test_two_processes_draw_and_measure_what_one_does(model) -> None:
     np.testing.assert_array_equal(alone[1], together[1])
     np.testing.assert_allclose(alone[0], together[0], rtol=1e-12)
     assert len(set(alone[1].tolist())) == 8
+
+
+def test_endurance_of_two_memories_is_measured_as_campaigns_are() -> None:
+    """Without an upset of weights each look is a campaign under transients; with them it gets worse."""
+    network, (x, labels) = one_layer(), one_layer_data()
+    transient = fkeras.Transient(ber=0.003)
+    how = dict(metric="mispredictions", looks=[1.0, 100.0], trials=30)
+    rates = {"steady": 0.0, "filling": 1e-3}
+    found = {
+        name: fkeras.endurance(
+            network, (x, labels), faults={"weights": fkeras.Exposure(9.0, rate), "activations": transient}, **how
+        )
+        for name, rate in rates.items()
+    }
+    first, last = found["steady"].survey.values.T
+    expected = fkeras.campaign(network, (x, labels), metric="mispredictions", faults={"activations": transient}).values
+    assert abs(first.mean() - expected.mean()) < 5 * expected.std() / 30**0.5
+    assert abs(last.mean() - first.mean()) < 5 * (2 / 30) ** 0.5 * expected.std()
+    assert found["filling"].survey.values[:, 1].mean() > 3 * last.mean()
+    assert found["filling"].record.faults.startswith("activations: transient, bit error rate 0.003 per inference")
+    with pytest.raises(fkeras.InputError, match="faults= and upsets_per_second= are two rates; keep one"):
+        fkeras.endurance(network, (x, labels), metric="mispredictions", faults={"weights": 1}, upsets_per_second=1.0)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fkeras.faults import BitErrorRate, Exposure, FlipCount
+from fkeras.faults import BitErrorRate, Exposure, FlipCount, StuckAt, Transient, fault_model
 from fkeras.statistics import Estimate
 from pytest_fkeras.explain import DRAWS, damage_curve
 
@@ -42,6 +42,13 @@ class Budget:
             Exposure(10.0, upsets_per_second=4),
             [Exposure(float(share) * 10.0, upsets_per_second=4) for share in np.geomspace(1 / 40, 1, 6)],
         ),
+        (  # what adds up is less, and transients are as many
+            fault_model({"weights": Exposure(10.0, upsets_per_second=4), "activations": Transient(0.1)}),
+            [
+                fault_model({"weights": Exposure(float(s) * 10.0, upsets_per_second=4), "activations": Transient(0.1)})
+                for s in np.geomspace(1 / 40, 1, 6)
+            ],
+        ),
     ],
 )
 def test_a_curve_asks_for_shares_of_the_budgets_own_model(model, asked):
@@ -53,6 +60,13 @@ def test_a_curve_asks_for_shares_of_the_budgets_own_model(model, asked):
     assert {(point.low, point.median, point.high) for point in record.curve} == {(1, 4, 8)}, "of the draws themselves"
 
 
-@pytest.mark.parametrize("model", [FlipCount(0), BitErrorRate(0.1), Exposure(0.1, upsets_per_second=4)])
+OTHERS = [
+    fault_model({"weights": Exposure(9.0, 1.0), "biases": Exposure(8.0, 1.0)}),
+    fault_model({"weights": Exposure(9.0, 1.0), "biases": FlipCount(3)}),
+    fault_model({"weights": StuckAt(1, 3), "activations": Transient(0.1)}),
+]
+
+
+@pytest.mark.parametrize("model", [FlipCount(0), BitErrorRate(0.1), Exposure(0.1, upsets_per_second=4), *OTHERS])
 def test_other_models_have_no_curve(model):
     assert damage_curve(Budget(model)) is None
