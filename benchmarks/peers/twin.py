@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fkeras import bit_space
 from fkeras.memory import BitSpace
 from fkeras.network import Bias, Convolution, Dense, Function, Network, Quantize, Reshape
 from fkeras.network.windows import pads
@@ -39,6 +41,16 @@ class Flattened(nn.Module):
 
 
 @dataclass(frozen=True)
+class Neuron:
+    """A bit of what a quantizer makes: the quantizer's number, and the place as (channel, row, column)."""
+
+    layer: int
+    index: tuple[int, ...]
+    bit: int
+    """Of the word, 0 is the least significant."""
+
+
+@dataclass(frozen=True)
 class Word:
     """A stored word: of which weighted layer, where in its weight tensor, and its value without and with the fault."""
 
@@ -60,9 +72,17 @@ class Twin:
 
     def __init__(self, network: Network, x: Any, y: Any) -> None:
         self.space: BitSpace = network.memory.space()
+        self.registers = bit_space(network, of="activations")
         self.network, self.y = network, torch.from_numpy(np.asarray(y, np.int64))
         images = torch.from_numpy(np.asarray(x, np.float32)).permute(0, 3, 1, 2)
         self.x = images.contiguous(memory_format=torch.channels_last)
+
+    @property
+    def channels_first(self) -> Twin:
+        """The same, images in PyTorch's own order, which is slower here."""
+        twin = copy.copy(self)
+        twin.x = self.x.contiguous()
+        return twin
 
     def model(self) -> nn.Sequential:
         """A fresh model."""
@@ -105,6 +125,17 @@ class Twin:
             classes = torch.cat([model(x).argmax(1) for x in self.x.split(rows)])
         return float((classes == self.y).double().mean())
 
+    def neurons(self, bits: Sequence[int]) -> list[Neuron]:
+        """What bits of the registers are."""
+        place = self.registers.locate(np.asarray(bits, np.int64))
+        neurons = []
+        for number, element, mask in zip(
+            place.tensor.tolist(), place.element.tolist(), place.mask.tolist(), strict=True
+        ):
+            row, column, channel = np.unravel_index(element, self.registers.registers[number].shape)
+            neurons.append(Neuron(number, (int(channel), int(row), int(column)), mask.bit_length() - 1))
+        return neurons
+
     def words(self, bits: Sequence[int]) -> list[Word]:
         """The words that bits of the space flip; one bit of a word."""
         words = []
@@ -126,6 +157,6 @@ class Peer(Protocol):
 
     name: str
 
-    def accuracy(self, words: Sequence[Word]) -> float:
-        """The twin's with faulty words."""
+    def accuracy(self, bits: Sequence[int]) -> float:
+        """The twin's with these bits of the space flipped, in every image; one of a word."""
         ...

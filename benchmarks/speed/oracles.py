@@ -74,11 +74,12 @@ def sensitive(case: Case, enough_seconds: float | None) -> dict[str, Any]:
 
 def words_of(space: Any, tensor: int, bits: np.ndarray, batches: list[np.ndarray] | None = None) -> np.ndarray:
     """Words of a tensor in random order, (n, width) bits; those of a few random batches, if batches are given."""
-    rng = np.random.default_rng(tensor)
+    rng, width = np.random.default_rng(tensor), space.tensors[tensor].codec.width
+    words = bits.reshape(-1, width)
     if batches is not None:
         chosen = rng.choice(len(batches), min(CHANNELS, len(batches)), replace=False)
-        bits = bits[np.concatenate([batches[one] for one in chosen])]
-    return rng.permutation(np.sort(bits).reshape(-1, space.tensors[tensor].codec.width))
+        words = words[np.unique(np.concatenate([batches[one] for one in chosen]) // width)]
+    return rng.permutation(words)
 
 
 def naive_seconds(case: Case, space: Any) -> Seconds:
