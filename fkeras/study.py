@@ -74,7 +74,7 @@ from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
-from fkeras.rtl.area import MeasuredArea, read_area
+from fkeras.rtl.area import AreaMeter, MeasuredArea, area_identity, read_area
 from fkeras.rtl.front import Front, protection_front
 from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
@@ -595,9 +595,9 @@ class Study:
                 raise InputError("a front needs ", Argument("limits"), ", as in {'max_emd': 1.25}")
             setting = self.setting(run, faults)
             if designs is None:
-                seconds = getattr(setting.fault_model, "exposure_seconds", None)
-                designs = usual_designs(self.space, self.rank(method), seconds)
-            return protection_front(run, setting, requirement, trials, designs, self.progress)
+                designs = usual_designs(self.space, self.rank(method), setting.fault_model, self.seed)
+            meter = AreaMeter(None if self.store is None else self.store.documents(area_identity()))
+            return protection_front(run, setting, requirement, trials, designs, meter, self.progress)
 
     def protect(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from fkeras.plain import plain
 from fkeras.rtl.folder import WeightMemory, protection_digest, read_folder, weight_memory
 from fkeras.rtl.generate import Store
 from fkeras.rtl.synthesis import RAM_BIT, Netlist, Proof, proofs, synthesized
-from fkeras.rtl.tools import require
+from fkeras.rtl.tools import require, yosys_version
+from fkeras.runs.identity import code_digest
+from fkeras.store import Documents, Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +189,21 @@ def read_area(path: str | os.PathLike[str]) -> MeasuredArea:
     return MeasuredArea(Path(path).name, layout, guard, float(overhead), "".join(f"; {doubt}" for doubt in doubts))
 
 
-class AreaMeter:
-    """Areas of memories that are not kept anywhere; a store that is the same text again is not synthesized again."""
+def area_identity() -> Identity:
+    """What areas depend on besides the text that is synthesized."""
+    require("measuring area", "yosys")
+    return Identity("area", {"yosys": yosys_version(), "code": code_digest(("rtl",))})
 
-    def __init__(self) -> None:
+
+class AreaMeter:
+    """Areas of memories that are not written anywhere; a store that is the same text again is not synthesized again.
+
+    documents: where areas are kept for other runs, those of `area_identity`.
+    """
+
+    def __init__(self, documents: Documents | None = None) -> None:
         self._known: dict[str, StoreArea] = {}
+        self._documents = documents
 
     def measured(self, memory: WeightMemory) -> Area:
         """The area of a memory, and of the same words without protection."""
@@ -198,12 +212,26 @@ class AreaMeter:
         return Area(memory.about, *_digests(memory), "gate equivalents", stores, sum(store.total for store in without))
 
     def _stores(self, memory: WeightMemory) -> tuple[StoreArea, ...]:
-        new = [store for store in memory.stores if memory.files[store.file] not in self._known]
+        own = {store.file for store in memory.stores}
+        common = "".join(text for name, text in memory.files.items() if name.endswith(".sv") and name not in own)
+        keys = [hashlib.sha256((common + memory.files[store.file]).encode()).hexdigest() for store in memory.stores]
+        new = [pair for pair in zip(keys, memory.stores, strict=True) if not self._recall(pair[0])]
         if new:
             with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as folder:
                 files = _written(memory, Path(folder))
-                self._known |= {memory.files[store.file]: _store_area(store, files, None) for store in new}
-        return tuple(self._known[memory.files[store.file]] for store in memory.stores)
+                for key, store in new:
+                    self._known[key] = _store_area(store, files, None)
+                    if self._documents is not None:
+                        self._documents.write(f"{key}.json", json.dumps(plain(self._known[key])).encode())
+        return tuple(self._known[key] for key in keys)
+
+    def _recall(self, key: str) -> bool:
+        """Whether an area is known."""
+        if key not in self._known and self._documents is not None:
+            with suppress(ValueError, TypeError):  # a file that is cut short is measured anew
+                if (content := self._documents.read(f"{key}.json")) is not None:
+                    self._known[key] = StoreArea(**json.loads(content))
+        return key in self._known
 
 
 def plain_area(memory: WeightMemory, liberty: Path | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,12 +14,12 @@ from fkeras.campaigns import FixedTrials, Outcome, Requirement, Setting, run_cam
 from fkeras.campaigns.verdict import VerdictRecord
 from fkeras.engine import Run
 from fkeras.errors import InputError
-from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck, Recoded, protection
+from fkeras.faults import SECDED, TMR, FaultModel, Parity, protection
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import FLAT, plain
 from fkeras.progress import Progress, silent
-from fkeras.protection.free import ranking_behind
+from fkeras.protection.free import free_checks, ranking_behind
 from fkeras.rtl.area import AreaMeter
 from fkeras.rtl.folder import weight_memory
 from fkeras.rtl.tools import require
@@ -26,7 +27,8 @@ from fkeras.sensitivity import Ranking
 
 SHARES = (0.1, 0.2, 0.33, 0.5, 0.635, 0.8)
 """Of the bits, the most sensitive first, under TMR."""
-BESIDE_A_CHECK = (0.1, 0.2, 0.33)
+BESIDE_TMR, SHARES_BESIDE = ("range check", "recoded words"), (0.1, 0.2, 0.33)
+SHARES_SCRUBBED = (0.33, 0.635, 0.8)
 SCRUBS = 240
 """So many scrubs in an exposure: every minute of four hours."""
 Designs = Mapping[str, Protectable]
@@ -105,32 +107,33 @@ class Front:
 NOTHING, WHOLE = "nothing", "TMR of all bits"
 
 
-def designs(space: BitSpace, ranking: Ranking, exposure_seconds: float | None) -> dict[str, Protectable]:
+def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) -> dict[str, Protectable]:
     """The designs that are compared unless others are named: TMR of the first bits of a ranking, codes per word,
-    checks and both, each as whole and, in time, scrubbed, and TMR or SECDED of one tensor alone."""
+    checks for the rate of the faults and both, in time some of each scrubbed, and TMR or SECDED of one tensor alone."""
     every = BitSet(np.arange(len(space)), space.layout_digest)
-    check: Any = RangeCheck()
-    behind = ranking_behind(check, space, ranking)
+    checks: dict[str, Any] = {check.name: check for check in reversed(free_checks(space, faults, seed))}
     kinds: dict[str, Any] = {
         "TMR": TMR,
         "SECDED": SECDED,
         "parity and reload": partial(Parity, on_detected="reload"),
     }
+    whole = {f"{kind} of all {'bits' if kind == 'TMR' else 'words'}": make for kind, make in kinds.items()}
     named: dict[str, Protectable] = {NOTHING: None}
-    named |= {f"TMR of {share:.4g} %": TMR(ranking.fraction(share / 100)) for share in np.multiply(SHARES, 100)}
-    named |= {f"{kind} of all {'bits' if kind == 'TMR' else 'words'}": make(every) for kind, make in kinds.items()}
-    named |= {"range check": check, "known words": KnownWords(), "recoded words": Recoded()}
-    for share in BESIDE_A_CHECK:
-        named[f"range check, TMR of {100 * share:.4g} %"] = [check, TMR(behind.fraction(share))]
-    if exposure_seconds:
+    named |= {f"TMR of {100 * share:.4g} %": TMR(ranking.fraction(share)) for share in SHARES}
+    named |= {name: make(every) for name, make in whole.items()}
+    named |= checks
+    for name in BESIDE_TMR:
+        with suppress(InputError):  # a check that is not possible here is skipped by itself, and says why
+            behind = ranking_behind(checks[name], space, ranking)
+            for share in SHARES_BESIDE:
+                named[f"{name}, TMR of {100 * share:.4g} %"] = [checks[name], TMR(behind.fraction(share))]
+    if exposure_seconds := getattr(faults, "exposure_seconds", None):
         seconds = exposure_seconds / SCRUBS
-        named |= {
-            f"{kind} of all {'bits' if kind == 'TMR' else 'words'}, scrubbed every {seconds:.4g} s": make(
-                every, scrub_interval_seconds=seconds
-            )
-            for kind, make in kinds.items()
-        }
-        named[f"TMR of 33 %, scrubbed every {seconds:.4g} s"] = TMR(ranking.fraction(0.33), seconds)
+        each = f"scrubbed every {seconds:.4g} s"
+        named |= {f"{name}, {each}": make(every, scrub_interval_seconds=seconds) for name, make in whole.items()}
+        named |= {f"{name}, {each}": replace(check, scrub_interval_seconds=seconds) for name, check in checks.items()}
+        for share in SHARES_SCRUBBED:
+            named[f"TMR of {100 * share:.4g} %, {each}"] = TMR(ranking.fraction(share), seconds)
     if len(space.tensors) > 1:
         for number, tensor in enumerate(space.tensors):
             bits = BitSet(np.arange(space.offsets[number], space.offsets[number + 1]), space.layout_digest)
@@ -144,13 +147,14 @@ def protection_front(
     requirement: Requirement,
     trials: int,
     named: Designs,
+    meter: AreaMeter,
     progress: Progress = silent,
 ) -> Front:
     """The designs on the same faults, each by a campaign of so many trials and by synthesis."""
     require("measuring area", "yosys")
     if not named:
         raise InputError("designs names none; give a dict of protections by name, or leave it out for the usual ones")
-    space, plan, meter = setting.space, FixedTrials(trials), AreaMeter()
+    space, plan = setting.space, FixedTrials(trials)
     points, skipped = [], []
     with progress(len(named), "design", "protection front") as advance:
         for name, protected in named.items():

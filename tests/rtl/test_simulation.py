@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount, KnownWords, Parity, RangeCheck, Recoded
+from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.rtl import read_folder, rtl_check, weight_memory
 from fkeras.rtl.generate import Port
 
@@ -56,6 +57,18 @@ def test_it_reads_what_the_library_says(memory, tmp_path, kind):
     stores = read_folder(tmp_path / "rtl").stores
     assert [store.n_single for store in result.stores] == [store.layout.n_cells for store in stores]
     assert [store.n_trials for store in result.stores] == [8, 8]
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize("protected", [None, TMR(range(2), 30, "itself")], ids=["none", "some tmr"])
+def test_each_row_is_loaded_and_scrubbed_by_itself(tmp_path, n, protected):
+    """Blocks of 64 rows are selected together."""
+    words, ones = np.random.default_rng(n).integers(0, 4, n).astype(np.uint32), np.ones(n, np.float32)
+    weight_memory(protected, BitSpace((WordTensor("k", (n,), FixedPoint(2, 2, False), words, ones, ones),))).write(
+        tmp_path
+    )
+    (store,) = rtl_check(tmp_path).stores
+    assert (store.mismatches, store.n_single) == ((), 2 * n + (0 if protected is None else 4))
 
 
 ELEMENTS = (7, 3, 11, 0, 1, 9, 4, 10, 2, 8, 6, 5)
