@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from digits import data
 
 PROJECT = Path(__file__).parent
 
@@ -22,8 +23,6 @@ def fkeras_model() -> Path:
 @pytest.fixture(scope="session")
 def fkeras_data() -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets that a campaign is scored on: 500 images that the network never saw."""
-    from digits import data  # takes a second, which the second network's tests need not wait for
-
     return data.test_set()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fkeras.campaigns import CampaignResult
 from fkeras.campaigns.dead_tensors import DeadTensor, alive_by_trials, dead_tensors
 from fkeras.campaigns.fault_free import FaultFree
+from fkeras.campaigns.measured_campaign import DataPart, summary_of
 from fkeras.engine import Run
 from fkeras.errors import Argument, InputError, Name, StoreError
 from fkeras.faults import FaultSet
@@ -47,6 +48,11 @@ class FaultFreeNetwork:
         if self._data is None:
             raise InputError("measuring needs ", Argument("data", Name("(x, y)")), ": the inputs and the targets")
         return self._data
+
+    @cached_property
+    def data_summary(self) -> tuple[DataPart, ...]:
+        """What tells the data from other ones, for baselines."""
+        return summary_of(self.data)
 
     def of_run(self, run: Run, space: BitSpace, engine: str, keeper: Keeper) -> FaultFree:
         """What a run of an engine says of the network, kept for whoever asks next."""
@@ -110,7 +116,7 @@ class FaultFreeNetwork:
             n_samples = sample_count(self.data[0])
             if result is None:
                 return dead_tensors(space, start, n_samples, progress)
-            alive = alive_by_trials(space, result.changed, result.setting.residual)
+            alive = alive_by_trials(space, result.changed, result.residual, result.setting.residual)
             return dead_tensors(space, start, n_samples, progress, alive, changes)
 
         return self._dead.get((space.content_digest, engine), dead)

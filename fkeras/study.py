@@ -36,6 +36,7 @@ from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
 from fkeras.campaigns.fault_free import FaultFree
 from fkeras.campaigns.limits import GoldenLimit, Limit
+from fkeras.campaigns.measured_campaign import DataPart
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
 from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
@@ -721,6 +722,12 @@ class Study:
     def required_data(self) -> tuple[Any, Any]:
         """The data. InputError where there are none."""
         return self._fault_free.data
+
+    @property
+    def data_summary(self) -> tuple[DataPart, ...]:
+        """What tells the data from other ones, for baselines."""
+        self.require_unchanged()
+        return self._fault_free.data_summary
 
     def require_unchanged(self) -> None:
         """ChangedError when model or data are no longer what they were when first measured with."""

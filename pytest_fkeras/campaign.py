@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from fkeras.campaigns import CampaignResult, Verdict
     from fkeras.campaigns.bit_map import BitMap
+    from fkeras.campaigns.measured_campaign import DataPart
     from fkeras.engine import GoldenScore
     from fkeras.faults import FaultModel, Protection
     from fkeras.memory import BitSpace, Coverage
@@ -210,13 +210,10 @@ class FaultCampaign:
         timed = seconds is not None and "exposure_seconds" not in key_of(model)
         return key_of(model) + (f" over {seconds:g} s" if timed else "")
 
-    @cached_property
-    def data_summary(self) -> Any:
+    @property
+    def data_summary(self) -> tuple[DataPart, ...]:
         """What tells the data from other ones, for baselines."""
-        from fkeras.campaigns.measured_campaign import summary_of
-
-        self._study.require_unchanged()
-        return summary_of(self._study.required_data)
+        return self._study.data_summary
 
     def identities(self, result: CampaignResult) -> tuple[dict[str, str], tuple[str, ...]]:
         """What the trials of each metric depend on, as a digest, and why that is not known of the others."""

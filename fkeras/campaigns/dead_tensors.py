@@ -18,6 +18,8 @@ FIRST_SAMPLES = 32
 """Samples of the first look: nearly every tensor is found to be alive on them, by one flip or a few."""
 MOST_FLIPS = 512
 """Flips of a tensor that are tried on all samples. Where every tensor looks dead, all are."""
+MOST_FAULTS = 16
+"""A trial with more of them hits several tensors, as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,19 @@ def _means_one_value(tensor: WordTensor) -> bool:
     )
 
 
-def alive_by_trials(space: BitSpace, changed: NDArray[np.bool_], residual: Callable[[int], FaultSet]) -> frozenset[int]:
+def alive_by_trials(
+    space: BitSpace, changed: NDArray[np.bool_], n_faults: NDArray[np.int64], residual: Callable[[int], FaultSet]
+) -> frozenset[int]:
     """The tensors that some trials show to be alive: all its faults lie in the one, and something changed.
 
-    changed: (trials,); residual: what a trial leaves to compute with.
+    changed, n_faults: (trials,), the faults that a trial leaves to compute with, which `residual` gives.
     """
     alive: set[int] = set()
     trials = np.flatnonzero(changed)
-    for trial in trials[_spaced(trials.size, MOST_FLIPS)].tolist():
+    # The fewer faults, the likelier they lie in one tensor; many of them say nothing, and take time to draw.
+    trials = trials[np.argsort(n_faults[trials], kind="stable")]
+    n_few = max(1, int((n_faults[trials] <= MOST_FAULTS).sum()))
+    for trial in trials[: min(n_few, MOST_FLIPS)].tolist():
         faults = residual(trial)
         hit = {patch.tensor for patch in faults.patches(space)}
         is_alone = not any(patch.is_wrong for patch in faults.register_patches(space))

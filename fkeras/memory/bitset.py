@@ -48,7 +48,8 @@ class BitSet:
             raise InputError(
                 f"bits are flat indices, whole numbers in one dimension; got {indices.dtype} of shape {indices.shape}"
             )
-        distinct = np.unique(indices).astype(np.int64)
+        is_ascending = bool((indices[1:] > indices[:-1]).all())
+        distinct = (indices if is_ascending else np.unique(indices)).astype(np.int64)
         if distinct.size and distinct[0] < 0:
             raise InputError(f"bit {int(distinct[0])} does not exist; flat indices start at 0")
         distinct.flags.writeable = False

@@ -30,19 +30,6 @@ if TYPE_CHECKING:
 class KerasModel(FrameworkModel):
     """A Keras model of QKeras layers."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    @property
-    def opened(self) -> Any:
-        """The model."""
-        return self._model
-
-    @property
-    def name(self) -> str:
-        """What Keras calls it."""
-        return str(getattr(self._model, "name", type(self._model).__name__))
-
     def identity(self) -> Mapping[str, str]:
         """Architecture, weights, and versions of what computes."""
         from fkeras.frontends.qkeras.identity import model_identity

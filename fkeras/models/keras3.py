@@ -27,19 +27,6 @@ from fkeras.network.floats import storing
 class Keras3Model(FrameworkModel):
     """A model of HGQ2 layers, or of QKeras layers on Keras 3."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    @property
-    def name(self) -> str:
-        """What Keras calls it."""
-        return str(self._model.name)
-
-    @property
-    def opened(self) -> Any:
-        """The model."""
-        return self._model
-
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
         from fkeras.frontends.keras3 import inventory_of

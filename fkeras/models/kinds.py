@@ -91,6 +91,19 @@ class Model(ABC):
 class FrameworkModel(Model):
     """A model that a framework computes."""
 
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @property
+    def opened(self) -> Any:
+        """The model."""
+        return self._model
+
+    @property
+    def name(self) -> str:
+        """What the framework calls it."""
+        return str(getattr(self._model, "name", type(self._model).__name__))
+
     def bit_space(self, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
         memory = coverage.memory or "quantizer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,30 +25,45 @@ class PackedModel:
 
 def packed(model: Any) -> PackedModel:
     """The model as it is now. ModelError when it cannot be saved."""
-    own = {type(layer).__name__: type(layer) for layer in model._flatten_layers() if not is_known(type(layer))}
-    with tempfile.TemporaryDirectory(prefix="fkeras-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "model.h5"
+
+    def save(path: Path) -> None:
         log = tensorflow().get_logger()
         level = log.level
         log.setLevel("ERROR")  # Keras warns that a model is saved without the state of its metrics
         try:
             model.save(path, include_optimizer=False, save_format="h5")
+        finally:
+            log.setLevel(level)
+
+    return packed_by(save, model, "model.h5")
+
+
+def packed_by(save: Callable[[Path], None], model: Any, name: str) -> PackedModel:
+    """The file of that name that `save` writes of a model."""
+    own = {type(layer).__name__: type(layer) for layer in model._flatten_layers() if not is_known(type(layer))}
+    with tempfile.TemporaryDirectory(prefix="fkeras-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / name
+        try:
+            save(path)
         except Exception as error:
             raise ModelError(
                 f"model '{model.name}' cannot be sent to workers: saving it fails with {type(error).__name__}: "
                 f"{error}; give its own layers a get_config, or leave out ",
                 Argument("executor"),
             ) from error
-        finally:
-            log.setLevel(level)
         return PackedModel(path.read_bytes(), own)
 
 
 def unpacked(model: PackedModel) -> Any:
-    """The model again; whoever packed it had it in memory, so its code is trusted."""
+    """The model again."""
+    return unpacked_by(load_model, model, "model.h5")
+
+
+def unpacked_by(load: Callable[..., Any], model: PackedModel, name: str) -> Any:
+    """What `load` reads from a file of that name; whoever packed it had it in memory, so its code is trusted."""
     with tempfile.TemporaryDirectory(prefix="fkeras-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = Path(folder) / "model.h5"
+        path = Path(folder) / name
         path.write_bytes(model.content)
-        return load_model(path, custom_objects=model.custom_objects, trusted=True)
+        return load(path, custom_objects=model.custom_objects, trusted=True)

@@ -129,4 +129,19 @@ def test_a_change_under_faults_of_registers_too_shows_no_tensor_to_be_alive():
         FaultSet([1], in_samples=SampleFlips([3], [held + 1])),
         FaultSet([24], in_samples=SampleFlips([], [])),
     ]
-    assert alive_by_trials(space, np.ones(3, np.bool_), faults.__getitem__) == {1}
+    assert alive_by_trials(space, np.ones(3, np.bool_), np.array([2, 2, 1]), faults.__getitem__) == {1}
+
+
+def test_trials_of_many_faults_are_not_drawn_again_to_show_a_tensor_alive():
+    drawn = []
+
+    def residual(trial):
+        drawn.append(trial)
+        return FaultSet([0] if trial == 3 else [0, 24])
+
+    changed, n_faults = np.array([True, True, False, True, True]), np.array([900, 2, 1, 1, 17])
+    assert alive_by_trials(SPACE, changed, n_faults, residual) == {0}
+    assert drawn == [3, 1]
+    drawn.clear()
+    assert alive_by_trials(SPACE, changed[:1], n_faults[:1], residual) == set()
+    assert drawn == [0], "the one there is"
