@@ -1,4 +1,4 @@
-"""End to end on a QKeras model: TensorFlow is imported, so each session runs in a process of its own."""
+"""End to end on a QKeras model: each session runs in a process of its own, forked where TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_read(fkeras_campaign, fkeras_ranking, resilience):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--fkeras-executor=processes:1", "--fkeras-cache=off")])
-def test_budgets_on_a_model_in_memory(pytester, arguments):
+def test_budgets_on_a_model_in_memory(pytester, tensorflow_sessions, arguments):
     pytester.makeini("[pytest]\nfkeras_seed = 0\n")
     pytester.makeconftest(CONFTEST + IN_MEMORY)
     pytester.makepyfile(BUDGETS)
@@ -137,7 +137,7 @@ def test_the_injector_and_the_weights_of_a_model_from_a_file(pytester, tensorflo
 
 
 @pytest.mark.parametrize(("given", "model"), [(IN_MEMORY, "fkeras_model"), (FROM_FILE, "resilience.model")])
-def test_a_bias_outside_the_memory_that_a_test_wrote_is_noticed(pytester, given, model):
+def test_a_bias_outside_the_memory_that_a_test_wrote_is_noticed(pytester, tensorflow_sessions, given, model):
     pytester.makeconftest(CONFTEST + given)
     pytester.makepyfile(f"""
         from pytest_fkeras import fault_budget
