@@ -27,7 +27,7 @@ _BEGINNINGS = {
     "C header": rb"/\* Protected bits of layer ",
     "RTL file": rb"// Written by fkeras\b|# Written by fkeras\b|# A weight memory in SystemVerilog, written by fkeras|"
     rb'\{"schema": "fkeras-rtl/',
-    "figure": rb"\x89PNG\r\n.{0,300}pytest-fkeras",
+    "figure": rb"\x89PNG\r\n.{0,300}pytest-fkeras|<\?xml .{0,900}<dc:title>pytest-fkeras",
     "page": rb'<!DOCTYPE html>.{0,200}<meta name="generator" content="pytest-fkeras ',
     "summary": rb"## Fault budgets\n",
     "trend": rb'\[(\n \{\n  "name": "[^\n]*: (trials over the limit|[^\n]* (under faults|lost to faults))"|\]\n)',
@@ -36,7 +36,7 @@ _BEGINNINGS = {
     "network": rb"PK\x03\x04.{26}network\.json",
 }
 """How each kind of file that fkeras writes begins, as a regular expression."""
-_LOOKED_AT = 512
+_LOOKED_AT = 1024
 UNFINISHED = ".tmp-"
 """Names of files that are being written begin so; readers of folders of tables leave dot files out."""
 

@@ -81,7 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_machine(parser)
     arguments.add_search(parser)
     parser.add_argument("--output", metavar="DIR", help="write the mask, a CSV file and C headers into this folder")
-    parser.add_argument("--figure", metavar="OUT.png", help="draw the designs of --front into this file (matplotlib)")
+    parser.add_argument(
+        "--figure", metavar="OUT", help="draw the designs of --front into this file, .png or .svg (matplotlib)"
+    )
     hls4ml = parser.add_argument_group("hls4ml")
     hls4ml.add_argument(
         "--hls4ml-order",
@@ -183,6 +185,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _front(options: argparse.Namespace) -> int:
     """Resilience against area, design by design; the exit code says whether any passes."""
+    from fkeras.report.figures import front_figure
+    from fkeras.report.svg import require_figure_file, write_figure
+
     others = (
         "bits",
         "share",
@@ -198,6 +203,8 @@ def _front(options: argparse.Namespace) -> int:
     stated += ["--under"] if options.under.cells or options.under.check else []
     if stated:
         raise InputError(f"{stated[0]} says what is protected, and --front compares designs of its own; leave one out")
+    if options.figure:
+        require_figure_file(options.figure)
     if len(options.model) > 1:
         raise InputError(f"--front is of one MODEL; {len(options.model)} are named")
     faults = faults_and_limits.faults(options)
@@ -212,11 +219,7 @@ def _front(options: argparse.Namespace) -> int:
     if options.json:
         output.write_json(options.json, {"schema": "fkeras-front/1", **front.to_dict()})
     if options.figure:
-        from fkeras.report.figures import front_figure
-
-        front_figure(front, requirement.max_failure_rate).savefig(
-            options.figure, metadata={"Software": "pytest-fkeras"}
-        )
+        write_figure(front_figure(front, requirement.max_failure_rate), options.figure)
     return session.FINE if front.smallest is not None else session.FAILED
 
 

@@ -40,6 +40,9 @@ RELEVANT_SAVING = 0.1
 """The least that a check must save, of the bits needed without any: less is within what another seed changes, and a
 decoder in front of every word is not had for nothing."""
 _SAVING = f"{RELEVANT_SAVING:.0%}"
+MOST_LIMITS = 0.1
+"""The most bits that limits per channel may have, as a share of the memory: those of a narrow tensor repeat its words,
+and what repeats the words is a second copy of them in logic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ def free_checks(space: BitSpace, faults: FaultModel, seed: int) -> tuple[WordChe
         RangeCheck("undo"),
         RangeCheck("zero"),
         RangeCheck("clamp"),
+        RangeCheck(per="channel"),
         KnownWords(bit_error_rate=rate),
         Recoded(bit_error_rate=rate),
     )
@@ -178,6 +182,8 @@ class _Search:
             guards = [check.on(model.space) for model in self.weights]
         except InputError:
             return False
+        if isinstance(check, RangeCheck) and check.per == "channel":
+            guards = [guard for guard in guards if guard.constant_bits <= MOST_LIMITS * len(guard.space)]
         return any(len(guard.bits) for guard in guards)
 
     @cached_property

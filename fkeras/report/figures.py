@@ -9,7 +9,7 @@ import numpy as np
 
 from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError, MissingExtraError
-from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, SERIES
+from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, NO_MATPLOTLIB, SERIES
 from fkeras.statistics.histograms import bin_edges
 from fkeras.statistics.means import SPREAD
 
@@ -251,9 +251,7 @@ def empty_figure(rows: int, columns: int, *, width: float, height: float) -> Fig
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError(
-            "figures need matplotlib; install it with: pip install 'pytest-fkeras[plot]'"
-        ) from error
+        raise MissingExtraError(NO_MATPLOTLIB) from error
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.subplots(rows, columns, squeeze=False)

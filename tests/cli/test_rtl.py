@@ -66,7 +66,18 @@ def test_designs_are_compared_by_failures_and_area(folder, fkeras, request):
         assert (done.code, done.out) == (2, "")
         assert absent[0] in done.err
         request.getfixturevalue("synthesis")
-    more = ("--limit", "max_accuracy_drop=0.2", "--method", "msb", "--max-trials", "60", "--json", "out")
+    more = (
+        "--limit",
+        "max_accuracy_drop=0.2",
+        "--method",
+        "msb",
+        "--max-trials",
+        "60",
+        "--json",
+        "out",
+        "--store",
+        "s",
+    )
     done = fkeras(*FRONT, *more, "--figure", "front.png")
     assert done.code in (0, 1), done.err
     result = json.loads((folder / "out").read_text())
@@ -83,6 +94,14 @@ def test_designs_are_compared_by_failures_and_area(folder, fkeras, request):
     assert result["smallest"] in (None, *points)
     assert (done.code == 0) == (result["smallest"] is not None)
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    (areas,) = (folder / "s" / "area").iterdir()
+    assert len(list(areas.glob("*.json"))) > 30
+    assert fkeras(*FRONT, *more, "--figure", "front.svg").code == done.code
+    drawn = (folder / "front.svg").read_text()
+    assert "#01020" not in drawn  # the places of the page's colours
+    assert "#a81530" in drawn
+    assert fkeras(*FRONT, *more, "--figure", "front.svg").code == done.code  # its own file is replaced
+    assert (folder / "front.svg").read_text() == drawn
     assert fkeras(*FRONT, *more, "--max-trials", "1", "--figure", "data.npz").code == 2
 
 
@@ -99,6 +118,10 @@ def test_designs_are_compared_by_failures_and_area(folder, fkeras, request):
         ((*FRONT, "--limit", "max_accuracy_drop=0.2", "--share", "3%"), "--share says what is protected, and --front"),
         ((*FRONT, "--limit", "max_accuracy_drop=0.2", "--under", "tmr"), "--under says what is protected, and --front"),
         (FRONT, "--front needs what must pass: --faults N or a rate, --limit, --metric and --data FILE.npz"),
+        (
+            (*FRONT, "--limit", "max_accuracy_drop=0.2", "--figure", "f.jpg"),
+            "a figure becomes a file that ends in .png or .svg; got f.jpg",
+        ),
         (("protect", "small.h5", "--bits", "3", "--figure", "f.png"), "--figure f.png is of the designs that --front"),
         (("rtl-check", "nowhere"), "nowhere is no folder"),
         (("area", "nowhere"), "nowhere is no folder"),

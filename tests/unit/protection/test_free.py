@@ -60,6 +60,17 @@ def test_a_check_is_taken_only_where_it_saves_a_relevant_share_of_the_bits_neede
     assert "RangeCheck() not 10% fewer" in str(found)
 
 
+@pytest.mark.parametrize(("n_rows", "is_tried"), [(40, True), (10, False)])
+def test_limits_per_channel_are_tried_where_they_do_not_repeat_the_words(space_of, monkeypatch, n_rows, is_tried):
+    """Two limits of 4 bits for as many words of a channel are a twentieth of its bits, or a fifth."""
+    monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: 20 if most >= 20 else None)
+    monkeypatch.setattr(free._Search, "judged", lambda self, check, n_units: n_units)
+    found = choose_free([weights(space_of(("a/kernel", (n_rows, 3), 4)), range(90), dangerous=[])], kind=AssumedImmune)
+    checks = [tried.check for tried in found.free.tried]
+    assert ("RangeCheck(per='channel')" in checks) is is_tried
+    assert checks[:4] == ["no check", "RangeCheck()", "RangeCheck(outside='zero')", "RangeCheck(outside='clamp')"]
+
+
 def test_what_a_check_saves_is_counted_in_bits_also_where_units_are_layers(space, monkeypatch):
     """One layer is enough with the check as without: 40 bits instead of 60."""
     monkeypatch.setattr(free._Search, "smallest", lambda self, check, most: 1 if most >= 1 else None)
