@@ -192,7 +192,7 @@ def read_area(path: str | os.PathLike[str]) -> MeasuredArea:
 def area_identity() -> Identity:
     """What areas depend on besides the text that is synthesized."""
     require("measuring area", "yosys")
-    return Identity("area", {"yosys": yosys_version(), "code": code_digest(("rtl",))})
+    return Identity("area", {"yosys": yosys_version(), "code": code_digest(("rtl/area.py", "rtl/synthesis.py"))})
 
 
 class AreaMeter:

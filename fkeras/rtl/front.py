@@ -109,7 +109,8 @@ NOTHING, WHOLE = "nothing", "TMR of all bits"
 
 def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) -> dict[str, Protectable]:
     """The designs that are compared unless others are named: TMR of the first bits of a ranking, codes per word,
-    checks for the rate of the faults and both, in time some of each scrubbed, and TMR or SECDED of one tensor alone."""
+    checks for the rate of the faults and both, in time some of each scrubbed from a good copy and some from itself, and
+    TMR or SECDED of one tensor alone."""
     every = BitSet(np.arange(len(space)), space.layout_digest)
     checks: dict[str, Any] = {check.name: check for check in reversed(free_checks(space, faults, seed))}
     kinds: dict[str, Any] = {
@@ -122,11 +123,13 @@ def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) ->
     named |= {f"TMR of {100 * share:.4g} %": TMR(ranking.fraction(share)) for share in SHARES}
     named |= {name: make(every) for name, make in whole.items()}
     named |= checks
+    beside_tmr: dict[str, list[Any]] = {}
     for name in BESIDE_TMR:
         with suppress(InputError):  # a check that is not possible here is skipped by itself, and says why
             behind = ranking_behind(checks[name], space, ranking)
             for share in SHARES_BESIDE:
-                named[f"{name}, TMR of {100 * share:.4g} %"] = [checks[name], TMR(behind.fraction(share))]
+                beside_tmr[f"{name}, TMR of {100 * share:.4g} %"] = [checks[name], TMR(behind.fraction(share))]
+    named |= beside_tmr
     if exposure_seconds := getattr(faults, "exposure_seconds", None):
         seconds = exposure_seconds / SCRUBS
         each = f"scrubbed every {seconds:.4g} s"
@@ -134,6 +137,11 @@ def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) ->
         named |= {f"{name}, {each}": replace(check, scrub_interval_seconds=seconds) for name, check in checks.items()}
         for share in SHARES_SCRUBBED:
             named[f"TMR of {100 * share:.4g} %, {each}"] = TMR(ranking.fraction(share), seconds)
+        itself: dict[str, Any] = {"scrub_interval_seconds": seconds, "scrub_from": "itself"}
+        for kind, make in (("TMR of all bits", TMR), ("SECDED of all words", SECDED)):
+            named[f"{kind}, {each} from itself"] = make(every, **itself)
+        for name, beside in beside_tmr.items():
+            named[f"{name}, {each} from itself"] = [replace(part, **itself) for part in beside]
     if len(space.tensors) > 1:
         for number, tensor in enumerate(space.tensors):
             bits = BitSet(np.arange(space.offsets[number], space.offsets[number + 1]), space.layout_digest)
