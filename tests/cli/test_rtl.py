@@ -68,7 +68,7 @@ FRONT = (
     "--metric",
     "accuracy",
     "--faults",
-    "9",
+    "3",
 )
 
 
