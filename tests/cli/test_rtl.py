@@ -107,7 +107,7 @@ def test_designs_are_compared_by_failures_and_area(folder, fkeras, request):
     assert (done.code == 0) == (result["smallest"] is not None)
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     (areas,) = (folder / "s" / "area").iterdir()
-    assert len(list(areas.glob("*.json"))) > 30
+    assert len(list(areas.glob("*.json"))) > 15  # designs that take the same are one
     assert fkeras(*FRONT, *more, "--figure", "front.svg").code == done.code
     drawn = (folder / "front.svg").read_text()
     assert "#01020" not in drawn  # the places of the page's colours
