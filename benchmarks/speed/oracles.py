@@ -13,13 +13,11 @@ from benchmarks.speed.cases import Case
 from benchmarks.speed.machine import seconds_since_start
 from benchmarks.speed.naive import naive
 from benchmarks.speed.operations import forward_operations
-from benchmarks.speed.timing import NONE, Seconds, line_through, timed
+from benchmarks.speed.timing import NONE, Seconds, line_through, timed, timed_until
 from fkeras.models import start_run
 from fkeras.progress import silent
 
 NAIVE_BITS = 3
-CHANNELS = 4
-"""Channels of a tensor that a sample is drawn from, so that what a channel costs once is not counted per bit."""
 
 
 def counts(case: Case, enough_seconds: float | None) -> dict[str, Any]:
@@ -39,10 +37,10 @@ def counts(case: Case, enough_seconds: float | None) -> dict[str, Any]:
         if enough_seconds is None:
             took = timed(lambda: measure(bits))  # noqa: B023
         else:
-            batches = list(run.batches(bits))
-            line = line_through(measure, words_of(run.space, tensor, bits, batches), enough_seconds)
-            took = line.start * (len(batches) / min(CHANNELS, len(batches))) + line.per_bit * len(bits)
-            sampled += line.n_bits
+            batches = [bits[part] for part in run.batches(bits)]
+            drawn = [batches[one] for one in np.random.default_rng(tensor).permutation(len(batches))]
+            part, n_bits = timed_until(measure, drawn, enough_seconds)
+            took, sampled = part * (len(bits) / n_bits), sampled + n_bits
         print(f"  {path}: {len(bits):,} bits, {took.wall:.0f} s", flush=True)
         ours += took
     naive_bit = quicker(before, naive_seconds(case, run.space))
@@ -72,14 +70,9 @@ def sensitive(case: Case, enough_seconds: float | None) -> dict[str, Any]:
     return line_of(case, f"{case.name}, yes or no", len(space), naive_bit, ours, how)
 
 
-def words_of(space: Any, tensor: int, bits: np.ndarray, batches: list[np.ndarray] | None = None) -> np.ndarray:
-    """Words of a tensor in random order, (n, width) bits; those of a few random batches, if batches are given."""
-    rng, width = np.random.default_rng(tensor), space.tensors[tensor].codec.width
-    words = bits.reshape(-1, width)
-    if batches is not None:
-        chosen = rng.choice(len(batches), min(CHANNELS, len(batches)), replace=False)
-        words = words[np.unique(np.concatenate([batches[one] for one in chosen]) // width)]
-    return rng.permutation(words)
+def words_of(space: Any, tensor: int, bits: np.ndarray) -> np.ndarray:
+    """Words of a tensor in random order, (n, width) bits."""
+    return np.random.default_rng(tensor).permutation(bits.reshape(-1, space.tensors[tensor].codec.width))
 
 
 def naive_seconds(case: Case, space: Any) -> Seconds:

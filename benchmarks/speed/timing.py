@@ -37,6 +37,19 @@ def timed(work: Callable[[], Any]) -> Seconds:
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
+def timed_until(
+    measure: Callable[[np.ndarray], Any], batches: list[np.ndarray], enough_seconds: float
+) -> tuple[Seconds, int]:
+    """How long so many of the batches take as fill these seconds, and how many bits they have."""
+    took, n_bits = NONE, 0
+    for batch in batches:
+        took += timed(lambda: measure(batch))  # noqa: B023
+        n_bits += batch.size
+        if took.wall >= enough_seconds:
+            break
+    return took, n_bits
+
+
 def best(work: Callable[[], Any], repeat: int) -> Seconds:
     """The shortest of some timings."""
     return min((timed(work) for _ in range(repeat)), key=lambda seconds: seconds.wall)
