@@ -80,6 +80,13 @@ class Tensor:
         images[:, top : top + height, left : left + width] = np.add(levels, self.zero, dtype=wide, casting="unsafe")
         return images.reshape(len(levels), -1).view(np.uint8)
 
+    def levels(self, arenas: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, height, width, channels) levels, from the bytes of samples with all their tensors."""
+        (top, left), (height, width, _) = self.before, self.shape
+        images = np.ascontiguousarray(arenas[:, self.at : self.at + self.size]).view(TYPES[self.form])
+        inner = images.reshape(len(arenas), *self.image)[:, top : top + height, left : left + width]
+        return np.asarray(inner, np.float32) - np.float32(self.zero)
+
 
 def form_of_levels(low: float, high: float, whole: bool) -> int:
     """The smallest form for levels from `low` to `high`."""

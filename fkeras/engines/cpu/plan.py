@@ -67,6 +67,11 @@ class Plan:
         changes = None if at is None else at[0].changes(at[1])
         return None if at is None or changes is None else (at[0], changes)
 
+    def holder(self, tensor: str) -> tuple[Row, int, float] | None:
+        """The row that a tensor of levels stands in, its number there and its step; None where it stands in none, or
+        what is behind it does not round reproducibly."""
+        return self.rows.holding(tensor) if self._rounds_reproducibly_behind(tensor) else None
+
 
 _plans: Recent[Plan] = Recent(4)
 

@@ -169,6 +169,21 @@ class Rows:
         """The row in which a site's sum stands, and its place there; None where it is in none."""
         return self._begins.get(site.node.name)
 
+    def holding(self, tensor: str) -> tuple[Row, int, float] | None:
+        """The row in which a tensor stands that everything behind it flows through, its number and its step: where one
+        row ends with it and the next begins, the next."""
+        found = None
+        for row in {id(row): row for row, _ in self._begins.values()}.values():
+            first = row.links[0].site
+            assert first is not None
+            if first.node.inputs[0] == tensor and only_reader(row.network, tensor)[1] is first.node:
+                assert first.input_grid.step is not None
+                return row, 0, first.input_grid.step
+            for number, link in enumerate(row.links, 1):
+                if link.end == tensor:
+                    found = row, number, link.step
+        return found
+
     def passes(self, nodes: Sequence[Node], values: Values, wanted: Collection[str] = ()) -> Iterator[Node | Pass]:
         """`nodes`, in order, with passes for those that stand in rows, which make the tensors that are wanted.
 

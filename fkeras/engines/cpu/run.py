@@ -17,7 +17,7 @@ from fkeras.engines.cpu.plan import Plan, plan_of
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
 from fkeras.engines.cpu.suffix import Suffix
-from fkeras.engines.cpu.worker import Flips, SiteWorker
+from fkeras.engines.cpu.worker import CellWorker, Flips, SiteWorker, cells_of
 from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import read_only
@@ -63,12 +63,22 @@ class CpuRun:
         self._workers: dict[int, Worker | None] = {}
 
     def worker(self, tensor: int) -> Worker | None:
-        """Who flips the bits of a tensor by channel; None where nobody can."""
+        """Who flips the bits of an array, of all single flips at once; None where nobody can."""
         if tensor not in self._workers:
-            site = self.plan.sites.get(tensor)
             checked = any(register.limits is not None for register in self.space.registers)
-            self._workers[tensor] = None if site is None or checked else self._worker_at(site)
+            self._workers[tensor] = None if checked else self._worker_of(tensor)
         return self._workers[tensor]
+
+    def _worker_of(self, number: int) -> Worker | None:
+        n_stored = len(self.space.tensors)
+        if number < n_stored:
+            site = self.plan.sites.get(number)
+            return None if site is None else self._worker_at(site)
+        cells = cells_of(self.plan, self.space.registers[number - n_stored])
+        if cells is None:
+            return None
+        decided, suffix = self._behind.flips, self.plan.suffix
+        return CellWorker(self.plan, *cells, self.space, self._samples, self._activations, decided, suffix)
 
     def _worker_at(self, site: Site) -> Worker | None:
         return self._site_worker(site, self._behind.flips, self.plan.suffix)

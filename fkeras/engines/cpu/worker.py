@@ -1,4 +1,4 @@
-"""Single flips of one kernel tensor: from its golden activations to the scores of every fault."""
+"""Single flips of one kernel tensor, or of one register: from golden activations to the scores of every fault."""
 
 from __future__ import annotations
 
@@ -6,29 +6,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.changes import AT_ONCE
+from fkeras.arithmetic.cells import Cells
+from fkeras.arithmetic.changes import AT_ONCE, Changes
 from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.engine import Scores
 from fkeras.engines.cpu.activations import Activations
 from fkeras.engines.cpu.forward import gathered
 from fkeras.engines.cpu.outcome import Outcomes, Places, StateScores
 from fkeras.engines.cpu.plan import Plan
-from fkeras.engines.cpu.rows import Link
+from fkeras.engines.cpu.rows import Link, Row
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
 from fkeras.engines.cpu.states import States, number_states, take_states
 from fkeras.engines.cpu.suffix import Suffix
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.metrics.metric import Outputs, parts_of
 
 Flips = Callable[[NDArray[np.int64]], Mapping[str, Scores]]
 """Scores bits that are flipped alone."""
 MOST_CELLS = 2**21
 """Entries of the largest scratch array."""
+FLIPS_AT_ONCE = 1024
+"""Flips of a register that share a pass without a fault."""
 FEW_SAMPLES = 64
 """Samples of which at least so many are asked for at once, so that all cores have something to do."""
 
@@ -93,25 +97,25 @@ def _score_wholes(totals: Totals, places: Places, wholes: Sequence[Outputs]) -> 
             scores.values[place], scores.undefined[place], scores.harmed[place] = value, undefined, harmed
 
 
-class SiteWorker:
-    """Single flips at one site that stands in a row.
+class RowWorker:
+    """Single flips of one array, followed through a row.
 
-    decided: scores flips that leave a class as good as tied; suffix: computes outputs from a tensor on.
+    changes: what flips make of the row's end; decided: scores flips that leave a class as good as tied; suffix:
+    computes outputs from a tensor on.
     """
 
     def __init__(
         self,
         plan: Plan,
-        site: Site,
+        row: Row,
+        changes: Changes | Cells,
         space: BitSpace,
         samples: Samples,
         activations: Activations,
         decided: Flips,
         suffix: Callable[[str], Suffix],
     ) -> None:
-        flow = plan.flow(site)
-        assert flow is not None
-        self.site, (self._row, self._changes) = site, flow
+        self._row, self._changes = row, changes
         self._space, self._samples, self._activations, self._decided = space, samples, activations, decided
         behind = suffix(self._end.end)
         self._outcomes, self._side = Outcomes(plan, behind, samples), plan.golden(behind.side)
@@ -122,11 +126,11 @@ class SiteWorker:
         self._held = None
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
-        """Each bit of this tensor flipped alone."""
-        deltas, elements = self.site.faults(self._space, bits).delta, self._space.locate(bits).element
+        """Each bit of this array flipped alone."""
+        elements, amounts = self._faults(bits)
 
         def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
-            self._measure(totals, block, elements[block], deltas[block], rows, wholes)
+            self._measure(totals, block, elements[block], amounts[block], rows, wholes)
 
         blocks, chunks = self.blocks(bits), self._activations.chunks(self._row)
         totals = measured(self._samples, bits.size, blocks, chunks, measure)
@@ -135,24 +139,25 @@ class SiteWorker:
                 totals.scores[name].fill(np.flatnonzero(totals.tied), scores)
         return totals.scores
 
+    def _faults(self, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The element of each bit's word, and what its flip does there."""
+        raise NotImplementedError
+
     def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
-        """Positions within `bits` that are measured together, channel by channel: whole channels where faults share
-        ends.
+        """Positions within `bits` that are measured together.
 
         Metrics of all outputs need one whole set of them per fault at a time.
         """
-        faults = self.site.faults(self._space, bits)
-        order = np.lexsort((faults.term, faults.channel))
-        card, golden = self._samples.card, self._samples.golden_outputs
-        if card.needs_all_outputs:
-            at_once = max(1, MOST_CELLS // sum(part.size for part in parts_of(golden)))
-        elif self._changes.shares:
-            begins = np.flatnonzero(np.diff(faults.channel[order], prepend=-1))
-            _, first = np.unique(begins // AT_ONCE, return_index=True)
-            return np.split(order, begins[first[1:]])
+        raise NotImplementedError
+
+    def _in_turn(self, order: Places, few: int, at_once: int) -> list[Places]:
+        """Positions in an order, as many at once as there is room for ends of a few samples, and as are worth it."""
+        if self._samples.card.needs_all_outputs:
+            at_once = max(1, MOST_CELLS // sum(part.size for part in parts_of(self._samples.golden_outputs)))
         else:
-            n, few = self._samples.n, min(self._samples.n, FEW_SAMPLES)
-            at_once = int(np.clip(MOST_CELLS // (few * prod(self._end_shape)), 16, AT_ONCE * max(1, FEW_SAMPLES // n)))
+            n = self._samples.n
+            most = at_once * max(1, FEW_SAMPLES // n)
+            at_once = int(np.clip(MOST_CELLS // (min(n, few) * prod(self._end_shape)), 16, most))
         return np.split(order, range(at_once, order.size, at_once))
 
     @property
@@ -175,7 +180,7 @@ class SiteWorker:
         totals: Totals,
         places: Places,
         elements: NDArray[np.int64],
-        deltas: Ints,
+        amounts: NDArray[Any],
         rows: slice,
         wholes: list[Outputs],
     ) -> None:
@@ -184,7 +189,7 @@ class SiteWorker:
         size = max(1, MOST_CELLS // (elements.size * prod(self._end_shape)))
         for start in range(0, len(arenas), size):
             part = slice(start, min(start + size, len(arenas)))
-            same_as, levels = self._changes(arenas[part], elements, deltas.astype(np.float32))
+            same_as, levels = self._changes(arenas[part], elements, amounts)
             states, ends = self._states(same_as, levels, part)
             scores = StateScores.golden(self._samples.card, states.sample.astype(np.intp) + rows.start)
             self._outcomes.fill(scores, np.arange(states.sample.size), ends, states.sample, self._beside(rows))
@@ -199,3 +204,49 @@ class SiteWorker:
         take_states(same_as, levels.reshape(n, n_faults, -1), np.float32(self._end.step), sample, ends)
         states = States(samples, slice(0, n_faults), of, sample + np.int32(samples.start))
         return states, ends.reshape(-1, *self._end_shape)
+
+
+class SiteWorker(RowWorker):
+    """Single flips at one site that stands in a row."""
+
+    def __init__(self, plan: Plan, site: Site, space: BitSpace, *how: Any) -> None:
+        flow = plan.flow(site)
+        assert flow is not None
+        self.site, self._shares = site, flow[1].shares
+        super().__init__(plan, *flow, space, *how)
+
+    def _faults(self, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        return self._space.locate(bits).element, self.site.faults(self._space, bits).delta.astype(np.float32)
+
+    def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
+        """Channel by channel: whole channels where faults share ends."""
+        faults = self.site.faults(self._space, bits)
+        order = np.lexsort((faults.term, faults.channel))
+        if self._shares and not self._samples.card.needs_all_outputs:
+            begins = np.flatnonzero(np.diff(faults.channel[order], prepend=-1))
+            _, first = np.unique(begins // AT_ONCE, return_index=True)
+            return np.split(order, begins[first[1:]])
+        return self._in_turn(order, FEW_SAMPLES, AT_ONCE)
+
+
+class CellWorker(RowWorker):
+    """Single flips of a register whose tensor stands in a row."""
+
+    def _faults(self, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        where = self._space.locate(bits)
+        return where.element, where.mask.astype(np.int64)
+
+    def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
+        """In the order of the memory; the row is passed without a fault once for each block."""
+        return self._in_turn(np.argsort(bits, kind="stable"), 1, FLIPS_AT_ONCE)
+
+
+def cells_of(plan: Plan, register: Register) -> tuple[Row, Cells] | None:
+    """The row that everything flows through that a register holds, and what its bits change there; None where its words
+    are no whole steps of a tensor there, or what is behind it takes other sums."""
+    holder = plan.holder(register.tensor)
+    codec = register.codec
+    if holder is None or not isinstance(codec, FixedPoint) or register.memory not in ("activations", "outputs"):
+        return None
+    row, number, step = holder
+    return (row, Cells(row.forward, number, codec.width, codec.signed)) if step == register.step else None
