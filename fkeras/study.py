@@ -629,6 +629,8 @@ class Study:
                 Argument("free", True), " chooses a check, and the fewest bits beside it with which a campaign passes; "
                 "give ", Argument("faults"), ", ", Argument("limits"), " and data, and no size"
             )  # fmt: skip
+        if free:
+            self.space.require_stored("choosing a check that costs no bit (free)")
         require_one_layout([study.model_name for study in studies], [study.space for study in studies])
         with ExitStack() as stack:
 

@@ -17,6 +17,8 @@ from fkeras.memory import BitSpace
 _PROTECTED, _PLACE = "share of bits protected", "place in the ranking, 1 = first"
 _SHARES = (_PROTECTED, _PLACE)
 
+MOST_CRITICAL = 10
+"""Bits that are named."""
 COLUMNS = 240
 """Columns of a map's picture: with more words, a column is the mean over neighbouring ones."""
 
@@ -30,13 +32,28 @@ class TensorMap:
     mean: tuple[float, ...]
     largest: tuple[float, ...]
 
+    @property
+    def overall(self) -> float:
+        """The mean over its bit positions that are known: how vulnerable the tensor is; NaN for none."""
+        known = [value for value in self.mean if not np.isnan(value)]
+        return float(np.mean(known)) if known else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class MappedBit:
+    """A bit by its address."""
+
+    address: str
+    value: float
+
 
 @dataclass(frozen=True, slots=True)
 class BitMap:
     """The paper's Fig. 4 in small: how much each bit position of each tensor matters.
 
     source: where the numbers come from; quantity: what they are; picture: a row per bit position, a column per word
-    (or per `words_per_column` words, then means), NaN where a word lacks the position.
+    (or per `words_per_column` words, then means), NaN where a word lacks the position; critical: the bits of the
+    largest values, where these are measured.
     """
 
     source: str
@@ -44,6 +61,7 @@ class BitMap:
     tensors: tuple[TensorMap, ...]
     picture: tuple[tuple[float, ...], ...]
     words_per_column: int
+    critical: tuple[MappedBit, ...] = ()
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -117,7 +135,16 @@ def map_of(values: NDArray[np.float64], space: BitSpace, source: str, quantity: 
         tensors.append(TensorMap(tensor.path, int(tensor.size), _over_words(rows, np.mean), _over_words(rows, np.max)))
     per_column = -(-n_words // COLUMNS)
     columns = [_over_words(grid[:, i : i + per_column], np.mean) for i in range(0, n_words, per_column)]
-    return BitMap(source, quantity, tuple(tensors), tuple(zip(*columns, strict=True)), per_column)
+    critical = () if quantity in _SHARES else _largest(values, space)
+    return BitMap(source, quantity, tuple(tensors), tuple(zip(*columns, strict=True)), per_column, critical)
+
+
+def _largest(values: NDArray[np.float64], space: BitSpace) -> tuple[MappedBit, ...]:
+    known = np.nan_to_num(values, nan=0.0, posinf=np.inf)
+    first = np.argsort(-known, kind="stable")[:MOST_CRITICAL]
+    return tuple(
+        MappedBit(str(space.address(bit)), float(f"{known[bit]:.4g}")) for bit in first.tolist() if known[bit] > 0
+    )
 
 
 def _over_words(part: NDArray[np.float64], combined: Callable[[NDArray[np.float64]], float]) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from math import isfinite
+from typing import Any
 
 MOST = 10**18
 """Whole numbers beyond this are typing mistakes."""
@@ -72,6 +73,20 @@ def limit(text: str) -> tuple[str, float]:
     return keyword, number
 
 
+def fixed_point(text: str) -> Any:
+    """Reads 8,0 or u8,0."""
+    from fkeras.memory import FixedPoint
+
+    width, _, integer = text.removeprefix("u").partition(",")
+    try:
+        return FixedPoint(whole(1, 32)(width), whole(-64, 64)(integer), not text.startswith("u"))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)}; write the bits of a word (1 to 32) and those before the point, as in 8,0, or u8,0 "
+            "without a sign"
+        ) from None
+
+
 def bits(text: str) -> tuple[int, int]:
     """Reads a range of flat bit indices START:STOP."""
     start, colon, stop = text.partition(":")
@@ -111,6 +126,13 @@ def add_model(parser: argparse.ArgumentParser, several: bool = False, chosen: bo
             metavar="NAME",
             help="what the memory is of: weights, biases, tables, activations, inputs, outputs or accumulators; may be "
             "repeated (default: what --faults-in names, else weights)",
+        )
+        group.add_argument(
+            "--input-format",
+            type=fixed_point,
+            metavar="WIDTH,INTEGER",
+            help="in which words inputs come that no quantizer reads: bits of each, and how many stand before the "
+            "point beside the sign's, as in 8,0; u8,0 has no sign",
         )
         group.add_argument(
             "--words",

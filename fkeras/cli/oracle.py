@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_LISTED = 10
 """Flips that do most harm, and as many that help most."""
 
-SUMMARY = "flip every stored bit alone and measure the metric"
+SUMMARY = "flip every bit alone and measure the metric"
 EXAMPLES = f"""\
   fkeras oracle tagger.h5 --data validation.npz --metric mispredictions --store results --json oracle.json
   fkeras oracle encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --store results --json oracle.json

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from fkeras.memory import BitSpace
     from fkeras.sensitivity import Ranking
 
-SUMMARY = "rank the stored bits, most sensitive first, for far less work than the oracle"
+SUMMARY = "rank the bits, most sensitive first, for far less work than the oracle"
 EXAMPLES = f"""\
   fkeras rank tagger.h5 --method msb                                   # needs no data
   fkeras rank tagger.h5 --data validation.npz --metric accuracy --json ranking.json
+  fkeras rank tagger.h5 --of weights --of activations --data validation.npz --metric accuracy
   fkeras rank encoder.h5 --data wafers.npz --metric emd --geometry geometry.npz --method adaptive
 
 methods:

@@ -92,7 +92,7 @@ def show_painted(text: str) -> None:
 
 
 _OPTIONS = {"n_faults": "faults", "trusted": "trust", "limits": "limit"}
-_VALUES = {"(x, y)": "FILE", "fkeras.TMR": "tmr"}
+_VALUES = {"(x, y)": "FILE", "fkeras.TMR": "tmr", "fkeras.memory.FixedPoint(8, 0)": "8,0"}
 
 
 def spelled(argument: Argument) -> str:

@@ -60,6 +60,7 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
                 memory=options.memory,
                 words=options.words,
                 of=options.of or list(dict(stated.get("faults_in") or ())) or "weights",
+                input_format=options.input_format,
                 engine=stated.get("engine", "auto"),
                 seed=stated.get("seed", 0),
                 store=kept,

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from fkeras.errors import Argument, ModelError, said
+from fkeras.errors import Argument, ModelError, Name, said
 from fkeras.faults.register_patch import RegisterPatch
 from fkeras.memory import (
     Binary,
@@ -61,8 +61,9 @@ def register_space(
         else:
             uncovered.append(_left_out(held.path, held.shape, ("not chosen by ", Argument("layers"))))
     if not registers:
-        why = "; ".join(map(str, uncovered[:5])) or "nothing of that kind"
-        raise ModelError(f"model '{network.name}' holds no {kind} in words of known width: {why}")
+        parts: list[Why] = [(f"{one.path} ({one.n_values} values: ", *one.parts, ")") for one in uncovered[:5]]
+        why = [part for one in parts for part in ("; ", *one)][1:] or ["nothing of that kind"]
+        raise ModelError(f"model '{network.name}' holds no {kind} in words of known width: ", *why)
     return BitSpace((), tuple(uncovered), registers=tuple(registers))
 
 
@@ -144,7 +145,7 @@ def _inputs(network: Network, input_format: FixedPoint | None) -> Iterator[Holde
         elif input_format is not None:
             yield part.name, Register(path, part.shape, input_format, "inputs", part.name)
         else:
-            stated = Argument("input_format", "FixedPoint(8, 0)")
+            stated = Argument("input_format", Name("fkeras.memory.FixedPoint(8, 0)"))
             why = "no quantizer reads it; ", stated, " says in which words it comes"
             yield part.name, _left_out(path, part.shape, why)
 

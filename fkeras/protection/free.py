@@ -220,7 +220,6 @@ def choose_free(
             Argument("limits"), ", with data"
         )  # fmt: skip
     space = weights[0].space
-    space.require_stored("choosing a check that costs no bit (free)")
     search = _Search(weights, kind, granularity, aggregate)
     search.level(RangeCheck(), weights[0])(0)  # where `kind` has a check of its own, that is said at once
     rehearsal = search.rehearsed

@@ -258,6 +258,11 @@ def _details(record: BudgetRecord, assumed: Assumptions) -> Iterator[str]:
         yield f"baseline: {record.comparison}"
     if record.most_damaging:
         yield f"most damaging: {'; '.join(record.most_damaging)}"
+    if record.bit_map is not None and record.bit_map.critical:
+        map_, tensors = record.bit_map, [one for one in record.bit_map.tensors if one.overall == one.overall]
+        means = ", ".join(f"{one.path} {one.overall:.4g}" for one in sorted(tensors, key=lambda one: -one.overall))
+        yield f"{map_.quantity} ({map_.source}), mean by tensor: {means}"
+        yield f"most critical: {', '.join(f'{bit.address} {bit.value:.4g}' for bit in map_.critical)}"
     if record.cached:
         yield f"cached: {'; '.join(record.cached)}"
 

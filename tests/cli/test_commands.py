@@ -590,3 +590,45 @@ def test_comparisons_judge_by_the_tolerance(folder, fkeras):
     assert "at most 0.1 worse in the mean: FAIL" in " ".join(by_mean.out.split())
     assert fkeras("compare", "old.json", "new.json").code == 0
     assert fkeras("compare", "old.json", "new.json", "--fail=emd:5%").code == 3
+
+
+OF = ("--of", "weights", "--of", "activations")
+OF_COMMANDS = {
+    "inspect": (),
+    "rank": ("--method", "msb"),
+    "oracle": DATA,
+    "campaign": (*DATA, "--faults", "3", "--trials", "2"),
+    "endurance": (*DATA, "--looks", "1,4", "--trials", "3"),
+    "protect": ("--bits", "9", "--method", "msb"),
+}
+
+
+@pytest.mark.parametrize("command", OF_COMMANDS)
+def test_every_command_with_a_memory_is_asked_of_registers_too(folder, fkeras, command):
+    done = fkeras(command, "small.h5", *OF, *OF_COMMANDS[command], "--json", "o.json")
+    assert done.code == 0, done.err
+    space = library.bit_space(library.load_model("small.h5"), of=["weights", "activations"])
+    assert strict(folder / "o.json")["n_bits"] == len(space) > 72
+
+
+def test_what_knows_stored_words_alone_is_refused_on_the_command_line(folder, fkeras):
+    limit = ("--faults", "3", "--limit", "max_mispredictions=0.9")
+    for line in (
+        ("inspect", "small.h5", *OF, *DATA, "--traces"),
+        ("protect", "small.h5", *OF, *DATA, *limit, "--free"),
+        ("protect", "small.h5", *OF, *DATA, *limit, "--front"),
+        ("protect", "small.h5", *OF, "--bits", "9", "--under", "tmr", "--rtl", "rtl"),
+    ):
+        done = fkeras(*line)
+        assert done.code == 2
+        assert "needs words that are stored, and register 'q_activation/activation' is written anew" in done.err
+
+
+def test_inputs_come_in_the_words_that_are_stated(folder, fkeras):
+    line = ("inspect", "small.h5", "--of", "inputs")
+    assert "no quantizer reads it; --input-format 8,0 says in which words it comes" in fkeras(*line).err
+    assert "input_1/input" in fkeras(*line, "--input-format", "u8,2").out.replace("input_2", "input_1")
+    assert "fixed point, 8 bits, step 0.015625, unsigned" in fkeras(*line, "--input-format", "u8,2").out
+    refused = fkeras(*line, "--input-format", "8")
+    assert refused.code == 2
+    assert "'8'; write the bits of a word (1 to 32) and those before the point, as in 8,0" in refused.err

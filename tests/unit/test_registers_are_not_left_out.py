@@ -10,7 +10,7 @@ import pytest
 from fkeras.errors import InputError
 from fkeras.faults import TMR
 from fkeras.memory import BitSpace, FixedPoint, Register, WordTensor
-from fkeras.protection import choose_free, wrong_bits
+from fkeras.protection import wrong_bits
 from fkeras.rtl import weight_memory
 from fkeras.sensitivity.baselines import binfi, statfi
 from fkeras.sensitivity.spectrum import layer_traces
@@ -21,6 +21,8 @@ SPACE = BitSpace(
     (WordTensor("d/kernel", (2,), CODEC, np.zeros(2, np.uint32), np.ones(2, "f4"), np.zeros(2, "f4")),),
     registers=(Register("d/activation", (3,), CODEC, "activations", "d/activation"),),
 )
+DATA = np.zeros((3, 1)), np.zeros(3, np.int64)
+STUDY = Study(SimpleNamespace(name="any", get_weights=list), DATA, "mispredictions", space=SPACE)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,8 @@ SPACE = BitSpace(
         lambda: binfi(SPACE, np.zeros(len(SPACE), np.bool_)),
         lambda: statfi(SPACE),
         lambda: layer_traces(SimpleNamespace(space=SPACE)),
-        lambda: choose_free([SimpleNamespace(space=SPACE, campaign=True)], kind=TMR),
-        lambda: Study(SimpleNamespace(name="any", get_weights=list), space=SPACE).protection_front(3, {"max_emd": 1.0}),
+        lambda: STUDY.protect(faults=3, limits={"max_mispredictions": 0.5}, free=True),
+        lambda: STUDY.protection_front(3, {"max_mispredictions": 0.5}),
     ],
 )
 def test_registers_are_refused_by_name(ask):

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from fkeras.campaigns import Limit
-from fkeras.campaigns.bit_map import BitMap, TensorMap
+from fkeras.campaigns.bit_map import BitMap, MappedBit, TensorMap
 from fkeras.campaigns.comparison import Comparison, Histogram, MetricComparison, PairCounts
 from fkeras.campaigns.endurance import EnduranceRecord
 from fkeras.campaigns.protection_curve import ProtectionCurve
@@ -60,6 +60,7 @@ MAP = BitMap(
     (TensorMap("conv/kernel", 2, (3.0, 2.0, math.inf, math.nan), (3.0, 2.0, math.inf, math.nan)),),
     ((3.0, 3.0), (2.0, 2.0), (math.inf, 1.0), (math.nan, math.nan)),
     1,
+    (MappedBit("conv/kernel[1]:0", 3.0), MappedBit("conv/activation[4,2]:1", math.inf)),
 )
 
 

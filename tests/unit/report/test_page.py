@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from math import inf
 
+import numpy as np
 import pytest
 
-from fkeras.campaigns.bit_map import BitMap, TensorMap
+from fkeras.campaigns.bit_map import BitMap, TensorMap, map_of
 from fkeras.campaigns.dead_tensors import DeadTensor
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
+from fkeras.memory import BitSpace, FixedPoint, Register, WordTensor
 from fkeras.report.document import Report, new_report
 from fkeras.report.headline import headline_of
 from fkeras.report.page import LONGEST_PART, MOST_FIGURES, SMALL_TABLE, html_page, write_html
@@ -482,3 +484,24 @@ def test_paper_breaks_no_row_and_no_small_table(page):
     for table in tables:
         n_rows = table.partition("<tbody")[2].count("<tr ")
         assert ("small" in table.partition(">")[0]) == (n_rows <= SMALL_TABLE)
+
+
+def test_registers_and_the_most_critical_bits_stand_in_the_map(make_record):
+    codec = FixedPoint(4, 0)
+    kernel = WordTensor("d/kernel", (2,), codec, np.zeros(2, np.uint32), np.ones(2, "f4"), np.zeros(2, "f4"))
+    space = BitSpace((kernel,), registers=(Register("d/activation", (2, 1), codec, "activations", "d/activation"),))
+    values = np.concatenate([np.zeros(7), [0.25], np.full(7, np.nan), [0.5]])
+    found = map_of(values, space, "every single flip measured on 9 samples", "|change of mse|")
+    assert [(bit.address, bit.value) for bit in found.critical] == [
+        ("d/activation[1,0]:3", 0.5),
+        ("d/kernel[1]:3", 0.25),
+    ]
+    assert [tensor.overall for tensor in found.tensors] == [0.03125, 0.5]
+    assert map_of(values, space, "a mask", "share of bits protected").critical == ()
+    report = new_report([replace(make_record("t.py::test", [1.0] * 60), bit_map=found)], 0, 0)
+    text = re.sub("<wbr>", "", html_page(report))
+    assert "Most critical: <code>d/activation[1,0]:3</code> 0.5, <code>d/kernel[1]:3</code> 0.25." in text
+    assert "2 words, mean 0.5</small>" in text
+    lines = "\n".join(report_lines(report.tests, 300, details=True))
+    assert "mean by tensor: d/activation 0.5, d/kernel 0.03125" in lines
+    assert "most critical: d/activation[1,0]:3 0.5, d/kernel[1]:3 0.25" in lines
