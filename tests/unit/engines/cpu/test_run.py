@@ -12,6 +12,7 @@ import pytest
 import fkeras.metrics
 from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
+from fkeras.engines.cpu.worker import CellWorker
 from fkeras.errors import ModelError
 from fkeras.faults import FaultSet, RangeCheck
 from fkeras.faults.fault_set import SampleFlips
@@ -296,3 +297,16 @@ def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int
         flips = [FaultSet(np.array([bit])) for bit in bits]
         require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
         require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+
+
+def test_activations_are_followed_element_by_element_where_layers_are_exact() -> None:
+    """Else the fast way would have been compared with nothing."""
+    kinds = [0, 0]
+    for seed in range(12):
+        network, x = random_network(seed, "one width")
+        metrics, targets, *_ = metrics_of(network, x, np.random.default_rng(seed))
+        space = register_space(network, "activations")
+        run = CpuRun(network, space, x, targets, metrics)
+        for number in range(len(space.registers)):
+            kinds[isinstance(run.worker(number), CellWorker)] += 1
+    assert kinds[True] > 20
