@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fkeras.cli import main
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow
+from fkeras.models.file import loaded
 
 Q4 = "quantized_bits(4,0,1,alpha=1)"
 N_BITS = 4 * 3 * 4 + 3 * 2 * 4
@@ -65,12 +67,28 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def loaded_once(made) -> Callable[..., Any]:
+    """Loads what is in a model file; what is in one of `made` is loaded once, as nothing here may change a model."""
+    known: dict[bytes, Any] = {path.read_bytes(): None for path in made.glob("*.h5")}
+
+    def load(path, weights=None, custom_objects=None, trusted=False):
+        content = b"" if weights or custom_objects or not Path(path).is_file() else Path(path).read_bytes()
+        if content not in known:
+            return loaded(path, weights, custom_objects, trusted)
+        known[content] = known[content] or loaded(path)
+        return known[content]
+
+    return load
+
+
 @pytest.fixture
-def folder(made, tmp_path, monkeypatch) -> Path:
+def folder(made, loaded_once, tmp_path, monkeypatch) -> Path:
     """A copy of those files, and the current directory."""
     for path in made.iterdir():
         shutil.copy(path, tmp_path / path.name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fkeras.models.file.loaded", loaded_once)
     return tmp_path
 
 

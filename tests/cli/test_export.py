@@ -143,7 +143,7 @@ def test_a_line_with_a_store_does_not_open_a_file_that_it_knows(exported, fkeras
     def opened(*_, **__):
         raise AssertionError("the model file was opened")
 
-    monkeypatch.setattr("fkeras.frontends.qkeras.loading.load_model", opened)
+    monkeypatch.setattr("fkeras.models.file.loaded", opened)
     done = fkeras(*line)
     assert (done.code, done.err) == (0, "")
     assert (exported / "out.json").read_bytes() == first

@@ -5,26 +5,36 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
+# ruff: noqa: F401
 # In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
 import numba
 import pytest
-import scipy.special  # noqa: F401
+import scipy.special
+import tqdm
+import xdist.dsession
 from execnet import gateway_io
 
 import fkeras.api
 import fkeras.campaigns.exhaustive
 import fkeras.campaigns.single_flip_requirement
+import fkeras.faults.placement
+import fkeras.models.file
 import fkeras.report.document
+import fkeras.report.failure
+import fkeras.report.forms
 import fkeras.report.record
+import fkeras.report.services
 import fkeras.report.table
 import fkeras.scoring
 import fkeras.sensitivity.methods
-import fkeras.strategies  # noqa: F401
+import fkeras.strategies
 import pytest_fkeras.campaign
+import pytest_fkeras.context
 import pytest_fkeras.explain
 import pytest_fkeras.marks
+import pytest_fkeras.progress
 import pytest_fkeras.resilience
-import pytest_fkeras.selection  # noqa: F401
+import pytest_fkeras.selection
 
 numba.njit(lambda: 0)()  # which imports the rest of numba
 
