@@ -338,7 +338,7 @@ def _(operation: AveragePool, values: Parameters, given: Sequence[Array], result
 @pulled.register
 def _(operation: Merge, values: Parameters, given: Sequence[Array], result: Array, slope: Array) -> Slopes:
     n = len(given)
-    if operation.kind == "multiply":
+    if operation.kind in ("multiply", "product"):
         parts = [slope * prod(given[:at] + given[at + 1 :], start=1) for at in range(n)]  # type: ignore[operator]
     elif operation.kind in ("maximum", "minimum"):
         best = np.stack(np.broadcast_arrays(*(x.real for x in given)))

@@ -13,14 +13,24 @@ import numpy as np
 from fkeras.network.operation import EXACT_STEPS, UNKNOWN, Grid, Linear, Numbers, Shape, Weights
 
 KINDS: Mapping[str, Callable[[Numbers, Numbers], Numbers]] = MappingProxyType(
-    {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
+    {
+        "add": np.add,
+        "subtract": np.subtract,
+        "multiply": np.multiply,
+        "product": np.multiply,
+        "maximum": np.maximum,
+        "minimum": np.minimum,
+    }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Merge(Linear):
     """Elementwise, one after the other: add, subtract, multiply, maximum, minimum; and average. Linear in each input,
-    but for maximum and minimum."""
+    but for maximum and minimum.
+
+    product: multiply, where whoever computes it rounds products before they are used.
+    """
 
     kind: str
 
@@ -46,12 +56,13 @@ class Merge(Linear):
         step, bounds = min(steps, default=None) if len(steps) == n else None, [x.bound for x in given]
         if self.kind in ("maximum", "minimum"):
             return Grid(step, max(bounds), True)
-        bound = prod(bounds) if self.kind == "multiply" else sum(bounds)
-        if self.kind == "multiply":
+        multiplies = self.kind in ("multiply", "product")
+        bound = prod(bounds) if multiplies else sum(bounds)
+        if multiplies:
             step = None if step is None else prod(steps)
         if step is not None and not bound < EXACT_STEPS * step:
             step = None
-        if self.kind in ("add", "subtract"):
+        if self.kind in ("add", "subtract", "product"):
             return Grid(step, bound, True)
         if step is None or (self.kind == "average" and n & (n - 1)):
             return UNKNOWN

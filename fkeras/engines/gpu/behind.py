@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -20,17 +20,19 @@ from fkeras.engines.cpu.states import States
 from fkeras.engines.cpu.worker import Totals, measured, turns
 from fkeras.engines.gpu.counting import Counting
 from fkeras.engines.gpu.operand import reads_bounded
-from fkeras.engines.gpu.operations import Array
+from fkeras.engines.gpu.operations import OPERATIONS, Array, Values
 from fkeras.engines.gpu.program import Device, faults_at_once, padded_to, scratch_bytes
+from fkeras.engines.gpu.registers import masks_of, reads_of
 from fkeras.engines.gpu.stacks import Stack, stacks_of
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, Register
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import (
     Bias,
     Cropping,
     Function,
     MaxPool,
+    Network,
     Permute,
     Quantize,
     Relu,
@@ -42,6 +44,8 @@ from fkeras.network import (
 from fkeras.network.operation import EXACT_STEPS
 from fkeras.network.sums import WeightedSum
 
+Where = tuple[int, ...]
+"""Numbers of arrays of a space, tensors first."""
 AT_ONCE = 64
 """Fault sets of one call."""
 BROUGHT_BYTES = 64 * 2**20
@@ -53,13 +57,15 @@ _ROUNDS_AT_MOST_ONCE = (Bias, Quantize, Steps, Relu, Function, MaxPool, Reshape,
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Faults in some tensors, compiled.
+    """Faults in some tensors and registers, compiled.
 
-    paths: the tensors; reach: what they reach; counted: whether the device counts; outputs: those that it brings back
-    otherwise, by place among the network's, with the ends of which one differs where they do.
+    paths: the tensors; registers: those that are read wrongly; reach: what they reach; counted: whether the device
+    counts; outputs: those that it brings back otherwise, by place among the network's, with the ends of which one
+    differs where they do.
     """
 
     paths: tuple[str, ...]
+    registers: tuple[Register, ...]
     reach: Reach
     counted: bool
     outputs: Mapping[int, tuple[str, ...]]
@@ -72,7 +78,7 @@ class DeviceBehind(Behind):
     def __init__(self, device: Device, space: BitSpace, samples: Samples, counting: Counting | None) -> None:
         super().__init__(device.plan, space, samples)
         self._device, self._counting = device, counting
-        self._programs: dict[tuple[str, ...], Program] = {}
+        self._programs: dict[Where, Program] = {}
         self._held_on_device: tuple[tuple[Program, slice], Any] | None = None
 
     def release(self) -> None:
@@ -82,36 +88,42 @@ class DeviceBehind(Behind):
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
-        for fault in faults:
-            if len(fault.in_samples):
-                list(fault.register_patches(self._space))  # refuses them: there are no registers
-        paths = [self._paths(fault) for fault in faults]
+        places = [self._where(fault) for fault in faults]
         scores = {name: Scores.zeros(len(faults)) for name in self._samples.card.metrics}
-        for those in dict.fromkeys(paths):
-            here = [number for number, other in enumerate(paths) if other == those]
+        for those in dict.fromkeys(places):
+            here = [number for number, other in enumerate(places) if other == those]
             for name, part in self._measured(self._program(those), [faults[number] for number in here]).items():
                 scores[name].fill(np.array(here), part)
         return scores
 
-    def _paths(self, fault: FaultSet) -> tuple[str, ...]:
-        """The tensors that a program for a fault set takes: all of them, unless it is one bit."""
-        if len(fault) != 1:
-            return tuple(tensor.path for tensor in self._space.tensors)
-        bits = np.concatenate([fault.flips, fault.set_to_1, fault.set_to_0])
-        return (self._space.tensors[int(self._space.locate(bits).tensor[0])].path,)
+    def _where(self, fault: FaultSet) -> Where:
+        """The arrays of the space that a program for a fault set takes: that of one bit, else all tensors, and all
+        registers where some are read wrongly."""
+        space, once = self._space, fault.in_samples
+        if len(once):
+            list(fault.register_patches(space))  # refuses stored bits
+        bits = np.concatenate([fault.flips, fault.set_to_1, fault.set_to_0, once.bits])
+        numbers = np.unique(space.locate(bits).tensor).tolist()
+        if len(fault) == 1:
+            return tuple(numbers)
+        n_tensors = len(space.tensors)
+        n_registers = len(space.registers) if not n_tensors or max(numbers, default=0) >= n_tensors else 0
+        first = 0 if not numbers or numbers[0] < n_tensors else n_tensors
+        return tuple(range(first, n_tensors + n_registers))
 
     def _exact(self, program: Program, stacks: Mapping[str, Stack], faults: Sequence[FaultSet]) -> list[bool]:
         """Of each set, whether no sum passes what is exact: seen from how much its words grow, else from all bounds."""
-        rooms = self._rooms
-        one_word = sum(stack.n_wrong for stack in stacks.values()) < 2
-        fits = np.all([stack.growth < rooms[path] for path, stack in stacks.items()], axis=0)
+        rooms, none = self._rooms, np.zeros(len(faults), np.int64)
+        one_word = sum((stack.n_wrong for stack in stacks.values()), none) < 2
+        fits = np.all([none == 0, *(stack.growth < rooms[path] for path, stack in stacks.items())], axis=0)
         return [
             bool(sure) or self._bounds_are_exact(program, fault)
             for sure, fault in zip(one_word | fits, faults, strict=True)
         ]
 
     def _bounds_are_exact(self, program: Program, fault: FaultSet) -> bool:
-        grids = self._network.grids(self._plan.inputs, self._values(list(fault.patches(self._space))))
+        values = self._values(list(fault.patches(self._space)))
+        grids = self._network.grids(self._plan.inputs, values, program.registers)
         return all(grids[node.name].reproducible for node in program.reach.firm)
 
     @cached_property
@@ -133,31 +145,39 @@ class DeviceBehind(Behind):
                 rooms[path] = min(rooms[path], room)
         return rooms
 
-    def _program(self, paths: tuple[str, ...]) -> Program:
-        if paths not in self._programs:
-            grids = self._plan.grids if len(paths) == 1 else self._plan.golden_grids
-            self._programs[paths] = self._compiled(paths, reach_of(self._plan, paths, grids))
-        return self._programs[paths]
+    def _program(self, where: Where) -> Program:
+        if where not in self._programs:
+            plan, tensors = self._plan, self._space.tensors
+            paths = tuple(tensors[number].path for number in where if number < len(tensors))
+            registers = tuple(self._space.registers[number - len(tensors)] for number in where[len(paths) :])
+            grids = plan.grids
+            if len(paths) > 1:
+                grids = plan.network.grids(plan.inputs, plan.network.values, registers)
+            reach = reach_of(plan, paths, grids, [register.tensor for register in registers])
+            self._programs[where] = self._compiled(paths, registers, reach)
+        return self._programs[where]
 
-    def _compiled(self, paths: tuple[str, ...], reach: Reach) -> Program:
+    def _compiled(self, paths: tuple[str, ...], registers: tuple[Register, ...], reach: Reach) -> Program:
         device, counting, network = self._device, self._counting, self._network
         counted = counting is not None and (not reach.ends or reach.ends == (counting.end,))
-        made = {node.name for node in (*reach.firm, *reach.others)}
+        made = {*(node.name for node in (*reach.firm, *reach.others)), *reach.read}
         outputs = {
-            number: tuple(end for end in reach.ends if end in {node.name for node in network.before([name])})
+            number: tuple(end for end in reach.ends if end in _sources(network, name))
             for number, name in enumerate(network.outputs)
             if name in made
         }
 
-        def measure(changed: Mapping[str, Array], shared: Mapping[str, Any]) -> Any:
-            values, golden = {**shared["values"], **changed}, shared["golden"]
-            tensors = device.compute(reach.firm, {name: golden[name] for name in reach.given}, values)
+        def measure(changed: Mapping[str, Any], shared: Mapping[str, Any]) -> Any:
+            values = {**shared["values"], **{path: changed[path] for path in paths}}
+            golden, reads = shared["golden"], _reads(device, registers, changed, values)
+            given = {name: reads[name](golden[name]) if name in reads else golden[name] for name in reach.given}
+            tensors = device.compute(reach.firm, given, values, reads)
             differs = {end: _any_differs(tensors[end], golden[end]) for end in reach.ends}
             if counted:
                 assert counting is not None
                 scores = tensors[counting.end] if reach.ends else golden[counting.end]
                 return counting.count(scores, differs.get(counting.end, jnp.zeros(len(scores), bool)), shared["tables"])
-            tensors = device.compute(reach.others, tensors, values)
+            tensors = device.compute(reach.others, tensors, values, reads)
             found = {number: tensors[network.outputs[number]] for number in outputs}
             # An output none of whose ends differs is the golden one, whatever its last bits are here.
             return {
@@ -165,10 +185,10 @@ class DeviceBehind(Behind):
                 for number, part in found.items()
             }
 
-        def run(changed: Mapping[str, Array], shared: Mapping[str, Any], at_once: int) -> Any:
+        def run(changed: Mapping[str, Any], shared: Mapping[str, Any], at_once: int) -> Any:
             return jax.lax.map(lambda one: measure(one, shared), changed, batch_size=at_once)
 
-        return Program(paths, reach, counted, outputs, jax.jit(run, static_argnums=2))
+        return Program(paths, registers, reach, counted, outputs, jax.jit(run, static_argnums=2))
 
     def _measured(self, program: Program, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         per_sample = self._device.scratch([*program.reach.firm, *program.reach.others])
@@ -185,7 +205,8 @@ class DeviceBehind(Behind):
             together = [faults[number] for number in block.tolist()]
             stacks = stacks_of(self._space, together, program.paths)
             left[block] = np.logical_not(self._exact(program, stacks, together))
-            changed = {path: stack.values for path, stack in stacks.items()}
+            changed: dict[str, Any] = {path: stack.values for path, stack in stacks.items()}
+            changed |= masks_of(self._space, program.registers, together, rows)
             return program.run(changed, self._shared(program, rows), min(at_once, padded_to(block.size)))
 
         results = one_ahead(launched(*turn) for turn in turns(self._samples, blocks, chunks))
@@ -246,6 +267,39 @@ class DeviceBehind(Behind):
                 scores.tied[:] = nearly_tied(scored)
             scores.fill(card, np.arange(fault.size), scored)
         totals.add(block, states, scores, rows, wholes)
+
+
+def _sources(network: Network, name: str) -> set[str]:
+    """The tensors that one depends on, itself included."""
+    return {name, *(each for node in network.before([name]) for each in (node.name, *node.inputs))}
+
+
+def _reads(
+    device: Device, registers: Sequence[Register], changed: Mapping[str, Any], values: Values
+) -> dict[str, Callable[[Array], Array]]:
+    """By tensor, what is read in place of it: through one register after another."""
+    reads: dict[str, Callable[[Array], Array]] = {}
+    for register in registers:
+        reads[register.tensor] = partial(
+            _read, device, register, changed[register.path], values, reads.get(register.tensor)
+        )
+    return reads
+
+
+def _read(
+    device: Device,
+    register: Register,
+    masks: Mapping[str, Array],
+    values: Values,
+    before: Callable[[Array], Array] | None,
+    x: Array,
+) -> Array:
+    x = x if before is None else before(x)
+    words = x
+    if register.quantizer:
+        quantizer = device.network.makers[register.quantizer]
+        words = OPERATIONS[type(quantizer.operation)](quantizer.operation, values, device.operands[quantizer.name], x)
+    return reads_of(register)(x, words, masks)
 
 
 def _any_differs(values: Array, golden: Array) -> Array:

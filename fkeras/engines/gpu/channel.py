@@ -22,7 +22,7 @@ from fkeras.engines.cpu.sites import Faults, Site, as_image, only_reader
 from fkeras.engines.cpu.worker import Flips, Totals, measured, turns
 from fkeras.engines.gpu.counting import Counting
 from fkeras.engines.gpu.operand import operand_for
-from fkeras.engines.gpu.operations import INVERSE, OPERATIONS, Array, Values
+from fkeras.engines.gpu.operations import INVERSE, OPERATIONS, ZERO, Array, Values
 from fkeras.engines.gpu.program import Device, faults_at_once, padded_to, scratch_bytes
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Outputs
@@ -144,7 +144,7 @@ class DeviceSite:
         results = {self.site.node.name: sums}
         for node in self.site.segment:
             read = node.operation.parameters
-            parameters = {name: values[name] for name in (*read, *map(INVERSE.format, read)) if name in values}
+            parameters = {name: values[name] for name in (*read, *map(INVERSE.format, read), ZERO) if name in values}
             if not isinstance(node.operation, Steps):
                 parameters = {name: _entry(part, channel) for name, part in parameters.items()}
             function, operand = OPERATIONS[type(node.operation)], self._device.operands[node.name]

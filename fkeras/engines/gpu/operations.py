@@ -1,7 +1,7 @@
 """What each operation of a network is for JAX.
 
 Convolutions are matrix products of shifted inputs: no library can then choose Winograd or FFT, which are not exact.
-Nothing that must be exact is divided or rounded twice: compilers divide by multiplying, and join product and sum.
+Compilers divide by multiplying, and join product and sum: what is rounded in between is rounded where they cannot see.
 """
 
 from __future__ import annotations
@@ -50,6 +50,33 @@ Array = Any
 Values = Mapping[str, Array]
 INVERSE = "1 / {}"
 """The parameter by which to multiply instead of dividing by one."""
+ZERO = "zero"
+"""A parameter, int32: 0, which compilers do not know."""
+
+
+def _rounded(x: Array, values: Values) -> Array:
+    """x as float32 holds it, with whatever it is computed next."""
+    return _as_float(_as_bits(x) ^ values[ZERO])
+
+
+def _as_bits(x: Array) -> Array:
+    return jax.lax.bitcast_convert_type(x, jnp.int32)
+
+
+def _as_float(bits: Array) -> Array:
+    return jax.lax.bitcast_convert_type(bits, jnp.float32)
+
+
+def _quotient(x: Array, divisor: NDArray[np.float32], values: Values) -> Array:
+    """x / divisor, rounded once; divisor: whole numbers below 2**12.
+
+    What an approximate quotient leaves is exact, as each half of its bits times the divisor is.
+    """
+    inverse = (1 / divisor).astype(np.float32)
+    quotient = _rounded(x * inverse, values)
+    upper = _as_float(_as_bits(quotient) & -(2**12))
+    rest = (x - upper * divisor) - (quotient - upper) * divisor
+    return quotient + rest * inverse
 
 
 def _read(x: Array, place: Shape, strides: Shape, dilation: Shape, counts: Shape) -> Array:
@@ -160,7 +187,7 @@ def _steps(operation: Steps, values: Values, operand: Operand, x: Array) -> Arra
 
 
 def _relu(operation: Relu, values: Values, operand: Operand, x: Array) -> Array:
-    below = np.float32(operation.slope) * x if operation.slope else np.float32(0)
+    below = _rounded(np.float32(operation.slope) * x, values) if operation.slope else np.float32(0)
     return jnp.minimum(jnp.where(x > 0, x, below), np.float32(operation.most))
 
 
@@ -169,7 +196,7 @@ def _max_pool(operation: MaxPool, values: Values, operand: Operand, x: Array) ->
 
 
 def _average_pool(operation: AveragePool, values: Values, operand: Operand, x: Array) -> Array:
-    return _pooled(operation, x, 0.0, jax.lax.add) * (1 / operation.counts(x.shape[1:])).astype(np.float32)
+    return _quotient(_pooled(operation, x, 0.0, jax.lax.add), operation.counts(x.shape[1:]), values)
 
 
 def _pooled(operation: MaxPool | AveragePool, x: Array, start: float, together: Any) -> Array:
@@ -179,14 +206,16 @@ def _pooled(operation: MaxPool | AveragePool, x: Array, start: float, together: 
 
 
 _MERGED: Mapping[str, Callable[[Array, Array], Array]] = {
-    "add": jnp.add, "average": jnp.add, "subtract": jnp.subtract, "multiply": jnp.multiply, "maximum": jnp.maximum,
-    "minimum": jnp.minimum,
+    "add": jnp.add, "average": jnp.add, "subtract": jnp.subtract, "multiply": jnp.multiply, "product": jnp.multiply,
+    "maximum": jnp.maximum, "minimum": jnp.minimum,
 }  # fmt: skip
 
 
 def _merge(operation: Merge, values: Values, operand: Operand, *given: Array) -> Array:
     rank = max(x.ndim for x in given)
     result = reduce(_MERGED[operation.kind], (x.reshape(len(x), *(1,) * (rank - x.ndim), *x.shape[1:]) for x in given))
+    if operation.kind == "product":
+        return _rounded(result, values)
     return result * np.float32(1 / len(given)) if operation.kind == "average" else result
 
 
@@ -215,7 +244,7 @@ OPERATIONS: Mapping[type[Operation], Compute] = {
     DepthwiseConvolution: _depthwise,
     TransposedConvolution: _transposed,
     Bias: lambda op, values, _, x: x + values[op.bias],
-    Affine: lambda op, values, _, x: x * values[op.scale] + values[op.offset],
+    Affine: lambda op, values, _, x: _rounded(x * values[op.scale], values) + values[op.offset],
     Quantize: _quantize,
     Steps: _steps,
     Relu: _relu,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fkeras.engines.cpu.plan import Plan
 from fkeras.engines.gpu.operand import operand_for
-from fkeras.engines.gpu.operations import INVERSE, OPERATIONS, Array, Values, largest_scratch
+from fkeras.engines.gpu.operations import INVERSE, OPERATIONS, ZERO, Array, Values, largest_scratch
 from fkeras.network import Node, Quantize
 
 SHARE = 8
@@ -46,13 +47,20 @@ class Device:
         self.values: Values = {name: jnp.asarray(values) for name, values in _parameters(plan).items()}
         self._golden: dict[tuple[str, ...], Callable[..., dict[str, Array]]] = {}
 
-    def compute(self, nodes: Iterable[Node], tensors: Mapping[str, Array], values: Values) -> dict[str, Array]:
-        """`tensors` with the results of nodes; traced, not compiled by itself."""
+    def compute(
+        self,
+        nodes: Iterable[Node],
+        tensors: Mapping[str, Array],
+        values: Values,
+        reads: Mapping[str, Callable[[Array], Array]] = MappingProxyType({}),
+    ) -> dict[str, Array]:
+        """`tensors` with the results of nodes; traced, not compiled by itself. reads: what is read of some results."""
         results = dict(tensors)
         for node in nodes:
             given = (results[name] for name in node.inputs)
             function = OPERATIONS[type(node.operation)]
-            results[node.name] = function(node.operation, values, self.operands[node.name], *given)
+            result = function(node.operation, values, self.operands[node.name], *given)
+            results[node.name] = reads[node.name](result) if node.name in reads else result
         return results
 
     def golden(self, names: Iterable[str], inputs: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
@@ -83,7 +91,7 @@ class Device:
         return 4 * sum(prod(self.network.shapes[name]) for name in set(names))
 
 
-def _parameters(plan: Plan) -> dict[str, NDArray[np.float32]]:
-    values = dict(plan.network.values)
+def _parameters(plan: Plan) -> dict[str, Any]:
+    values: dict[str, Any] = {**plan.network.values, ZERO: np.int32(0)}
     steps = [node.operation.step for node in plan.network.nodes if isinstance(node.operation, Quantize)]
     return values | {INVERSE.format(step): np.float32(1) / values[step] for step in steps if isinstance(step, str)}

@@ -37,7 +37,7 @@ class GpuRun(CpuRun):
     def __init__(self, network: Network, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
         super().__init__(network, space, x, y, metrics)
         require_device()
-        self.misfit = device_misfit(self.plan, space)
+        self.misfit = device_misfit(self.plan, space, self._samples.inputs)
         if self.misfit is None:
             self._device = Device(self.plan)
             self._counting = counting_of(self.plan, self._samples)

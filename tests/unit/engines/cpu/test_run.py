@@ -259,6 +259,25 @@ def every_memory(network) -> BitSpace:
     return space
 
 
+def register_faults(space: BitSpace, n: int, rng) -> tuple[np.ndarray, list[FaultSet]]:
+    """Some bits of registers, and fault sets in which some flip, some are stuck, and some flip in one of n samples."""
+    registers = np.flatnonzero(space.is_register)
+
+    def drawn(n_stored: int, n_in_every: int, n_stuck: int, n_in_samples: int) -> FaultSet:
+        stored = rng.choice(np.flatnonzero(~space.is_register), n_stored, replace=False)
+        held = rng.choice(registers, n_in_every + n_stuck, replace=False)
+        pairs = rng.choice(n * registers.size, n_in_samples, replace=False)
+        stuck = np.array_split(held[n_in_every:], 2)
+        flips = np.concatenate([stored, held[:n_in_every]])
+        return FaultSet(
+            flips, *stuck, in_samples=SampleFlips(pairs // registers.size, registers[pairs % registers.size])
+        )
+
+    bits = rng.choice(registers, min(40, registers.size), replace=False)
+    counts = ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 3), (1, 1, 0, 0), (0, 9, 5, 0), (2, 3, 4, 50))
+    return bits, [drawn(*count) for count in counts]
+
+
 CHECKS = [RangeCheck("clamp"), RangeCheck("zero", margin=1, per="channel")]
 
 
@@ -274,21 +293,7 @@ def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int
     network = storing(network, space)
     if check is not None:
         space = check.limited(space, golden_range(network, space.registers, [x]))
-    registers, n = np.flatnonzero(space.is_register), len(x)
-    bits = rng.choice(registers, min(40, registers.size), replace=False)
-
-    def drawn(n_stored: int, n_in_every: int, n_stuck: int, n_in_samples: int) -> FaultSet:
-        stored = rng.choice(np.flatnonzero(~space.is_register), n_stored, replace=False)
-        held = rng.choice(registers, n_in_every + n_stuck, replace=False)
-        pairs = rng.choice(n * registers.size, n_in_samples, replace=False)
-        stuck = np.array_split(held[n_in_every:], 2)
-        flips = np.concatenate([stored, held[:n_in_every]])
-        return FaultSet(
-            flips, *stuck, in_samples=SampleFlips(pairs // registers.size, registers[pairs % registers.size])
-        )
-
-    counts = ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 3), (1, 1, 0, 0), (0, 9, 5, 0), (2, 3, 4, 50))
-    sets = [drawn(*count) for count in counts]
+    bits, sets = register_faults(space, len(x), rng)
     first, targets, second, labels = metrics_of(network, x, rng)
     for metrics, y in ((first, targets), (second, labels)):
         if metrics is None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 import fkeras
 from fkeras import network as fn
 from fkeras.engines.cpu.run import CpuRun
-from fkeras.faults import FaultSet, SampleFlips
+from fkeras.faults import FaultSet, RangeCheck, SampleFlips
 from fkeras.memory import WordTensor
 from fkeras.memory.codecs import FixedPoint
 from fkeras.memory.inventory import LayerMemory
+from fkeras.memory.register import REGISTERS
+from fkeras.network.ranges import golden_range
 from fkeras.network.registers import register_space
-from tests.unit.engines.cpu.test_run import Builder, metrics_of, random_network, require_same, slowly
+from tests.unit.engines.cpu.test_run import (
+    Builder,
+    metrics_of,
+    random_network,
+    register_faults,
+    require_same,
+    slowly,
+)
 
 pytestmark = pytest.mark.usefixtures("jax")
 MSE = {"mse": fkeras.metrics.mean_squared_error()}
@@ -26,8 +37,9 @@ def started(network, space, x, y, metrics):
     return GpuRun(network, space, x, y, metrics)
 
 
-def classifier(seed: int) -> tuple[fn.Network, np.ndarray]:
-    """Exact layers of all geometries up to class scores, with or without a softmax."""
+def classifier(seed: int, floats: bool = False) -> tuple[fn.Network, np.ndarray]:
+    """Exact layers of all geometries up to class scores, with or without a softmax; floats: with norms, slopes and
+    means in front of quantizers."""
     b = Builder(seed, (6, 5, 2))
     rng = b.rng
     x = b.quantize("x", 5, 1, signed=True)
@@ -37,6 +49,9 @@ def classifier(seed: int) -> tuple[fn.Network, np.ndarray]:
         size, bias = tuple(rng.integers(1, 4, 2).tolist()), str(rng.choice(["", "stored", "float"]))
         kind = rng.choice(["Convolution", "Convolution", "DepthwiseConvolution"])
         x = b.weighted(x, kind, int(rng.integers(2, 6)), size, bias, **options)
+        if floats and rng.random() < 0.7:
+            x = b.add(fn.Affine(b.constant((b.shapes[x][-1],)), b.constant((b.shapes[x][-1],))), x)
+            x = b.add(fn.Relu(float(rng.choice([0.0, 0.3]))), x)
         if rng.random() < 0.3:
             low = b.constant((b.shapes[x][-1],))
             b.constants[low] = np.full(b.shapes[x][-1], -4, np.float32)
@@ -45,6 +60,8 @@ def classifier(seed: int) -> tuple[fn.Network, np.ndarray]:
             x = b.quantize(x, int(rng.integers(3, 9)), 1, signed=bool(rng.integers(2)))
         if rng.random() < 0.3:
             x = b.add(fn.MaxPool((2, 2), (2, 2), "same"), x)
+        elif floats:
+            x = b.quantize(b.add(fn.AveragePool((3, 2), (2, 2), "same"), x), 6, 1)
     x = b.add(fn.Reshape((int(np.prod(b.shapes[x])),)), x)
     if rng.random() < 0.5:
         x = b.quantize(b.weighted(x, "Dense", 6, (), "stored"), 5, 1)
@@ -54,20 +71,28 @@ def classifier(seed: int) -> tuple[fn.Network, np.ndarray]:
     return b.network(x), given if rng.integers(2) else np.round(given * 16) / 16
 
 
-@pytest.mark.parametrize(("make", "seed"), [(classifier, seed) for seed in (0, 1, 3)] + [(random_network, 0)])
+def normed(seed: int) -> tuple[fn.Network, np.ndarray]:
+    """A classifier that rounds products, sums and means in front of its quantizers."""
+    return classifier(seed, floats=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "seed"),
+    [(classifier, seed) for seed in (0, 1, 3)] + [(normed, seed) for seed in (0, 1)] + [(random_network, 0)],
+)
 def test_single_flips_and_fault_sets_are_those_of_the_whole_network(make, seed: int) -> None:
-    network, x = make(seed) if make is classifier else make(seed, "one width")
+    network, x = make(seed, "one width") if make is random_network else make(seed)
     rng = np.random.default_rng(seed)
     space = network.memory.space(biases=True)
     bits = rng.choice(len(space), min(60, len(space)), replace=False)
     sets = [FaultSet(rng.choice(len(space), n, replace=False)) for n in (0, 1, 2, 9, 30)]
     first, targets, second, labels = metrics_of(network, x, rng)
     for metrics, y in ((first, targets), (second, labels)):
-        if metrics is first and make is classifier:
+        if metrics is first and make is not random_network:
             continue
         run, cpu = started(network, space, x, y, metrics), CpuRun(network, space, x, y, metrics)
         assert run.misfit is None
-        assert (run._counting is not None) == (make is classifier)
+        assert (run._counting is not None) == (make is not random_network)
         flips = [FaultSet(np.array([bit])) for bit in bits]
         measured = run.flips(bits)
         require_same(measured, slowly(network, space, x, y, metrics, flips))
@@ -181,35 +206,64 @@ def test_operands_hold_what_they_multiply() -> None:
     assert operand_of(256) != operand_of(257) != operand_of(2048.5) == WIDE
 
 
-@pytest.mark.parametrize(
-    ("node", "why"),
-    [
-        ("AveragePool 3", "rounds what a processor rounds in steps"),
-        ("Dense 5", "reads stored words in sums that are not exact in float32"),
-    ],
-)
-def test_what_the_device_does_not_compute_exactly_is_named_and_served_by_the_cpu_engine(node, why) -> None:
+def test_what_the_device_does_not_compute_exactly_is_named_and_served_by_the_cpu_engine() -> None:
     b = Builder(0, (6, 2))
     x = b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Convolution", 3, (2,)), 5, 1)
-    if node.startswith("AveragePool"):
-        x = b.quantize(b.add(fn.AveragePool((3,), (3,), "valid"), x), 5, 1)
-    else:
-        x = b.add(fn.Function("tanh"), b.add(fn.Reshape((18,)), x))
-        x = b.weighted(x, "Dense", 2)
+    x = b.weighted(b.add(fn.Function("tanh"), b.add(fn.Reshape((18,)), x)), "Dense", 2)
     network = b.network(x)
     x = np.round(b.rng.normal(0, 1, (4, 6, 2)) * 16).astype(np.float32) / 16
     y = np.zeros((4, *network.shapes[network.outputs[0]]))
     study = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu")
-    assert study.run().engine.startswith(f"cpu ('{node}' {why}")
+    assert study.run().engine.startswith("cpu ('Dense 5' reads stored words in sums that are not exact in float32")
 
 
-def test_registers_are_the_cpu_engines_and_a_stored_bit_that_flips_for_one_sample_is_refused() -> None:
+@pytest.mark.parametrize(("make", "seed"), [(classifier, 0), (normed, 1), (random_network, 0), (random_network, 3)])
+def test_faults_in_registers_are_those_of_the_whole_network(make, seed: int) -> None:
+    network, x = make(seed, "one width") if make is random_network else make(seed)
+    rng, space = np.random.default_rng(seed), network.memory.space(biases=True)
+    for kind in REGISTERS:
+        with suppress(fkeras.ModelError):  # none of that kind
+            space += register_space(network, kind)
+    assert {register.memory for register in space.registers} >= {"activations", "inputs", "accumulators"}
+    bits, sets = register_faults(space, len(x), rng)
+    bits = np.concatenate([bits[space.locate(bits).tensor == space.locate(bit).tensor] for bit in bits[:2]])  # of two
+    first, targets, second, labels = metrics_of(network, x, rng)
+    for metrics, y in ((first, targets), (second, labels)):
+        if metrics is None or (metrics is first and make is normed):
+            continue
+        run = started(network, space, x, y, metrics)
+        assert run.misfit is None
+        flips = [FaultSet(np.array([bit])) for bit in bits]
+        require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
+        require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"), [(0.5, ""), (0.3, "data that its words do not mean"), (9.0, "data that its words do not mean")]
+)
+def test_inputs_in_a_stated_format_are_the_devices_where_they_have_words(data: float, why: str) -> None:
+    b = Builder(0, (3,))
+    network = b.network(b.weighted("x", "Dense", 2))
+    x, y = np.full((2, 3), data, np.float32), np.zeros((2, 2))
+    space = register_space(network, "inputs", input_format=FixedPoint(6, 2))
+    run = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu", space=space).run()
+    assert why in run.engine
+    assert run.engine.startswith("cpu ('x/input'" if why else "gpu")
+
+
+def test_registers_that_are_read_through_limits_are_the_cpu_engines() -> None:
     b = Builder(0, (3,))
     network = b.network(b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Dense", 2)))
     x, y = np.ones((2, 3), np.float32), np.zeros((2, 2))
-    both = network.memory.space() + register_space(network, "activations")
-    run = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu", space=both).run()
-    assert run.engine == f"cpu ('{both.registers[0].path}' is a register, whose faults the CPU engine measures)"
-    run = started(network, network.memory.space(), x, y, MSE)
+    space = register_space(network, "activations")
+    space = RangeCheck("clamp").limited(space, golden_range(network, space.registers, [x]))
+    run = fkeras.Study(network, (x, y), metric="mean_squared_error", engine="gpu", space=space).run()
+    assert run.engine == f"cpu ('{space.registers[0].path}' is read through limits)"
+
+
+def test_a_stored_bit_that_flips_for_one_sample_is_refused() -> None:
+    b = Builder(0, (3,))
+    network = b.network(b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Dense", 2)))
+    run = started(network, network.memory.space(), np.ones((2, 3), np.float32), np.zeros((2, 2)), MSE)
     with pytest.raises(fkeras.InputError, match=r"\[0,0\].* is stored, and a stored bit that flips stays wrong"):
         run.fault_sets([FaultSet(in_samples=SampleFlips([1], [0]))])
