@@ -1,7 +1,7 @@
 """Which models a network describes, and which of those the CPU engine may serve; what is left to the framework, why.
 
-`python -m benchmarks.coverage [MODEL ...] [--tests FOLDER]` judges model files (the example project's, unless others
-are named), and every model whose words the tests of a folder read. Data are random numbers on a grid of 1/32.
+`python -m benchmarks.coverage [MODEL ...] [--tests PATH ...]` judges model files (the example project's, unless others
+are named), and every model whose words the tests of files or folders read. Data are random numbers on a grid of 1/32.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--tests", type=Path, help="a folder of tests, or a file")
+    parser.add_argument("--tests", nargs="+", default=[], help="folders of tests, or files")
     options = parser.parse_args()
     files = options.models or ([] if options.tests else sorted(EXAMPLE.rglob("*.h5")))
     rows = []
@@ -116,7 +116,7 @@ def main() -> None:
         print(tabulate(cells, ["model", "layers", "kernels", ""], tablefmt="github"))
     if options.tests:
         witness = Witness()
-        pytest.main(["-q", "-p", "no:cacheprovider", "-W", "ignore", str(options.tests)], plugins=[witness])
+        pytest.main(["-q", "-p", "no:cacheprovider", "-W", "ignore", *options.tests], plugins=[witness])
         print(summary(witness.rows))
 
 

@@ -35,7 +35,10 @@ KERNELS = [
     "quantized_bits(4,0,alpha='auto')",
     "quantized_bits(3,1,keep_negative=0,alpha=1)",
 ]
-ACTIVATIONS = ["quantized_relu(4,1)", "quantized_bits(6,2,alpha=1)", "quantized_relu(3,2)", "quantized_tanh(5)", "relu"]
+ACTIVATIONS = [
+    *("quantized_relu(4,1)", "quantized_bits(6,2,alpha=1)", "quantized_relu(3,2)", "quantized_tanh(5)", "relu"),
+    *("quantized_relu(5,1,negative_slope=0.25)", "quantized_hswish(6,2)", "hard_sigmoid", "hard_tanh"),
+]
 BIASES = [None, "quantized_bits(6,2,alpha=1)"]
 
 

@@ -11,6 +11,7 @@ import pytest
 import fkeras
 from fkeras.frontends.description import NoOperation, NotDescribed
 from fkeras.frontends.description.activations import activation_steps
+from fkeras.frontends.description.steps import computed
 from fkeras.frontends.qkeras.description import network_of
 from fkeras.frontends.qkeras.description.network import home
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
@@ -26,7 +27,7 @@ class Parts:
     """Layers in short."""
 
     def __init__(self, q: Any, tf: Any) -> None:
-        self.q, self.keras, self.layers = q, tf.keras, tf.keras.layers
+        self.q, self.tf, self.keras, self.layers, self.fq = q, tf, tf.keras, tf.keras.layers, fkeras.layers
 
     def dense(self, n: int = 3, **options: Any) -> Any:
         return self.q.QDense(n, kernel_quantizer=KERNEL, bias_quantizer=BITS, **options)
@@ -39,6 +40,20 @@ class Parts:
         if "Separable" in kind:
             quantizers = {"depthwise_quantizer": KERNEL, "pointwise_quantizer": KERNEL}
         return getattr(self.q, kind)(*arguments, bias_quantizer=BITS, **quantizers, **options)
+
+
+def adaptive(p: Parts, quantizer: str, integers: list[int], **options: Any) -> Any:
+    """A QAdaptiveActivation that has learned its range."""
+
+    layer = p.q.QAdaptiveActivation(quantizer, 6, current_step=p.tf.Variable(0, dtype="int64"), **options)
+    build = layer.build
+
+    def learned(shape: Any) -> None:
+        build(shape)
+        layer.quantizer.integer.assign(integers)
+
+    layer.build = learned
+    return layer
 
 
 Chain = Callable[[Parts], list[Any]]
@@ -134,6 +149,51 @@ CHAINS: dict[str, tuple[tuple[int, ...], Chain]] = {
             p.dense(),
             p.layers.ReLU(0.4),
             p.act(),
+        ],
+    ),
+    "slopes within quantizers": (
+        (6,),
+        lambda p: [
+            *(p.act(), p.dense(), p.act("quantized_relu(5,1,negative_slope=0.25)")),
+            *(p.dense(), p.act("quantized_relu(3,1,negative_slope=0.125)")),  # half a step below 0
+            *(p.dense(), p.act("quantized_relu(4,1,negative_slope=0.5,is_quantized_clip=False)")),
+            *(p.dense(), p.q.QActivation(p.q.quantized_relu(6, 2, 0, 0.25, False, 2.5, False))),
+        ],
+    ),
+    "hard swish": (
+        (6,),
+        lambda p: [
+            *(p.act(), p.dense(), p.act("quantized_hswish(6,2,alpha=1)")),
+            *(
+                p.dense(),
+                p.act(),
+                p.q.QActivation(p.q.quantizers.quantized_hswish(8, 2, relu_shift=2, relu_upper_bound=5)),
+            ),
+        ],
+    ),
+    "straight lines": (
+        (6,),
+        lambda p: [
+            *(p.act(), p.dense(activation="hard_tanh"), p.act(), p.dense(activation="hard_sigmoid"), p.act()),
+            *(p.dense(), p.act("smooth_sigmoid"), p.act(), p.dense(), p.act("smooth_tanh"), p.act()),
+            *(p.dense(), p.layers.Activation("hard_sigmoid"), p.act(), p.dense()),
+            *(p.layers.Activation(p.tf.nn.leaky_relu), p.act()),
+        ],
+    ),
+    "adaptive": ((6,), lambda p: [p.dense(), adaptive(p, "quantized_bits", [2]), p.dense()]),
+    "adaptive by channel": (
+        (5, 3),
+        lambda p: [
+            *(p.act(), p.dense(), adaptive(p, "quantized_relu", [0, 3, 1], per_channel=True)),
+            *(p.dense(4), adaptive(p, "quantized_bits", [1, 0, 2, 1], per_channel=True), p.dense()),
+            adaptive(p, "quantized_relu", [1, 0, 2], per_channel=True, relu_neg_slope=0.25),
+        ],
+    ),
+    "FQ": (
+        (6, 6, 2),
+        lambda p: [
+            *(p.fq.FQConv2D(3, 3, kernel_quantizer=KERNEL, bias_quantizer=BITS), p.act(), p.layers.Flatten()),
+            *(p.fq.FQDense(4, kernel_quantizer=KERNEL, activation="quantized_relu(4,1)"), p.dense()),
         ],
     ),
     "rescaled": ((6,), lambda p: [p.layers.Rescaling(1 / 255, 0.5), p.act(), p.dense()]),
@@ -276,6 +336,10 @@ def nested_told(p: Parts) -> Any:
     ("build", "layer", "why"),
     [
         (Doubled.of, "own", "graph"),
+        (lambda p: chained(p, (4,), [p.dense(), p.fq.FQDense(2, kernel_quantizer=KERNEL, faults=[3], name="f")]), "f",
+         "faults of its own"),
+        (lambda p: chained(p, (4,), [p.dense(), p.fq.FQDense(2, kernel_quantizer=KERNEL, ber=0.1, name="f")]), "f",
+         "faults of its own"),
         (told, "told", "training=True"),
         (nested_told, "outer", "more than its inputs"),
         (lambda p: chained(p, (None, 2), [p.dense(name="d")]), None, "open"),
@@ -310,26 +374,31 @@ def test_what_is_not_described_is_named_with_its_reason(q, tf, build, layer: str
         *("quantized_bits(4,1)", "quantized_bits(4,1,1)", "quantized_bits(4,1,use_ste=False)", "quantized_bits(16,6)"),
         *("quantized_bits(1,0,alpha=1)", "quantized_bits(4,0,alpha=0.3)", "quantized_bits(32,4)"),
         "quantized_bits(8,4,use_variables=True)",
+        *("quantized_relu(5,1,negative_slope=0.25)", "quantized_relu(2,0,negative_slope=0.25)"),
+        *("quantized_relu(8,3,negative_slope=0.125,is_quantized_clip=False)", "quantized_relu(6,2,1,0.5)"),
+        "quantized_relu(4,2,negative_slope=0.5,relu_upper_bound=2.9,is_quantized_clip=False)",
+        *("quantized_hswish(6,2)", "quantized_hswish(5,1,1,alpha=1,relu_shift=2,relu_upper_bound=7)"),
+        *("hard_sigmoid", "hard_tanh", "smooth_sigmoid", "smooth_tanh"),
     ],
 )
 def test_a_quantizer_is_described_as_it_computes(q, tf, quantizer: str) -> None:
     function = q.get_quantizer(quantizer)
-    (step,) = activation_steps(function, "activation", "layer", home())
+    steps = list(activation_steps(function, "activation", "layer", home()))
     generator = np.random.default_rng(1)
     x = np.concatenate([generator.normal(0, scale, 3000) for scale in (0.1, 1, 10, 100)]).astype(np.float32)
     expected = np.asarray(function(tf.constant(np.round(x * 64) / 64)))
-    np.testing.assert_array_equal(step.operation.compute(step.constants, np.round(x * 64) / 64), expected)
+    np.testing.assert_array_equal(computed(steps, np.round(x * 64) / 64), expected)
+    assert steps[-1].part == "activation"
 
 
 @pytest.mark.parametrize(
     ("quantizer", "why"),
     [
-        ("quantized_hswish(6,2)", "no monotone"),
+        ("quantized_hswish(6,2,alpha=0.3)", "no row of operations"),
         ("quantized_bits(4,1,alpha='auto')", "depends on what it quantizes"),
         ("quantized_relu(4,1,qnoise_factor=0.3)", "qnoise_factor"),
         ("bernoulli()", "no monotone"),
-        ("quantized_relu(5,1,negative_slope=0.25)", "no step function that is known"),
-        ("hard_tanh", "not known"),
+        ("quantized_relu(5,1,negative_slope=0.25,qnoise_factor=0.3)", "qnoise_factor"),
     ],
 )
 def test_a_quantizer_that_is_no_known_function_is_refused(q, quantizer: str, why: str) -> None:

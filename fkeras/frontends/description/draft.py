@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fkeras.frontends.description.home import Home
-from fkeras.frontends.description.steps import NoOperation, NotDescribed, Place, Steps
+from fkeras.frontends.description.steps import NoOperation, NotDescribed, Place, Steps, input_of
 from fkeras.memory.inventory import Inventory
 from fkeras.network import Input, Network, Node
 from fkeras.network.operation import Floats, Shape
@@ -74,7 +74,7 @@ def drafted(
                 sources = read if step.reads is None else tuple(within[part] for part in step.reads)
                 nodes.append(Node(node, step.operation, sources))
                 constants.update(step.constants)
-                within[step.part] = node
+                within[step.part], within[input_of(step.part)] = node, sources[0]
                 read = (node,)
         except NoOperation as error:
             raise NotDescribed(call.path, str(error)) from error

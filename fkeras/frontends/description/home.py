@@ -14,7 +14,7 @@ class Home:
     """keras: its Keras; qkeras: its QKeras, None where there is none; functions: where activations come from besides
     keras.activations; rsqrt: its 1/sqrt; evaluate: a function of tensors applied to float32 numbers; compiled: such a
     function as it makes it where it computes models; folded: kernel and bias that a layer makes of its own and its
-    batch norm; in_order: whether it rounds products and sums one by one."""
+    batch norm; in_order: whether it rounds products and sums one by one; kind: the class that a layer computes as."""
 
     keras: Any
     qkeras: Any
@@ -24,14 +24,16 @@ class Home:
     compiled: Callable[[Callable[[Any], Any]], Callable[[Floats], Floats]]
     folded: Callable[[Any], Sequence[Any]]
     in_order: bool
+    kind: Callable[[Any], type] = type
 
     def layers(self, name: str) -> tuple[Any, ...]:
         """The layers of Keras and QKeras that have a name."""
         return tuple(getattr(place, name) for place in (self.keras.layers, self.qkeras) if hasattr(place, name))
 
     def activations(self, name: str) -> tuple[Any, ...]:
-        """The activations that have a name."""
-        places = (self.keras.activations, *self.functions)
+        """The functions that have a name."""
+        quantizers = getattr(self.qkeras, "quantizers", None)
+        places = (self.keras.activations, *self.functions, quantizers)
         return tuple(getattr(place, name) for place in places if hasattr(place, name))
 
     def is_quantizer(self, function: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from fkeras.frontends.description.activations import activation_steps, checked
-from fkeras.frontends.description.steps import NoOperation, Place, Step, Steps, constant
+from fkeras.frontends.description.steps import NoOperation, Place, Step, Steps, affine, constant
 from fkeras.network import (
-    Affine,
     AveragePool,
     Bias,
     Concatenate,
@@ -25,6 +26,7 @@ from fkeras.network import (
     Merge,
     Operation,
     Permute,
+    Quantize,
     Relu,
     Repeat,
     Reshape,
@@ -38,8 +40,9 @@ Describe = Callable[[Place], Steps]
 
 def describe(place: Place) -> Steps:
     """What a layer computes in inference, in order. NoOperation for one that is not known."""
-    kind = type(place.layer).__name__
-    if kind not in KINDS or not any(type(place.layer) is known for known in place.home.layers(kind)):
+    computes = place.home.kind(place.layer)
+    kind = computes.__name__
+    if kind not in KINDS or not any(computes is known for known in place.home.layers(kind)):
         raise NoOperation(f"layers of type {kind} are not known")
     if place.layer.compute_dtype != "float32":
         raise NoOperation(f"it computes in {place.layer.compute_dtype}")
@@ -159,9 +162,7 @@ def _normed(place: Place, layer: Any, mean: Any, scale: Floats, beta: Any) -> St
 
 
 def _affine(place: Place, part: str, scale: Any, offset: Any, in_order: bool = True) -> Step:
-    names = f"{place.path}/scale", f"{place.path}/offset"
-    constants = dict(zip(names, map(constant, (scale, offset)), strict=True))
-    return Step(part, Affine(*names, in_order and place.home.in_order), constants)
+    return affine(place.path, part, scale, offset, in_order and place.home.in_order)
 
 
 def _rescaling(place: Place) -> Steps:
@@ -176,6 +177,27 @@ def _quantizer(place: Place) -> Steps:
     # QKeras on Keras 3 has no attribute `quantizer`: there the activation is it.
     quantizer = getattr(place.layer, "quantizer", place.layer.activation)
     return activation_steps(quantizer, "activation", place.path, place.home)
+
+
+def _adaptive(place: Place) -> Steps:
+    """Its quantizer with the range that it has now: what it writes while it computes, nobody keeps."""
+    quantizer, path = copy.copy(place.layer.quantizer), place.path
+    integers = np.asarray(quantizer.integer).reshape(-1).tolist()
+    quantizer.qnoise_factor = 1.0
+    rows: dict[int, list[Step]] = {}
+    for quantizer.integer in dict.fromkeys(integers):
+        rows[quantizer.integer] = list(activation_steps(quantizer, "activation", path, place.home))
+    *before, _ = rows[integers[0]]
+    if len(rows) == 1:
+        yield from rows[integers[0]]
+        return
+    last = [step for step in (rows[integer][-1].operation for integer in integers) if isinstance(step, Quantize)]
+    if len(last) < len(integers):
+        raise NoOperation("it has a range for each channel, and levels that are no equal steps")
+    yield from before
+    limits: dict[str, Any] = {name: [getattr(each, name) for each in last] for name in ("step", "low", "high")}
+    constants = {f"{path}/activation/{name}": constant(values) for name, values in limits.items()}
+    yield Step("activation", replace(last[0], **dict(zip(limits, constants, strict=True))), constants)
 
 
 def _relu(place: Place) -> Steps:
@@ -310,6 +332,7 @@ KINDS: Mapping[str, Describe] = {
     "QBatchNormalization": _quantized_norm,
     "Activation": _activation,
     "QActivation": _quantizer,
+    "QAdaptiveActivation": _adaptive,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,

@@ -8,15 +8,23 @@ For some numbers there the framework contradicts itself, depending on where in a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.frontends.description.home import Home
-from fkeras.frontends.description.steps import NoOperation, Step, Steps, constant
-from fkeras.network import Quantize
+from fkeras.frontends.description.steps import (
+    NoOperation,
+    Step,
+    Steps,
+    affine,
+    computed,
+    constant,
+    input_of,
+)
+from fkeras.network import Bias, Merge, Quantize, Relu
 from fkeras.network import Steps as StepFunction
 from fkeras.network.operation import Floats
 
@@ -39,12 +47,61 @@ def quantizer_steps(quantizer: Any, part: str, path: str, home: Home) -> Steps:
         raise NoOperation(f"{kind} does not quantize fully (qnoise_factor)")
     if isinstance(getattr(quantizer, "alpha", None), str | np.ndarray):
         raise NoOperation(f"{kind} has a scale that depends on what it quantizes, or one per channel")
+    if kind == "quantized_hswish":
+        yield from _hard_swish(quantizer, part, path, home)
+        return
+    if getattr(quantizer, "negative_slope", 0):
+        yield from _sloped(quantizer, part, path, home)
+        return
     emitted = _emitted(quantizer, home)
     uniform = _uniform(quantizer)
-    if uniform is not None and _agree(Step(part, uniform), emitted, _probes_of_steps(uniform)):
+    if uniform is not None and _agree([Step(part, uniform)], emitted, _probes_of_steps(uniform)):
         yield Step(part, uniform)
         return
     yield searched(quantizer, part, path, home)
+
+
+def _hard_swish(quantizer: Any, part: str, path: str, home: Home) -> Sequence[Step]:
+    """x times (x + shift) between 0 and the bound, divided by that, then equal steps.
+
+    TensorFlow makes the constant factor 1 / bound one of the second factor.
+    """
+    uniform, bound = _uniform(quantizer), float(quantizer.relu_upper_bound)
+    shift, product = f"{path}/{part}_shift/bias", "product" if home.in_order else "multiply"
+    steps = [
+        Step(f"{part}_shift", Bias(shift), {shift: constant([quantizer.relu_shift])}),
+        Step(f"{part}_clip", Relu(most=bound)),
+        affine(f"{path}/{part}_factor", f"{part}_factor", 1 / bound, 0.0, in_order=home.in_order),
+        Step(f"{part}_product", Merge(product), reads=(input_of(f"{part}_shift"), f"{part}_factor")),
+    ]
+    if uniform is not None:
+        steps.append(Step(part, uniform))
+        turns = np.linspace(-2 * quantizer.relu_shift, 2 * bound, MOST_LEVELS, dtype=np.float32)
+        if _agree(steps, _emitted(quantizer, home), np.concatenate([turns, _probes_of_steps(uniform)])):
+            return steps
+    raise NoOperation("what quantized_hswish computes is no row of operations that is known")
+
+
+def _sloped(quantizer: Any, part: str, path: str, home: Home) -> Sequence[Step]:
+    """A relu with a slope, then steps of what it makes."""
+    slope, emitted, uniform = float(quantizer.negative_slope), _emitted(quantizer, home), _uniform(quantizer)
+    most = np.inf if quantizer.relu_upper_bound is None else float(quantizer.relu_upper_bound)
+    if quantizer.is_quantized_clip:
+        most = float(2.0 ** int(_number(quantizer.integer)) * (1 - 2.0 ** (1 - int(quantizer.bits))))
+    relu = Step(f"{part}_slope", Relu(slope, most))
+    if uniform is not None:
+        ends = _probes_of_steps(uniform)
+        steps = [relu, Step(part, uniform)]
+        if _agree(steps, emitted, np.where(ends < 0, ends / np.float32(slope), ends)):
+            return steps
+    bare = copy.copy(quantizer)
+    bare.use_ste = False
+    thresholds, levels = _bisected(_emitted(bare, home), type(quantizer).__name__)
+    behind = np.where(thresholds < 0, thresholds * np.float32(slope), thresholds)
+    steps = [relu, _stepping(part, path, behind, levels, "input")]
+    if not _agree(steps, emitted, thresholds):
+        raise NoOperation(f"what {quantizer} computes is no step function that is known")
+    return steps
 
 
 def _number(value: Any) -> Any:
@@ -79,6 +136,8 @@ def _through(quantizer: Any) -> str:
         return ""
     if kind in ("binary", "ternary", "stochastic_binary", "stochastic_ternary"):
         return "" if quantizer.alpha is None else "input"  # tanh(x) + (level - tanh(x)) is the level itself
+    if kind == "quantized_relu" and quantizer.negative_slope:
+        return "input"
     if kind == "quantized_relu":
         clipped = quantizer.is_quantized_clip or quantizer.relu_upper_bound is not None
         return "range" if clipped else "relu"
@@ -90,13 +149,16 @@ def _through(quantizer: Any) -> str:
 def _uniform(quantizer: Any) -> Quantize | None:
     """The quantizer as equal steps, as far as its configuration tells."""
     kind = type(quantizer).__name__
-    linear = kind in ("quantized_bits", "quantized_linear")
+    linear = kind in ("quantized_bits", "quantized_hswish", "quantized_linear")
     if linear and quantizer.alpha in (None, 1) and quantizer.bits > quantizer.keep_negative:
         unsigned = int(quantizer.bits - quantizer.keep_negative)
         low = -(2**unsigned) + int(quantizer.symmetric) if quantizer.keep_negative else 0
         high = 2**unsigned - 1
-    elif kind == "quantized_relu" and not quantizer.use_sigmoid and not quantizer.negative_slope:
-        unsigned, low, high = int(quantizer.bits), 0, 2 ** int(quantizer.bits) - 1
+    elif kind == "quantized_relu" and not quantizer.use_sigmoid:
+        unsigned = int(quantizer.bits) - bool(quantizer.negative_slope)
+        low, high = 0.0 - 2**unsigned * float(quantizer.negative_slope), 2**unsigned - 1
+        if not float(low).is_integer():
+            return None
     else:
         return None
     integer = _number(quantizer.integer)
@@ -121,8 +183,8 @@ def _probes_of_steps(uniform: Quantize) -> Floats:
     return np.asarray((levels - 0.5) * float(uniform.step), np.float32)
 
 
-def _agree(step: Step, emitted: Callable[[Floats], Floats], thresholds: Floats) -> bool:
-    """Whether an operation is what a quantizer computes: around its thresholds, at the extremes, at random."""
+def _agree(steps: Sequence[Step], emitted: Callable[[Floats], Floats], thresholds: Floats) -> bool:
+    """Whether steps are what a quantizer computes: around its thresholds, at the extremes, at random."""
     generator = np.random.default_rng(0)
     largest = float(np.abs(thresholds).max(initial=1.0))
     with np.errstate(all="ignore"):
@@ -139,7 +201,7 @@ def _agree(step: Step, emitted: Callable[[Floats], Floats], thresholds: Floats) 
             ]
         ).astype(np.float32)
         probes = probes[(np.abs(probes) >= np.finfo(np.float32).tiny) | (probes == 0)]  # TensorFlow has none below
-        actual = step.operation.compute(step.constants, probes)
+        actual = computed(steps, probes)
     return bool(np.array_equal(actual, emitted(probes), equal_nan=True))
 
 
@@ -157,12 +219,16 @@ def searched(quantizer: Any, part: str, path: str, home: Home) -> Step:
         levels = signs * np.float32(quantizer.alpha)
     else:
         thresholds, levels = _bisected(emitted, kind)
-    names = f"{path}/{part}/thresholds", f"{path}/{part}/levels"
-    constants = dict(zip(names, map(constant, (thresholds, levels)), strict=True))
-    step = Step(part, StepFunction(*names, through=through), constants)
-    if not _agree(step, emitted, thresholds):
+    step = _stepping(part, path, thresholds, levels, through)
+    if not _agree([step], emitted, thresholds):
         raise NoOperation(f"what {kind} computes is no step function that is known")
     return step
+
+
+def _stepping(part: str, path: str, thresholds: Floats, levels: Floats, through: str) -> Step:
+    names = f"{path}/{part}/thresholds", f"{path}/{part}/levels"
+    constants = dict(zip(names, map(constant, (thresholds, levels)), strict=True))
+    return Step(part, StepFunction(*names, through=through), constants)
 
 
 def _bisected(function: Callable[[Floats], Floats], name: str) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fkeras.errors import UnsupportedError
 from fkeras.frontends.description.home import Home
-from fkeras.network import Operation
+from fkeras.network import Affine, Operation
 from fkeras.network.operation import Floats, Shape
 
 
@@ -29,7 +29,8 @@ class NoOperation(Exception):
 @dataclass(frozen=True, slots=True)
 class Step:
     """One operation; part: what it is within its layer; constants: the parameters that are stored nowhere; reads: the
-    parts before it, or the layer's inputs by number, None: the part before it, and the first all inputs."""
+    parts before it, what these read (`input_of`), or the layer's inputs by number, None: the part before it, and the
+    first all inputs."""
 
     part: str
     operation: Operation
@@ -38,6 +39,27 @@ class Step:
 
 
 Steps = Iterator[Step]
+
+
+def input_of(part: str) -> str:
+    """What a part before reads first."""
+    return f"{part}.input"
+
+
+def computed(steps: Sequence[Step], x: Floats) -> Floats:
+    """What steps in a row make of one tensor."""
+    within: dict[str | int, Floats] = {}
+    for step in steps:
+        given = [x] if step.reads is None else [within[part] for part in step.reads]
+        within[input_of(step.part)] = given[0]
+        x = within[step.part] = step.operation.compute(step.constants, *given)
+    return x
+
+
+def affine(path: str, part: str, scale: Any, offset: Any, in_order: bool) -> Step:
+    """A product and a sum; path: where their constants belong."""
+    names = f"{path}/scale", f"{path}/offset"
+    return Step(part, Affine(*names, in_order), dict(zip(names, map(constant, (scale, offset)), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fkeras.frontends.description import Application, Home, NotDescribed, describe, drafted, sample_shape
+from fkeras.frontends.description import Application, Home, NoOperation, NotDescribed, describe, drafted, sample_shape
 from fkeras.frontends.qkeras.description.inventory import inventory_of
 from fkeras.frontends.qkeras.freshness import weights_digest
 from fkeras.frontends.qkeras.graph import Graph, flatten
@@ -56,7 +56,17 @@ def _described(model: Any, memory: Memory) -> Network:
 def home() -> Home:
     """TensorFlow with tf-keras and QKeras."""
     tf = tensorflow()
-    return Home(tf.keras, qkeras(), (tf.nn,), tf.math.rsqrt, _evaluated, _compiled, _folded, in_order=True)
+    return Home(tf.keras, qkeras(), (tf.nn,), tf.math.rsqrt, _evaluated, _compiled, _folded, True, _kind)
+
+
+def _kind(layer: Any) -> type:
+    """The class of a layer; of an FQ layer without faults of its own, the QKeras class that it is made of."""
+    own = type(layer)
+    if own.__module__ != "fkeras.frontends.qkeras.layers":
+        return own
+    if layer.faults is not None or layer.ber:
+        raise NoOperation("it has faults of its own")
+    return own.__mro__[2]
 
 
 def _folded(layer: Any) -> Sequence[Any]:
