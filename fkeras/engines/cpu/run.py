@@ -77,11 +77,15 @@ class CpuRun:
         cells = cells_of(self.plan, self.space.registers[number - n_stored])
         if cells is None:
             return None
-        decided, suffix = self._behind.flips, self.plan.suffix
+        decided, suffix = self._behind.flips, self._suffix
         return CellWorker(self.plan, *cells, self.space, self._samples, self._activations, decided, suffix)
 
+    def _suffix(self, end: str) -> Suffix:
+        """What computes outputs from `end` on."""
+        return self.plan.suffix(end)
+
     def _worker_at(self, site: Site) -> Worker | None:
-        return self._site_worker(site, self._behind.flips, self.plan.suffix)
+        return self._site_worker(site, self._behind.flips, self._suffix)
 
     def _site_worker(self, site: Site, decided: Flips, suffix: Callable[[str], Suffix]) -> SiteWorker | None:
         if self.plan.flow(site) is None:

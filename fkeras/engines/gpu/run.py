@@ -46,6 +46,11 @@ class GpuRun(CpuRun):
             self._behind = DeviceBehind(self._device, space, self._samples, self._counting)
             self.misfit = self._golden_misfit()
 
+    def _worker_of(self, number: int) -> Worker | None:
+        if self._counting is not None and number >= len(self.space.tensors):
+            return None  # flips of registers are counted where fault sets are
+        return super()._worker_of(number)
+
     def _worker_at(self, site: Site) -> Worker | None:
         decided = self._on_cpu.flips
         if self._counting is not None:
