@@ -1,6 +1,7 @@
 """How many bits still need copies beside each check that adds no bit.
 
-usage: python -m benchmarks.bits_left [DATA] [--models NAME ...] [--max-trials N] [--only METHOD ...] [--json FILE]
+usage: python -m benchmarks.bits_left [DATA] [--models NAME ...] [--max-trials N] [--method NAME]
+           [--only CHECK ...] [--json FILE]
 
 DATA: a folder with the paper's models and inputs. ECON-T has 960 hits per 12,720 bits in four hours and may lose an EMD
 of 0.4 (Medium's own is 2.93; the paper's may lose 0.15 of 1.10), the CIFAR-10 network 100 hits and 0.02 in accuracy.
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["econ_t_medium"])
     parser.add_argument("--max-trials", type=int, default=300)
     parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--method", default="displacement", help="how bits are ranked, and what an error matters")
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--under", nargs="+", choices=UNDER, default=list(UNDER))
     parser.add_argument("--json", type=Path)
@@ -60,11 +62,11 @@ def main() -> None:
         requirement = required(limits, study.metrics)
         golden = next(iter(study.golden.values())).value
         print(f"{study.model_name}: {golden:.4f} without faults, {requirement}, {hits!r}", flush=True)
-        ranking = study.rank("displacement")
+        ranking = study.rank(options.method)
         for name, check in _checks(ranking, float(f"{rate:.2g}")).items():
             if options.only and name not in options.only:
                 continue
-            method = "displacement" if check is None else ranking_behind(check, study.space, ranking)
+            method = options.method if check is None else ranking_behind(check, study.space, ranking)
             for called in options.under:
                 rows.append(_row(study, hits, requirement, name, check, method, called, options.max_trials))
                 print("  ".join(map(str, rows[-1].values())), flush=True)
