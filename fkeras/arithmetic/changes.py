@@ -1,13 +1,15 @@
-"""One wrong word of one layer at a time: only what it changes is computed, on top of what is there without it.
+"""One wrong word of one layer, or one wrong level of one tensor, at a time: only what it changes is computed, on top of
+what is there without it.
 
-It changes one channel by step x input, place by place. That channel goes through bias and quantizer; its difference
-goes through its slice of the next layer's weights and is added to the sums that are there without it; what is behind
-goes through a pass. So the two layers that a whole pass would take longest for cost a channel's share, and what they
-start from is made once per sample, in a core's cache, for all wrong words.
+A word changes one channel by step x input, place by place; a level is one place of one. That channel goes through bias
+and quantizer; its difference goes through its slice of the next layer's weights and is added to the sums that are there
+without it; what is behind goes through a pass. So the two layers that a whole pass would take longest for cost a
+channel's share, and what they start from is made once per sample, in a core's cache, for all that is wrong.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import takewhile
@@ -70,10 +72,17 @@ class Words(NamedTuple):
     delta: Floats
 
 
+class Held(NamedTuple):
+    """In what words levels are held: all bits and the sign's, 0 for none; both 0 where no level is wrong by itself."""
+
+    every: int
+    sign: int
+
+
 class Layer(NamedTuple):
     """The layer with the wrong words: its input with margins, its sums and, behind pools, its levels without a fault;
     strides; offsets by channel and the rest of its arithmetic; pools; whether words that lead to the same level share
-    it."""
+    it. held: of a tensor with wrong levels, which are its sums then."""
 
     source: Image
     sums: Image
@@ -86,6 +95,7 @@ class Layer(NamedTuple):
     rounds: bool
     pools: NDArray[Any]
     shares: bool
+    held: Held
 
 
 class Pass(NamedTuple):
@@ -180,6 +190,13 @@ def shift_channel(
         else:
             for x in range(layer.sums.width):
                 made[x] = level_of(row[x] + delta * read[x * across], layer, offset)
+
+
+@compiled
+def flipped(level: np.float32, mask: int, held: Held) -> np.float32:  # pragma: no cover - compiled
+    """The level whose word differs in the bits of a mask."""
+    word = (np.int64(level) & held.every) ^ mask
+    return np.float32(word - 2 * (word & held.sign))
 
 
 @compiled
@@ -283,7 +300,10 @@ def run_words(
                 read_channel(memory, layer.source, term, inputs)
             number, levels, other = words.number[word], planes[0], planes[1]
             place, delta, offset = words.place[word], words.delta[word], layer.offsets[channel]
-            if sums.size == 1:
+            if layer.held.every:
+                levels[: sums.size] = sums
+                levels[place] = flipped(sums[place], int(delta), layer.held)
+            elif sums.size == 1:
                 levels[0] = level_of(sums[0] + delta * inputs[place], layer, offset)
             else:
                 shift_channel(layer, offset, sums, inputs, place, delta, levels)
@@ -318,10 +338,11 @@ def run_words(
 
 
 @dataclass(frozen=True, eq=False)
-class Changes:
-    """The words of one layer of a pass, one of them wrong at a time; InputError where sums may not be exact.
+class Followed(ABC):
+    """What one wrong thing at a time makes of one channel of a tensor of a pass, and of the end. InputError where sums
+    may not be exact.
 
-    number: of the layer; its words are read nowhere else, and behind it pools may stand before the next sum.
+    number: of the layer that makes the tensor, -1 for the input; pools may stand behind it, before the next sum.
     """
 
     forward: Forward
@@ -330,17 +351,13 @@ class Changes:
     def __post_init__(self) -> None:
         if self.forward.sources is not None:
             raise InputError("only layers in a row are followed; these read others as well")
-        words = np.abs(self._layer.kernel).reshape(-1, self._layer.kernel.shape[3]).sum(0, dtype=np.float64)
-        worst = (words.max() + 2 * max(abs(end) for end in self._layer.words)) * self._source.bound
-        if worst >= EXACT:
-            raise InputError(f"the sums of layer {self.number} may reach 2**24 with a wrong word")
         _ = self._slices
 
-    def __call__(self, arenas: Bytes, elements: Longs, deltas: Floats) -> tuple[NDArray[np.int32], Floats]:
-        """What wrong words make of samples: (samples, words) whose end a word leads to, -1 for that without a fault;
-        (samples, words, *shape) the last layer's levels, where a word leads to its own.
+    def __call__(self, arenas: Bytes, elements: Longs, amounts: Floats) -> tuple[NDArray[np.int32], Floats]:
+        """What faults make of samples: (samples, faults) whose end a fault leads to, -1 for that without one; (samples,
+        faults, *shape) the last layer's levels, where a fault leads to its own.
 
-        arenas: what `Forward.arenas` gives; elements: of the flat kernel; deltas: by how much each is off.
+        arenas: what `Forward.arenas` gives; elements: what is wrong, flat; amounts: by what.
         """
         n_floats = prod(self.forward.tensors[-1].shape)
         same_as = np.empty((len(arenas), elements.size), np.int32)
@@ -350,7 +367,7 @@ class Changes:
         cost = len(arenas) * (self.forward.cost / len(self.forward.layers) + elements.size * (behind + WORD_COST))
         bare, spans, room = self._bare
         share_out(
-            *(run_words, arenas, self._words(elements, deltas), self._described, bare, self._slices, self._tail),
+            *(run_words, arenas, self._words(elements, amounts), self._described, bare, self._slices, self._tail),
             *(spans, room, self.forward.tensors[-1].at, elements.size if self.shares else AT_ONCE, max(1, slots)),
             *(same_as, ends),
             cost=cost,
@@ -358,36 +375,44 @@ class Changes:
         return same_as, ends.reshape(*same_as.shape, *self.forward.tensors[-1].shape)
 
     @property
-    def shares(self) -> bool:
-        """Whether words of a channel that are asked for together share an end where they lead to the same level."""
-        layer, positions = self._layer, prod(self._levels.shape[:2])
-        return layer.rounds and positions == 1 and layer.high - layer.low < MOST_LEVELS
+    def n_channels(self) -> int:
+        """Channels of the tensor."""
+        return self._levels.shape[2]
 
-    def _words(self, elements: Longs, deltas: Floats) -> Words:
-        layer, source = self._layer, self._source
-        row, column, term, channel = np.unravel_index(elements, layer.kernel.shape)
-        inputs, outputs = layer.kernel.shape[2:]
-        term = channel // (outputs // (source.shape[2] // inputs)) * inputs + term
-        (above, _), (left, _) = layer.pads
-        y = row * layer.dilation[0] + source.before[0] - above
-        x = column * layer.dilation[1] + source.before[1] - left
-        place = y * source.image[1] + x
-        order = np.lexsort((term, channel))
-        return Words(order, channel[order], term[order], place[order], np.asarray(deltas, np.float32)[order])
+    @property
+    def shares(self) -> bool:
+        """Whether faults of a channel that are asked for together share an end where they lead to the same level."""
+        return False
+
+    @abstractmethod
+    def _words(self, elements: Longs, amounts: Floats) -> Words:
+        """The faults, ordered by channel."""
+
+    @property
+    @abstractmethod
+    def _described(self) -> Layer:
+        """How a channel is made of its words, or of its levels."""
+
+    @property
+    @abstractmethod
+    def _span(self) -> float:
+        """By how much a level may be off."""
+
+    @property
+    @abstractmethod
+    def _source(self) -> Tensor:
+        """What is read besides the levels that the next layer reads."""
+
+    @property
+    @abstractmethod
+    def _summed(self) -> list[int]:
+        """The layers whose sums without a fault are needed, the next one's last."""
 
     def _sum(self, number: int) -> WeightedSum:
         layer = self.forward.layers[number]
         if not isinstance(layer, WeightedSum):
             raise InputError(f"layer {number} is a {type(layer).__name__}, which has no words")
         return layer
-
-    @property
-    def _layer(self) -> WeightedSum:
-        return self._sum(self.number)
-
-    @property
-    def _source(self) -> Tensor:
-        return self.forward.tensors[self.number]
 
     @cached_property
     def _pools(self) -> tuple[MaxPool, ...]:
@@ -422,7 +447,7 @@ class Changes:
         if self._next is None:
             return None
         height, width, _ = self._levels.shape
-        span = self._layer.high - self._layer.low
+        span = self._span
         first = replace(self._sum(self._next), kernel=self._kernel(0))
         return Forward((height, width, 1), -span, span, (first, *self.forward.layers[self._next + 1 :]))
 
@@ -447,22 +472,22 @@ class Changes:
         given, result = self._behind.tensors[:2]
         grounds = self._behind.outputs(0, _sums(result.shape, 0)) // 4
         lines = aligned(weights.reshape(-1)).reshape(weights.shape)
-        return Slices(lines, starts, grounds, self._places[1], _image(given), self._behind.tensors[-1].at)
+        return Slices(lines, starts, grounds, self._places[-2], _image(given), self._behind.tensors[-1].at)
 
     @cached_property
-    def _places(self) -> tuple[int, int, int]:
-        """Where the sums of this layer and of the next one lie without a fault, and where they end."""
-        begin = self.forward.program.blank.size
-        numbers = [self.number] if self._next is None else [self.number, self._next]
-        sizes = [4 * prod(self.forward.tensors[number + 1].shape) for number in numbers]
-        ends = np.cumsum([-(-size // LINE) * LINE for size in sizes]) + begin
-        return begin, int(ends[0]), int(ends[-1]) + LINE
+    def _places(self) -> list[int]:
+        """Where the sums lie that are made without a fault, and where they end."""
+        sizes = [4 * prod(self.forward.tensors[number + 1].shape) for number in self._summed]
+        places: list[int] = np.cumsum(
+            [self.forward.program.blank.size, *(-(-n // LINE) * LINE for n in sizes)]
+        ).tolist()
+        return [*places[:-1], places[-1] + LINE]
 
     @cached_property
     def _bare(self) -> tuple[Pass, Longs, int]:
         """The steps that make the sums without a fault; what they read of a sample's memory; its size with them."""
         program, golden = self.forward.program, self.forward.golden
-        numbers = [self.number] if self._next is None else [self.number, self._next]
+        numbers = self._summed
         steps, places, n_places = program.steps[numbers], [np.zeros((2, 0), np.int64)], 0
         for step, number, at in zip(steps, numbers, self._places, strict=False):
             inputs = program.places[0, step["place"] : step["stop_place"]]
@@ -477,8 +502,63 @@ class Changes:
         return (
             Pass(*made, golden.weights, golden.starts, np.zeros_like(golden.offsets)),
             np.array(read),
-            self._places[2],
+            self._places[-1],
         )
+
+    @cached_property
+    def _pool_steps(self) -> NDArray[Any]:
+        steps = np.zeros(len(self._pools), STEP)
+        for number, (step, layer) in enumerate(zip(steps, self._pools, strict=True), self.number + 1):
+            (height, width, _), (rows, columns, _) = (self.forward.tensors[number + part].shape for part in (0, 1))
+            step["lanes"], step["pitch"], step["pitch_out"] = 1, width, columns
+            step["height"], step["width"], step["height_out"], step["width_out"] = height, width, rows, columns
+            (step["rows"], step["columns"]), (step["down"], step["across"]) = layer.size, layer.strides
+            (step["above"], _), (step["left"], _) = layer.pads
+        return steps
+
+
+class Changes(Followed):
+    """The words of one layer, which are read nowhere else; amounts are how much each is off."""
+
+    def __post_init__(self) -> None:
+        words = np.abs(self._layer.kernel).reshape(-1, self._layer.kernel.shape[3]).sum(0, dtype=np.float64)
+        worst = (words.max() + 2 * max(abs(end) for end in self._layer.words)) * self._source.bound
+        if self.forward.sources is None and worst >= EXACT:
+            raise InputError(f"the sums of layer {self.number} may reach 2**24 with a wrong word")
+        super().__post_init__()
+
+    @property
+    def shares(self) -> bool:
+        layer, positions = self._layer, prod(self._levels.shape[:2])
+        return layer.rounds and positions == 1 and layer.high - layer.low < MOST_LEVELS
+
+    def _words(self, elements: Longs, amounts: Floats) -> Words:
+        layer, source = self._layer, self._source
+        row, column, term, channel = np.unravel_index(elements, layer.kernel.shape)
+        inputs, outputs = layer.kernel.shape[2:]
+        term = channel // (outputs // (source.shape[2] // inputs)) * inputs + term
+        (above, _), (left, _) = layer.pads
+        y = row * layer.dilation[0] + source.before[0] - above
+        x = column * layer.dilation[1] + source.before[1] - left
+        place = y * source.image[1] + x
+        order = np.lexsort((term, channel))
+        return Words(order, channel[order], term[order], place[order], np.asarray(amounts, np.float32)[order])
+
+    @property
+    def _layer(self) -> WeightedSum:
+        return self._sum(self.number)
+
+    @property
+    def _source(self) -> Tensor:
+        return self.forward.tensors[self.number]
+
+    @property
+    def _span(self) -> float:
+        return self._layer.high - self._layer.low
+
+    @property
+    def _summed(self) -> list[int]:
+        return [self.number] if self._next is None else [self.number, self._next]
 
     @cached_property
     def _described(self) -> Layer:
@@ -497,18 +577,48 @@ class Changes:
             layer.rounds,
             self._pool_steps,
             self.shares,
+            Held(0, 0),
         )
 
+
+@dataclass(frozen=True, eq=False)
+class Cells(Followed):
+    """The levels of one tensor; amounts are masks of the bits of a word that flip.
+
+    width, signed: of the words in which they are held.
+    """
+
+    width: int
+    signed: bool
+
+    def _words(self, elements: Longs, amounts: Floats) -> Words:
+        place, channel = np.divmod(elements, self._source.shape[2])
+        order = np.argsort(channel, kind="stable")
+        masks = np.asarray(amounts, np.float32)[order]
+        return Words(order, channel[order], np.zeros_like(order), place[order], masks)
+
+    @property
+    def _source(self) -> Tensor:
+        """The levels before the pools."""
+        return self.forward.tensors[self.number + 1]
+
+    @property
+    def _span(self) -> float:
+        return float((1 << self.width) - 1)
+
+    @property
+    def _summed(self) -> list[int]:
+        return [] if self._next is None else [self._next]
+
     @cached_property
-    def _pool_steps(self) -> NDArray[Any]:
-        steps = np.zeros(len(self._pools), STEP)
-        for number, (step, layer) in enumerate(zip(steps, self._pools, strict=True), self.number + 1):
-            (height, width, _), (rows, columns, _) = (self.forward.tensors[number + part].shape for part in (0, 1))
-            step["lanes"], step["pitch"], step["pitch_out"] = 1, width, columns
-            step["height"], step["width"], step["height_out"], step["width_out"] = height, width, rows, columns
-            (step["rows"], step["columns"]), (step["down"], step["across"]) = layer.size, layer.strides
-            (step["above"], _), (step["left"], _) = layer.pads
-        return steps
+    def _described(self) -> Layer:
+        image, one = _image(self._source), np.float32(1)
+        offsets, held = (
+            np.zeros(0, np.float32),
+            Held((1 << self.width) - 1, 1 << (self.width - 1) if self.signed else 0),
+        )
+        levels = _image(self._levels)
+        return Layer(image, image, levels, (1, 1), offsets, one, one, one, False, self._pool_steps, False, held)
 
 
 def _parts(kernels: Kernels) -> tuple[Any, ...]:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.cells import Cells
-from fkeras.arithmetic.changes import AT_ONCE, Changes
+from fkeras.arithmetic.changes import AT_ONCE, Cells, Followed
 from fkeras.arithmetic.passes import Floats, Ints
 from fkeras.engine import Scores
 from fkeras.engines.cpu.activations import Activations
@@ -24,6 +23,7 @@ from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.sites import Site
 from fkeras.engines.cpu.states import States, number_states, take_states
 from fkeras.engines.cpu.suffix import Suffix
+from fkeras.errors import InputError
 from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.metrics.metric import Outputs, parts_of
 
@@ -31,8 +31,6 @@ Flips = Callable[[NDArray[np.int64]], Mapping[str, Scores]]
 """Scores bits that are flipped alone."""
 MOST_CELLS = 2**21
 """Entries of the largest scratch array."""
-FLIPS_AT_ONCE = 1024
-"""Flips of a register that share a pass without a fault."""
 FEW_SAMPLES = 64
 """Samples of which at least so many are asked for at once, so that all cores have something to do."""
 
@@ -108,7 +106,7 @@ class RowWorker:
         self,
         plan: Plan,
         row: Row,
-        changes: Changes | Cells,
+        changes: Followed,
         space: BitSpace,
         samples: Samples,
         activations: Activations,
@@ -234,11 +232,12 @@ class CellWorker(RowWorker):
 
     def _faults(self, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         where = self._space.locate(bits)
-        return where.element, where.mask.astype(np.int64)
+        return where.element, where.mask.astype(np.float32)
 
     def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
-        """In the order of the memory; the row is passed without a fault once for each block."""
-        return self._in_turn(np.argsort(bits, kind="stable"), 1, FLIPS_AT_ONCE)
+        """Channel by channel, which share what the next layer multiplies with."""
+        element = self._space.locate(bits).element
+        return self._in_turn(np.lexsort((bits, element % self._changes.n_channels)), FEW_SAMPLES, AT_ONCE)
 
 
 def cells_of(plan: Plan, register: Register) -> tuple[Row, Cells] | None:
@@ -249,4 +248,7 @@ def cells_of(plan: Plan, register: Register) -> tuple[Row, Cells] | None:
     if holder is None or not isinstance(codec, FixedPoint) or register.memory not in ("activations", "outputs"):
         return None
     row, number, step = holder
-    return (row, Cells(row.forward, number, codec.width, codec.signed)) if step == register.step else None
+    try:
+        return (row, Cells(row.forward, number - 1, codec.width, codec.signed)) if step == register.step else None
+    except InputError:  # sums that are not exact
+        return None

@@ -1,11 +1,11 @@
-"""Wrong levels followed element by element lead where whole passes lead."""
+"""Wrong levels lead where whole passes lead."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fkeras.arithmetic.cells import Cells
+from fkeras.arithmetic.changes import Cells
 from fkeras.arithmetic.forward import Forward
 from fkeras.arithmetic.layers import MaxPool, Merge, WeightedSum
 from fkeras.errors import InputError
@@ -44,7 +44,7 @@ def test_flips_lead_where_passes_with_the_wrong_level_lead(number, signed) -> No
             continue
         size = int(np.prod(here.shape))
         places, masks = rng.integers(0, size, 40), 1 << rng.integers(0, 7, 40)
-        same_as, ends = Cells(whole, tensor, 7, is_signed)(arenas, places, masks)
+        same_as, ends = Cells(whole, tensor - 1, 7, is_signed)(arenas, places, masks)
         assert (same_as >= 0).any()
         held = here.levels(arenas).reshape(5, -1)
         behind = None if tensor == len(layers) else Forward(here.shape, -64.0, 127.0, layers[tensor:])
@@ -66,4 +66,4 @@ def test_flips_lead_where_passes_with_the_wrong_level_lead(number, signed) -> No
 def test_only_rows_are_followed() -> None:
     merged = Forward((2, 2, 1), 0, 3, (Merge((1, 1), 1.0, 0, 6),), ((0, 0),))
     with pytest.raises(InputError, match="only layers in a row are followed"):
-        Cells(merged, 0, 2, False)
+        Cells(merged, -1, 2, False)
