@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from fkeras.errors import ModelError
+import numpy as np
+from numpy.typing import NDArray
+
+from fkeras.errors import InputError, ModelError
+from fkeras.memory.codecs import Float, FloatName
 from fkeras.memory.layer_choice import LayerChoice
 from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import BitSpace, Memory, Uncovered
@@ -43,6 +47,15 @@ class Inventory:
         """Every stored tensor, biases included, in the order of the widest space."""
         return tuple(tensor for layer in self.layers for tensor in (*layer.kernels, *layer.biases))
 
+    def with_floats(self, values: Mapping[str, Mapping[str, NDArray[np.float32]]], name: FloatName) -> Inventory:
+        """The same where other numbers are stored too, as words of IEEE floats; values: by layer, and by their paths.
+
+        ModelError where there are none, and for numbers that are none of these floats.
+        """
+        if not any(values.values()):
+            raise ModelError(f"model '{self.model}' has no kernel without a quantizer, so none is stored as {name}")
+        return replace(self, layers=tuple(_extended(layer, values.get(layer.path, {}), name) for layer in self.layers))
+
     def space(self, layers: str | Sequence[str] = "*", biases: bool = False) -> BitSpace:
         """The stored bits of the chosen layers. ModelError where nothing is stored in them, Refused where words are not
         known."""
@@ -71,3 +84,25 @@ class Inventory:
                 "quantize it with QKeras (QDense, QConv2D, ...), or choose other layers"
             )
         return BitSpace(tuple(tensors), tuple(uncovered), self.memory)
+
+
+def _extended(layer: LayerMemory, values: Mapping[str, NDArray[np.float32]], name: FloatName) -> LayerMemory:
+    """The layer, with what it stores besides."""
+    words, tensors = Float(name), []
+    for path, numbers in values.items():
+        golden = numbers.reshape(-1).astype(np.float32)
+        try:
+            encoded = words.encode(golden)
+        except InputError as error:
+            raise ModelError(f"layer '{layer.path}': {error}") from error
+        tensors.append(WordTensor(path, numbers.shape, words, encoded, np.ones(golden.size, np.float32), golden))
+    biases = tuple(tensor for tensor in tensors if tensor.path.endswith("/bias"))
+    kernels = tuple(tensor for tensor in tensors if tensor not in biases)
+    stored, chosen = {tensor.path for tensor in tensors}, {tensor.path for tensor in kernels}
+    return replace(
+        layer,
+        kernels=(*layer.kernels, *kernels),
+        biases=(*layer.biases, *biases),
+        without_biases=tuple(entry for entry in layer.without_biases if entry.path not in chosen),
+        with_biases=tuple(entry for entry in layer.with_biases if entry.path not in stored),
+    )

@@ -26,7 +26,6 @@ from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.exporting import source_digest
-from fkeras.models.keras import users_loss
 from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
 from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network
 from fkeras.network import Network
@@ -40,6 +39,7 @@ from fkeras.store import Identity, Store
 
 if TYPE_CHECKING:
     from fkeras.sensitivity.evidence import Subject
+    from fkeras.sensitivity.losses import Loss, Targets
 
 FRAMEWORKS = (
     *("tensorflow", "tensorflow-cpu", "tf-keras", "keras", "qkeras", "tensorflow-model-optimization"),
@@ -214,8 +214,11 @@ class FiledModel(Model):
         same network where this serves."""
         network = None if self._known is None else self._known.network
         if network is not None and self._is_known_to_fit(network, data[0], {}) and ranks(network, space, data[0]):
-            return NetworkSubject(network, space, data, self.start_run, users_loss)
+            return NetworkSubject(network, space, data, self.start_run, self._users_loss)
         return self._framework.subject_by(self.start_run, space, data)
+
+    def _users_loss(self, loss: Any, targets: Targets) -> Loss:
+        return self._framework.users_loss(loss, targets)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """The network's run where it is known to serve these data, else that of the Keras model."""

@@ -16,7 +16,7 @@ from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, parts_of
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
-from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network, start_checked
+from fkeras.models.network import run_of, shipped_network, start_checked
 from fkeras.network import Network
 from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import only_in_network, storing
@@ -74,22 +74,17 @@ class KerasModel(FrameworkModel):
         is_named = isinstance(y, dict) and hasattr(self._model, "output_names")
         return flat_targets(self.output_names, y) if is_named else y
 
-    def subject(self, space: BitSpace, data: Data) -> Subject:
-        """Itself with data: its network, where this computes the same, else differentiated by TensorFlow."""
-        return self.subject_by(self.start_run, space, data)
+    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
+        """Itself with data, differentiated by TensorFlow."""
+        from fkeras.frontends.qkeras.evidence import subject_of
 
-    def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> Subject:
-        """The same, whose runs somebody else starts."""
-        from fkeras.frontends.description import NotDescribed
-        from fkeras.frontends.qkeras.evidence import KerasSubject
+        return subject_of(self._model, space, data, start_run)
 
-        try:
-            network = self.network(space.memory)
-        except NotDescribed:
-            network = None
-        if network is not None and ranks(network, space, data[0], self.golden_outputs):
-            return NetworkSubject(network, space, data, start_run, users_loss)
-        return KerasSubject(self._model, space, data, start_run)
+    def users_loss(self, loss: Any, targets: Targets) -> Loss:
+        """What a user gave as loss=: TensorFlow differentiates it."""
+        from fkeras.frontends.qkeras.evidence import users_loss
+
+        return users_loss(loss, targets)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """An engine bound to all of these."""
@@ -141,13 +136,6 @@ class KerasModel(FrameworkModel):
         from fkeras.frontends.qkeras.injection import injected
 
         return injected(self._model, faults, space)
-
-
-def users_loss(loss: Any, targets: Targets) -> Loss:
-    """What a user gave as loss=: TensorFlow differentiates it."""
-    from fkeras.frontends.qkeras.losses import users_loss
-
-    return users_loss(loss, targets)
 
 
 def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,37 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.memory import BitSpace, WordTensor
+from fkeras.memory import BitSpace, Coverage, WordTensor
 from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Shipped
-from fkeras.models.network import NetworkSubject, shipped_network, start_judged
+from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
+from fkeras.models.network import shipped_network, start_judged
 from fkeras.network import Network
 from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import storing
 
+if TYPE_CHECKING:
+    from fkeras.sensitivity.evidence import Subject
+    from fkeras.sensitivity.losses import Loss, Targets
+
 
 class Keras3Model(FrameworkModel):
     """A model of HGQ2 layers, or of QKeras layers on Keras 3."""
+
+    def bit_space(self, coverage: Coverage) -> BitSpace:
+        """The stored bits that are covered; float words also where no network describes the model."""
+        from fkeras.frontends.description import NotDescribed
+        from fkeras.frontends.keras3.inventory import inventory_of, with_floats
+
+        try:
+            return super().bit_space(coverage)
+        except NotDescribed:
+            if coverage.words is None:
+                raise
+        inventory = inventory_of(self._model, coverage.memory or "quantizer")
+        return with_floats(self._model, inventory, coverage.words).space(coverage.layers, coverage.biases)
 
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
@@ -34,23 +51,17 @@ class Keras3Model(FrameworkModel):
         return inventory_of(self._model, memory).space(layers, biases)
 
     def network(self, memory: Memory | None) -> Network:
-        """What it stores and computes now."""
-        from fkeras.frontends.keras3 import network_of
-
-        return network_of(self._model, memory or "quantizer")
-
-    def _measured(self, memory: Memory) -> Network:
-        """The same, read once while nothing changes."""
+        """What it stores and computes now; read once while nothing changes."""
         from fkeras.frontends.keras3.recent import recent_network
 
-        return recent_network(self._model, memory)
+        return recent_network(self._model, memory or "quantizer")
 
     def identity(self) -> Mapping[str, str]:
         """All that its network computes; of a model that no network describes, architecture, weights and versions."""
         from fkeras.frontends.description import NotDescribed
 
         try:
-            return {"network": self._measured("quantizer").digest}
+            return {"network": self.network("quantizer").digest}
         except NotDescribed:
             from fkeras.frontends.keras3.identity import model_identity
 
@@ -79,18 +90,18 @@ class Keras3Model(FrameworkModel):
         """Targets in the order of its outputs."""
         return flat_targets(self.output_names, y) if isinstance(y, dict) else y
 
-    def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
-        """Its network with data. UnsupportedError where no network describes it."""
-        from fkeras.frontends.description import NotDescribed
+    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
+        """Itself with data, differentiated by the backend of Keras."""
+        from fkeras.frontends.keras3.evidence import subject_of
 
-        try:
-            return NetworkSubject(self._network_of(space), space, data)
-        except NotDescribed as error:
-            raise UnsupportedError(
-                f"bits of model '{self.name}' are ranked on its network, which does not describe it (layer "
-                f"'{error.layer}': {error.why}); without data there are ", Argument("method", "msb"), " and ",
-                Argument("method", "random"),
-            ) from error  # fmt: skip
+        self._require_fresh(space)
+        return subject_of(self._model, space, data, start_run)
+
+    def users_loss(self, loss: Any, targets: Targets) -> Loss:
+        """What a user gave as loss=: the backend of Keras differentiates it."""
+        from fkeras.frontends.keras3.evidence import users_loss
+
+        return users_loss(loss, targets)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """An engine on the model's network where this is what Keras computes on these data; else Keras."""
@@ -149,7 +160,7 @@ class Keras3Model(FrameworkModel):
 
     def _network_of(self, space: BitSpace) -> Network:
         """The network that stores the words of a space."""
-        network = storing(self._measured(space.memory), space)
+        network = storing(self.network(space.memory), space)
         self._require_equal(space, network.tensors)
         return network
 

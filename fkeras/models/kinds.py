@@ -24,6 +24,7 @@ from fkeras.network import Network
 
 if TYPE_CHECKING:
     from fkeras.sensitivity.evidence import Subject
+    from fkeras.sensitivity.losses import Loss, Targets
 
 Data = tuple[Any, Any]
 StartRun = Callable[[Data, Mapping[str, Metric], BitSpace, str], Run]
@@ -124,9 +125,30 @@ class FrameworkModel(Model):
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What the framework computes without a fault; arrays in the order of the network's inputs."""
 
+    def subject(self, space: BitSpace, data: Data) -> Subject:
+        """Itself with data: its network, where this computes the same, else differentiated by the framework."""
+        return self.subject_by(self.start_run, space, data)
+
     def subject_by(self, start_run: StartRun, space: BitSpace, data: Data) -> Subject:
-        """Itself with data, as rankings see it; where it starts runs, somebody else does."""
-        return self.subject(space, data)
+        """The same, whose runs somebody else starts."""
+        from fkeras.frontends.description import NotDescribed
+        from fkeras.models.network import NetworkSubject, ranks
+
+        try:
+            network = self.network(space.memory)
+        except NotDescribed:
+            network = None
+        if network is not None and ranks(network, space, data[0], self.golden_outputs):
+            return NetworkSubject(network, space, data, start_run, self.users_loss)
+        return self.framework_subject(space, data, start_run)
+
+    @abstractmethod
+    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
+        """Itself with data, differentiated by the framework."""
+
+    @abstractmethod
+    def users_loss(self, loss: Any, targets: Targets) -> Loss:
+        """What a user gave as loss=, differentiated by the framework."""
 
 
 def is_known(model: Any) -> bool:

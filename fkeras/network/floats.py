@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import replace
 
-import numpy as np
-
-from fkeras.errors import InputError, ModelError
-from fkeras.memory import BitSpace, Float, WordTensor
+from fkeras.memory import BitSpace, Float
 from fkeras.memory.codecs import FloatName
-from fkeras.memory.inventory import LayerMemory
 from fkeras.memory.space import kind_of
 from fkeras.network.network import Network
+from fkeras.network.operation import Floats
 from fkeras.network.sums import Bias, WeightedSum
 from fkeras.network.tables import with_tables
 
@@ -24,13 +21,13 @@ def with_float_words(network: Network, name: FloatName) -> Network:
 
     ModelError for a network that has none, and for numbers that are none of these floats.
     """
-    words = Float(name)
-    tensors = {tensor.path: tensor for tensor in _tensors(network, words)}
-    if not tensors:
-        raise ModelError(f"model '{network.name}' has no kernel without a quantizer, so none is stored as {name}")
-    layers = tuple(_extended(layer, tensors) for layer in network.memory.layers)
-    constants = {path: values for path, values in network.constants.items() if path not in tensors}
-    return replace(network, memory=replace(network.memory, layers=layers), constants=constants)
+    values: dict[str, dict[str, Floats]] = defaultdict(dict)
+    for path in _without_quantizer(network):
+        values[path.rpartition("/")[0]][path] = network.constants[path]
+    memory = network.memory.with_floats(values, name)
+    stored = {tensor.path for tensor in memory.tensors}
+    constants = {path: values for path, values in network.constants.items() if path not in stored}
+    return replace(network, memory=memory, constants=constants)
 
 
 def only_in_network(space: BitSpace) -> bool:
@@ -46,8 +43,10 @@ def storing(network: Network, space: BitSpace) -> Network:
     return with_float_words(network, names.pop()) if missing and len(names) == 1 else network
 
 
-def _tensors(network: Network, words: Float) -> Iterator[WordTensor]:
+def _without_quantizer(network: Network) -> list[str]:
+    """The kernels and biases of layers that are constants."""
     layers = {layer.path for layer in network.memory.layers}
+    paths = []
     for node in network.nodes:
         operation = node.operation
         path = (
@@ -58,27 +57,6 @@ def _tensors(network: Network, words: Float) -> Iterator[WordTensor]:
             else ""
         )
         layer, _, kind = path.rpartition("/")
-        if path not in network.constants or layer not in layers or kind not in (*_KERNELS, "bias"):
-            continue
-        golden = network.constants[path].reshape(-1).astype(np.float32)
-        try:
-            encoded = words.encode(golden)
-        except InputError as error:
-            raise ModelError(f"layer '{layer}': {error}") from error
-        shape = network.constants[path].shape
-        yield WordTensor(path, shape, words, encoded, np.ones(golden.size, np.float32), golden)
-
-
-def _extended(layer: LayerMemory, tensors: dict[str, WordTensor]) -> LayerMemory:
-    """The layer, with what it stores besides."""
-    here = [tensor for path, tensor in tensors.items() if path.rpartition("/")[0] == layer.path]
-    biases = tuple(tensor for tensor in here if tensor.path.endswith("/bias"))
-    kernels = tuple(tensor for tensor in here if tensor not in biases)
-    stored, chosen = {tensor.path for tensor in here}, {tensor.path for tensor in kernels}
-    return replace(
-        layer,
-        kernels=(*layer.kernels, *kernels),
-        biases=(*layer.biases, *biases),
-        without_biases=tuple(entry for entry in layer.without_biases if entry.path not in chosen),
-        with_biases=tuple(entry for entry in layer.with_biases if entry.path not in stored),
-    )
+        if path in network.constants and layer in layers and kind in (*_KERNELS, "bias"):
+            paths.append(path)
+    return paths

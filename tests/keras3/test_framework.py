@@ -118,9 +118,95 @@ def test_a_layer_that_no_network_describes_is_measured_and_named(keras: Any, hgq
         judge = fkeras.campaign(model, (x, y), metric="accuracy", faults=8, trials=6, seed=2, engine="framework")
     assert result.setting.engine == run.engine
     np.testing.assert_array_equal(result.values, judge.values)
-    assert len(fkeras.rank(model, (x, y), method="msb")) == len(space)
-    with pytest.raises(UnsupportedError, match=r"ranked on its network, .* \(layer 'memory': .*method='msb'"):
-        fkeras.rank(model, (x, y))
+
+
+def unknown(keras: Any, hgq: Any) -> Any:
+    """A model that no network describes."""
+    return little(keras, hgq, keras.layers.Reshape((5, 1)), keras.layers.LSTM(3, name="memory"))
+
+
+@pytest.mark.parametrize(
+    "method", ["displacement", "loss_change", "gradient", "taylor", "hessian", "hessian_upstream", "adaptive", "msb"]
+)
+def test_a_model_that_no_network_describes_is_ranked(keras: Any, hgq: Any, measured: Any, method: str) -> None:
+    """Against the measured damage of every flip, beside chance."""
+    model, data, oracle = measured
+    with untouched(model):
+        quality, chance = (
+            fkeras.ranking_quality(fkeras.rank(model, data, method=name, metric="mean_squared_error"), oracle).rho.best
+            for name in (method, "random")
+        )
+    assert quality > 0.8 > 0.2 > abs(chance)
+
+
+@pytest.fixture(scope="module")
+def measured(keras: Any, hgq: Any) -> Any:
+    keras.utils.set_random_seed(3)
+    model, (x, _) = unknown(keras, hgq), samples()
+    data = x, np.asarray(model(x))
+    return model, data, fkeras.oracle(model, data, metric="mean_squared_error")
+
+
+def test_a_loss_of_the_users_own(keras: Any, hgq: Any) -> None:
+    """Named, as an object, and written with operations: of a network, and where no network describes the model."""
+    for model in (little(keras, hgq), unknown(keras, hgq)):
+        x, _ = samples()
+        y = np.asarray(model(x))[::-1]
+        losses = ("mse", keras.losses.MeanSquaredError(), lambda t, o: keras.ops.mean(keras.ops.square(t - o)), None)
+        named, *others = (fkeras.rank(model, (x, y), method="loss_change", loss=loss).scores for loss in losses)
+        for scores in others:
+            np.testing.assert_allclose(scores, named * (3 if scores is others[-1] else 1), rtol=1e-3, atol=1e-9)
+
+
+def test_slopes_of_keras_are_those_of_the_network(keras: Any, hgq: Any) -> None:
+    from fkeras.network.derivatives import NetworkDerivatives
+    from fkeras.sensitivity.derivatives import LossDerivatives
+    from fkeras.sensitivity.losses import SquaredError
+
+    model, (x, _) = little(keras, hgq), samples()
+    y, space = np.asarray(model(x))[::-1], fkeras.bit_space(model, words="float32", biases=True)
+    subject = model_of(model).framework_subject(space, (x, y), start_run)  # type: ignore[attr-defined]
+    network = fkeras.network.floats.storing(model_of(model).network(None), space)
+    paths = [tensor.path for tensor in space.tensors]
+    direction = np.random.default_rng(0).normal(size=sum(tensor.size for tensor in space.tensors))
+    for ask in (lambda by: by.gradient(), lambda by: by.hessian_vector_product(direction)):
+        theirs, mine = (
+            ask(LossDerivatives(by, space, (x,), SquaredError(y)))
+            for by in (NetworkDerivatives(network, paths), subject.differentiable)
+        )
+        assert np.abs(theirs).max() > 0.1
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_float_words_where_no_network_describes_the_model(keras: Any, hgq: Any) -> None:
+    """Those of cells and attention, too; where a network describes it the words are the same."""
+    from fkeras.frontends.keras3.inventory import inventory_of, with_floats
+
+    known = little(keras, hgq)
+    for biases in (False, True):
+        stored = with_floats(known, inventory_of(known), "float32").space(biases=biases)
+        asked = fkeras.bit_space(known, biases=biases, words="float32")
+        assert (stored.content_digest, stored.uncovered) == (asked.content_digest, asked.uncovered)
+    x = inputs = keras.Input((6, 4))
+    x = keras.layers.MultiHeadAttention(2, 3, name="y")(x, x)
+    model = keras.Model(inputs, keras.layers.LSTM(3, name="memory")(x))
+    data = np.random.default_rng(1).normal(size=(20, 6, 4)).astype(np.float32)
+    data = data, np.asarray(model(data))
+    space = fkeras.bit_space(model, words="float32")
+    assert [tensor.path for tensor in space.tensors] == [
+        *(f"y/{name}/kernel" for name in ("query", "key", "value", "attention_output")),
+        "memory/lstm_cell/kernel", "memory/lstm_cell/recurrent_kernel",
+    ]  # fmt: skip
+    bit = space.index("memory/lstm_cell/recurrent_kernel[1,2]:8")
+    oracle = fkeras.oracle(model, data, metric="mean_squared_error", space=space, bits=[bit])
+    place = space.locate(np.array([bit]))
+    tensor, variable = space.tensors[-1], model.get_layer("memory").cell.recurrent_kernel
+    faulty = np.array(variable)
+    faulty[1, 2] = tensor.values_of(tensor.words[place.element] ^ place.mask, place.element)[0]
+    assert faulty[1, 2] in (2 * np.asarray(variable)[1, 2], np.asarray(variable)[1, 2] / 2)  # the exponent's last bit
+    variable.assign(faulty)
+    expected = np.square(np.asarray(model(data[0]), np.float64) - data[1]).mean()
+    np.testing.assert_allclose(oracle.values, [expected], rtol=1e-4)
 
 
 def test_it_goes_to_workers_and_into_a_store(keras: Any, hgq: Any, tmp_path: Any) -> None:

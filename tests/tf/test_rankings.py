@@ -7,8 +7,9 @@ import pytest
 
 import fkeras
 from fkeras.errors import InputError
-from fkeras.frontends.qkeras.evidence import KerasSubject
-from fkeras.frontends.qkeras.losses import final_activation, users_loss
+from fkeras.frontends.evidence import FrameworkSubject
+from fkeras.frontends.losses import final_activation
+from fkeras.frontends.qkeras.evidence import subject_of, users_loss
 from fkeras.models import start_run
 from fkeras.models.kinds import model_of
 from fkeras.models.network import NetworkSubject
@@ -235,7 +236,7 @@ def test_a_network_is_differentiated_as_tensorflow_differentiates_its_model(shar
     assert isinstance(subject, NetworkSubject)
     gradients = [
         SubjectEvidence(space, lambda by=by: by, None, None, 0).derivatives().gradient()
-        for by in (subject, KerasSubject(model, space, data, start_run))
+        for by in (subject, subject_of(model, space, data, start_run))
     ]
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5 * np.abs(gradients[1]).max())
 
@@ -245,4 +246,4 @@ def test_a_model_that_its_network_does_not_compute_is_differentiated_by_tensorfl
     hidden = q.QDense(3, kernel_quantizer="quantized_bits(4,0,alpha=0.3)")(inputs)
     model = kit.randomize(tf.keras.Model(inputs, q.QActivation("quantized_relu(4,1)")(hidden)))
     subject = model_of(model).subject(fkeras.bit_space(model), (kit.data_for(model), None))
-    assert isinstance(subject, KerasSubject)
+    assert isinstance(subject, FrameworkSubject)

@@ -7,9 +7,10 @@ import pytest
 
 import fkeras
 from fkeras.faults import RandomStream
-from fkeras.frontends.qkeras.derivatives import TensorFlowDerivatives
-from fkeras.frontends.qkeras.losses import final_activation, users_loss
+from fkeras.frontends.losses import final_activation
+from fkeras.frontends.qkeras.evidence import subject_of, users_loss
 from fkeras.memory.space import concatenate_values
+from fkeras.models import start_run
 from fkeras.sensitivity.derivatives import LossDerivatives
 from fkeras.sensitivity.hessian import eq3
 from fkeras.sensitivity.losses import resolve_loss
@@ -87,7 +88,7 @@ def known(small):
 
 def derivatives_of(model, x, loss):
     space = fkeras.bit_space(model)
-    return LossDerivatives(TensorFlowDerivatives(model, space), space, (x,), loss)
+    return LossDerivatives(subject_of(model, space, (x, None), start_run).differentiable, space, (x,), loss)
 
 
 @pytest.fixture(scope="module")

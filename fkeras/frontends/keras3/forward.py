@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import LayoutError, ModelError, UnsupportedError
+from fkeras.frontends.autodiff import TensorFlow
 from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.graph import walk
-from fkeras.frontends.keras3.inventory import inventory_of
+from fkeras.frontends.keras3.inventory import inventory_of, numbers_of
 from fkeras.frontends.keras3.setup import array, keras
 from fkeras.frontends.keras3.slots import Slot, replaced
 from fkeras.memory import BitSpace, Float, WordTensor
@@ -73,14 +74,16 @@ def outputs_of(model: Any, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]
 def slots_of(model: Any, space: BitSpace) -> list[Slot]:
     """The slots of a space's tensors. LayoutError for a tensor that the model has not."""
     layers = dict(walk(model))
+    numbers = {f"{path}/{name}": variable for path, layer in layers.items() for name, variable in numbers_of(layer)}
     slots = []
     for tensor in space.tensors:
         path, _, name = tensor.path.rpartition("/")
-        layer = layers.get(path)
-        attribute = "" if isinstance(tensor.codec, Float) else _attribute(layer, name)
-        if layer is None or getattr(layer, attribute or name, None) is None:
+        if isinstance(tensor.codec, Float) and tensor.path in numbers:
+            slots.append(Slot(tensor.path, layers.get(path), "", numbers[tensor.path]))
+        elif not isinstance(tensor.codec, Float) and hasattr(layers.get(path), _attribute(layers.get(path), name)):
+            slots.append(Slot(tensor.path, layers[path], _attribute(layers[path], name)))
+        else:
             raise LayoutError(f"the model has no tensor '{tensor.path}'; the space was made for another model")
-        slots.append(Slot(tensor.path, layer, attribute))
     return slots
 
 
@@ -121,12 +124,8 @@ class Forward:
         self._model, self._slots = model, slots_of(model, space)
         self._function = _compiled(self._pure)
 
-    def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> tuple[NDArray[Any], ...]:
-        """The outputs in order, flattened."""
-        return tuple(map(array, self.tensors(inputs, values)))
-
-    def tensors(self, inputs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-        """The same as tensors."""
+    def __call__(self, inputs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """The outputs in order, flattened, as tensors."""
         convert = keras().ops.convert_to_tensor
         state = [convert(variable.value) for variable in self._model.variables]
         with _whole_float32():
@@ -164,11 +163,9 @@ def _compiled(function: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     """A function of lists of tensors, as the backend compiles it."""
     backend = keras().backend.backend()
     if backend == "tensorflow":
-        tensorflow = sys.modules["tensorflow"]
-        compiled: Callable[..., list[Any]] = tensorflow.function(function, autograph=False, reduce_retracing=True)
-        return compiled
+        return TensorFlow(sys.modules["tensorflow"]).compiled(function)
     if backend == "jax":
-        compiled = sys.modules["jax"].jit(function)
+        compiled: Callable[..., list[Any]] = sys.modules["jax"].jit(function)
         return compiled
     return function
 

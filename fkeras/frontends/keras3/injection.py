@@ -27,7 +27,7 @@ class FaultyModel(View):
         return flat_data(inputs_of(self._model), x)
 
     def _tensors(self, flat: Sequence[Any]) -> Sequence[Any]:
-        return self._forward.tensors(flat, self._values)
+        return self._forward(flat, self._values)
 
     def _packed(self, flat: Sequence[Any]) -> Any:
         return packed(self._model, flat)

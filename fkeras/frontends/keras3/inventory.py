@@ -7,11 +7,14 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from fkeras.errors import Argument, InputError, ModelError, said
 from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.graph import walk
-from fkeras.frontends.keras3.setup import hgq, keras
+from fkeras.frontends.keras3.setup import array, hgq, keras
 from fkeras.memory import Uncovered, WordTensor
+from fkeras.memory.codecs import FloatName
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory, require_memory
@@ -19,6 +22,8 @@ from fkeras.memory.space import Memory, require_memory
 Why = tuple[str | Argument, ...]
 
 NOT_CHOSEN: Why = ("not chosen by ", Argument("layers"))
+_FLOATS = ("kernel", "bias", "embeddings")
+"""How the names of numbers end that are stored."""
 BIAS: Why = ("bias; ", Argument("biases", True), " covers it")
 
 
@@ -40,6 +45,24 @@ def inventory_of(model: Any, memory: Memory = "quantizer") -> Inventory:
     return Inventory(model.name, tuple(layers), memory)
 
 
+def with_floats(model: Any, inventory: Inventory, name: FloatName) -> Inventory:
+    """The inventory of a model with its kernels and biases without a quantizer as words of IEEE floats."""
+    stored = {tensor.path for tensor in inventory.tensors}
+    folding = (*hgq2.FOLDING, *qkeras.FOLDING)
+    return inventory.with_floats(
+        {
+            path: {
+                f"{path}/{number}": np.asarray(array(variable), np.float32)
+                for number, variable in numbers_of(layer)
+                if number.endswith(_FLOATS) and f"{path}/{number}" not in stored
+            }
+            for (path, layer), memory in zip(walk(model), inventory.layers, strict=True)
+            if not memory.refusals and type(layer).__name__ not in folding
+        },
+        name,
+    )
+
+
 def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
     maker = next((maker for maker in (hgq2, qkeras) if maker.kind_of(layer) is not None), None)
     if maker is None:
@@ -55,7 +78,7 @@ def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
     stored = maker.stored_tensors(path, layer, memory)
     kernels = tuple(tensor for name, tensor in stored.items() if name != "bias")
     biases = tuple(tensor for name, tensor in stored.items() if name == "bias")
-    held = dict(_weights(layer))
+    held = {name: prod(variable.shape) for name, variable in numbers_of(layer)}
     counted = _folded(held, kernels[0]) if kind in maker.FOLDING and kernels else held
     return LayerMemory(
         path,
@@ -84,7 +107,7 @@ def _left_out(
 
 
 def _without_words(path: str, layer: Any, why: Why) -> LayerMemory:
-    weights = dict(_weights(layer))
+    weights = {name: prod(variable.shape) for name, variable in numbers_of(layer)}
     not_chosen = tuple(_uncovered(path, name, n, NOT_CHOSEN) for name, n in weights.items())
     uncovered = tuple(_uncovered(path, name, n, why) for name, n in weights.items())
     if hgq2.kind_of(layer):
@@ -96,17 +119,18 @@ def _uncovered(path: str, name: str, n_values: int, why: Why) -> Uncovered:
     return Uncovered(f"{path}/{name}", n_values, said(why), why, path)
 
 
-def _weights(layer: Any) -> Iterator[tuple[str, int]]:
-    """The numbers that a layer computes with, by name, and how many there are; widths and prices of bits are none."""
+def numbers_of(layer: Any) -> Iterator[tuple[str, Any]]:
+    """The variables that a layer computes with, by name; widths and prices of bits are none."""
     is_hgq = hgq2.kind_of(layer) is not None
     quantizers = [part for part in layer._flatten_layers() if is_hgq and isinstance(part, hgq().Quantizer)]
     widths = {id(variable) for part in quantizers for variable in part.weights}
     for variable in layer.weights:
-        name = variable.path.rpartition(f"{layer.name}/")[2]
+        parts = variable.path.split("/")
+        name = "/".join(parts[len(parts) - parts[::-1].index(layer.name) :]) if layer.name in parts else variable.path
         if id(variable) in widths or not keras().backend.is_float_dtype(variable.dtype):
             continue
         if not (is_hgq and name.rpartition("/")[2] in ("beta", "ebops")):
-            yield name, prod(variable.shape)
+            yield name, variable
 
 
 def _refuse_wrapped(path: str, layer: Any) -> None:

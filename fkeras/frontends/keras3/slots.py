@@ -16,11 +16,7 @@ class Slot:
     path: str
     layer: Any
     attribute: str
-
-    @property
-    def variable(self) -> Any:
-        """The number behind the words."""
-        return getattr(self.layer, self.path.rpartition("/")[2])
+    variable: Any = None
 
 
 ONE_AT_A_TIME = RLock()
