@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,18 @@ def test_files_of_keras_2_hold_the_words_that_they_hold_there(shared_data: Path,
     space = fkeras.bit_space(fkeras.load_model(shared_data / "models" / f"{name}.h5"))
     digests = space.layout_digest, space.content_digest
     assert tuple(digest[:12] for digest in digests) == WORDS_UNDER_QKERAS_0_9[name]
+
+
+@pytest.mark.parametrize("name", WORDS_UNDER_QKERAS_0_9)
+@pytest.mark.parametrize("engine", ["auto", "framework"])
+def test_flips_of_files_of_keras_2_do_what_they_do_there(
+    shared_data: Path, qkeras: Any, name: str, engine: str
+) -> None:
+    truth = runpy.run_path(str(Path(__file__).with_name("flips_of_keras_2.py")))
+    expected = json.loads(truth["TRUTH"].read_text())[name]
+    assert len({round(value, 9) for value in expected}) > 8
+    measured = truth["damage"](shared_data / "models" / f"{name}.h5", engine)
+    np.testing.assert_allclose(measured, expected, rtol=1e-6)
 
 
 def test_sequential_models_within_a_model_of_keras_2(qkeras: Any) -> None:

@@ -326,7 +326,7 @@ KINDS: Mapping[str, Describe] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "QConv1D", "QConv2D"), _convolution),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "QDepthwiseConv2D"), _depthwise),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D", "QSeparableConv1D", "QSeparableConv2D"), _separable),
-    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), _transposed),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "QConv2DTranspose"), _transposed),
     **dict.fromkeys(("QConv2DBatchnorm", "QDenseBatchnorm", "QDepthwiseConv2DBatchnorm"), _folded),
     "BatchNormalization": _norm,
     "QBatchNormalization": _quantized_norm,

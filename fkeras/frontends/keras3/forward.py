@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import LayoutError, ModelError, UnsupportedError
 from fkeras.frontends.autodiff import TensorFlow
-from fkeras.frontends.keras3 import hgq2, qkeras
-from fkeras.frontends.keras3.graph import walk
+from fkeras.frontends.keras3.graph import maker_of, walk
 from fkeras.frontends.keras3.inventory import inventory_of, numbers_of
 from fkeras.frontends.keras3.setup import array, keras
 from fkeras.frontends.keras3.slots import Slot, replaced
@@ -88,11 +87,9 @@ def slots_of(model: Any, space: BitSpace) -> list[Slot]:
 
 
 def _attribute(layer: Any, name: str) -> str:
-    for maker in (hgq2, qkeras):
-        if maker.kind_of(layer):
-            attributes: dict[str, str] = maker.quantizers_of(layer)
-            return attributes.get(name, name)
-    return name
+    maker = maker_of(layer)
+    attributes: dict[str, str] = {} if maker is None else maker.quantizers_of(layer)
+    return attributes.get(name, name)
 
 
 def words_now(model: Any, space: BitSpace) -> dict[str, WordTensor]:

@@ -8,12 +8,17 @@ from itertools import count
 from typing import Any
 
 from fkeras.frontends.description import Application, NotDescribed
+from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.setup import keras
 from fkeras.frontends.paths import unique_paths
 
 
 def walk(model: Any) -> Iterator[tuple[str, Any]]:
-    """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path."""
+    """(path, layer) for every layer, in model order, depth first; a shared layer once, at its first path.
+
+    Quantized layers within others follow these: projections of attention, cells of recurrent layers, what wrappers and
+    layers of the user's own hold.
+    """
     return unique_paths(_walk(model, "", set()))
 
 
@@ -27,6 +32,28 @@ def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
             yield from _walk(layer, f"{path}/", seen)
         else:
             yield path, layer
+            yield from within(layer, path, seen)
+
+
+def within(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """The quantized layers within a layer that has no words of its own; seen: those that are known."""
+    maker = maker_of(layer)
+    if maker is not None and maker.kind_of(layer) not in maker.COMPOSITE:
+        return
+    for part in layer._layers:
+        if id(part) in seen or type(part).__name__ == "MultipleQuantizers":
+            continue
+        seen.add(id(part))
+        inner, maker = f"{path}/{part.name}", maker_of(part)
+        if maker is not None and maker.kind_of(part) not in (*maker.PASS_THROUGH, *maker.COMPOSITE):
+            yield inner, part
+        else:
+            yield from within(part, inner, seen)
+
+
+def maker_of(layer: Any) -> Any:
+    """The package that a layer is of, None for others than HGQ2 and QKeras."""
+    return next((maker for maker in (hgq2, qkeras) if maker.kind_of(layer) is not None), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,15 @@ from fkeras.frontends.keras3.words import as_hls4ml, format_of, unknown_quantize
 from fkeras.memory import WordTensor
 from fkeras.memory.space import Memory
 
-COVERED = ("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense", "QBatchNormDense", "QEinsumDenseBatchnorm")
+COVERED = (
+    *("QDense", "QConv1D", "QConv2D", "QConv3D", "QEinsumDense", "QBatchNormDense", "QEinsumDenseBatchnorm"),
+    *("QSimpleRNNCell", "QGRUCell"),
+)
 FOLDING = ("QBatchNormDense", "QEinsumDenseBatchnorm")
 TABLES = ("QSoftmax", "QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT")
 """Layers that are lookup tables on the chip."""
+COMPOSITE = ("QMultiHeadAttention", "QLinformerAttention", "QSALTAttention", "QSimpleRNN", "QGRU")
+"""Layers whose words are those of the layers within them."""
 PASS_THROUGH = (
     "QBatchNormalization",
     "Quantizer",
@@ -26,22 +32,26 @@ PASS_THROUGH = (
 
 def kind_of(layer: Any) -> str | None:
     """The class of HGQ2 that a layer is, None for the layers of others; "" for a class derived from one."""
-    return kind_in("hgq", hgq, layer)
+    return kind_in("hgq", lambda: (hgq(), *(sys.modules.get(f"hgq.layers.{name}") for name in ("rnn", "attn"))), layer)
 
 
 def quantizers_of(layer: Any) -> dict[str, str]:
     """The attributes of a covered layer that hold its quantizers, by what they quantize."""
-    return {"kernel": "_kq", "bias": "_bq"}
+    attributes = {"kernel": "_kq", "recurrent_kernel": "_rkq", "bias": "_bq"}
+    return {name: attribute for name, attribute in attributes.items() if getattr(layer, attribute, None) is not None}
 
 
 def stored_tensors(path: str, layer: Any, memory: Memory) -> dict[str, WordTensor]:
-    """The kernel, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
+    """The kernels, and the bias, of a covered layer that have a quantizer, by name. Refused where words are unknown."""
     with ONE_AT_A_TIME:
-        emitted = {"kernel": (layer.kq, layer.qkernel), "bias": (layer.bq, layer.qbias)}
+        emitted = {
+            name: (getattr(layer, attribute), getattr(layer, f"q{name}", None))
+            for name, attribute in quantizers_of(layer).items()
+        }
     tensors = {
         name: words_of(f"{path}/{name}", quantizer, values)
         for name, (quantizer, values) in emitted.items()
-        if quantizer is not None and values is not None and type(quantizer.quantizer).__name__ != "DummyQuantizer"
+        if values is not None and type(quantizer.quantizer).__name__ != "DummyQuantizer"
     }
     return {name: as_hls4ml(tensor) if memory == "hls4ml" else tensor for name, tensor in tensors.items()}
 

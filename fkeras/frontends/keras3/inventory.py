@@ -11,7 +11,7 @@ import numpy as np
 
 from fkeras.errors import Argument, InputError, ModelError, said
 from fkeras.frontends.keras3 import hgq2, qkeras
-from fkeras.frontends.keras3.graph import walk
+from fkeras.frontends.keras3.graph import maker_of, walk, within
 from fkeras.frontends.keras3.setup import array, hgq, keras
 from fkeras.memory import Uncovered, WordTensor
 from fkeras.memory.codecs import FloatName
@@ -64,12 +64,11 @@ def with_floats(model: Any, inventory: Inventory, name: FloatName) -> Inventory:
 
 
 def _layer_memory(path: str, layer: Any, memory: Memory) -> LayerMemory:
-    maker = next((maker for maker in (hgq2, qkeras) if maker.kind_of(layer) is not None), None)
+    maker = maker_of(layer)
     if maker is None:
-        _refuse_wrapped(path, layer)
         return _without_words(path, layer, ("not a quantized layer",))
     kind = maker.kind_of(layer)
-    if kind in maker.PASS_THROUGH:
+    if kind in (*maker.PASS_THROUGH, *maker.COMPOSITE):
         return _without_words(path, layer, ("not a kernel",))
     if kind not in maker.COVERED:
         raise Refused(Refusal(path, f" ({type(layer).__name__}) is not supported"))
@@ -120,27 +119,15 @@ def _uncovered(path: str, name: str, n_values: int, why: Why) -> Uncovered:
 
 
 def numbers_of(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The variables that a layer computes with, by name; widths and prices of bits are none."""
+    """The variables that a layer computes with, by name; widths, prices of bits and those of layers within are none."""
     is_hgq = hgq2.kind_of(layer) is not None
     quantizers = [part for part in layer._flatten_layers() if is_hgq and isinstance(part, hgq().Quantizer)]
-    widths = {id(variable) for part in quantizers for variable in part.weights}
+    parts = [*quantizers, *(part for _, part in within(layer, "", set()))]
+    elsewhere = {id(variable) for part in parts for variable in part.weights}
     for variable in layer.weights:
         parts = variable.path.split("/")
         name = "/".join(parts[len(parts) - parts[::-1].index(layer.name) :]) if layer.name in parts else variable.path
-        if id(variable) in widths or not keras().backend.is_float_dtype(variable.dtype):
+        if id(variable) in elsewhere or not keras().backend.is_float_dtype(variable.dtype):
             continue
         if not (is_hgq and name.rpartition("/")[2] in ("beta", "ebops")):
             yield name, variable
-
-
-def _refuse_wrapped(path: str, layer: Any) -> None:
-    """Refused for one of Keras' own wrappers around something quantized; a custom layer may hold anything."""
-    if type(layer).__module__.partition(".")[0] != "keras":
-        return
-    for inner in layer._flatten_layers(include_self=False):
-        for maker in (hgq2, qkeras):
-            kind = maker.kind_of(inner)
-            if kind is not None and kind not in maker.PASS_THROUGH:
-                around = f"{type(layer).__name__} around {type(inner).__name__}"
-                remedy = f"put the {type(inner).__name__} into the model directly"
-                raise Refused(Refusal(path, f" ({around}) is not supported", remedy))

@@ -11,18 +11,25 @@ import numpy as np
 from fkeras.frontends.keras3.setup import array, keras, kind_in, qkeras
 from fkeras.frontends.keras3.slots import Slot, replaced
 from fkeras.frontends.qkeras.quantizers import codec_of, words_of
-from fkeras.frontends.qkeras.slots import BIAS, COVERED, FOLDING, PASS_THROUGH
+from fkeras.frontends.qkeras.slots import BIAS, FOLDING, KERNEL, PASS_THROUGH
+from fkeras.frontends.qkeras.slots import COVERED as COVERED_ON_KERAS_2
 from fkeras.memory import WordTensor
 from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import Memory
 from fkeras.network.operation import Floats
 
-__all__ = ["COVERED", "FOLDING", "PASS_THROUGH", "folded", "kind_of", "stored_tensors"]
+__all__ = ["COMPOSITE", "COVERED", "FOLDING", "PASS_THROUGH", "folded", "kind_of", "stored_tensors"]
+
+RECURRENT = ("recurrent_kernel", "recurrent_quantizer_internal")
+CELLS = ("QSimpleRNNCell", "QLSTMCell", "QGRUCell")
+COVERED = {**COVERED_ON_KERAS_2, "QConv2DTranspose": (KERNEL,), **dict.fromkeys(CELLS, (KERNEL, RECURRENT))}
+COMPOSITE = ("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional")
+"""Layers whose words are those of the layers within them."""
 
 
 def kind_of(layer: Any) -> str | None:
     """The class of QKeras that a layer is, None for the layers of others; "" for a class derived from one."""
-    return kind_in("qkeras", qkeras, layer)
+    return kind_in("qkeras", lambda: (qkeras(),), layer)
 
 
 def quantizers_of(layer: Any) -> dict[str, str]:
@@ -93,6 +100,10 @@ def _emitted(layer: Any, slots: Mapping[str, str]) -> dict[str, tuple[Floats, Fl
 
 def _call(layer: Any, slots: Sequence[Slot], replacement: Callable[[Slot], Callable[[Any], Any]]) -> None:
     """Call a layer on one sample of zeros, in inference, with other quantizers; whatever it assigns is forgotten."""
-    shape = layer._inbound_nodes[0].input_tensors[0].shape
+    shape = next(iter(layer._build_shapes_dict.values()))
+    x = keras().ops.zeros([1, *(size or 32 for size in shape[1:])])
     with keras().StatelessScope(), replaced(slots, replacement):
-        layer.call(keras().ops.zeros([1, *(size or 32 for size in shape[1:])]))
+        if type(layer).__name__ in CELLS:
+            layer.call(x, [keras().ops.zeros([1, size]) for size in np.atleast_1d(layer.state_size)])
+        else:
+            layer.call(x)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from fkeras.errors import IdentityError
 from fkeras.frontends.keras3.network import network_of
 from fkeras.frontends.keras3.setup import array
+from fkeras.frontends.qkeras.identity import architecture_digest
 from fkeras.memory.space import Memory
 from fkeras.network import Network
 from fkeras.store import digest_of
@@ -15,8 +17,12 @@ _RECENT: WeakKeyDictionary[Any, dict[tuple[str, str], Network]] = WeakKeyDiction
 
 
 def model_state(model: Any) -> str:
-    """A digest of a model's architecture and of all its variables."""
-    return digest_of((model.to_json(), *(array(variable) for variable in model.variables)))
+    """A digest of a model's architecture, where it has one, and of all its variables."""
+    try:
+        architecture = architecture_digest(model)
+    except IdentityError:
+        architecture = ""
+    return digest_of((architecture, *(array(variable) for variable in model.variables)))
 
 
 def recent_network(model: Any, memory: Memory) -> Network:

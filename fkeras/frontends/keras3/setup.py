@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -61,11 +61,12 @@ def qkeras() -> Any:
     return module
 
 
-def kind_in(package: str, module: Callable[[], Any], layer: Any) -> str | None:
-    """The class of a package that a layer is, None for the layers of others; "" for a class derived from one."""
+def kind_in(package: str, modules: Callable[[], Sequence[Any]], layer: Any) -> str | None:
+    """The class of a package that a layer is, None for the layers of others; "" for a class derived from one, and for
+    one that is not to be found in its modules."""
     if type(layer).__module__.partition(".")[0] == package:
         kind = type(layer).__name__
-        return kind if type(layer) is getattr(module(), kind, None) else ""
+        return kind if any(type(layer) is getattr(module, kind, None) for module in modules()) else ""
     return "" if any(base.__module__.partition(".")[0] == package for base in type(layer).__mro__) else None
 
 

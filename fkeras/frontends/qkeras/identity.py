@@ -34,7 +34,7 @@ def model_identity(model: Any) -> dict[str, str]:
     """
     require_model(model)
     return {
-        "architecture": _architecture_digest(model),
+        "architecture": architecture_digest(model),
         "weights": digest_of(tuple(all_weights(model))),
         OWN_CODE: own_code(model),
         "tensorflow": str(tensorflow().__version__),
@@ -48,7 +48,7 @@ def model_state(model: Any) -> str | None:
     if not is_model(model) or not model.built:
         return None
     try:
-        architecture = _architecture_digest(model)
+        architecture = architecture_digest(model)
     except IdentityError:
         architecture = ""
     return f"{architecture} {weights_digest(model)}"
@@ -65,7 +65,8 @@ def _as_if_never_saved(model: Any) -> Iterator[None]:
             vars(layer)[_MARK] = True
 
 
-def _architecture_digest(model: Any) -> str:
+def architecture_digest(model: Any) -> str:
+    """A digest of a model's configuration. IdentityError where it has none."""
     try:
         with warnings.catch_warnings(), _as_if_never_saved(model):
             warnings.simplefilter("ignore")  # QKeras' constraints are no Keras constraints
