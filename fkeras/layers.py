@@ -1,5 +1,5 @@
 """Drop-in layers with faults, for training and for models that carry their faults along."""
 
-from fkeras.frontends.qkeras.layers import FQConv2D, FQConv2DBatchnorm, FQDense, FQDepthwiseConv2D
+from fkeras.frontends.layers import FQConv2D, FQConv2DBatchnorm, FQDense, FQDepthwiseConv2D
 
 __all__ = ["FQConv2D", "FQConv2DBatchnorm", "FQDense", "FQDepthwiseConv2D"]

@@ -35,12 +35,28 @@ def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
 
     if not Path(path).is_file() or (not zipfile.is_zipfile(path) and not _has_h5py()):
         return False  # whoever reads such files says what is wrong; of a pipe even a look would wait for ever
-    owners = metadata.packages_distributions().get("qkeras", ())
+    owners = _owners_of_qkeras()
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
         if source.config is None:
             return bool(owners) and "QKeras" not in owners
-        return is_of_keras_3(source) or list(owners) == ["qkeras-v3"]
+        return is_of_keras_3(source) or owners == ["qkeras-v3"]
+
+
+def quantizing_keras() -> tuple[Any, Any, Any]:
+    """TensorFlow, Keras and QKeras: those of Keras 3 where the installed QKeras is the one for it, else of Keras 2."""
+    if _owners_of_qkeras() == ["qkeras-v3"]:
+        from fkeras.frontends.keras3.setup import keras, qkeras, tensorflow
+
+        return tensorflow(), keras(), qkeras()
+    from fkeras.frontends.qkeras import setup
+
+    return setup.tensorflow(), setup.tensorflow().keras, setup.qkeras()
+
+
+def _owners_of_qkeras() -> list[str]:
+    """The distributions that have a package of this name."""
+    return sorted(set(metadata.packages_distributions().get("qkeras", ())))
 
 
 def _has_h5py() -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 import fkeras
 from fkeras.engines.cpu.run import CpuRun
+from fkeras.errors import UnsupportedError
 from fkeras.metrics.named import resolve
 from fkeras.network.fit import golden_misfit, rounding_misfit
 
@@ -209,3 +210,64 @@ def assert_same_outputs(model: Any, network: Any, x: Any) -> None:
         held = [wrong.get(tensor.path, tensor.golden.reshape(tensor.shape)) for tensor in space.tensors]
         expected = forward([x], held)[0]
         np.testing.assert_allclose(network([x], dict(network.values) | wrong)[0], expected, rtol=1e-6, atol=1e-6)
+
+
+FIXED = {"flips": [0, 7, 11], "set_to_1": [3], "set_to_0": [1, 5]}
+
+
+def with_faults(keras: Any, qkeras: Any, prefix: str = "FQ", **arguments: Any) -> Any:
+    """All four layers that may have faults of their own, or QKeras' own layers."""
+    from fkeras import layers
+
+    home = layers if prefix == "FQ" else qkeras
+    conv, depthwise, folded, dense = (
+        getattr(home, f"{prefix}{kind}") for kind in ("Conv2D", "DepthwiseConv2D", "Conv2DBatchnorm", "Dense")
+    )
+    x = inputs = keras.Input((6, 6, 2))
+    x = conv(3, 3, kernel_quantizer="quantized_bits(6,0,1)", name="conv", **arguments)(x)
+    x = depthwise(2, depthwise_quantizer="quantized_bits(5,0,1,alpha=0.37)", name="depth", **arguments)(x)
+    x = folded(2, 2, kernel_quantizer="quantized_bits(6,0,1,alpha='auto')", name="folded", **arguments)(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, dense(3, kernel_quantizer="ternary()", name="dense", **arguments)(x))
+
+
+def test_layers_with_faults_of_their_own(keras: Any, qkeras: Any, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    plain, fixed = with_faults(keras, qkeras, "Q"), with_faults(keras, qkeras, faults=FIXED)
+    fixed.set_weights(plain.get_weights())
+    x = np.random.default_rng(0).normal(size=(9, 6, 6, 2)).astype(np.float32)
+    golden, space = plain.predict(x, verbose=0), fkeras.bit_space(plain)
+    everywhere = fkeras.FaultSet(
+        *(np.concatenate([start + np.array(bits) for start in space.offsets[:-1]]) for bits in FIXED.values())
+    )
+    with fkeras.injected(plain, everywhere) as view:
+        expected = view.predict(x)
+    outputs = fixed.predict(x, verbose=0)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(expected - golden).max() > 0.1
+    assert fkeras.bit_space(fixed).content_digest == space.content_digest  # its memory is free of its own faults
+    with fkeras.injected(fixed, fkeras.FaultSet()) as view:
+        np.testing.assert_allclose(view.predict(x), golden, rtol=1e-5, atol=1e-6)
+    fixed.save(tmp_path / "m.keras")
+    loaded = fkeras.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), outputs)
+    assert loaded.get_layer("conv").faults == fkeras.FaultSet(**FIXED)
+
+
+def test_layers_with_a_bit_error_rate(keras: Any, qkeras: Any, tmp_path: Path) -> None:
+    """Other faults at each call, the same ones after loading; they act while the model trains."""
+    noisy = with_faults(keras, qkeras, ber=0.02, seed=3)
+    x = np.random.default_rng(0).normal(size=(9, 6, 6, 2)).astype(np.float32)
+    noisy.save(tmp_path / "m.keras")
+    again = fkeras.load_model(tmp_path / "m.keras")
+    outputs = [np.asarray(noisy(x)) for _ in range(3)]
+    assert len({output.tobytes() for output in outputs}) == 3
+    assert {np.asarray(again(x)).tobytes() for _ in range(3)} == {output.tobytes() for output in outputs}
+    noisy.compile("sgd", "mse")
+    before = noisy.get_weights()
+    noisy.fit(x, np.zeros((9, 3)), epochs=1, verbose=0)
+    after = noisy.get_weights()
+    assert [part.shape for part in before] == [part.shape for part in after]
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+    with pytest.raises(UnsupportedError, match="gives other outputs at each call"):
+        fkeras.oracle(noisy, (x, np.zeros((9, 3), np.float32)), metric="mean_squared_error", bits=[0])

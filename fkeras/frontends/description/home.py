@@ -38,7 +38,10 @@ class Home:
 
     def is_quantizer(self, function: Any) -> bool:
         """Whether a function is a quantizer of QKeras."""
-        if self.qkeras is None:
-            return False
-        bases = ((base.__module__.partition(".")[0], base.__name__) for base in type(function).__mro__)
-        return ("qkeras", "BaseQuantizer") in bases
+        return self.qkeras is not None and is_quantizer(function)
+
+
+def is_quantizer(function: Any) -> bool:
+    """Whether a function is a quantizer of QKeras, on whichever Keras."""
+    bases = ((base.__module__.partition(".")[0], base.__name__) for base in type(function).__mro__)
+    return ("qkeras", "BaseQuantizer") in bases

@@ -69,6 +69,10 @@ def _objects(source: ModelFile) -> dict[str, Any]:
 
             objects: dict[str, Any] = {}
             _add_supported_quantized_objects(objects)
+            if '"fkeras>' in json.dumps(source.config):
+                from fkeras.frontends.layers import CUSTOM_OBJECTS
+
+                objects |= CUSTOM_OBJECTS
             return objects
         else:
             keras()

@@ -28,17 +28,20 @@ COMPOSITE = ("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional")
 
 
 def kind_of(layer: Any) -> str | None:
-    """The class of QKeras that a layer is, None for the layers of others; "" for a class derived from one."""
-    return kind_in("qkeras", lambda: (qkeras(),), layer)
+    """The class of QKeras that a layer is, or that one with faults of its own derives from, None for the layers of
+    others; "" for any other class derived from one."""
+    kind = kind_in("qkeras", lambda: (qkeras(),), layer)
+    is_faulty = kind == "" and type(layer).__module__ == "fkeras.frontends.layers"
+    return next(base.__name__ for base in type(layer).__mro__ if base.__name__ in COVERED) if is_faulty else kind
 
 
 def quantizers_of(layer: Any) -> dict[str, str]:
     """The attributes of a covered layer that hold its quantizers, by what they quantize."""
     return {
         name: attribute
-        for name, attribute in (*COVERED[type(layer).__name__], BIAS)
+        for name, attribute in (*COVERED[kind_of(layer) or ""], BIAS)
         if getattr(layer, attribute, None) is not None
-        and (name != BIAS[0] or layer.use_bias or type(layer).__name__ in FOLDING)
+        and (name != BIAS[0] or layer.use_bias or kind_of(layer) in FOLDING)
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -59,6 +60,17 @@ def qkeras() -> Any:
         warnings.simplefilter("ignore")
         import qkeras as module
     return module
+
+
+def tensorflow() -> Any:
+    """TensorFlow, on which Keras 3 computes. EnvironmentSetupError where it computes on something else."""
+    backend = keras().backend.backend()
+    if backend != "tensorflow":
+        raise EnvironmentSetupError(
+            f"layers with faults of their own need TensorFlow, and the backend of Keras is {backend}: set "
+            "KERAS_BACKEND=tensorflow in the environment before the process starts"
+        )
+    return sys.modules["tensorflow"]
 
 
 def kind_in(package: str, modules: Callable[[], Sequence[Any]], layer: Any) -> str | None:

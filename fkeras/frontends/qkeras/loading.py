@@ -227,7 +227,7 @@ def _own_objects() -> dict[str, Any]:
     module = qkeras()  # before its dependencies, which would import TensorFlow as it is
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import PruneLowMagnitude
 
-    from fkeras.frontends.qkeras import layers
+    from fkeras.frontends import layers
 
     objects: dict[str, Any] = {"PruneLowMagnitude": PruneLowMagnitude, **layers.CUSTOM_OBJECTS}
     module.utils._add_supported_quantized_objects(objects)

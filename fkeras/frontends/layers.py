@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError
 from fkeras.faults import BitErrorRate, FaultSet
+from fkeras.frontends.description.home import is_quantizer
+from fkeras.frontends.loading import quantizing_keras
 from fkeras.frontends.qkeras.quantizers import codec_of
-from fkeras.frontends.qkeras.setup import qkeras, tensorflow
 from fkeras.frontends.qkeras.slots import DEPTHWISE, KERNEL
 from fkeras.memory import Codec
 
-tf = tensorflow()
-_qkeras = qkeras()
+tf, keras, _qkeras = quantizing_keras()
 
 MAX_WIDTH = 16
 """Widest word of a layer here: words are looked up in a table of all their values."""
@@ -99,7 +99,7 @@ class _FaultyKernel:
                 f"layer '{self.name}': faults hit the words of a quantized kernel, and it has no "
                 f"{attribute.removesuffix('_internal')}; give it one"
             )
-        codec = codec_of(getattr(self, attribute), self.name, qkeras())
+        codec = codec_of(getattr(self, attribute), self.name, _qkeras)
         if codec.width > MAX_WIDTH:
             raise InputError(
                 f"layer '{self.name}': {codec.width}-bit words; a layer with faults takes up to "
@@ -120,7 +120,7 @@ class _FaultyKernel:
         """
         attribute = self._slot[1]
         quantizer = getattr(self, attribute)
-        if (self.faults is None and not self.ber) or not isinstance(quantizer, _qkeras.quantizers.BaseQuantizer):
+        if (self.faults is None and not self.ber) or not is_quantizer(quantizer):
             return compute(*args, **kwargs)
         object.__setattr__(self, attribute, lambda x: self._faulty(quantizer, x))
         try:
@@ -189,7 +189,7 @@ def _masks(bits: NDArray[np.int64], n_words: int, width: int, layer: str) -> NDA
 
 
 def _public(layer: type) -> type:
-    registered: type = tf.keras.utils.register_keras_serializable(package="fkeras")(layer)
+    registered: type = keras.utils.register_keras_serializable(package="fkeras")(layer)
     return registered
 
 
@@ -227,8 +227,8 @@ class FQDepthwiseConv2D(_FaultyKernel, _qkeras.QDepthwiseConv2D):  # type: ignor
     __doc__ = "QDepthwiseConv2D with faults in its stored kernel." + _ARGUMENTS
     _slot = DEPTHWISE
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
-        return self._with_faults(super().call, inputs, training=training)
+    def call(self, inputs: Any) -> Any:
+        return self._with_faults(super().call, inputs)
 
 
 @_public
