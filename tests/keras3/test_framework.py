@@ -158,6 +158,14 @@ def test_a_loss_of_the_users_own(keras: Any, hgq: Any) -> None:
             np.testing.assert_allclose(scores, named * (3 if scores is others[-1] else 1), rtol=1e-3, atol=1e-9)
 
 
+def test_slopes_of_other_backends_are_refused(keras: Any, hgq: Any, monkeypatch: Any) -> None:
+    from fkeras.frontends.keras3.evidence import users_loss
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(UnsupportedError, match=r"slopes are computed by tensorflow or jax, and the backend .* torch"):
+        users_loss("mse", np.zeros((3, 1)))
+
+
 def test_slopes_of_keras_are_those_of_the_network(keras: Any, hgq: Any) -> None:
     from fkeras.network.derivatives import NetworkDerivatives
     from fkeras.sensitivity.derivatives import LossDerivatives

@@ -157,14 +157,13 @@ class Forward:
 
 
 def _compiled(function: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """A function of lists of tensors, as the backend compiles it."""
+    """A function of lists of tensors, as the backend compiles it; what torch gives has no way back to the variables."""
     backend = keras().backend.backend()
     if backend == "tensorflow":
         return TensorFlow(sys.modules["tensorflow"]).compiled(function)
-    if backend == "jax":
-        compiled: Callable[..., list[Any]] = sys.modules["jax"].jit(function)
-        return compiled
-    return function
+    wrap = {"jax": lambda: sys.modules["jax"].jit, "torch": lambda: sys.modules["torch"].no_grad()}
+    compiled: Callable[..., list[Any]] = wrap[backend]()(function) if backend in wrap else function
+    return compiled
 
 
 @contextmanager
