@@ -30,7 +30,7 @@ class UsersLoss(Loss):
     def _shares(self, targets: Any, outputs: Tensors) -> Any:
         """Numbers whose sum is that of the samples' losses: a mean over the batch is carried by every sample."""
         values = self.autodiff.tensor(self.function(targets, outputs[0] if len(outputs) == 1 else tuple(outputs)))
-        return values / prod(values.shape[1:]) if values.shape else values * len(outputs[0])
+        return values / prod(values.shape[1:]) if len(values.shape) else values * len(outputs[0])
 
     def per_sample(self, targets: Any, outputs: Arrays) -> Array:
         """The loss of each sample."""
