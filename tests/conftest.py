@@ -30,15 +30,18 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """hls4ml and a C++ compiler, with a cache of compiled chips of its own; tests that need them skip without."""
+    """hls4ml and a C++ compiler, with a cache of compiled chips for this run; tests that need them skip without."""
     missing = [] if importlib.util.find_spec("hls4ml") else ["hls4ml (pip install 'pytest-fkeras[hls4ml]')"]
     missing += [] if shutil.which("g++") else ["g++"]
     if missing and os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
         pytest.fail(f"FKERAS_REQUIRE_SHARED_DATA says that all tests must run, which need {' and '.join(missing)}")
     if missing:
         pytest.skip(f"needs {' and '.join(missing)}")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield
 
 

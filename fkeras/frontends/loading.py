@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,16 @@ def _needs_keras_3(path: str | os.PathLike[str]) -> bool:
 
     if not Path(path).is_file() or (not zipfile.is_zipfile(path) and not _has_h5py()):
         return False  # whoever reads such files says what is wrong; of a pipe even a look would wait for ever
-    owners = _owners_of_qkeras()
     with ExitStack() as stack:
         source = open_model_file(path, "model", stack)
         if source.config is None:
-            return bool(owners) and "QKeras" not in owners
-        return is_of_keras_3(source) or owners == ["qkeras-v3"]
+            return PathFinder.find_spec("qkeras") is not None and not _is_installed("QKeras")
+        return is_of_keras_3(source) or _is_qkeras_for_keras_3()
 
 
 def quantizing_keras() -> tuple[Any, Any, Any]:
     """TensorFlow, Keras and QKeras: those of Keras 3 where the installed QKeras is the one for it, else of Keras 2."""
-    if _owners_of_qkeras() == ["qkeras-v3"]:
+    if _is_qkeras_for_keras_3():
         from fkeras.frontends.keras3.setup import keras, qkeras, tensorflow
 
         return tensorflow(), keras(), qkeras()
@@ -54,9 +54,18 @@ def quantizing_keras() -> tuple[Any, Any, Any]:
     return setup.tensorflow(), setup.tensorflow().keras, setup.qkeras()
 
 
-def _owners_of_qkeras() -> list[str]:
-    """The distributions that have a package of this name."""
-    return sorted(set(metadata.packages_distributions().get("qkeras", ())))
+def _is_qkeras_for_keras_3() -> bool:
+    """Whether the package qkeras is that of qkeras-v3; the two others bring one of that name, too."""
+    return _is_installed("qkeras-v3") and not (_is_installed("QKeras") or _is_installed("HGQ2"))
+
+
+def _is_installed(distribution: str) -> bool:
+    # Not who owns a package called qkeras: to tell, all files of all distributions are read, which takes a while.
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _has_h5py() -> bool:

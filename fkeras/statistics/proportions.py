@@ -26,17 +26,24 @@ def clopper_pearson(failures: int, trials: int, confidence: float = 0.95) -> Est
     >>> print(clopper_pearson(0, 59))
     0.0000 [0.0000, 0.0606] at 95 %
     """
+    return two_sided(failures, trials, confidence, lower_bound, upper_bound, "Clopper-Pearson")
+
+
+def two_sided(
+    failures: int,
+    trials: int,
+    confidence: float,
+    lower: Callable[[int, int, float], float],
+    upper: Callable[[int, int, float], float],
+    method: str,
+) -> Estimate:
+    """The share of failing trials with one-sided bounds, on each of which half of 1 - confidence is spent."""
     failures, trials = check_counts(failures, trials)
     if trials == 0:
         raise InputError("no trials, so no share to estimate: run at least 1 trial")
     one_sided = (1 + check_confidence(confidence)) / 2
-    return Estimate(
-        lower_bound(failures, trials, one_sided),
-        failures / trials,
-        upper_bound(failures, trials, one_sided),
-        confidence,
-        "Clopper-Pearson",
-    )
+    low, high = (bound(failures, trials, one_sided) for bound in (lower, upper))
+    return Estimate(low, failures / trials, high, confidence, method)
 
 
 def upper_bound(failures: int, trials: int, confidence: float = 0.95) -> float:

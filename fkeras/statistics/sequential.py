@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fkeras.errors import InputError
 from fkeras.statistics.estimate import Estimate, check_confidence
-from fkeras.statistics.proportions import MOST_TRIALS, check_counts, fewest
+from fkeras.statistics.proportions import MOST_TRIALS, check_counts, fewest, two_sided
 
 Decision = Literal["below", "above"]
 
@@ -135,17 +135,8 @@ def confidence_sequence(failures: int, trials: int, confidence: float = 0.95) ->
 
     Half of 1 - confidence is spent on each side. Raises as `share_decision`, and InputError without trials.
     """
-    failures, trials = check_counts(failures, trials)
-    if trials == 0:
-        raise InputError("no trials, so no share to estimate: run at least 1 trial")
-    one_sided = (1 + check_confidence(confidence)) / 2
-    return Estimate(
-        anytime_lower_bound(failures, trials, one_sided),
-        failures / trials,
-        anytime_upper_bound(failures, trials, one_sided),
-        confidence,
-        "confidence sequence (beta mixture)",
-    )
+    method = "confidence sequence (beta mixture)"
+    return two_sided(failures, trials, confidence, anytime_lower_bound, anytime_upper_bound, method)
 
 
 def trials_to_decide(failures: int, trials: int, limit: float, confidence: float = 0.95) -> int | None:
