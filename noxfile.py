@@ -39,8 +39,9 @@ def check(session: nox.Session, *tests: str) -> None:
 
 @nox.session
 def qkeras(session: nox.Session) -> None:
-    """QKeras 0.9.0 on the newest TensorFlow, with tf-keras."""
-    prepare(session, ".[qkeras,dask,plot,xdist]", qkeras="0.9.0", numpy="2")
+    """QKeras 0.9.0 on the newest TensorFlow, with tf-keras; the GPU engine against it, on JAX's CPU backend."""
+    prepare(session, ".[qkeras,gpu,dask,plot,xdist]", qkeras="0.9.0", numpy="2")
+    session.env["JAX_PLATFORMS"] = "cpu"
     check(session, *FRONT_END)
 
 

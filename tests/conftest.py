@@ -29,6 +29,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def jax() -> Any:
+    """JAX on a GPU, or else on the processor; tests that need it skip without."""
+    module = pytest.importorskip("jax", reason="needs JAX (the extra gpu); `nox --session gpu` installs it")
+    if module.default_backend() != "gpu":
+        module.config.update("jax_platforms", "cpu")
+    return module
+
+
+@pytest.fixture(scope="session")
 def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """hls4ml and a C++ compiler, with a cache of compiled chips for this run; tests that need them skip without."""
     missing = [] if importlib.util.find_spec("hls4ml") else ["hls4ml (pip install 'pytest-fkeras[hls4ml]')"]

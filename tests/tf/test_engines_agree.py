@@ -97,25 +97,25 @@ def random_network(seed: int):
     return model, np.round(x * 16) / 16 if maybe() else x, generator
 
 
-def agree(model, x, targets, metrics, bits, space=None) -> list[int]:
-    """Compare the engines' numbers; the tensors that the cpu one serves itself.
+def agree(model, x, targets, metrics, bits, space=None, engine="cpu") -> list[int]:
+    """Compare an engine's numbers with the framework's; the tensors whose flips it measures by channel.
 
     Values are the means of equal scores in another order; behind a float tail the scores themselves may differ by 1e-6.
     """
     used = fkeras.bit_space(model) if space is None else space
-    runs = {engine: start_run(model, (x, targets), metrics, used, engine) for engine in ("cpu", "framework")}
-    cpu, framework = (runs[engine].flips(bits) for engine in ("cpu", "framework"))
+    runs = {name: start_run(model, (x, targets), metrics, used, name) for name in (engine, "framework")}
+    ours, framework = (run.flips(bits) for run in runs.values())
     for name in metrics:
-        np.testing.assert_allclose(cpu[name].values, framework[name].values, rtol=1e-6, atol=1e-12)
-        np.testing.assert_array_equal(cpu[name].undefined, framework[name].undefined)
+        np.testing.assert_allclose(ours[name].values, framework[name].values, rtol=1e-6, atol=1e-12)
+        np.testing.assert_array_equal(ours[name].undefined, framework[name].undefined)
         if metrics[name].name != "mean_squared_error":  # whose smallest changes are roundings behind a float tail
-            np.testing.assert_array_equal(cpu[name].harmed, framework[name].harmed)
+            np.testing.assert_array_equal(ours[name].harmed, framework[name].harmed)
     sets = [FaultSet(part) for part in np.array_split(bits, 6)]
     several = [run.fault_sets(sets) for run in runs.values()]
     for name in metrics:
         np.testing.assert_allclose(several[0][name].values, several[1][name].values, rtol=1e-6, atol=1e-12)
         np.testing.assert_array_equal(several[0][name].undefined, several[1][name].undefined)
-    return by_channel(runs["cpu"])
+    return by_channel(runs[engine])
 
 
 def by_channel(run) -> list[int]:
@@ -138,6 +138,26 @@ def test_cpu_and_reference_agree_on_random_graphs(seed: int) -> None:
     agree(model, x, generator.normal(0, 1, (5, n_outputs)), {"mse": fkeras.metrics.mean_squared_error()}, bits, space)
     by_class = {"accuracy": fkeras.metrics.accuracy(), "wrong": fkeras.metrics.mispredictions()}
     agree(model, x, generator.integers(0, n_outputs, 5), by_class, bits, space)
+
+
+@pytest.mark.filterwarnings("ignore:The initializer .* is unseeded")
+@pytest.mark.usefixtures("jax")
+@settings(max_examples=3, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_gpu_and_reference_agree_on_random_graphs(seed: int) -> None:
+    model, x, generator = random_network(seed)
+    try:
+        space = fkeras.bit_space(model, biases=True)
+    except fkeras.UnsupportedError:
+        reject()
+    bits = generator.choice(len(space), min(30, len(space)), replace=False)
+    n_outputs = model.output_shape[-1]
+    numbers = generator.normal(0, 1, (5, n_outputs)), {"mse": fkeras.metrics.mean_squared_error()}
+    classes = generator.integers(0, n_outputs, 5), {"right": fkeras.metrics.accuracy()}
+    for targets, metrics in (numbers, classes):
+        if start_run(model, (x, targets), metrics, space, "gpu").engine != "gpu":
+            reject()  # others serve it
+        agree(model, x, targets, metrics, bits, space, "gpu")
 
 
 INPUTS, KERNEL, BIAS = "quantized_bits(6,1,alpha=1)", "quantized_bits(5,1,alpha=1)", "quantized_bits(6,1,alpha=1)"
