@@ -79,7 +79,7 @@ def test_flips_of_files_of_keras_2_do_what_they_do_there(
 ) -> None:
     truth = runpy.run_path(str(Path(__file__).with_name("flips_of_keras_2.py")))
     expected = json.loads(truth["TRUTH"].read_text())[name]
-    assert len({round(value / expected[0], 5) for value in expected}) > 8  # of 24 flips
+    assert len({round(value / expected[0], 5) for value in expected}) >= 7  # some flips change nothing
     measured = truth["damage"](shared_data / "models" / f"{name}.h5", engine)
     np.testing.assert_allclose(measured, expected, rtol=1e-6)
 
