@@ -45,7 +45,7 @@ def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
 
     words = _space(model, space)
     part = chip_part(model, words)
-    return default_config(part, words, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
+    return default_config(part, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
 
 
 def agreement(
@@ -164,5 +164,5 @@ def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tupl
     part = chip_part(model, words)
     nothing = [np.zeros([1 if size is None else size for size in one.shape]) for one in part.model.inputs]
     # Nothing is written: words, order and storage are in hls4ml's graph.
-    conversion = convert(part, words, nothing, _project(project), "fkeras_hls4ml")
+    conversion = convert(part, nothing, _project(project), "fkeras_hls4ml")
     return conversion, hls4ml_order(conversion, words)

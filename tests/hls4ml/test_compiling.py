@@ -14,6 +14,15 @@ import pytest
 import fkeras
 from fkeras.engines.hls4ml import compiling
 
+HELPERS = """
+template <int width> struct ap_uint;
+namespace hls { template <class T> class stream; }
+namespace nnet {
+template <class T> void save_layer_output(T *values, const char *name, unsigned long size);
+template <class From, class To, unsigned long size> void convert_data(From *source, To *target);
+}
+"""
+"""What is known of hls4ml's types and functions where none is in use."""
 BRIDGE = """
 #include <cstdio>
 #include <cstdlib>
@@ -42,7 +51,10 @@ def sources(tmp_path):
     def written(weight=2.0, more="", name="a"):
         folder = tmp_path / f"project_{name}"
         (folder / "firmware" / "weights").mkdir(parents=True)
-        (folder / "firmware" / "fkeras.cpp").write_text("")
+        (folder / "firmware" / "nnet_utils").mkdir()
+        for file in ("fkeras.cpp", "fkeras.h", "parameters.h"):
+            (folder / "firmware" / file).write_text("")
+        (folder / "firmware" / "nnet_utils" / "nnet_helpers.h").write_text(HELPERS)
         (folder / "firmware" / "weights" / "w2.txt").write_text(str(weight))
         (folder / "fkeras_bridge.cpp").write_text(BRIDGE.format(more=more))
         return folder

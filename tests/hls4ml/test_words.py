@@ -24,10 +24,10 @@ def written(model, folder, strategy=None, reuse=1, **space):
     inputs = [np.zeros((1, *model.input_shape[1:]), np.float32)]
     project = None
     if strategy:
-        config = default_config(part, used, inputs)
+        config = default_config(part, inputs)
         config["HLSConfig"]["Model"] |= {"Strategy": strategy, "ReuseFactor": reuse}
         project = read_project(config)
-    conversion = convert(part, used, inputs, project, str(folder))
+    conversion = convert(part, inputs, project, str(folder))
     order = hls4ml_order(conversion, used)
     write_sources(conversion)
     files = {path.stem: path.read_text() for path in (Path(folder) / "firmware/weights").glob("*.txt")}

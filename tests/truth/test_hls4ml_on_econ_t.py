@@ -1,4 +1,5 @@
-"""hls4ml's emulation of the ECON-T encoder, on real wafers, golden and under faults, is QKeras to the last bit."""
+"""hls4ml's emulation of the ECON-T encoder, on real wafers, golden and under faults, is QKeras to the last bit, and the
+CPU engine where faults are between layers."""
 
 from __future__ import annotations
 
@@ -7,16 +8,41 @@ import pytest
 
 import fkeras
 import fkeras.hls4ml
+from fkeras.models import start_run
+
+
+def wafers(shared_data, n):
+    charges = np.load(shared_data / "econ_t_val.npz")["calq"][:n].astype(np.float32)
+    geometry = np.load(shared_data / "hgcal/geometry.npz")
+    shares = charges / charges.sum(axis=1, keepdims=True)
+    return (shares[:, geometry["arrange"]] * geometry["mask"]).reshape(-1, 8, 8, 1)
 
 
 @pytest.mark.parametrize("size", ["small", "medium", "large"])
 def test_the_encoder_agrees(shared_data, chip_emulation, size):
     model = fkeras.load_model(shared_data / f"models/econ_t_{size}.h5")
-    charges = np.load(shared_data / "econ_t_val.npz")["calq"][:500].astype(np.float32)
-    geometry = np.load(shared_data / "hgcal/geometry.npz")
-    shares = charges / charges.sum(axis=1, keepdims=True)
-    x = (shares[:, geometry["arrange"]] * geometry["mask"]).reshape(-1, 8, 8, 1)
+    x = wafers(shared_data, 500)
     for faults, trials in ((1, 10), (960, 3)):
         found = fkeras.hls4ml.agreement(model, x, faults=faults, trials=trials)
         assert found.agrees, found
         assert found.n_outputs == 500 * 16
+
+
+def test_every_bit_between_the_layers(shared_data, chip_emulation):
+    """Of ECON-T Medium's encoder: inputs, activations and outputs, each flipped in all wafers."""
+    encoder = fkeras.load_model(shared_data / "models/econ_t_medium.h5").get_layer("encoder")
+    x = wafers(shared_data, 3)
+    space = fkeras.bit_space(encoder, of=["inputs", "activations", "outputs"])
+    seen = {"hls4ml": [], "cpu": []}
+    for engine, outputs in seen.items():
+
+        def look(y_true, y, outputs=outputs):
+            outputs.append(np.array(y))
+            return 0.0
+
+        metric = {"look": fkeras.metrics.dataset_metric(look, name="look", better="lower")}
+        start_run(encoder, (x, np.zeros((3, 16))), metric, space, engine).flips(np.arange(len(space)))
+    ours, theirs = map(np.stack, seen.values())
+    assert ours.shape[0] == len(space) + 1
+    assert (ours != theirs).sum() == 0
+    assert (ours != ours[0]).any(axis=(1, 2)).mean() > 0.8

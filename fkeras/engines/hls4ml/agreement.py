@@ -87,6 +87,7 @@ def agreement(
     seed: int = 0,
 ) -> Agreement:
     """Compare the outputs of the chip part: fault-free, and under `trials` draws of `faults`."""
+    space.require_stored("the comparison of a chip with its model under faults")
     chip = compiled_chip(model, space, x, project)
     keras = _KerasSide(chip, space)
     golden = chip.emulation.run(chip.chip_inputs)

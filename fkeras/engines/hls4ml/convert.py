@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from fkeras.engines.hls4ml.project import Project
 from fkeras.engines.hls4ml.setup import hls4ml, parser, quiet
 from fkeras.errors import FkerasError, UnsupportedError
 from fkeras.frontends.qkeras.chip import ChipPart
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, FixedPoint
 
 STREAMED = 4096
 """Activations of more elements than this go through streams: as wires they take g++ (and synthesis) forever."""
@@ -39,7 +39,7 @@ class Conversion:
     """hls4ml's graph of a chip part.
 
     config: the configuration it was made with; softmax: per output, whether a final softmax is left to Keras;
-    names: for each Keras layer the nodes that it may have become.
+    names: for each Keras layer the nodes that it may have become; sources: what each layer of hls4ml's parser reads.
     """
 
     part: ChipPart
@@ -47,6 +47,7 @@ class Conversion:
     config: Mapping[str, Any]
     softmax: tuple[bool, ...]
     names: Mapping[str, tuple[str, ...]]
+    sources: Mapping[str, tuple[str, ...]]
 
     @property
     def version(self) -> str:
@@ -58,16 +59,14 @@ _TOOLS = {"Libero": {"smarthls_path": "not installed"}}
 """By backend: where it believes a compiler that nothing here starts."""
 
 
-def convert(
-    part: ChipPart, space: BitSpace, inputs: Sequence[NDArray[Any]], project: Project | None, directory: str
-) -> Conversion:
+def convert(part: ChipPart, inputs: Sequence[NDArray[Any]], project: Project | None, directory: str) -> Conversion:
     """Convert the chip part. inputs: its data, which decide the input type where no quantizer does.
 
     UnsupportedError names a layer that hls4ml cannot convert, and a weight that has no word because nothing quantizes
     it (without `project`; a project states a precision for everything).
     """
     layers, outputs = _parsed(part)
-    whole = default_config(part, space, inputs, layers) if project is None else dict(project.config)
+    whole = default_config(part, inputs, layers) if project is None else dict(project.config)
     config = copy.deepcopy(whole)
     softmax = tuple(_is_softmax(layers, name) for name in outputs)
     for name, soft in zip(outputs, softmax, strict=True):
@@ -88,19 +87,20 @@ def convert(
     with _named(part, "convert"), quiet():
         graph = parser().keras_v2_to_hls(config)
     graph.config.config.pop("KerasModel")  # it would be written into the project's YAML
-    return Conversion(part, graph, whole, softmax, _names(layers))
+    return Conversion(part, graph, whole, softmax, _names(layers), _sources(layers))
 
 
 def default_config(
-    part: ChipPart, space: BitSpace, inputs: Sequence[NDArray[Any]], layers: Sequence[Mapping[str, Any]] | None = None
+    part: ChipPart, inputs: Sequence[NDArray[Any]], layers: Sequence[Mapping[str, Any]] | None = None
 ) -> dict[str, Any]:
     """A configuration for hls4ml under which the chip computes what QKeras computes, where fixed point can.
 
-    Every layer's types follow from the model's quantizers; the first quantizer decides the input's type, or the data.
+    Every layer's types follow from the model's quantizers; the first quantizer decides the input's type, or the data,
+    or the words of an input that faults hit.
     """
     parsed = _parsed(part)[0] if layers is None else layers
     _require_quantized(part, parsed)
-    precisions = Precisions(parsed, _input_types(parsed, inputs), _scales(space))
+    precisions = Precisions(parsed, _input_types(parsed, inputs, part), _scales(part.space))
     largest = max((int(np.prod(shape[1:])) for shape in _shapes(part)), default=0)
     return {
         "Backend": "Vitis",
@@ -164,23 +164,45 @@ def _require_quantized(part: ChipPart, layers: Sequence[Mapping[str, Any]]) -> N
                 )
 
 
-def _input_types(layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[Any]]) -> list[FixedType]:
-    types = []
+def _input_types(
+    layers: Sequence[Mapping[str, Any]], inputs: Sequence[NDArray[Any]], part: ChipPart
+) -> list[FixedType]:
+    types, sources = [], _sources(layers)
     for layer, x in zip([config for config in layers if config["class_name"] == "InputLayer"], inputs, strict=True):
-        users = [
-            config
-            for number, config in enumerate(layers)
-            if config["class_name"] != "InputLayer"
-            and layer["name"] in (config.get("inputs") or ([layers[number - 1]["name"]] if number else []))
-        ]
+        users = [config for config in layers if layer["name"] in sources[config["name"]]]
         quantizers = [config.get("activation_quantizer") for config in users]
-        if users and all(quantizer is not None for quantizer in quantizers):
+        codec = _words_of_input(part, layer["name"], {config["name"] for config in users})
+        if codec is not None:
+            integer, quantizer = codec.integer + codec.signed, quantizers[0]
+            overflow = "SAT" if quantizer is None else quantizer_type(quantizer, layer["name"]).overflow
+            types.append(FixedType(codec.width, integer, codec.signed, "RND_CONV", overflow))
+        elif users and all(quantizer is not None for quantizer in quantizers):
             wanted = [type_before(quantizer_type(q, layer["name"])) for q in quantizers if q is not None]
             integer, fraction = max(t.integer for t in wanted), max(t.fraction for t in wanted)
             types.append(FixedType(integer + fraction, integer, True, "TRN", "SAT"))
         else:
             types.append(type_of_data(x))
     return types
+
+
+def _sources(layers: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """What each layer reads: those that it names, else the one before it."""
+    sources, before = dict[str, tuple[str, ...]](), ""
+    for layer in layers:
+        is_first = layer["class_name"] == "InputLayer" or not before
+        sources[layer["name"]] = () if is_first else tuple(layer.get("inputs") or [before])
+        before = str(layer["name"])
+    return sources
+
+
+def _words_of_input(part: ChipPart, name: str, users: Collection[str]) -> FixedPoint | None:
+    """The words in which an input comes that faults hit; None of others."""
+    for register in part.space.registers:
+        reader = register.quantizer.rpartition("/")[0].removeprefix(part.prefix)
+        is_here = reader in users if register.quantizer else part.is_whole and register.tensor == name
+        if register.memory == "inputs" and is_here and isinstance(register.codec, FixedPoint):
+            return register.codec
+    return None
 
 
 def _scales(space: BitSpace) -> dict[str, tuple[float, float]]:

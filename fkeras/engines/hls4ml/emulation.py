@@ -1,4 +1,5 @@
-"""hls4ml's C++ emulation of a graph: compiled once, its weights writable while it is loaded.
+"""hls4ml's C++ emulation of a graph: compiled once, its weights writable while it is loaded, and the words between its
+layers readable otherwise.
 
 The emulation keeps each weight array as a global C array, which it fills from text files at the first prediction; what
 is written there afterwards is what it computes with. Several copies of the library work side by side in threads.
@@ -38,6 +39,29 @@ class Write:
     variable: str
     positions: NDArray[np.int64]
     codes: NDArray[np.int64]
+
+
+READ = np.dtype([("sample", "<i8"), ("element", "<i8"), ("flips", "<u8"), ("ones", "<u8"), ("zeros", "<u8")])
+"""How a word between layers is read: which of its bits flip, read 1 and read 0."""
+EVERY = np.iinfo(np.int64).max
+"""In place of a sample's number: all of them."""
+PORT = "port "
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """How words at a boundary between layers are read. boundary: the name of the node whose result they are, or PORT
+    and a number, of inputs and then outputs; reads: (m,) READ, ordered by sample."""
+
+    boundary: str
+    reads: NDArray[np.void]
+
+
+Wrong = Write | Reads
+
+
+class _Boundary(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_char_p), ("first", ctypes.c_void_p), ("last", ctypes.c_void_p))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +104,20 @@ class _Library:
         return outputs
 
     @contextmanager
-    def holding(self, writes: Sequence[Write]) -> Iterator[None]:
-        """Within the block the arrays hold other words; afterwards they are as before."""
+    def holding(self, wrong: Sequence[Wrong]) -> Iterator[None]:
+        """Within the block the arrays hold other words, and others are read between layers; afterwards all is as
+        before."""
+        writes = [each for each in wrong if isinstance(each, Write)]
+        reads = [each for each in wrong if isinstance(each, Reads)]
+        boundaries = (_Boundary * len(reads))(*map(_boundary, reads))
         before = [self.arrays[write.variable][write.positions] for write in writes]
         try:
             for write in writes:
                 self.arrays[write.variable][write.positions] = write.codes
+            self._library.fkeras_read_through(boundaries, ctypes.c_size_t(len(reads)))
             yield
         finally:
+            self._library.fkeras_read_through(None, ctypes.c_size_t(0))
             for write, words in zip(reversed(writes), reversed(before), strict=True):
                 self.arrays[write.variable][write.positions] = words
 
@@ -168,20 +198,20 @@ class Emulation:
             self._idle.put(library)
         return [{name: array.astype(np.int64) for name, array in one.arrays.items()} for one in libraries]
 
-    def run(self, inputs: Sequence[NDArray[Any]], writes: Sequence[Write] = ()) -> list[NDArray[np.float32]]:
-        """The outputs, (n, ...) float32 each, while the arrays hold `writes`."""
-        (outputs,) = self.run_all(inputs, [writes])
+    def run(self, inputs: Sequence[NDArray[Any]], wrong: Sequence[Wrong] = ()) -> list[NDArray[np.float32]]:
+        """The outputs, (n, ...) float32 each, while words are `wrong`."""
+        (outputs,) = self.run_all(inputs, [wrong])
         return outputs
 
     def run_all(
-        self, inputs: Sequence[NDArray[Any]], each: Sequence[Sequence[Write]]
+        self, inputs: Sequence[NDArray[Any]], each: Sequence[Sequence[Wrong]]
     ) -> list[list[NDArray[np.float32]]]:
-        """The outputs under each of several sets of writes, as many at a time as there are processor cores."""
+        """The outputs under each of several sets of wrong words, as many at a time as there are processor cores."""
         flat = self._flat(inputs)
 
-        def one(task: tuple[_Library, Sequence[Write]]) -> tuple[_Library, list[NDArray[np.float32]]]:
-            library, writes = task
-            with library.holding(writes):
+        def one(task: tuple[_Library, Sequence[Wrong]]) -> tuple[_Library, list[NDArray[np.float32]]]:
+            library, wrong = task
+            with library.holding(wrong):
                 return library, self._shaped(library.run(flat))
 
         results: list[list[NDArray[np.float32]]] = []
@@ -197,9 +227,9 @@ class Emulation:
                 self._idle.put(library)
         return results
 
-    def traced(self, inputs: Sequence[NDArray[Any]], writes: Sequence[Write] = ()) -> dict[str, NDArray[np.float64]]:
+    def traced(self, inputs: Sequence[NDArray[Any]], wrong: Sequence[Wrong] = ()) -> dict[str, NDArray[np.float64]]:
         """What each node gives, by name; (n, size) float64 each."""
-        with self._borrowed() as library, library.holding(writes):
+        with self._borrowed() as library, library.holding(wrong):
             return library.traced(self._flat(inputs), self.trace_sizes)
 
     def _flat(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
@@ -213,6 +243,11 @@ class Emulation:
             array.astype(np.float32).reshape(len(array), *shape)
             for array, shape in zip(outputs, self.output_shapes, strict=True)
         ]
+
+
+def _boundary(each: Reads) -> _Boundary:
+    first = each.reads.ctypes.data
+    return _Boundary(each.boundary.encode(), first, first + each.reads.nbytes)
 
 
 _kept: OrderedDict[Path, Emulation] = OrderedDict()

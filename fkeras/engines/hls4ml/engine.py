@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Scores
+from fkeras.engines.hls4ml.boundaries import boundaries_of, reads_of, require_words
 from fkeras.engines.hls4ml.convert import Conversion, convert
-from fkeras.engines.hls4ml.emulation import Emulation, Write, emulation_of
+from fkeras.engines.hls4ml.emulation import Emulation, Wrong, emulation_of
 from fkeras.engines.hls4ml.project import Project, read_project, require_emulated
 from fkeras.engines.hls4ml.setup import compiler, hls4ml
 from fkeras.engines.hls4ml.storage import ConstantWeights, missing, storage_of
 from fkeras.engines.hls4ml.words import Hls4mlOrder, hls4ml_order, require_held
-from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.frontends.qkeras.chip import Around, chip_part, outputs_of
 from fkeras.frontends.qkeras.forward import forward_of
@@ -35,14 +35,21 @@ CHUNK = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chip:
-    """A model's chip part, compiled. inputs: the model's; chip_inputs: those of the part."""
+    """A model's chip part, compiled. boundaries: of registers, by path; inputs: the model's; chip_inputs: those of the
+    part."""
 
     conversion: Conversion
     order: Hls4mlOrder
+    boundaries: Mapping[str, str]
     emulation: Emulation
     around: Around
     inputs: tuple[NDArray[Any], ...]
     chip_inputs: tuple[NDArray[Any], ...]
+
+    def wrong(self, faults: FaultSet) -> list[Wrong]:
+        """What of the emulation is wrong under faults."""
+        space = self.order.space
+        return [*self.order.writes(faults), *reads_of(faults.register_patches(space), self.boundaries)]
 
 
 def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) -> Chip:
@@ -51,16 +58,19 @@ def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) 
     if project is not None:
         require_emulated(project)
     compiler()
-    forward_of(model, space)  # refuses layers that are random
     inputs = flat_data(model, x)
     part = chip_part(model, space)
+    forward_of(model, BitSpace(part.space.tensors))  # refuses layers that are random
     chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))
     with tempfile.TemporaryDirectory(prefix="fkeras_hls4ml_") as folder:
-        conversion = convert(part, space, chip_inputs, project, folder)
+        conversion = convert(part, chip_inputs, project, folder)
+        boundaries = boundaries_of(conversion, space)
         order = hls4ml_order(conversion, space)
         emulation = emulation_of(conversion, Path(folder))
     require_held(order, emulation.golden)
-    return Chip(conversion, order, emulation, Around(part, conversion.softmax), inputs, chip_inputs)
+    require_words(space, boundaries, chip_inputs)
+    around = Around(part, conversion.softmax)
+    return Chip(conversion, order, boundaries, emulation, around, inputs, chip_inputs)
 
 
 class Hls4mlRun:
@@ -72,12 +82,6 @@ class Hls4mlRun:
     def __init__(
         self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric], source: str | None = None
     ) -> None:
-        if space.registers:
-            raise UnsupportedError(
-                f"register '{space.registers[0].path}': the emulation by hls4ml computes whole networks, and its C++ "
-                "has no place to inject into words between layers; measure weights with it, and registers with ",
-                Argument("engine", "cpu")
-            )  # fmt: skip
         project = None if source is None else read_project(source)
         self.space = space
         self.metrics = dict(metrics)
@@ -113,10 +117,10 @@ class Hls4mlRun:
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
-        writes = [self.chip.order.writes(fault_set) for fault_set in faults]
+        wrong = [self.chip.wrong(fault_set) for fault_set in faults]
         results = []
-        for start in range(0, len(writes), self.batch_size):
-            for outputs in self._emulated(writes[start : start + self.batch_size]):
+        for start in range(0, len(wrong), self.batch_size):
+            for outputs in self._emulated(wrong[start : start + self.batch_size]):
                 tally = self.card.tally()
                 for first in range(0, self.n_samples, CHUNK):
                     rows = slice(first, min(first + CHUNK, self.n_samples))
@@ -126,10 +130,10 @@ class Hls4mlRun:
 
     def outputs(self, faults: FaultSet) -> Outputs:
         """The model's outputs with `faults` in the chip."""
-        (outputs,) = self._emulated([self.chip.order.writes(faults)])
+        (outputs,) = self._emulated([self.chip.wrong(faults)])
         return outputs_of(outputs)
 
-    def _emulated(self, each: Sequence[Sequence[Write]]) -> Iterator[list[NDArray[np.float32]]]:
+    def _emulated(self, each: Sequence[Sequence[Wrong]]) -> Iterator[list[NDArray[np.float32]]]:
         """The model's outputs; what follows the chip is computed for chunks of samples that the faults change only.
 
         For whole chunks, because a float layer may round a sample otherwise when there are fewer around it.

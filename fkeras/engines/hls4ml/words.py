@@ -165,7 +165,7 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
     node, variable = _variable(conversion.graph, tensor.path, layer, kind)
     precision = variable.type.precision
     codec = tensor.codec
-    is_held = not isinstance(codec, MixedFixedPoint) and _is_type_of(codec, precision)
+    is_held = not isinstance(codec, MixedFixedPoint) and is_type_of(codec, precision)
     if not is_held or variable.weight_class != "WeightVariable":
         raise UnsupportedError(
             f"tensor '{tensor.path}': QKeras stores {tensor.codec}, hls4ml {conversion.version} holds "
@@ -205,7 +205,8 @@ def _variable(graph: Any, path: str, layer: str, kind: str) -> tuple[Any, Any]:
     raise UnsupportedError(f"tensor '{path}': hls4ml's graph has no layer '{layer}'; it has {', '.join(graph.graph)}")
 
 
-def _is_type_of(codec: Codec, precision: Any) -> bool:
+def is_type_of(codec: Codec, precision: Any) -> bool:
+    """Whether hls4ml's type has the words of a codec."""
     width, integer = getattr(precision, "width", None), getattr(precision, "integer", None)
     signed = getattr(precision, "signed", None)
     if isinstance(codec, FixedPoint):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import UnsupportedError
 from fkeras.frontends.qkeras.forward import slots_of_space
+from fkeras.frontends.qkeras.reading import bit_space
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.memory import BitSpace
@@ -25,32 +26,40 @@ Arrays = Sequence[NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ChipPart:
-    """The nested model on the chip; prefix: what its tensors' paths begin with, "" when it is the whole model."""
+    """The nested model on the chip; prefix: what its tensors' paths begin with, "" when it is the whole model; space:
+    what faults hit, with all that is stored where these are registers alone."""
 
     whole: Any
     model: Any
     prefix: str
+    space: BitSpace
 
     @property
     def is_whole(self) -> bool:
         """Whether there is nothing around it."""
         return self.model is self.whole
 
+    def is_alone_on(self, name: str) -> bool:
+        """Whether an input of the whole model goes into the part as it is, and nowhere else."""
+        readers = [node.outbound_layer for node in self.whole.get_layer(name).outbound_nodes]
+        return self.is_whole or readers == [self.model]
+
 
 def chip_part(model: Any, space: BitSpace) -> ChipPart:
-    """The innermost nested model of `model` that holds every tensor of the space."""
+    """The innermost nested model of `model` that holds every tensor of the space; of registers alone, all that the
+    model stores."""
     keras = tensorflow().keras
     part, prefix = model, ""
+    space = space if space.tensors else bit_space(model) + space
     while True:
         inner = [
             layer
             for layer in part.layers
             if isinstance(layer, keras.Model)
-            and space.tensors
             and all(tensor.path.startswith(f"{prefix}{layer.name}/") for tensor in space.tensors)
         ]
         if not inner:
-            return ChipPart(model, part, prefix)
+            return ChipPart(model, part, prefix, space)
         part, prefix = inner[0], f"{prefix}{inner[0].name}/"
 
 
