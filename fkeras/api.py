@@ -83,6 +83,7 @@ def bit_space(
     *,
     of: str | Sequence[str] = "weights",
     input_format: FixedPoint | None = None,
+    project: str | os.PathLike[str] | None = None,
 ) -> BitSpace:
     """The bits of a model's memories: of quantized kernels unless told, with `biases` also of quantized biases.
 
@@ -97,6 +98,8 @@ def bit_space(
         of: which memories, one or several: "weights", "biases", "tables" (levels of quantizers that are looked up),
             which are stored; "activations", "inputs", "outputs", "accumulators", registers that every sample writes.
         input_format: in which words inputs come that no quantizer reads, as `fkeras.memory.FixedPoint(8, 0)`.
+        project: the hls4ml project (directory or YAML) in whose `accum_t` accumulators add up; None: they are as wide
+            as the largest sum of these weights.
 
     Returns:
         The bits, stored ones first; in `model.layers` order, depth first; within a layer kernels in creation order,
@@ -106,7 +109,7 @@ def bit_space(
     Raises:
         UnsupportedError: for layers whose words are not known, by name.
     """
-    return MODELS.bit_space(model, Coverage(layers, biases, memory, words, of, input_format))
+    return MODELS.bit_space(model, Coverage(layers, biases, memory, words, of, input_format, project))
 
 
 def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> AbstractContextManager[Any]:

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from fkeras.errors import whole
-from fkeras.memory import BitSet, BitSpace
+from fkeras.memory import BitSet, BitSpace, Coverage
+from fkeras.models import MODELS
+from fkeras.models.kinds import is_of_keras_3, model_of
+from fkeras.network.feeding import flat_data as arrays_of
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.agreement import Agreement
@@ -44,6 +46,10 @@ def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
     from fkeras.frontends.qkeras.tracing import flat_data
 
     words = _space(model, space)
+    if is_of_keras_3(model):
+        from fkeras.engines.hls4ml.keras3 import default_config as config_of_keras_3
+
+        return config_of_keras_3()
     part = chip_part(model, words)
     return default_config(part, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
 
@@ -65,11 +71,18 @@ def agreement(
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
     likely cause (`.cause`); its text is a report.
     """
-    from fkeras.engines.hls4ml.agreement import agreement as compare
-    from fkeras.frontends.qkeras.tracing import flat_data
-
     words = _space(model, space)
-    some = x if samples is None else [array[: whole("samples", samples, 1)] for array in flat_data(model, x)]
+    if is_of_keras_3(model):
+        from fkeras.engines.hls4ml.keras3 import keras3_agreement as compare
+        from fkeras.frontends.keras3.forward import inputs_of
+
+        inputs = arrays_of(inputs_of(model), x)
+    else:
+        from fkeras.engines.hls4ml.agreement import agreement as compare
+        from fkeras.frontends.qkeras.tracing import flat_data
+
+        inputs = flat_data(model, x)
+    some = x if samples is None else [array[: whole("samples", samples, 1)] for array in inputs]
     return compare(model, some, words, _project(project), faults, trials, seed)
 
 
@@ -143,10 +156,7 @@ def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _space(model: Any, space: BitSpace | None) -> BitSpace:
-    from fkeras.frontends.qkeras.reading import bit_space, require_model
-
-    require_model(model)
-    return bit_space(model) if space is None else space
+    return MODELS.bit_space(model, Coverage()) if space is None else space
 
 
 def _project(project: ProjectLike) -> Project | None:
@@ -156,13 +166,8 @@ def _project(project: ProjectLike) -> Project | None:
 
 
 def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tuple[Conversion, Hls4mlOrder]:
-    from fkeras.engines.hls4ml.convert import convert
     from fkeras.engines.hls4ml.words import hls4ml_order
-    from fkeras.frontends.qkeras.chip import chip_part
 
     words = _space(model, space)
-    part = chip_part(model, words)
-    nothing = [np.zeros([1 if size is None else size for size in one.shape]) for one in part.model.inputs]
-    # Nothing is written: words, order and storage are in hls4ml's graph.
-    conversion = convert(part, nothing, _project(project), "fkeras_hls4ml")
+    conversion = model_of(model).hls4ml_conversion(words, _project(project))
     return conversion, hls4ml_order(conversion, words)

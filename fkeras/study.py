@@ -112,7 +112,7 @@ class Study:
         biases: whether quantized biases belong to the memory.
         memory: whose words, "quantizer" or "hls4ml"; None: those that a network file holds, else the quantizers'.
         words: the IEEE words of what has no quantizer, "float32", "float16" or "bfloat16"; None: it is not covered.
-        of, input_format: which memories, as of `fkeras.bit_space`: stored words unless told, registers too.
+        of, input_format, project: which memories, as of `fkeras.bit_space`: stored words unless told, registers too.
         space: the memory itself, in place of these.
         engine: "auto", "cpu", "gpu", "framework", "hls4ml" or "hls4ml:PATH"; the same numbers but for hls4ml's own.
         seed: of draws and rankings, a whole number.
@@ -140,6 +140,7 @@ class Study:
         words: FloatName | None = None,
         of: str | Sequence[str] = "weights",
         input_format: FixedPoint | None = None,
+        project: str | os.PathLike[str] | None = None,
         space: BitSpace | None = None,
         engine: str = "auto",
         seed: int = 0,
@@ -160,7 +161,7 @@ class Study:
             "_model": model,
             "data": pair,
             "metrics": MappingProxyType(metrics),
-            "coverage": Coverage(layers, biases, memory, words, of, input_format),
+            "coverage": Coverage(layers, biases, memory, words, of, input_format, project),
             "engine": engine,
             "seed": whole_seed(seed),
             "store": kept,
@@ -207,8 +208,8 @@ class Study:
         return f"<Study of {self.model_name!r}, {metrics}, engine {self.engine!r}, seed {self.seed}>"
 
     def but(self, **changes: Any) -> Study:
-        """The same study with other `layers`, `biases`, `memory`, `words`, `of`, `input_format`, `space`, `engine`,
-        `seed` or `progress`; runs are shared."""
+        """The same study with other `layers`, `biases`, `memory`, `words`, `of`, `input_format`, `project`, `space`,
+        `engine`, `seed` or `progress`; runs are shared."""
         wrong = set(changes) - {*COVERAGE, "space", "engine", "seed", "progress"}
         if wrong:
             raise InputError(f"but({', '.join(sorted(wrong))}=) is another study: make it with fkeras.Study(...)")

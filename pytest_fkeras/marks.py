@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -96,6 +97,7 @@ def fault_budget(
     words: FloatName | None = None,
     of: str | Sequence[str] | None = None,
     input_format: FixedPoint | None = None,
+    project: str | os.PathLike[str] | None = None,
     engine: str | None = None,
     **limits: float,
 ) -> pytest.MarkDecorator:
@@ -124,8 +126,8 @@ def fault_budget(
         max_failure_rate: the share of trials that may break a limit, 0 up to, not including, 1.
         confidence: of the verdict, from 0.5 up to, not including, 1.
         seed, engine: as in `fkeras.campaign`; default: the session's.
-        layers, biases, memory, words, of, input_format: which words count as memory, as in `fkeras.bit_space`; default:
-            the ini file's, of the memories that `faults` names, else the weights.
+        layers, biases, memory, words, of, input_format, project: which words count as memory, as in `fkeras.bit_space`;
+            default: the ini file's, of the memories that `faults` names, else the weights.
         limits: max_NAME, min_NAME, or against the golden model max_NAME_increase and max_NAME_drop; max_golden_NAME and
             min_golden_NAME say what the golden model must be before anything is drawn. A metric's name wins over words
             such as `golden` or `worst` in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -30,6 +31,7 @@ class Coverage:
         of: which memories: "weights", "biases", "tables", and registers: "activations", "inputs", "outputs",
             "accumulators"; one or several.
         input_format: in which words inputs come that no quantizer reads.
+        project: the hls4ml project (directory or YAML) in whose words accumulators add up.
     """
 
     layers: str | Sequence[str] = "*"
@@ -38,6 +40,7 @@ class Coverage:
     words: FloatName | None = None
     of: str | Sequence[str] = "weights"
     input_format: FixedPoint | None = None
+    project: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         LayerChoice(self.layers)
@@ -62,6 +65,17 @@ class Coverage:
         if stated is not None and not isinstance(stated, FixedPoint):
             allowed = "; allowed is a format, as fkeras.memory.FixedPoint(8, 0)"
             raise InputError(Argument("input_format", self.input_format), allowed)
+        path: object = self.project
+        if path is not None:
+            if not isinstance(path, str | os.PathLike):
+                allowed = "; allowed is the path of an hls4ml project: its directory or YAML file"
+                raise InputError(Argument("project", self.project), allowed)
+            object.__setattr__(self, "project", os.fspath(path))
+            if "accumulators" not in memories:
+                needed = Argument("of", "accumulators")
+                raise InputError(
+                    Argument("project", self.project), " says how wide accumulators are; use it with ", needed
+                )
 
     @property
     def memories(self) -> tuple[str, ...]:
@@ -74,6 +88,7 @@ class Coverage:
         text += " as hls4ml stores them" if self.memory == "hls4ml" else ""
         text += f", of {', '.join(self.memories)}" if self.of != "weights" else ""
         text += f", inputs in {self.input_format}" if self.input_format is not None else ""
+        text += f", accumulators of {self.project}" if self.project is not None else ""
         return text if self.words is None else f"{text}, also what has no quantizer, in {self.words}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from fkeras.network.floats import only_in_network, storing
 from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
+    from fkeras.engines.hls4ml.convert import Conversion
+    from fkeras.engines.hls4ml.project import Project
     from fkeras.frontends.qkeras.framework import FrameworkRun
     from fkeras.sensitivity.evidence import Subject
 
@@ -53,6 +55,13 @@ class KerasModel(FrameworkModel):
         from fkeras.frontends.qkeras.description import network_of
 
         return network_of(self._model, memory or "quantizer")
+
+    def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
+        """hls4ml's graph of what goes onto the chip."""
+        from fkeras.engines.hls4ml.convert import unwritten
+        from fkeras.frontends.qkeras.chip import chip_part
+
+        return unwritten(chip_part(self._model, space), project)
 
     @property
     def output_names(self) -> Sequence[str]:
@@ -93,9 +102,9 @@ class KerasModel(FrameworkModel):
         if only_in_network(space):
             return self._on_floats(data, metrics, space, engine)
         if name == "hls4ml":
-            from fkeras.engines.hls4ml.engine import Hls4mlRun
+            from fkeras.engines.hls4ml.engine import qkeras_run
 
-            return Hls4mlRun(self._model, space, x, y, metrics, project)
+            return qkeras_run(self._model, space, x, y, metrics, project)
         from fkeras.frontends.qkeras.framework import FrameworkRun
 
         judge = FrameworkRun(self._model, space, x, y, metrics)

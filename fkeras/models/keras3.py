@@ -24,6 +24,8 @@ from fkeras.network.feeding import flat_targets
 from fkeras.network.floats import storing
 
 if TYPE_CHECKING:
+    from fkeras.engines.hls4ml.convert import Conversion
+    from fkeras.engines.hls4ml.project import Project
     from fkeras.sensitivity.evidence import Subject
     from fkeras.sensitivity.losses import Loss, Targets
 
@@ -73,6 +75,13 @@ class Keras3Model(FrameworkModel):
 
         return model_state(self._model)
 
+    def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
+        """hls4ml's graph of it."""
+        from fkeras.engines.hls4ml.convert import NOWHERE
+        from fkeras.engines.hls4ml.keras3 import keras3_conversion
+
+        return keras3_conversion(self._model, space, project, NOWHERE)
+
     @property
     def output_names(self) -> Sequence[str]:
         """What Keras calls them."""
@@ -107,12 +116,12 @@ class Keras3Model(FrameworkModel):
         """An engine on the model's network where this is what Keras computes on these data; else Keras."""
         from fkeras.frontends.description import NotDescribed
 
-        name, _ = engine_parts(engine)
+        name, project = engine_parts(engine)
         if name == "hls4ml":
-            raise UnsupportedError(
-                f"model '{self.name}' is of Keras 3, and the engine hls4ml takes models of QKeras 0.9, so there is no ",
-                Argument("engine", engine), "; use ", Argument("memory", "hls4ml"), " with another engine",
-            )  # fmt: skip
+            from fkeras.engines.hls4ml.keras3 import keras3_run
+
+            x, y = data
+            return keras3_run(self._model, space, x, self.targets(y), metrics, project)
         if name == "framework":
             return self._by_keras(data, metrics, space)
         try:

@@ -23,6 +23,8 @@ from fkeras.metrics.metric import Metric
 from fkeras.network import Network
 
 if TYPE_CHECKING:
+    from fkeras.engines.hls4ml.convert import Conversion
+    from fkeras.engines.hls4ml.project import Project
     from fkeras.sensitivity.evidence import Subject
     from fkeras.sensitivity.losses import Loss, Targets
 
@@ -59,6 +61,10 @@ class Model(ABC):
     @abstractmethod
     def network(self, memory: Memory | None) -> Network:
         """What it stores, in the words of a memory, and computes. UnsupportedError where no network says it."""
+
+    def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
+        """hls4ml's graph of it, which is not written. InputError for what hls4ml converts no more."""
+        raise InputError(f"'{self.name}' is a network, and hls4ml converts Keras models: give the file of the model")
 
     @abstractmethod
     def identity(self) -> Mapping[str, str]:
@@ -190,8 +196,19 @@ def covered(model: Model, coverage: Coverage) -> BitSpace:
             parts.append(table_space(network, coverage.layers))
         elif name in REGISTERS:
             assert network is not None
-            parts.append(register_space(network, name, coverage.layers, coverage.input_format))
+            registers = register_space(network, name, coverage.layers, coverage.input_format)
+            is_stated = name == "accumulators" and coverage.project is not None
+            parts.append(_in_words_of(model, coverage, registers) if is_stated else registers)
     return reduce(add, parts)
+
+
+def _in_words_of(model: Model, coverage: Coverage, accumulators: BitSpace) -> BitSpace:
+    """Accumulators in the words of an hls4ml project."""
+    from fkeras.engines.hls4ml.accumulators import in_words_of
+    from fkeras.engines.hls4ml.project import read_project
+
+    stored = model.bit_space(Coverage())
+    return in_words_of(model.hls4ml_conversion(stored, read_project(str(coverage.project))), accumulators)
 
 
 def _biases_of(space: BitSpace) -> BitSpace:

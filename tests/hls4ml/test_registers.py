@@ -241,3 +241,51 @@ def test_transients_in_a_campaign(tiny, make):
     )  # fmt: skip
     assert ours.values.tolist() == theirs.values.tolist()
     assert len(set(ours.values.tolist())) > 5
+
+
+def test_accumulators_in_the_words_of_a_project(tiny, make, tmp_path):
+    """As wide as the project's accum_t; what this cannot hold is not covered, and says why."""
+    x, path = make.data_for(tiny, 6), tmp_path / "config.yml"
+    config = fkeras.hls4ml.config(tiny, x)
+    layers = config["HLSConfig"]["LayerName"]
+    exact = {register.path: register.codec for register in fkeras.bit_space(tiny, of="accumulators").registers}
+
+    def stated(**types):
+        for layer, held in types.items():
+            layers[layer]["Precision"]["accum"] = held
+        path.write_text(yaml.safe_dump(config))
+        return fkeras.bit_space(tiny, of="accumulators", project=path)
+
+    space = stated(d1="fixed<20,9>", d2="fixed<24,10>")
+    assert [register.codec for register in space.registers] == [FixedPoint(20, 8), FixedPoint(24, 9)]
+    assert all(codec.width < 20 for codec in exact.values())
+    bits = [FaultSet([bit]) for bit in range(len(space))]
+    ours, theirs = (outputs_under(tiny, x, space, bits, engine) for engine in ("cpu", "framework"))
+    assert np.array_equal(ours, theirs)
+    for held, why in (
+        ("fixed<6,6>", "hls4ml adds up in fixed<6,6>, and sums of words like these may have steps of "),
+        ("fixed<60,20>", "hls4ml adds up in fixed<60,20>; words have at most 32 bits here"),
+    ):
+        space = stated(d2=held)
+        assert [register.path for register in space.registers] == ["d1/accumulator"]
+        (left,) = [entry for entry in space.uncovered if entry.path == "d2/accumulator"]
+        assert left.reason.startswith(why)
+    with pytest.raises(ModelError, match=r"no accumulator of this project has words: d1/accumulator .*fixed<6,6>"):
+        stated(d1="fixed<6,6>")
+    with pytest.raises(fkeras.InputError, match=r"says how wide accumulators are; use it with of='accumulators'"):
+        fkeras.bit_space(tiny, of="activations", project=path)
+    with pytest.raises(fkeras.InputError, match="nowhere does not exist"):
+        fkeras.bit_space(tiny, of="accumulators", project="nowhere")
+
+
+def test_scales_behind_a_sum(make, tmp_path):
+    """The chip adds up before it multiplies: its sums are other numbers than the network's."""
+    scaled = make.q.QDense(
+        3, kernel_quantizer="quantized_bits(4,0,alpha='auto_po2')", bias_quantizer=make.bias, name="d"
+    )
+    model = make.chain((4,), make.bits("qin"), scaled, make.relu("a"))
+    config = fkeras.hls4ml.config(model, make.data_for(model, 6))
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ModelError, match=r"d/accumulator .*hls4ml multiplies with its scale \(alpha\) behind the sum"):
+        fkeras.bit_space(model, of="accumulators", project=path)

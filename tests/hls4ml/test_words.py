@@ -151,7 +151,7 @@ def test_an_address_that_hls4ml_does_not_have(tiny):
 )
 def test_words_that_hls4ml_does_not_hold_are_refused_by_name(make, kernel, message):
     model = make.chain((4,), make.bits("qin"), make.dense(5, "d1", kernel), make.relu("a1"))
-    with pytest.raises(fkeras.UnsupportedError, match=rf"tensor 'd1/kernel': QKeras stores .*{message}"):
+    with pytest.raises(fkeras.UnsupportedError, match=rf"tensor 'd1/kernel': the model stores .*{message}"):
         fkeras.hls4ml.order(model)
 
 

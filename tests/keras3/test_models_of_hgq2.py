@@ -169,8 +169,6 @@ def test_tables_are_listed_and_not_covered(keras: Any, hgq: Any) -> None:
 
 def test_what_cannot_be_measured_says_so(keras: Any, hgq: Any, trained: Any) -> None:
     model, x, y = trained
-    with pytest.raises(UnsupportedError, match="the engine hls4ml takes models of QKeras"):
-        fkeras.oracle(model, (x, y), metric="accuracy", bits=range(3), engine="hls4ml")
     inputs = keras.Input((4,))
     odd = keras.Model(inputs, hgq.QDense(2, name="d")(keras.ops.sin(inputs)))
     oracle = fkeras.oracle(odd, (np.ones((5, 4), np.float32), np.zeros(5, int)), metric="accuracy", bits=range(3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from fkeras.memory import BitSpace
 
 TRACED = 64
 """Samples whose every layer is compared; those with different outputs first."""
+NAMED = 3
+"""Bits of a fault set that the report names."""
 FLOAT = 1e-6
 """How far outputs of a softmax, which is computed in float, may lie apart."""
 
@@ -47,7 +49,8 @@ class Agreement:
 
     n_outputs: numbers compared without faults; differing: how many of them differ; differing_predictions: samples
     whose largest output is another one; faulty: for each fault set how many outputs differ; first: the first layer
-    where they part, "" where they do not; cause: in words.
+    where they part, "" where they do not; cause: in words; fault: under which they do, where it is a few bits;
+    framework: what the chip is compared with.
     """
 
     hls4ml: str
@@ -62,6 +65,8 @@ class Agreement:
     cause: str
     storage: tuple[Storage, ...]
     is_users: bool
+    fault: str = ""
+    framework: str = "QKeras"
 
     @property
     def agrees(self) -> bool:
@@ -87,23 +92,49 @@ def agreement(
     seed: int = 0,
 ) -> Agreement:
     """Compare the outputs of the chip part: fault-free, and under `trials` draws of `faults`."""
-    space.require_stored("the comparison of a chip with its model under faults")
     chip = compiled_chip(model, space, x, project)
-    keras = _KerasSide(chip, space)
+    return compared(chip, _KerasSide(chip, space), project, faults, trials, seed)
+
+
+class Side(Protocol):
+    """What the chip is compared with, in a framework of this name."""
+
+    framework: str
+
+    @property
+    def after_softmax(self) -> Sequence[bool]:
+        """Of each output, whether it comes out of a softmax."""
+        ...
+
+    def outputs(self, faults: FaultSet) -> Sequence[NDArray[Any]]:
+        """The part's outputs for all samples under faults, before a softmax at the end where it is a layer."""
+        ...
+
+    def by_layer(self, rows: NDArray[np.int64], faults: FaultSet) -> tuple[tuple[LayerAgreement, ...], str, str]:
+        """Some samples layer by layer, the first layer where the two part, and why."""
+        ...
+
+
+def compared(
+    chip: Chip, side: Side, project: Project | None, faults: int | FaultModel, trials: int, seed: int
+) -> Agreement:
+    """The comparison of a chip with what it stands for."""
+    space = chip.order.space
+    space.require_stored("the comparison of a chip with its model under faults")
     golden = chip.emulation.run(chip.chip_inputs)
-    differing, predictions, rows = _compared(keras.after_softmax, keras(golden_values(space)), golden)
+    differing, predictions, rows = _compared(side.after_softmax, side.outputs(FaultSet.EMPTY), golden)
     upsets = fault_model(faults)
     streams = (RandomStream("hls4ml agreement", seed, trial) for trial in range(trials))
     sets = [drawn(upsets, len(space), stream).faults for stream in streams]
-    counts, faulty_predictions = _under_faults(chip, keras, space, sets)
+    counts, faulty_predictions = _under_faults(chip, side, sets)
     # What differs under faults only is traced under the first of those.
     shown = FaultSet.EMPTY if differing or not any(counts) else next(s for s, n in zip(sets, counts, strict=True) if n)
     if len(shown):
-        values = patched_values(space, golden_values(space), shown.patches(space))
-        held = chip.emulation.run(chip.chip_inputs, chip.order.writes(shown))
-        rows = _compared(keras.after_softmax, keras(values), held)[2]
+        rows = _compared(
+            side.after_softmax, side.outputs(shown), chip.emulation.run(chip.chip_inputs, chip.wrong(shown))
+        )[2]
     traced = np.concatenate([rows, np.setdiff1d(np.arange(len(chip.inputs[0])), rows)])[:TRACED]
-    layers, first, cause = _by_layer(chip, keras, space, np.sort(traced), shown)
+    layers, first, cause = side.by_layer(np.sort(traced), shown)
     return Agreement(
         f"{chip.conversion.version}, {'a configuration made by fkeras' if project is None else project.name}",
         len(chip.inputs[0]),
@@ -117,14 +148,18 @@ def agreement(
         cause,
         storage_of(chip.conversion, chip.order),
         project is not None,
+        f" ({shown.text(space)})" if 0 < len(shown) <= NAMED else "",
+        side.framework,
     )
 
 
 class _KerasSide:
     """Every layer of the chip part as QKeras computes it."""
 
+    framework = "QKeras"
+
     def __init__(self, chip: Chip, space: BitSpace) -> None:
-        self.part, self._space = chip.conversion.part, space
+        self.chip, self.part, self._space = chip, chip.conversion.part, space
         self.names, self._function = layer_outputs(self.part, space)
         self._inputs = chip.chip_inputs
         makers = [tensor._keras_history.layer for tensor in tensorflow().nest.flatten(self.part.model.outputs)]
@@ -138,13 +173,22 @@ class _KerasSide:
         ]
         self._outputs = [self.names.index(one.name) for one in before]
 
-    def __call__(self, values: Sequence[Any]) -> list[NDArray[Any]]:
+    def outputs(self, faults: FaultSet) -> list[NDArray[Any]]:
         """The part's outputs for all samples, before a softmax at the end where it is a layer of its own."""
+        values = self.values(faults)
         parts = []
         for start in range(0, len(self._inputs[0]), CHUNK):
             layers = self._function(*(array[start : start + CHUNK] for array in self._inputs), *values)
             parts.append([layers[number].numpy() for number in self._outputs])
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+
+    def values(self, faults: FaultSet) -> list[Any]:
+        """What the part computes with under faults."""
+        return patched_values(self._space, golden_values(self._space), faults.patches(self._space))
+
+    def by_layer(self, rows: NDArray[np.int64], faults: FaultSet) -> tuple[tuple[LayerAgreement, ...], str, str]:
+        """Some samples layer by layer, the first layer where the two part, and why."""
+        return _by_layer(self.chip, self, rows, faults)
 
     def layers(self, values: Sequence[Any], rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Every layer's output for some samples."""
@@ -186,27 +230,25 @@ def _compared(
     return differing, predictions, np.flatnonzero(rows)
 
 
-def _under_faults(chip: Chip, keras: _KerasSide, space: BitSpace, sets: Sequence[FaultSet]) -> tuple[list[int], int]:
+def _under_faults(chip: Chip, side: Side, sets: Sequence[FaultSet]) -> tuple[list[int], int]:
     counts, predictions = [], 0
-    golden = golden_values(space)
     for start in range(0, len(sets), chip.emulation.workers):
         some = sets[start : start + chip.emulation.workers]
-        held = chip.emulation.run_all(chip.chip_inputs, [chip.order.writes(fault_set) for fault_set in some])
+        held = chip.emulation.run_all(chip.chip_inputs, [chip.wrong(fault_set) for fault_set in some])
         for fault_set, outputs in zip(some, held, strict=True):
-            ours = keras(patched_values(space, golden, fault_set.patches(space)))
-            differing, wrong, _ = _compared(keras.after_softmax, ours, outputs)
+            differing, wrong, _ = _compared(side.after_softmax, side.outputs(fault_set), outputs)
             counts.append(differing)
             predictions += wrong
     return counts, predictions
 
 
 def _by_layer(
-    chip: Chip, keras: _KerasSide, space: BitSpace, rows: NDArray[np.int64], faults: FaultSet
+    chip: Chip, keras: _KerasSide, rows: NDArray[np.int64], faults: FaultSet
 ) -> tuple[tuple[LayerAgreement, ...], str, str]:
-    values = patched_values(space, golden_values(space), faults.patches(space))
+    values = keras.values(faults)
     ours = keras.layers(values, rows)
     inputs = [array[rows] for array in chip.chip_inputs]
-    theirs = chip.emulation.traced(inputs, chip.order.writes(faults))
+    theirs = chip.emulation.traced(inputs, chip.wrong(faults))
     for variable, x in zip(chip.conversion.graph.get_input_variables(), inputs, strict=True):
         held = fixed_type(variable.type.precision)
         theirs[variable.name] = x.astype(np.float64) if held is None else rounded(x, held)
@@ -255,7 +297,7 @@ def _output_names(model: Any) -> list[str]:
 
 def _lines(found: Agreement) -> list[str]:
     verdict = "agrees with" if found.agrees else "DIFFERS from"
-    lines = [f"hls4ml {found.hls4ml}: {verdict} QKeras"]
+    lines = [f"hls4ml {found.hls4ml}: {verdict} {found.framework}"]
     n = found.n_samples
     lines.append(
         f"fault-free: {found.differing:,} of {found.n_outputs:,} outputs of {n:,} samples differ, "
@@ -268,7 +310,7 @@ def _lines(found: Agreement) -> list[str]:
             f"{found.n_outputs * len(found.faulty):,} outputs, {found.faulty_predictions:,} largest outputs)"
         )
     if found.first:
-        under = " under the first of these faults" if not found.differing else ""
+        under = "" if found.differing else f" under the first of these faults{found.fault}"
         lines.append(f"they part at layer '{found.first}'{under}: {found.cause}")
     lines += [
         f"  {layer.layer:<24} {layer.type:<32} {layer.n_differing:>8,} of {layer.n_values:,} differ, "

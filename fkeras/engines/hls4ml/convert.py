@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ from fkeras.memory import BitSpace, FixedPoint
 STREAMED = 4096
 """Activations of more elements than this go through streams: as wires they take g++ (and synthesis) forever."""
 PROJECT = "fkeras"
+NOWHERE = "fkeras_hls4ml"
+"""The folder of a project that is not written."""
 WEIGHTS = {"weight": "kernel", "depthwise": "kernel", "pointwise": "kernel", "bias": "bias", "param": "slope"}
 """What layers have as weights by hls4ml's names, and by Keras'."""
 
@@ -39,7 +41,8 @@ class Conversion:
     """hls4ml's graph of a chip part.
 
     config: the configuration it was made with; softmax: per output, whether a final softmax is left to Keras;
-    names: for each Keras layer the nodes that it may have become; sources: what each layer of hls4ml's parser reads.
+    names: for each Keras layer the nodes that it may have become; sources: what each layer of hls4ml's parser reads;
+    widens: whether words may be wider than what hls4ml holds, and its types are made to fit.
     """
 
     part: ChipPart
@@ -48,6 +51,7 @@ class Conversion:
     softmax: tuple[bool, ...]
     names: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, tuple[str, ...]]
+    widens: bool = False
 
     @property
     def version(self) -> str:
@@ -72,10 +76,15 @@ def convert(part: ChipPart, inputs: Sequence[NDArray[Any]], project: Project | N
     for name, soft in zip(outputs, softmax, strict=True):
         if soft:
             config["HLSConfig"].setdefault("LayerName", {}).setdefault(name, {})["Skip"] = True
-    library = hls4ml()
+    graph = converted(parser().keras_v2_to_hls, part, config, directory)
+    return Conversion(part, graph, whole, softmax, _names(layers), _sources(layers))
+
+
+def converted(converter: Callable[[Any], Any], part: ChipPart, config: Mapping[str, Any], directory: str) -> Any:
+    """The graph that one of hls4ml's converters makes of the chip part under a configuration."""
     with quiet():
-        config = {
-            **library.converters.create_config(
+        whole = {
+            **hls4ml().converters.create_config(
                 backend=config["Backend"], io_type=config.get("IOType"), **_TOOLS.get(config["Backend"], {})
             ),
             **config,
@@ -85,9 +94,15 @@ def convert(part: ChipPart, inputs: Sequence[NDArray[Any]], project: Project | N
             "WriterConfig": {"Namespace": None, "WriteWeightsTxt": True, "WriteTar": False, "TBOutputStream": "file"},
         }
     with _named(part, "convert"), quiet():
-        graph = parser().keras_v2_to_hls(config)
+        graph = converter(whole)
     graph.config.config.pop("KerasModel")  # it would be written into the project's YAML
-    return Conversion(part, graph, whole, softmax, _names(layers), _sources(layers))
+    return graph
+
+
+def unwritten(part: ChipPart, project: Project | None) -> Conversion:
+    """The same of no data, to look at words, order and storage, which are in hls4ml's graph."""
+    nothing = [np.zeros([1 if size is None else size for size in one.shape]) for one in part.model.inputs]
+    return convert(part, nothing, project, NOWHERE)
 
 
 def default_config(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,23 +54,46 @@ class Chip:
 
 def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) -> Chip:
     """Convert and compile what of a model goes onto the chip, and check that it holds the space's words."""
-    hls4ml()
-    if project is not None:
-        require_emulated(project)
-    compiler()
+    require_tools(project)
     inputs = flat_data(model, x)
     part = chip_part(model, space)
     forward_of(model, BitSpace(part.space.tensors))  # refuses layers that are random
     chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))
+    return compiled(lambda folder: convert(part, chip_inputs, project, folder), space, inputs, chip_inputs)
+
+
+def require_tools(project: Project | None) -> None:
+    """MissingExtraError or EnvironmentSetupError without hls4ml or g++, InputError for a project that cannot be run."""
+    hls4ml()
+    if project is not None:
+        require_emulated(project)
+    compiler()
+
+
+def compiled(
+    converted_into: Callable[[str], Conversion],
+    space: BitSpace,
+    inputs: tuple[NDArray[Any], ...],
+    chip_inputs: tuple[NDArray[Any], ...],
+) -> Chip:
+    """Compile what a conversion into a folder gives, and check that it holds the space's words."""
     with tempfile.TemporaryDirectory(prefix="fkeras_hls4ml_") as folder:
-        conversion = convert(part, chip_inputs, project, folder)
+        conversion = converted_into(folder)
         boundaries = boundaries_of(conversion, space)
         order = hls4ml_order(conversion, space)
         emulation = emulation_of(conversion, Path(folder))
     require_held(order, emulation.golden)
     require_words(space, boundaries, chip_inputs)
-    around = Around(part, conversion.softmax)
+    around = Around(conversion.part, conversion.softmax)
     return Chip(conversion, order, boundaries, emulation, around, inputs, chip_inputs)
+
+
+def qkeras_run(
+    model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric], source: str | None
+) -> Hls4mlRun:
+    """The run of a model of QKeras layers; source: of the user's project."""
+    project = None if source is None else read_project(source)
+    return Hls4mlRun(compiled_chip(model, space, x, project), flat_targets(model, y), metrics, project)
 
 
 class Hls4mlRun:
@@ -79,20 +102,17 @@ class Hls4mlRun:
     engine: its name, with the user's project and what that does not store.
     """
 
-    def __init__(
-        self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric], source: str | None = None
-    ) -> None:
-        project = None if source is None else read_project(source)
-        self.space = space
+    def __init__(self, chip: Chip, targets: Any, metrics: Mapping[str, Metric], project: Project | None) -> None:
+        self.chip = chip
+        self.space = chip.order.space
         self.metrics = dict(metrics)
-        self.chip = compiled_chip(model, space, x, project)
         self.n_samples = len(self.chip.inputs[0])
         self.batch_size = 4 * self.chip.emulation.workers
         self.engine = NAME if project is None else self._label(project)
         self._golden_chip = self.chip.emulation.run(self.chip.chip_inputs)
         self._golden = self._after(np.arange(self.n_samples), self._golden_chip)
         self.golden_outputs = outputs_of(self._golden)
-        self.card = Scorecard(metrics, flat_targets(model, y), self.golden_outputs)
+        self.card = Scorecard(metrics, targets, self.golden_outputs)
         self.golden = self.card.golden
 
     def _label(self, project: Project) -> str:
@@ -102,7 +122,7 @@ class Hls4mlRun:
                 f"{project.name}: {absent}. The campaign treats them as memory all the same; exclude them with "
                 "layers=, or store them (Strategy: Resource with a ReuseFactor above 1, or BramFactor)",
                 ConstantWeights,
-                stacklevel=4,
+                stacklevel=5,
             )
         stored = f", {absent.split(' (', 1)[0]}" if absent else ""
         return f"{NAME} ({project.name}, {project.digest[:8]}{stored})"

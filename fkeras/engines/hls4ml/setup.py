@@ -23,8 +23,7 @@ def quiet() -> Iterator[None]:
 
 
 def hls4ml() -> Any:
-    """The hls4ml module, on Keras 2. MissingExtraError where it is not installed."""
-    tensorflow()
+    """The hls4ml module. MissingExtraError where it is not installed."""
     try:
         with quiet():
             import hls4ml as module
@@ -37,6 +36,7 @@ def hls4ml() -> Any:
 
 def parser() -> Any:
     """hls4ml's module for Keras 2 models; the package has a function of the same name."""
+    tensorflow()
     hls4ml()
     return importlib.import_module("hls4ml.converters.keras_v2_to_hls")
 

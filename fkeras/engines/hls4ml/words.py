@@ -39,14 +39,16 @@ class HeldTensor:
     """One tensor of the space as hls4ml holds it.
 
     path: in the space; node, variable: of hls4ml (`w3` is written to firmware/weights/w3.txt); type: of its words, as
-    in `fixed<6,2>`; elements: (size,) int64, the Keras element at each place of the array; scale: the constant that
-    hls4ml multiplies with, one number per channel or one for all, None where there is none.
+    in `fixed<6,2>`; step: of fixed-point words, None of others; elements: (size,) int64, the Keras element at each
+    place of the array; scale: the constant that hls4ml multiplies with, one number per channel or one for all, None
+    where there is none.
     """
 
     path: str
     node: str
     variable: str
     type: str
+    step: float | None
     elements: NDArray[np.int64]
     scale: NDArray[np.float64] | None
 
@@ -54,6 +56,13 @@ class HeldTensor:
     def places(self) -> NDArray[np.int64]:
         """The place in the array of each Keras element; (size,)."""
         return np.argsort(self.elements)
+
+    def codes(self, tensor: WordTensor, words: NDArray[np.uint32], elements: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the emulation holds for `words` in the places of `elements`: steps, or sign-extended words."""
+        if self.step is not None:
+            return np.rint(tensor.decode(words, elements) / self.step).astype(np.int64)
+        wide, width = words.astype(np.int64), tensor.sole_codec.width
+        return wide - ((wide >> (width - 1)) << width) if isinstance(tensor.codec, Ternary) else wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Hls4mlOrder:
         for patch in faults.patches(self.space):
             held, tensor = self.tensors[patch.tensor], self.space.tensors[patch.tensor]
             places = self._places[held.path][patch.elements]
-            writes.append(Write(held.variable, places, codes_of(tensor.sole_codec, patch.words)))
+            writes.append(Write(held.variable, places, held.codes(tensor, patch.words, patch.elements)))
         return writes
 
     def reordered(self, mask: Mask) -> Mask:
@@ -148,13 +157,6 @@ class Hls4mlOrder:
         )
 
 
-def codes_of(codec: Codec, words: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Words as the emulation keeps them: sign-extended where the type is signed."""
-    wide = words.astype(np.int64)
-    signed = isinstance(codec, Ternary) or (isinstance(codec, FixedPoint) and codec.signed)
-    return wide - ((wide >> (codec.width - 1)) << codec.width) if signed else wide
-
-
 def hls4ml_order(conversion: Conversion, space: BitSpace) -> Hls4mlOrder:
     """Where hls4ml holds each tensor. UnsupportedError names one whose words it does not hold."""
     return Hls4mlOrder(space, tuple(_held(conversion, tensor) for tensor in space.tensors))
@@ -163,12 +165,15 @@ def hls4ml_order(conversion: Conversion, space: BitSpace) -> Hls4mlOrder:
 def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
     *_, layer, kind = tensor.path.split("/")
     node, variable = _variable(conversion.graph, tensor.path, layer, kind)
+    if conversion.widens and isinstance(tensor.codec, FixedPoint | MixedFixedPoint):
+        variable.update_precision(_wide_enough(tensor.codec, variable.type.precision))
+        is_held = True
+    else:
+        is_held = not isinstance(tensor.codec, MixedFixedPoint) and is_type_of(tensor.codec, variable.type.precision)
     precision = variable.type.precision
-    codec = tensor.codec
-    is_held = not isinstance(codec, MixedFixedPoint) and is_type_of(codec, precision)
     if not is_held or variable.weight_class != "WeightVariable":
         raise UnsupportedError(
-            f"tensor '{tensor.path}': QKeras stores {tensor.codec}, hls4ml {conversion.version} holds "
+            f"tensor '{tensor.path}': the model stores {tensor.codec}, hls4ml {conversion.version} holds "
             f"{type_text(precision)} ({variable.weight_class}); the hls4ml engine needs the same words: use another "
             f"quantizer, or exclude the layer with ",
             Argument("layers", f"!{layer}"),
@@ -176,7 +181,6 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
     elements = np.arange(tensor.size)
     if node.get_attr("_weights_transposed", False) and kind != "bias":
         elements = elements.reshape(tensor.shape).transpose(TRANSPOSED[len(tensor.shape)]).reshape(-1)
-    _require_equal(conversion, tensor, np.asarray(variable.data, np.float64).reshape(-1), elements)
     scaled = conversion.graph.graph.get(f"{layer}_alpha")
     scale = None if scaled is None or kind == "bias" else np.asarray(scaled.weights["scale"].data, np.float64)
     if scale is None and (tensor.scale != 1).any():
@@ -185,14 +189,28 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
             f"apart for this layer; use alpha=1, or exclude the layer with ",
             Argument("layers", f"!{layer}"),
         )
-    return HeldTensor(
+    held = HeldTensor(
         tensor.path,
         node.name,
         variable.name,
         type_text(precision),
+        2.0 ** (precision.integer - precision.width)
+        if isinstance(tensor.codec, FixedPoint | MixedFixedPoint)
+        else None,
         elements,
         None if scale is None else scale.reshape(-1),
     )
+    _require_equal(conversion, tensor, np.asarray(variable.data, np.float64).reshape(-1), held)
+    return held
+
+
+def _wide_enough(codec: FixedPoint | MixedFixedPoint, precision: Any) -> Any:
+    """hls4ml's type, made wide enough for all words of a codec."""
+    width, integer, signed = (np.asarray(part, np.int64) for part in (codec.width, codec.integer, codec.signed))
+    is_signed = bool(signed.any() or precision.signed)
+    whole = max(int(integer.max()), precision.integer - int(bool(precision.signed)))
+    fraction = max(int((width - integer - signed).max()), precision.width - precision.integer)
+    return type(precision)(whole + fraction + is_signed, whole + is_signed, is_signed)
 
 
 def _variable(graph: Any, path: str, layer: str, kind: str) -> tuple[Any, Any]:
@@ -221,21 +239,19 @@ def type_text(precision: Any) -> str:
     return str(precision).replace(",TRN,WRAP,0", "").replace(",0>", ">")
 
 
-def _require_equal(
-    conversion: Conversion, tensor: WordTensor, held: NDArray[np.float64], elements: NDArray[np.int64]
-) -> None:
-    codes = codes_of(tensor.sole_codec, tensor.words[elements])
-    ours = codes.astype(np.float64) * (tensor.codec.step if isinstance(tensor.codec, FixedPoint) else 1.0)
-    if held.shape != ours.shape:
-        raise UnsupportedError(f"tensor '{tensor.path}': has {ours.size} words, hls4ml holds {held.size}")
-    wrong = np.flatnonzero(held != ours)
+def _require_equal(conversion: Conversion, tensor: WordTensor, data: NDArray[np.float64], held: HeldTensor) -> None:
+    elements = held.elements
+    ours = held.codes(tensor, tensor.words[elements], elements) * (1.0 if held.step is None else held.step)
+    if data.shape != ours.shape:
+        raise UnsupportedError(f"tensor '{tensor.path}': has {ours.size} words, hls4ml holds {data.size}")
+    wrong = np.flatnonzero(data != ours)
     if wrong.size:
         first = int(wrong[0])
         element = [int(i) for i in np.unravel_index(int(elements[first]), tensor.shape)]
         raise UnsupportedError(
             f"tensor '{tensor.path}': {wrong.size} of {ours.size} words are not what hls4ml {conversion.version} "
-            f"holds; element {element} is {ours[first]:g} in QKeras and {held[first]:g} there. The chip would compute "
-            "another network; exclude the layer with ",
+            f"holds; element {element} is {ours[first]:g} in the model and {data[first]:g} there. The chip would "
+            "compute another network; exclude the layer with ",
             Argument("layers", f"!{tensor.path.rsplit('/', 1)[0]}"),
             ", or change its quantizer or strategy",
         )
@@ -244,7 +260,7 @@ def _require_equal(
 def require_held(order: Hls4mlOrder, golden: dict[str, NDArray[np.int64]]) -> None:
     """UnsupportedError unless the compiled library holds exactly the space's words."""
     for held, tensor in zip(order.tensors, order.space.tensors, strict=True):
-        codes = codes_of(tensor.sole_codec, tensor.words[held.elements])
+        codes = held.codes(tensor, tensor.words[held.elements], held.elements)
         if held.variable not in golden or not np.array_equal(golden[held.variable], codes):
             raise UnsupportedError(
                 f"tensor '{tensor.path}': the compiled emulation holds other words in '{held.variable}' than hls4ml "

@@ -163,7 +163,7 @@ def test_the_first_word_of_another_width_is_named():
         "tensor 'conv/kernel' (4, 2) of words of 0 to 5 bits in the mask is 'conv/kernel' (4, 2) of words of 0 to 5 "
         "bits in the model, where element [2, 0] has 3 bits and not 4"
     ) in str(caught.value)
-    assert "input_format= that the mask was made with; widths of this memory are trained" in str(caught.value)
+    assert "project= that the mask was made with; widths of this memory are trained" in str(caught.value)
     with pytest.raises(LayoutError) as caught:
         mask.on(BitSpace(other.tensors[1:]))
     assert "trained" not in str(caught.value)
