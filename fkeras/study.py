@@ -30,7 +30,7 @@ from fkeras.campaigns import (
     run_campaign,
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne, accumulating
-from fkeras.campaigns.budget import MAX_TRIALS, shared_out, unmeasured
+from fkeras.campaigns.budget import MAX_TRIALS, planned, shared_out, unmeasured
 from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction
 from fkeras.campaigns.endurance_campaign import measure_endurance
 from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
@@ -412,13 +412,7 @@ class Study:
         share = study._share(shard)
         if trials == "all" and (fault_model(faults) != FlipCount(1) or share is not None):
             raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
-        plan: FixedTrials | UntilDecided
-        if isinstance(trials, FixedTrials | UntilDecided):
-            plan = trials
-        elif requirement is not None and trials is None:
-            plan = UntilDecided(requirement, max_trials)
-        else:
-            plan = FixedTrials(len(study.space) if trials == "all" else 100 if trials is None else trials)
+        plan = planned(len(study.space) if trials == "all" else trials, requirement, max_trials)
         setting = study.setting(run, faults, protected)
         study._require_range_check(setting.protection)
         if trials == "all":

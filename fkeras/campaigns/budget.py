@@ -29,7 +29,7 @@ from fkeras.statistics.means import asymptotic_mean, bounded_mean
 from fkeras.statistics.proportions import clopper_pearson
 from fkeras.statistics.sequential import confidence_sequence, share_decision
 
-MAX_TRIALS = 1000
+MAX_TRIALS, TRIALS_WITHOUT_LIMIT = 1000, 100
 MOST_TRIALS = 10**8
 """More trials than this are a typing mistake: their results alone would not fit into the memory of a machine."""
 
@@ -63,6 +63,17 @@ class UntilDecided:
     def most(self) -> int:
         """The most trials that are drawn."""
         return self.max_trials
+
+
+def planned(
+    trials: int | FixedTrials | UntilDecided | None, requirement: Requirement | None, max_trials: int
+) -> FixedTrials | UntilDecided:
+    """The trials that are asked for; unless told, those that decide a requirement, or 100 without one."""
+    if isinstance(trials, FixedTrials | UntilDecided):
+        return trials
+    if requirement is not None and trials is None:
+        return UntilDecided(requirement, max_trials)
+    return FixedTrials(TRIALS_WITHOUT_LIMIT if trials is None else trials)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

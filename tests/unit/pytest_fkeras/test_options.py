@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fkeras.campaigns import budget
 from pytest_fkeras.options import MAX_TRIALS, OPTIONS, TRIALS_WITHOUT_LIMIT, Choices, Options, is_on, said, stated
 
 STATES_NOTHING = {"trials": None, "margin": None, "max_trials": None}
@@ -20,6 +21,11 @@ def test_seed_and_engine():
     assert [options.seed(0) for options in (nothing, ini, both)] == [0, 0, 3]
     assert [options.engine(None) for options in (nothing, ini, both)] == ["auto", "a", "c"]
     assert [options.engine("b") for options in (nothing, ini, both)] == ["b", "b", "c"]
+
+
+def test_numbers_of_trials_are_the_librarys():
+    """The plugin, which must import nothing of it until it is used, says them in its help."""
+    assert (MAX_TRIALS, TRIALS_WITHOUT_LIMIT) == (budget.MAX_TRIALS, budget.TRIALS_WITHOUT_LIMIT)
 
 
 @pytest.mark.parametrize(
