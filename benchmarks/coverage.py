@@ -77,8 +77,8 @@ class Witness:
         yield
 
     def _watching(self, read: Callable[..., BitSpace]) -> Callable[..., BitSpace]:
-        def bit_space(model: Any, layers: Any = "*", biases: bool = False) -> BitSpace:
-            space = read(model, layers, biases)
+        def bit_space(model: Any, *arguments: Any, **options: Any) -> BitSpace:
+            space = read(model, *arguments, **options)
             key = id(model), space.content_digest
             if key not in self._seen:
                 self._seen[key] = model
