@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,6 +217,51 @@ def test_float_words_where_no_network_describes_the_model(keras: Any, hgq: Any) 
     variable.assign(faulty)
     expected = np.square(np.asarray(model(data[0]), np.float64) - data[1]).mean()
     np.testing.assert_allclose(oracle.values, [expected], rtol=1e-4)
+
+
+def attention(keras: Any, hgq: Any) -> Any:
+    x = inputs = keras.Input((5, 4))
+    x = hgq.QMultiHeadAttention(2, 3, name="mha")(x, x)
+    return keras.Model(inputs, hgq.QDense(3, name="last", use_bias=False)(keras.layers.Flatten()(x)))
+
+
+def recurrent(keras: Any, hgq: Any) -> Any:
+    layers = [hgq.QGRU(4, name="gru", return_sequences=True), hgq.QSimpleRNN(3, name="rnn", use_bias=False)]
+    return keras.Sequential([keras.Input((5, 4)), *layers])
+
+
+def wrapped(keras: Any, hgq: Any) -> Any:
+    class Own(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.inner = hgq.QDense(4, name="inner")
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x) + x
+
+    within = keras.layers.TimeDistributed(hgq.QDense(4, name="dense"), name="steps")
+    return keras.Sequential(
+        [keras.Input((5, 4)), within, keras.layers.Flatten(), hgq.QDense(4, name="d"), Own(name="o")]
+    )
+
+
+WITHIN = {
+    attention: [
+        *("mha/query/kernel", "mha/query/bias", "mha/key/kernel", "mha/value/kernel", "mha/value/bias"),
+        *("mha/attention_output/kernel", "mha/attention_output/bias", "last/kernel"),
+    ],
+    recurrent: [
+        *(f"gru/qgru_cell/{name}" for name in ("kernel", "recurrent_kernel", "bias")),
+        *(f"rnn/simple_rnn_cell/{name}" for name in ("kernel", "recurrent_kernel")),
+    ],
+    wrapped: ["steps/dense/kernel", "steps/dense/bias", "d/kernel", "d/bias", "o/inner/kernel", "o/inner/bias"],
+}
+
+
+@pytest.mark.parametrize("build", WITHIN)
+def test_quantized_layers_within_others(keras: Any, hgq: Any, build: Any) -> None:
+    keras.utils.set_random_seed(2)
+    runpy.run_path(str(Path(__file__).with_name("within.py")))["assert_covered"](build(keras, hgq), WITHIN[build])
 
 
 def test_it_goes_to_workers_and_into_a_store(keras: Any, hgq: Any, tmp_path: Any) -> None:

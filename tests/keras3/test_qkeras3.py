@@ -212,6 +212,24 @@ def assert_same_outputs(model: Any, network: Any, x: Any) -> None:
         np.testing.assert_allclose(network([x], dict(network.values) | wrong)[0], expected, rtol=1e-6, atol=1e-6)
 
 
+def test_cells_and_wrapped_layers(keras: Any, qkeras: Any) -> None:
+    keras.utils.set_random_seed(2)
+    bits, tanh = "quantized_bits(6,1,1,alpha=1)", "quantized_tanh(6)"
+    cells = {"kernel_quantizer": bits, "recurrent_quantizer": bits, "bias_quantizer": bits}
+    x = inputs = keras.Input((4, 3))
+    x = qkeras.QLSTM(4, **cells, return_sequences=True)(x)
+    x = keras.layers.TimeDistributed(qkeras.QDense(3, kernel_quantizer=bits, use_bias=False, name="q"), name="td")(x)
+    x = qkeras.QGRU(3, **cells, return_sequences=True)(x)
+    model = keras.Model(inputs, qkeras.QSimpleRNN(3, **cells, activation=tanh)(x))
+    _, lstm, _, gru, rnn = model.layers  # which give the names to their cells
+    of_lstm, *of_others = (
+        [f"{layer.name}/{layer.cell.name}/{part}" for part in ("kernel", "recurrent_kernel", "bias")]
+        for layer in (lstm, gru, rnn)
+    )
+    paths = [*of_lstm, "td/q/kernel", *of_others[0], *of_others[1]]
+    runpy.run_path(str(Path(__file__).with_name("within.py")))["assert_covered"](model, paths)
+
+
 FIXED = {"flips": [0, 7, 11], "set_to_1": [3], "set_to_0": [1, 5]}
 
 
