@@ -15,8 +15,8 @@ from fkeras.faults import FaultSet
 from fkeras.faults.register_patch import RegisterPatch
 from fkeras.memory import BitSpace, FixedPoint, MixedFixedPoint, Register
 
-MOST_BITS = 31
-"""Of a fixed-point word, so that int32 holds whatever it means."""
+MOST_BITS, MOST_BITS_OF_TABLES = 31, 16
+"""Of a fixed-point word, so that int32 holds whatever it means; and of one all of whose meanings are looked up."""
 Masks = dict[str, NDArray[np.int32]]
 """Of one register under several fault sets, (sets, places): `always` and `once` are elements, `sample` says which has
 the latter; `flips`, `ones` and `zeros` of both, one behind the other. Places that are too many name no element."""
@@ -28,10 +28,15 @@ def why_not(register: Register) -> str:
     """Why the device cannot read a register, "" where it can."""
     if register.limits is not None:
         return "is read through limits"
-    if isinstance(register.codec, FixedPoint | MixedFixedPoint):
-        wide = int(np.max(register.codec.width, initial=0)) > MOST_BITS
-        return f"has words of more than {MOST_BITS} bits" if wide or np.frexp(register.scale)[0] != 0.5 else ""
-    return ""
+    most = MOST_BITS if _counts(register) else MOST_BITS_OF_TABLES
+    return f"has words of more than {most} bits" if int(np.max(register.codec.width, initial=0)) > most else ""
+
+
+def _counts(register: Register) -> bool:
+    """Whether its words are numbers of steps, a power of two each."""
+    codec = register.codec
+    one_scale = isinstance(codec, FixedPoint) and np.frexp(register.scale)[0] == 0.5
+    return one_scale or isinstance(codec, MixedFixedPoint)  # those of mixed width have no scale
 
 
 def why_no_words(register: Register, values: NDArray[np.float32]) -> str:
@@ -93,7 +98,7 @@ def _once(patch: RegisterPatch, rows: slice) -> NDArray[np.int64]:
 
 def reads_of(register: Register) -> Read:
     """What is read of a register."""
-    faulty = _fixed(register) if isinstance(register.codec, FixedPoint | MixedFixedPoint) else _levels(register)
+    faulty = _fixed(register) if _counts(register) else _levels(register)
 
     def read(values: Array, words: Array, masks: Mapping[str, Array]) -> Array:
         held, result = (x.reshape(len(x), register.size) for x in (words, values))
