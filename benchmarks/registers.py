@@ -21,7 +21,6 @@ from fkeras.faults import RandomStream
 from fkeras.memory import BitSpace
 from fkeras.network.registers import layer_of
 from fkeras.progress import silent
-from fkeras.report.svg import MUTED, SERIES
 from fkeras.statistics.ranks import spearman
 
 
@@ -57,6 +56,7 @@ class LayerFlips:
 
 def measured(model: Any, data: tuple[Any, Any], metric: Any, space: BitSpace, most: int) -> list[LayerFlips]:
     """Some flips of each layer."""
+    fkeras.oracle(model, data, metric=metric, bits=space.offsets[:-1], space=space, progress=silent)  # compiles
     layers = []
     for number, register in enumerate(space.registers):
         width, first = register.layout.widest, int(space.offsets[number])
@@ -115,10 +115,12 @@ def figure_of(networks: dict[str, tuple[str, list[LayerFlips]]]) -> Any:
     for axes, (name, (metric, layers)) in zip(panels, networks.items(), strict=True):
         place = np.arange(len(layers))
         means, errors = [layer.mean for layer in layers], [layer.error for layer in layers]
-        axes.bar(place, means, 0.6, yerr=errors, color=SERIES, label="mean over its bits")
-        axes.plot(place, [layer.changes[0].mean() for layer in layers], "_", color=MUTED, ms=18, label="its top bits")
+        axes.errorbar(place, means, errors, fmt="o", color="tab:blue", label="mean over its bits")
+        axes.plot(place, [layer.changes[0].mean() for layer in layers], "^", color="tab:orange", label="its top bits")
         axes.set_xticks(place, [layer_of(layer.path).rpartition("/")[2] for layer in layers], rotation=20, fontsize=7)
-        axes.set(yscale="log", ylabel=f"|change of {metric}|", title=f"{name}: one flip of an activation")
+        axes.set(yscale="log", ylabel=f"|change of {metric}|", xlim=(-0.5, len(layers) - 0.5))
+        axes.set_title(f"{name}: one flip of an activation", fontsize=9)
+        axes.grid(axis="y", alpha=0.3)
         axes.legend(fontsize=7)
     return figure
 
