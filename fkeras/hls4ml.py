@@ -1,4 +1,4 @@
-"""hls4ml: does the chip compute what QKeras computes, what does it store, and where does it keep each bit?
+"""hls4ml: does the chip compute what the model computes, what does it store, and where does it keep each bit?
 
 The engine itself is `engine="hls4ml"` wherever an engine is chosen; `engine="hls4ml:PATH"` reads the user's hls4ml
 configuration (YAML) or project directory. Everything here needs the extra `pytest-fkeras[hls4ml]`; what computes also
@@ -35,7 +35,7 @@ ProjectLike = str | os.PathLike[str] | Mapping[str, Any] | None
 
 
 def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
-    """A configuration for hls4ml under which the chip computes what QKeras computes, where fixed point can.
+    """A configuration for hls4ml under which the chip computes what the model computes, where fixed point can.
 
     x: data; they decide the input's type where the model does not begin with a quantizer. The result is what hls4ml
     writes into hls4ml_config.yml: keys Backend, IOType and HLSConfig (what `convert_from_keras_model` calls
@@ -65,7 +65,7 @@ def agreement(
     seed: int = 0,
     samples: int | None = None,
 ) -> Agreement:
-    """Compare QKeras with hls4ml's emulation on x, fault-free and under `trials` draws of `faults`.
+    """Compare a model with hls4ml's emulation on x, fault-free and under `trials` draws of `faults`.
 
     samples: only the first so many; all unless given. Networks in streams take a tenth of a second for each, and draw.
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the

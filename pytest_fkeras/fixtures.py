@@ -176,7 +176,7 @@ def fkeras_campaign(
 
 @pytest.fixture(scope="session")
 def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agreement:
-    """The comparison of QKeras with hls4ml on the data; a test that asks for it does not run where they differ.
+    """The comparison of the model with hls4ml on the data; a test that asks for it does not run where they differ.
 
     On the first 500 samples, or as many as the ini option fkeras_hls4ml_samples says, fault-free and under 20 flips.
     The hls4ml project is that of the ini option fkeras_hls4ml, or one made for the model.
@@ -192,7 +192,7 @@ def fkeras_hls4ml_agrees(pytestconfig: pytest.Config, resilience: Study) -> Agre
         samples=session.hls4ml_samples,
     )
     if not found.agrees:
-        pytest.fail(f"the chip does not compute what QKeras computes\n{found}", pytrace=False)
+        pytest.fail(f"the chip does not compute what the model computes\n{found}", pytrace=False)
     return found
 
 

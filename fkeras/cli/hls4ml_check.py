@@ -1,4 +1,4 @@
-"""`fkeras hls4ml-check`: does the chip compute what QKeras computes?"""
+"""`fkeras hls4ml-check`: does the chip compute what the model computes?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from fkeras.cli import arguments, output, session, studies
 
-SUMMARY = "compare QKeras with hls4ml's emulation of the chip, fault-free and under faults"
+SUMMARY = "compare a model with hls4ml's emulation of the chip, fault-free and under faults"
 EXAMPLES = """\
   fkeras hls4ml-check tagger.h5 --data validation.npz
   fkeras hls4ml-check tagger.h5 --data validation.npz --project my-hls4ml-project --json check.json

@@ -99,6 +99,10 @@ def test_the_check_finds_agreement_and_what_overflows(
 def test_a_project_says_what_is_stored_and_how_it_adds_up(keras3_data: Path, hgq: Any, tmp_path: Path) -> None:
     model, x, _ = trained(keras3_data, "hgq_bn")
     config = fkeras.hls4ml.config(model, x)
+    bit = fkeras.hls4ml.order(model, space=fkeras.bit_space(model, memory="hls4ml"))["bn2/kernel[15,10]:7"]
+    assert str(bit.hls4ml) == "w6[310]:7"
+    with pytest.raises(UnsupportedError, match=r"tensor 'bn1/kernel': hls4ml holds .* name bits of memory='hls4ml'"):
+        fkeras.hls4ml.order(model)["bn2/kernel[15,10]:0"]
     assert "NOT STORED: 17,400 of 17,400 bits" in fkeras.hls4ml.not_stored(
         model, config, fkeras.bit_space(model, memory="hls4ml")
     )

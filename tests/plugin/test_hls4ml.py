@@ -82,7 +82,7 @@ def test_every_verdict_on_a_chip_that_differs_is_an_error(project, workers):
     result.assert_outcomes(errors=2, warnings=None)
     result.stdout.fnmatch_lines(
         [
-            "*the chip does not compute what QKeras computes*",
+            "*the chip does not compute what the model computes*",
             "*DIFFERS from QKeras*",
             "*they part at layer 'qin': input precision: hls4ml reads 'x' as fixed<6,3>*",
         ]

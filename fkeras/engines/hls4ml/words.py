@@ -41,7 +41,7 @@ class HeldTensor:
     path: in the space; node, variable: of hls4ml (`w3` is written to firmware/weights/w3.txt); type: of its words, as
     in `fixed<6,2>`; step: of fixed-point words, None of others; elements: (size,) int64, the Keras element at each
     place of the array; scale: the constant that hls4ml multiplies with, one number per channel or one for all, None
-    where there is none.
+    where there is none; is_alike: whether a bit of the space is a bit of hls4ml's word.
     """
 
     path: str
@@ -51,6 +51,7 @@ class HeldTensor:
     step: float | None
     elements: NDArray[np.int64]
     scale: NDArray[np.float64] | None
+    is_alike: bool = True
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -89,11 +90,22 @@ class Hls4mlOrder:
 
         InputError for a tensor, an array or a place that does not exist.
         """
+        self._require_alike()
         bit = int(name) if isinstance(name, int | np.integer) else self._bit(name)
         where = self.space.locate(bit)
         held = self.tensors[int(where.tensor[0])]
         place = int(self._places[held.path][where.element[0]])
         return BothAddresses(bit, self.space.address(bit), BitAddress(held.variable, (place,), int(where.bit[0])))
+
+    def _require_alike(self) -> None:
+        """UnsupportedError for words that hls4ml holds in others, in which none of their bits has a place."""
+        for held in self.tensors:
+            if not held.is_alike:
+                raise UnsupportedError(
+                    f"tensor '{held.path}': hls4ml holds {held.type} in place of each quantizer's own word, whose bits "
+                    "have no place there; name bits of ",
+                    Argument("memory", "hls4ml"),
+                )
 
     def _bit(self, name: BitAddress | str) -> int:
         address = name if isinstance(name, BitAddress) else BitAddress.parse(name)
@@ -113,6 +125,7 @@ class Hls4mlOrder:
     @cached_property
     def bits(self) -> NDArray[np.int64]:
         """Every flat index in the order of hls4ml's files: array by array, place by place, most significant first."""
+        self._require_alike()
         parts = []
         for held, tensor, start in zip(self.tensors, self.space.tensors, self.space.offsets, strict=False):
             width = tensor.sole_codec.width
@@ -199,6 +212,7 @@ def _held(conversion: Conversion, tensor: WordTensor) -> HeldTensor:
         else None,
         elements,
         None if scale is None else scale.reshape(-1),
+        not isinstance(tensor.codec, MixedFixedPoint) and is_type_of(tensor.codec, precision),
     )
     _require_equal(conversion, tensor, np.asarray(variable.data, np.float64).reshape(-1), held)
     return held
