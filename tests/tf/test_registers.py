@@ -280,7 +280,7 @@ def test_registers_are_ranked_beside_weights_by_the_derivatives_of_the_network(d
     last = [space.address(bit).tensor in ("out/accumulator", "told/activation", "told/output") for bit in oracle.bits]
     assert sum(last) == 2 * (6 + 6) + space.registers[-2].n_bits
     np.testing.assert_allclose(ranking.scores[last] / 2, oracle.delta[last], rtol=1e-5)  # the mean of two outputs
-    monkeypatch.setattr("fkeras.models.keras.ranks", lambda *_: False)
+    monkeypatch.setattr("fkeras.models.network.ranks", lambda *_: False)
     with pytest.raises(
         UnsupportedError, match=r"the model's network, which does not compute .* rank by method='msb' or"
     ):
