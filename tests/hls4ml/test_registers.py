@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 import yaml
@@ -27,21 +29,18 @@ def chip_registers(model):
     return sum(parts[1:], parts[0])
 
 
-def outputs_under(model, x, space, faults, engine):
-    """The outputs that an engine computes under each fault set, flat."""
-    outputs = []
+def digest(y_true, y):
+    """A number that is another one for other outputs."""
+    parts = y if isinstance(y, tuple) else (y,)
+    return float(zlib.crc32(b"".join(np.asarray(part, np.float32).tobytes() for part in parts)))
 
-    def look(y_true, y):
-        outputs.append(np.concatenate([np.ravel(part) for part in (y if isinstance(y, tuple) else (y,))]))
-        return 0.0
 
-    metric = fkeras.metrics.dataset_metric(look, name="look", better="lower")
-    run = start_run(model, (x, model.predict(x, verbose=0)), {"look": metric}, space, engine)
+def digests_under(model, x, space, faults, engine):
+    """Of the outputs that an engine computes under each fault set."""
+    metrics = {"digest": fkeras.metrics.dataset_metric(digest, name="digest", better="lower")}
+    run = start_run(model, (x, model.predict(x, verbose=0)), metrics, space, engine)
     assert run.engine.startswith(engine.partition(":")[0])
-    assert run.golden["look"].value == 0.0
-    outputs.clear()
-    run.fault_sets(faults)
-    return np.stack(outputs)
+    return run.fault_sets(faults)["digest"].values
 
 
 def mixed_faults(space, n_samples, n, seed=0):
@@ -56,10 +55,9 @@ def mixed_faults(space, n_samples, n, seed=0):
 
 
 def require_equal(model, x, space, faults, engine="hls4ml", judge="cpu"):
-    ours, theirs = (outputs_under(model, x, space, faults, each) for each in (engine, judge))
-    differing = (ours != theirs).any(axis=1)
-    assert not differing.any(), [space.address(int(faults[i].flips[0])) for i in np.flatnonzero(differing)[:5]]
-    return ours
+    ours, theirs = (digests_under(model, x, space, faults, each) for each in (engine, judge))
+    differing = np.flatnonzero(ours != theirs)
+    assert not differing.size, [faults[i].text(space) for i in differing[:5].tolist()]
 
 
 @pytest.fixture
@@ -146,9 +144,9 @@ def test_nothing_wrong_changes_nothing_and_nothing_stays_wrong(tiny, make):
     x, space = make.data_for(tiny, 6), fkeras.bit_space(tiny) + chip_registers(tiny)
     alone = fkeras.bit_space(tiny)
     faults = [FaultSet.EMPTY, *mixed_faults(space, 6, 1), FaultSet.EMPTY]
-    before, *_, after = outputs_under(tiny, x, space, faults, "hls4ml")
-    (stored_alone,) = outputs_under(tiny, x, alone, [FaultSet.EMPTY], "hls4ml")
-    assert before.tobytes() == after.tobytes() == stored_alone.tobytes()
+    before, *_, after = digests_under(tiny, x, space, faults, "hls4ml")
+    (stored_alone,) = digests_under(tiny, x, alone, [FaultSet.EMPTY], "hls4ml")
+    assert before == after == stored_alone
 
 
 def test_registers_of_a_nested_chip(make):
@@ -260,7 +258,7 @@ def test_accumulators_in_the_words_of_a_project(tiny, make, tmp_path):
     assert [register.codec for register in space.registers] == [FixedPoint(20, 8), FixedPoint(24, 9)]
     assert all(codec.width < 20 for codec in exact.values())
     bits = [FaultSet([bit]) for bit in range(len(space))]
-    ours, theirs = (outputs_under(tiny, x, space, bits, engine) for engine in ("cpu", "framework"))
+    ours, theirs = (digests_under(tiny, x, space, bits, engine) for engine in ("cpu", "framework"))
     assert np.array_equal(ours, theirs)
     for held, why in (
         ("fixed<6,6>", "hls4ml adds up in fixed<6,6>, and sums of words like these may have steps of "),
