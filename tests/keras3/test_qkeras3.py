@@ -81,7 +81,7 @@ def test_flips_of_files_of_keras_2_do_what_they_do_there(
     expected = json.loads(truth["TRUTH"].read_text())[name]
     assert len({round(value / expected[0], 5) for value in expected}) >= 7  # some flips change nothing
     measured = truth["damage"](shared_data / "models" / f"{name}.h5", engine)
-    np.testing.assert_allclose(measured, expected, rtol=1e-6)
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)  # sigmoids part in their last bits
 
 
 def test_sequential_models_within_a_model_of_keras_2(qkeras: Any) -> None:
