@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import UnsupportedError
 from fkeras.frontends.qkeras.forward import slots_of_space
-from fkeras.frontends.qkeras.reading import bit_space
+from fkeras.frontends.qkeras.reading import bit_space, require_model
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.tracing import call_flat, input_specs, pure_function, replaced
 from fkeras.memory import BitSpace
@@ -48,6 +48,7 @@ class ChipPart:
 def chip_part(model: Any, space: BitSpace) -> ChipPart:
     """The innermost nested model of `model` that holds every tensor of the space; of registers alone, all that the
     model stores."""
+    require_model(model)
     keras = tensorflow().keras
     part, prefix = model, ""
     space = space if space.tensors else bit_space(model) + space

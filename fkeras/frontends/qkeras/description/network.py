@@ -62,7 +62,7 @@ def home() -> Home:
 def _kind(layer: Any) -> type:
     """The class of a layer; of an FQ layer without faults of its own, the QKeras class that it is made of."""
     own = type(layer)
-    if own.__module__ != "fkeras.frontends.qkeras.layers":
+    if own.__module__ != "fkeras.frontends.layers":
         return own
     if layer.faults is not None or layer.ber:
         raise NoOperation("it has faults of its own")
