@@ -108,13 +108,13 @@ class Behind:
 
     def __init__(self, plan: Plan, space: BitSpace, samples: Samples) -> None:
         self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
-        self._held: tuple[tuple[str, ...], slice, dict[str, Floats]] | None = None
+        self._held_rows, self._held = slice(0), dict[str, Floats]()
         self._reaches: dict[tuple[str, ...], Reach] = {}
         self._stored: dict[tuple[str, int, int], Stored] = {}
 
     def release(self) -> None:
         """Let go of the golden tensors."""
-        self._held = None
+        self._held = {}
         self._stored.clear()
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
@@ -173,14 +173,20 @@ class Behind:
         one_sample = 4 * sum(prod(self._network.shapes[name]) for name in names)
         return self._samples.chunks(int(np.clip(HELD_BYTES // max(one_sample, 1), 1, self._samples.n)))
 
-    def _golden(self, names: tuple[str, ...], rows: slice) -> dict[str, Floats]:
-        """The golden tensors of a chunk; the last ones are held."""
-        if self._held is None or self._held[:2] != (names, rows):
+    def _golden(self, names: Sequence[str], rows: slice) -> dict[str, Floats]:
+        """The golden tensors of a chunk, among others that are held as long as they fit."""
+        if self._held_rows != rows:
             self.release()
-            golden = self._plan.golden(names)
-            tensors = gathered(lambda part: golden(self._samples.inputs, part), rows, golden.rows)
-            self._held = names, rows, tensors
-        return self._held[2]
+            self._held_rows = rows
+        missing = [name for name in names if name not in self._held]
+        if missing:
+            one_sample = 4 * sum(prod(self._network.shapes[name]) for name in (*self._held, *missing))
+            if one_sample * (rows.stop - rows.start) > HELD_BYTES:
+                self._held = {name: array for name, array in self._held.items() if name in names}
+                self._stored.clear()
+            golden = self._plan.golden(missing)
+            self._held |= gathered(lambda part: golden(self._samples.inputs, part), rows, golden.rows)
+        return self._held
 
     def _states(self, wrong: Wrong, golden: Mapping[str, Floats], rows: slice) -> tuple[States, StateScores]:
         """The states of the samples `rows` that one fault set changes, and their scores."""
