@@ -621,13 +621,14 @@ def test_what_knows_stored_words_alone_is_refused_on_the_command_line(folder, fk
     ):
         done = fkeras(*line)
         assert done.code == 2
-        assert "needs words that are stored, and register 'q_activation/activation' is written anew" in done.err
+        # Keras numbers layers without a name in each process
+        assert re.search(r"needs words that are stored, and register 'q_activation\w*/activation' is written", done.err)
 
 
 def test_inputs_come_in_the_words_that_are_stated(folder, fkeras):
     line = ("inspect", "small.h5", "--of", "inputs")
     assert "no quantizer reads it; --input-format 8,0 says in which words it comes" in fkeras(*line).err
-    assert "input_1/input" in fkeras(*line, "--input-format", "u8,2").out.replace("input_2", "input_1")
+    assert re.search(r"input_\d+/input", fkeras(*line, "--input-format", "u8,2").out)
     assert "fixed point, 8 bits, step 0.015625, unsigned" in fkeras(*line, "--input-format", "u8,2").out
     refused = fkeras(*line, "--input-format", "8")
     assert refused.code == 2
