@@ -71,19 +71,21 @@ def agreement(
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
     likely cause (`.cause`); its text is a report.
     """
+    from fkeras.engines.hls4ml.agreement import compared, qkeras_side
+
     words = _space(model, space)
     if is_of_keras_3(model):
-        from fkeras.engines.hls4ml.keras3 import keras3_agreement as compare
+        from fkeras.engines.hls4ml.keras3 import keras3_side as side_of
         from fkeras.frontends.keras3.forward import inputs_of
 
         inputs = arrays_of(inputs_of(model), x)
     else:
-        from fkeras.engines.hls4ml.agreement import agreement as compare
         from fkeras.frontends.qkeras.tracing import flat_data
 
-        inputs = flat_data(model, x)
+        side_of, inputs = qkeras_side, flat_data(model, x)
     some = x if samples is None else [array[: whole("samples", samples, 1)] for array in inputs]
-    return compare(model, some, words, _project(project), faults, trials, seed)
+    stated = _project(project)
+    return compared(side_of(model, some, words, stated), stated, faults, trials, seed)
 
 
 def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = None) -> Hls4mlOrder:

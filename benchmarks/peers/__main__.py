@@ -87,9 +87,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=15, help=f"trials of {FLIPS} flips")
     parser.add_argument("--threads", type=int, default=1, help="1: processor time; more: wall time, on an idle machine")
     options = parser.parse_args()
+    # A busy machine makes threads that wait for each other look slow.
     torch.set_num_threads(options.threads)
     numba.config.NUMBA_NUM_THREADS = options.threads
-    # A busy machine makes threads that wait for each other look slow.
     clock, unit = (time.process_time, "of one core") if options.threads == 1 else (time.perf_counter, "of wall time")
     arrays = np.load(options.data)
     x, y = arrays["x"][: options.images], arrays["y"][: options.images]

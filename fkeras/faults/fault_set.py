@@ -35,6 +35,13 @@ class Patch:
     words: NDArray[np.uint32]
     values: NDArray[np.float32]
 
+    def applied(self, space: BitSpace) -> NDArray[np.float32]:
+        """The whole tensor with these values, in its shape; elements without a fault keep their own float32."""
+        tensor = space.tensors[self.tensor]
+        changed = tensor.golden.copy()
+        changed[self.elements] = self.values
+        return changed.reshape(tensor.shape)
+
 
 def _distinct(bits: ArrayLike, what: str) -> Bits:
     indices = np.atleast_1d(np.asarray(bits))

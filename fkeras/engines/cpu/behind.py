@@ -135,13 +135,8 @@ class Behind:
 
     def _values(self, patches: Sequence[Patch]) -> Values:
         """The network's parameters with some words wrong."""
-        values = dict(self._network.values)
-        for patch in patches:
-            tensor = self._space.tensors[patch.tensor]
-            changed = tensor.golden.copy()
-            changed[patch.elements] = patch.values
-            values[tensor.path] = changed.reshape(tensor.shape)
-        return values
+        changed = {self._space.tensors[patch.tensor].path: patch.applied(self._space) for patch in patches}
+        return {**self._network.values, **changed}
 
     def _wrong(self, faults: FaultSet) -> Wrong:
         patches = list(faults.patches(self._space))
@@ -170,8 +165,11 @@ class Behind:
         return self._reaches[alone]
 
     def _chunks(self, names: Sequence[str]) -> list[slice]:
-        one_sample = 4 * sum(prod(self._network.shapes[name]) for name in names)
-        return self._samples.chunks(int(np.clip(HELD_BYTES // max(one_sample, 1), 1, self._samples.n)))
+        return self._samples.chunks(int(np.clip(HELD_BYTES // max(self._bytes(names), 1), 1, self._samples.n)))
+
+    def _bytes(self, names: Sequence[str]) -> int:
+        """What a sample of these tensors takes."""
+        return 4 * sum(prod(self._network.shapes[name]) for name in names)
 
     def _golden(self, names: Sequence[str], rows: slice) -> dict[str, Floats]:
         """The golden tensors of a chunk, among others that are held as long as they fit."""
@@ -180,8 +178,7 @@ class Behind:
             self._held_rows = rows
         missing = [name for name in names if name not in self._held]
         if missing:
-            one_sample = 4 * sum(prod(self._network.shapes[name]) for name in (*self._held, *missing))
-            if one_sample * (rows.stop - rows.start) > HELD_BYTES:
+            if self._bytes((*self._held, *missing)) * (rows.stop - rows.start) > HELD_BYTES:
                 self._held = {name: array for name, array in self._held.items() if name in names}
                 self._stored.clear()
             golden = self._plan.golden(missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _score_wholes(totals: Totals, places: Places, wholes: Sequence[Outputs]) -> 
             scores.values[place], scores.undefined[place], scores.harmed[place] = value, undefined, harmed
 
 
-class RowWorker:
+class RowWorker(ABC):
     """Single flips of one array, followed through a row.
 
     changes: what flips make of the row's end; decided: scores flips that leave a class as good as tied; suffix:
@@ -137,25 +138,24 @@ class RowWorker:
                 totals.scores[name].fill(np.flatnonzero(totals.tied), scores)
         return totals.scores
 
+    @abstractmethod
     def _faults(self, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """The element of each bit's word, and what its flip does there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
         """Positions within `bits` that are measured together.
 
         Metrics of all outputs need one whole set of them per fault at a time.
         """
-        raise NotImplementedError
 
-    def _in_turn(self, order: Places, few: int, at_once: int) -> list[Places]:
+    def _in_turn(self, order: Places) -> list[Places]:
         """Positions in an order, as many at once as there is room for ends of a few samples, and as are worth it."""
         if self._samples.card.needs_all_outputs:
             at_once = max(1, MOST_CELLS // sum(part.size for part in parts_of(self._samples.golden_outputs)))
         else:
-            n = self._samples.n
-            most = at_once * max(1, FEW_SAMPLES // n)
-            at_once = int(np.clip(MOST_CELLS // (min(n, few) * prod(self._end_shape)), 16, most))
+            n, few = self._samples.n, min(self._samples.n, FEW_SAMPLES)
+            at_once = int(np.clip(MOST_CELLS // (few * prod(self._end_shape)), 16, AT_ONCE * max(1, FEW_SAMPLES // n)))
         return np.split(order, range(at_once, order.size, at_once))
 
     @property
@@ -224,7 +224,7 @@ class SiteWorker(RowWorker):
             begins = np.flatnonzero(np.diff(faults.channel[order], prepend=-1))
             _, first = np.unique(begins // AT_ONCE, return_index=True)
             return np.split(order, begins[first[1:]])
-        return self._in_turn(order, FEW_SAMPLES, AT_ONCE)
+        return self._in_turn(order)
 
 
 class CellWorker(RowWorker):
@@ -237,7 +237,7 @@ class CellWorker(RowWorker):
     def blocks(self, bits: NDArray[np.int64]) -> list[Places]:
         """Channel by channel, which share what the next layer multiplies with."""
         element = self._space.locate(bits).element
-        return self._in_turn(np.lexsort((bits, element % self._changes.n_channels)), FEW_SAMPLES, AT_ONCE)
+        return self._in_turn(np.lexsort((bits, element % self._changes.n_channels)))
 
 
 def cells_of(plan: Plan, register: Register) -> tuple[Row, Cells] | None:

@@ -82,23 +82,10 @@ class Agreement:
     __repr__ = __str__
 
 
-def agreement(
-    model: Any,
-    x: Any,
-    space: BitSpace,
-    project: Project | None = None,
-    faults: int | FaultModel = 1,
-    trials: int = 20,
-    seed: int = 0,
-) -> Agreement:
-    """Compare the outputs of the chip part: fault-free, and under `trials` draws of `faults`."""
-    chip = compiled_chip(model, space, x, project)
-    return compared(chip, _KerasSide(chip, space), project, faults, trials, seed)
-
-
 class Side(Protocol):
-    """What the chip is compared with, in a framework of this name."""
+    """What a chip is compared with, in a framework of this name."""
 
+    chip: Chip
     framework: str
 
     @property
@@ -115,10 +102,9 @@ class Side(Protocol):
         ...
 
 
-def compared(
-    chip: Chip, side: Side, project: Project | None, faults: int | FaultModel, trials: int, seed: int
-) -> Agreement:
-    """The comparison of a chip with what it stands for."""
+def compared(side: Side, project: Project | None, faults: int | FaultModel, trials: int, seed: int) -> Agreement:
+    """The comparison of a chip with what it stands for: fault-free, and under `trials` draws of `faults`."""
+    chip = side.chip
     space = chip.order.space
     space.require_stored("the comparison of a chip with its model under faults")
     golden = chip.emulation.run(chip.chip_inputs)
@@ -126,7 +112,7 @@ def compared(
     upsets = fault_model(faults)
     streams = (RandomStream("hls4ml agreement", seed, trial) for trial in range(trials))
     sets = [drawn(upsets, len(space), stream).faults for stream in streams]
-    counts, faulty_predictions = _under_faults(chip, side, sets)
+    counts, faulty_predictions = _under_faults(side, sets)
     # What differs under faults only is traced under the first of those.
     shown = FaultSet.EMPTY if differing or not any(counts) else next(s for s, n in zip(sets, counts, strict=True) if n)
     if len(shown):
@@ -151,6 +137,11 @@ def compared(
         f" ({shown.text(space)})" if 0 < len(shown) <= NAMED else "",
         side.framework,
     )
+
+
+def qkeras_side(model: Any, x: Any, space: BitSpace, project: Project | None) -> Side:
+    """A model's chip part, compiled, as QKeras computes it."""
+    return _KerasSide(compiled_chip(model, space, x, project), space)
 
 
 class _KerasSide:
@@ -230,8 +221,8 @@ def _compared(
     return differing, predictions, np.flatnonzero(rows)
 
 
-def _under_faults(chip: Chip, side: Side, sets: Sequence[FaultSet]) -> tuple[list[int], int]:
-    counts, predictions = [], 0
+def _under_faults(side: Side, sets: Sequence[FaultSet]) -> tuple[list[int], int]:
+    chip, counts, predictions = side.chip, [], 0
     for start in range(0, len(sets), chip.emulation.workers):
         some = sets[start : start + chip.emulation.workers]
         held = chip.emulation.run_all(chip.chip_inputs, [chip.wrong(fault_set) for fault_set in some])

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engines.hls4ml.accumulators import beyond_accumulators
-from fkeras.engines.hls4ml.agreement import Agreement, LayerAgreement, compared
+from fkeras.engines.hls4ml.agreement import LayerAgreement, Side
 from fkeras.engines.hls4ml.convert import Conversion, converted
 from fkeras.engines.hls4ml.engine import Chip, Hls4mlRun, compiled, require_tools
 from fkeras.engines.hls4ml.project import Project, read_project
 from fkeras.engines.hls4ml.setup import hls4ml
 from fkeras.errors import Argument, UnsupportedError
-from fkeras.faults import FaultModel, FaultSet
+from fkeras.faults import FaultSet
 from fkeras.frontends.keras3 import network_of
 from fkeras.frontends.keras3.forward import inputs_of, outputs_of
 from fkeras.frontends.keras3.graph import walk
@@ -43,18 +43,9 @@ def keras3_run(
     return Hls4mlRun(_chip(model, space, x, project), targets, metrics, project)
 
 
-def keras3_agreement(
-    model: Any,
-    x: Any,
-    space: BitSpace,
-    project: Project | None = None,
-    faults: int | FaultModel = 1,
-    trials: int = 20,
-    seed: int = 0,
-) -> Agreement:
-    """Compare the outputs of the chip with the model's, under faults with its network's."""
-    chip = _chip(model, space, x, project)
-    return compared(chip, NetworkSide(chip, model), project, faults, trials, seed)
+def keras3_side(model: Any, x: Any, space: BitSpace, project: Project | None) -> Side:
+    """A model's chip, compiled, as the model computes it."""
+    return NetworkSide(_chip(model, space, x, project), model)
 
 
 def _chip(model: Any, space: BitSpace, x: Any, project: Project | None) -> Chip:
@@ -87,15 +78,11 @@ class NetworkSide:
 
     def tensors(self, faults: FaultSet) -> dict[str, Floats]:
         """All that the network computes under faults."""
-        space, values = self.chip.order.space, dict(self.network.values)
-        for patch in faults.patches(space):
-            tensor = space.tensors[patch.tensor]
-            faulty = tensor.golden.copy()
-            faulty[patch.elements] = patch.values
-            values[tensor.path] = faulty.reshape(tensor.shape)
+        space = self.chip.order.space
+        faulty = {space.tensors[patch.tensor].path: patch.applied(space) for patch in faults.patches(space)}
         inputs = zip(self.network.inputs, self.chip.inputs, strict=True)
         given = {part.name: np.asarray(array, np.float32) for part, array in inputs}
-        return self.network.compute(self.network.nodes, given, values)
+        return self.network.compute(self.network.nodes, given, {**self.network.values, **faulty})
 
     def _otherwise(self) -> str:
         """Why outputs differ where all accumulators hold their sums."""

@@ -169,11 +169,8 @@ def golden_values(space: BitSpace) -> list[NDArray[np.float32]]:
 
 
 def patched_values(space: BitSpace, golden: Sequence[Any], patches: Iterable[Patch]) -> list[Any]:
-    """`golden` with the patched tensors replaced; elements without a fault keep their own float32."""
+    """`golden` with the patched tensors replaced."""
     values = list(golden)
     for patch in patches:
-        tensor = space.tensors[patch.tensor]
-        changed = tensor.golden.copy()
-        changed[patch.elements] = patch.values
-        values[patch.tensor] = changed.reshape(tensor.shape)
+        values[patch.tensor] = patch.applied(space)
     return values
