@@ -1,7 +1,8 @@
 """Which models a network describes, and which of those the CPU engine may serve; what is left to the framework, why.
 
-`python -m benchmarks.coverage [MODEL ...] [--tests PATH ...]` judges model files (the example project's, unless others
-are named), and every model whose words the tests of files or folders read. Data are random numbers on a grid of 1/32.
+`python -m benchmarks.model_coverage [MODEL ...] [--tests PATH ...]` judges model files (the example project's, unless
+others are named), and every model whose words the tests of files or folders read. Data are random numbers on a grid of
+1/32.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.coverage import Witness
+from benchmarks.model_coverage import Witness
 from fkeras.frontends.qkeras import reading
 
 
