@@ -12,22 +12,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
+from fkeras.arithmetic.misreads import Misread, Reads, reads_of
 from fkeras.arithmetic.packing import Layout, Window, layout_of
 from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, n_threads, run_samples, share_out
 from fkeras.arithmetic.tensors import LINE, TYPES, Tensor, placed
-from fkeras.arithmetic.tiles import BYTES, OUTPUTS
+from fkeras.arithmetic.tiles import BYTES, LANES, OUTPUTS
 from fkeras.errors import InputError
 
 EXACT = 2**24
 """Whole numbers up to it are exact in float32."""
 CACHE = 2**19
 """Bytes of activations that stay in a core's cache."""
+NO_MISREADS: Mapping[int, Misread] = MappingProxyType({})
 TURNS = 4
 """Turns that each core takes at least, so that a busy one can leave some to the others."""
 
@@ -86,21 +89,52 @@ class Forward:
             raise InputError("the inputs are not whole numbers; divide them by their step")
         return self.tensors[0].stored(levels)
 
-    def levels(self, stored: Bytes, kernels: Kernels | None = None) -> Floats:
-        """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores."""
+    def levels(
+        self, stored: Bytes, kernels: Kernels | None = None, misreads: Mapping[int, Misread] = NO_MISREADS
+    ) -> Floats:
+        """What the last layer makes of stored inputs: levels (n, height, width, channels), on all cores.
+
+        misreads: what is read wrongly on the way, at 2 t of tensor t, at 2 l + 1 of the sums of layer l.
+        """
         target = self.tensors[-1]
         ends = np.empty((len(stored), target.size), np.uint8)
-        self._pass(stored, kernels or self.golden, target.at, ends)
+        self._pass(stored, kernels or self.golden, target.at, ends, self._reads(misreads, len(stored)))
         return ends.view(np.float32).reshape(-1, *target.shape)
 
     def arenas(self, stored: Bytes, into: Bytes | None = None) -> Bytes:
         """What every layer makes of stored inputs: (n, bytes of all tensors), each where `tensors` says; those of
         `into`, if given."""
         arenas = np.empty((len(stored), self.program.blank.size), np.uint8) if into is None else into
-        self._pass(stored, self.golden, 0, arenas)
+        self._pass(stored, self.golden, 0, arenas, self._reads({}, 0))
         return arenas
 
-    def _pass(self, stored: Bytes, kernels: Kernels, begin: int, ends: Bytes) -> None:
+    def _reads(self, misreads: Mapping[int, Misread], n: int) -> Reads:
+        """What is read wrongly on the way of n samples."""
+        tables = {}
+        for place, words in misreads.items():
+            elements, reads = words.table(together=place % 2 == 1)
+            self._locate(place, elements, reads)
+            every, single = np.split(reads, [words.elements.size])
+            order, by_sample = np.argsort(every["block"]), np.lexsort((single["block"], words.rows))
+            tables[place] = every[order], single[by_sample], words.rows  # sums of a block are made together
+        return reads_of(tables, 2 * len(self.layers) + 1, n)
+
+    def _locate(self, place: int, elements: NDArray[np.int64], reads: NDArray[Any]) -> None:
+        """Say where the words of a place on the way lie."""
+        number = place // 2
+        tensor = self.tensors[number + place % 2]
+        row, column, channel = np.unravel_index(elements, tensor.shape)
+        reads["place"] = tensor.pixels(row, column) // tensor.item + channel
+        reads["form"], reads["zero"] = tensor.form, tensor.zero
+        if place % 2:
+            step, neighbours = self.program.steps[number], self._layouts[number].neighbours
+            firsts = _columns(tensor.shape[1], neighbours)
+            output = column // neighbours
+            lane = (column - firsts[output]) * tensor.shape[2] + channel
+            reads["input"] = self.program.places[0, step["place"] + row * firsts.size + output]
+            reads["block"], reads["lane"] = step["block"] + lane // LANES, lane
+
+    def _pass(self, stored: Bytes, kernels: Kernels, begin: int, ends: Bytes, reads: Reads) -> None:
         """Fill ends (n, bytes) with what each sample has from byte `begin` on behind a pass, on all cores."""
         source, blank = self.tensors[0], self.program.blank
         if stored.dtype != np.uint8 or stored.shape[1:] != (source.size,):
@@ -111,7 +145,7 @@ class Forward:
             raise InputError("the kernels are those of another pass")
         n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_threads())))
         share_out(
-            *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets),
+            *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets, reads),
             *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, ends.shape[1], n_at_once),
             cost=len(stored) * self.cost,
         )

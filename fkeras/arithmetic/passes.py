@@ -13,6 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.misreads import Reads, misread_levels, misread_sums
 from fkeras.arithmetic.tensors import LINE
 from fkeras.arithmetic.tiles import (
     BYTES,
@@ -173,6 +174,7 @@ def run_samples(
     weights: Bytes,
     starts: Ints,
     offsets: Floats,
+    reads: Reads,
     images: Bytes,
     ends: Bytes,
     image: int,
@@ -184,11 +186,12 @@ def run_samples(
     """Fill ends (n, result) from images (n, image), flat bytes: what a sample has from byte `end` on behind a pass,
     from its first tensor.
 
-    blank: the bytes of a sample before a pass, all levels zero; turn: shared by all who work on the same pass, each of
-    whom takes the next n_at_once samples until none are left.
+    blank: the bytes of a sample before a pass, all levels zero; reads: what is read wrongly on the way; turn: shared by
+    all who work on the same pass, each of whom takes the next n_at_once samples until none are left.
     """
     size, n = blank.size, images.size // image
     nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.int64)
+    reads_wrongly = reads.every.size + reads.single.size > 0
     arena = np.empty(n_at_once * size, np.uint8)
     for sample in range(n_at_once):
         copy(blank, 0, arena, sample * size, size)
@@ -199,12 +202,19 @@ def run_samples(
         count = min(n_at_once, n - begin)
         for sample in range(count):
             copy(images, (begin + sample) * image, arena, sample * size, image)
+        if reads_wrongly:
+            misread_levels(reads, 0, begin, count, arena, size)
         for number in range(steps.size):
             step = steps[number]
             if step.kind == SUMS:
-                add_up(step, blocks, places, taps, weights, starts, offsets, arena, size, count, nothing, nowhere)
-                continue
-            pool(step, arena, size, count)
+                given = blocks, places, taps, weights, starts, offsets, arena, size, count
+                add_up(step, *given, nothing, nowhere)
+            else:
+                pool(step, arena, size, count)
+            if reads_wrongly:
+                lanes = blocks, taps, weights, starts, offsets
+                misread_sums(reads, 2 * number + 1, begin, count, step, *lanes, arena, size)
+                misread_levels(reads, 2 * number + 2, begin, count, arena, size)
         for sample in range(count):
             copy(arena, sample * size + end, ends, (begin + sample) * result, result)
 

@@ -66,11 +66,15 @@ class Tensor:
         """Bytes with margins."""
         return prod(self.image) * self.item
 
+    def pixels(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
+        """Where in a sample's bytes pixels begin."""
+        levels = (rows + self.before[0]) * self.pitch + (columns + self.before[1]) * self.shape[2]
+        pixels: NDArray[np.int64] = self.at + levels * self.item
+        return pixels
+
     def begins(self, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
-        """Where in a sample's bytes the pixels of these rows and columns begin, flat, row by row."""
-        levels = (rows[:, None] + self.before[0]) * self.pitch + (columns + self.before[1]) * self.shape[2]
-        begins: NDArray[np.int64] = self.at + levels.ravel() * self.item
-        return begins
+        """The same of all pixels of these rows and columns, flat, row by row."""
+        return self.pixels(rows[:, None], columns).ravel()
 
     def stored(self, levels: NDArray[Any]) -> NDArray[np.uint8]:
         """(n, size) bytes of levels (n, height, width, channels)."""

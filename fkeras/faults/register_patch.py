@@ -37,6 +37,13 @@ class RegisterPatch:
         """Whether any bit is."""
         return bool(self.elements.size or self.samples.size)
 
+    def within(self, rows: Bits) -> tuple[Bits, Bits, Words]:
+        """What flips in single ones of the samples with these numbers, ascending: the place of each among them, the
+        elements, the bits."""
+        row = np.searchsorted(rows, self.samples)
+        here = np.flatnonzero(np.append(rows, -1)[row] == self.samples)
+        return row[here], self.sample_elements[here], self.sample_flips[here]
+
     def read(self, values: Floats, words: Floats, rows: Bits) -> Floats:
         """What is read in place of `values`, (n, *shape), of the samples with these numbers, (n,), ascending.
 
@@ -51,10 +58,7 @@ class RegisterPatch:
             read = self.register.faulty(held[:, self.elements].reshape(-1), column, *masks)
             result[:, self.elements] = read.reshape(n, -1)
             seen[:, self.elements] = result[:, self.elements]
-        row = np.searchsorted(rows, self.samples)
-        here = np.flatnonzero(row < n)
-        here = here[rows[row[here]] == self.samples[here]]
-        row, column, flips = row[here], self.sample_elements[here], self.sample_flips[here]
+        row, column, flips = self.within(rows)
         if row.size:
             ones, zeros = np.zeros_like(flips), np.zeros_like(flips)
             if self.elements.size:

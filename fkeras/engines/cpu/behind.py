@@ -6,7 +6,7 @@ whatever the last bits of a float tail would be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -26,9 +26,10 @@ from fkeras.engines.cpu.suffix import Suffix
 from fkeras.engines.cpu.worker import Totals, measured
 from fkeras.faults import FaultSet, Patch
 from fkeras.faults.register_patch import RegisterPatch
-from fkeras.memory import BitSpace
+from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import Grid, Node
+from fkeras.network.network import Reads
 from fkeras.network.operation import Values
 from fkeras.network.registers import faulty_reads
 from fkeras.scoring import joined
@@ -61,11 +62,17 @@ class Reach:
         return (*self.given, *self.ends)
 
 
-def reach_of(plan: Plan, paths: Collection[str], grids: Mapping[str, Grid], registers: Collection[str] = ()) -> Reach:
+def reach_of(
+    plan: Plan,
+    paths: Collection[str],
+    grids: Mapping[str, Grid],
+    registers: Collection[str] = (),
+    anew: Collection[str] = (),
+) -> Reach:
     """What wrong words of the tensors `paths` reach, and those of `registers`, which are tensors of the network; grids:
-    of the network with them."""
+    of the network with them; anew: tensors that are made again, although nothing is wrong before them."""
     network = plan.network
-    starts = {node.name for path in paths for node in network.readers_of(path)}
+    starts = {node.name for path in paths for node in network.readers_of(path)}.union(anew)
     reached = starts.union(node.name for node in network.behind([*starts, *registers]))
     nodes = [node for node in network.before(network.outputs) if node.name in reached]
     firm = [node for node in nodes if grids[node.name].reproducible and plan.golden_grids[node.name].reproducible]
@@ -111,6 +118,7 @@ class Behind:
         self._held_rows, self._held = slice(0), dict[str, Floats]()
         self._reaches: dict[tuple[str, ...], Reach] = {}
         self._stored: dict[tuple[str, int, int], Stored] = {}
+        self._worded: dict[str, bool] = {}
 
     def release(self) -> None:
         """Let go of the golden tensors."""
@@ -155,13 +163,15 @@ class Behind:
     def _reach(self, patches: Sequence[Patch], registers: Sequence[RegisterPatch]) -> Reach:
         paths = [self._space.tensors[patch.tensor].path for patch in patches]
         tensors = list(dict.fromkeys(patch.register.tensor for patch in registers))
+        sums = (patch.register for patch in registers if patch.register.memory == "accumulators")
+        anew = [register.tensor for register in sums if self._plan.rows.hold(register)]  # by the pass that reads them
         if [patch.elements.size for patch in patches] + [1] * len(tensors) != [1]:
             held = [patch.register for patch in registers]
             grids = self._network.grids(self._plan.inputs, self._values(patches), held)
-            return reach_of(self._plan, paths, grids, tensors)
+            return reach_of(self._plan, paths, grids, tensors, anew)
         alone = (*paths, *tensors)
         if alone not in self._reaches:
-            self._reaches[alone] = reach_of(self._plan, paths, self._plan.grids, tensors)
+            self._reaches[alone] = reach_of(self._plan, paths, self._plan.grids, tensors, anew)
         return self._reaches[alone]
 
     def _chunks(self, names: Sequence[str]) -> list[slice]:
@@ -188,7 +198,7 @@ class Behind:
     def _states(self, wrong: Wrong, golden: Mapping[str, Floats], rows: slice) -> tuple[States, StateScores]:
         """The states of the samples `rows` that one fault set changes, and their scores."""
         reach, values = wrong.reach, self._values(wrong.patches)
-        steps = list(self._steps(wrong, values))
+        steps = self._steps(wrong, values)
         nodes = [*(step for step in steps if isinstance(step, Node)), *reach.others]
         size = PASSED_BYTES // (4 * floats_between(steps, self._network))
         if nodes:
@@ -208,16 +218,21 @@ class Behind:
             scores.fill(self._samples.card, np.arange(samples.size), joined(outputs))
         return States.of_faults(of, samples.astype(np.int32)), scores
 
-    def _steps(self, wrong: Wrong, values: Values) -> Iterator[Node | Pass]:
-        """What computes the firm nodes; a pass ends where a register is read wrongly."""
-        registers = {patch.register.tensor for patch in wrong.registers}
-        nodes: list[Node] = []
-        for node in wrong.reach.firm:
-            nodes.append(node)
-            if node.name in registers:
-                yield from self._plan.rows.passes(nodes, values)
-                nodes = []
-        yield from self._plan.rows.passes(nodes, values)
+    def _steps(self, wrong: Wrong, values: Values) -> list[Node | Pass]:
+        """What computes the firm nodes, and reads registers wrongly whose words a pass holds."""
+        patches = [patch for patch in wrong.registers if self._has_words(patch.register)]
+        return list(self._plan.rows.passes(wrong.reach.firm, values, (), patches))
+
+    def _has_words(self, register: Register) -> bool:
+        """Whether everything that a register holds without a fault has a word; reading it says what has none."""
+        codec = register.codec
+        if register.memory != "inputs" or not isinstance(codec, FixedPoint):
+            return True
+        if register.path not in self._worded:
+            sign, given = codec.signed << (codec.width - 1), self._samples.inputs[register.tensor]
+            least, most = codec.decode(np.array([sign, (1 << codec.width) - 1 - sign], np.uint32))
+            self._worded[register.path] = bool(least <= given.min() and given.max() <= most)
+        return self._worded[register.path]
 
     def _outputs(
         self,
@@ -230,12 +245,14 @@ class Behind:
     ) -> tuple[Places, Outputs]:
         """Which of the samples at some places of a chunk differ, and their outputs; first: the chunk's first row."""
         reach, part = wrong.reach, _as_slice(places)
-        reads = faulty_reads(self._network, wrong.registers, places + first)
+        held = [patch for step in steps if isinstance(step, Pass) for patch in step.registers.values()]
+        others = [patch for patch in wrong.registers if patch not in held]
+        reads = faulty_reads(self._network, others, places + first)
         tensors = {name: golden[name][part] for name in reach.given}
-        tensors |= {name: reads[name](tensors[name]) for name in reach.read}
+        tensors |= {name: reads[name](tensors[name]) for name in reach.read if name in reads}
         for step in steps:
             if isinstance(step, Pass):
-                result = step(self._input_of(step, tensors, reach, part))
+                result = step(self._input_of(step, tensors, reach, reads, part), places + first)
                 tensors[step.end] = reads[step.end](result) if step.end in reads else result
             else:
                 compute(self._network, [step], tensors, reach.exact, values, reads)
@@ -251,7 +268,7 @@ class Behind:
             return places[samples], self._behind(suffix, tensors, samples, places + first)
         if samples.size < differs.size:
             tensors = {name: array[samples] for name, array in tensors.items()}
-            reads = faulty_reads(self._network, wrong.registers, first + places[samples])
+            reads = faulty_reads(self._network, others, first + places[samples])
         compute(self._network, reach.others, tensors, reach.exact, values, reads)
         return places[samples], self._all_outputs(tensors, first + places[samples])
 
@@ -280,10 +297,12 @@ class Behind:
         )
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _input_of(self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, part: slice | Places) -> Stored:
+    def _input_of(
+        self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, reads: Reads, part: slice | Places
+    ) -> Stored:
         """What a pass reads of its input; of a golden tensor it is kept as long as that."""
         name = step.given
-        if name not in reach.given or name in reach.read or not isinstance(part, slice):
+        if name not in reach.given or name in reads or not isinstance(part, slice):
             return step.stored(tensors[name])
         key = step.begin, part.start, part.stop
         if key not in self._stored:

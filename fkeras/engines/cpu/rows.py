@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -13,17 +14,20 @@ from fkeras.arithmetic.changes import Changes
 from fkeras.arithmetic.forward import Forward, Kernels
 from fkeras.arithmetic.layers import MaxPool as LargestOf
 from fkeras.arithmetic.layers import WeightedSum as Products
+from fkeras.arithmetic.misreads import Misread
 from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.sites import Image, Site, image_shape, only_reader, pair, site_of
 from fkeras.errors import InputError
-from fkeras.memory import WordTensor
+from fkeras.faults.register_patch import RegisterPatch
+from fkeras.memory import FixedPoint, Register, WordTensor
 from fkeras.network import Grid, MaxPool, Network, Node, Quantize, grid_of
 from fkeras.network.operation import EXACT_STEPS, Values
 from fkeras.network.sums import WeightedSum
 from fkeras.network.windows import pads
 
 Stored = NDArray[np.uint8]
+NO_ROWS = np.zeros(0, np.int64)
 MOST_ENUMERATED = 16
 """Bits of a word up to which all that it may stand for is looked at."""
 
@@ -44,6 +48,18 @@ class Link:
     def end(self) -> str:
         """The tensor that it makes."""
         return self.nodes[-1]
+
+    def reads(self, register: Register) -> int | None:
+        """What holds a register's words on the way through the layer, 0 its sums, 1 its levels; None where nothing does
+        that a pass has."""
+        site = self.site
+        if site is None or not _is_read_by_passes(register):
+            return None
+        if (register.tensor, register.step) == (site.node.name, site.sum_step) and register.memory == "accumulators":
+            return 0
+        assert isinstance(self.layer, Products)
+        holds_levels = self.layer.rounds and register.memory != "accumulators"
+        return 1 if holds_levels and (register.tensor, register.step) == (self.end, self.step) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +132,24 @@ class Row:
 class Pass:
     """Layers with what they multiply with: reads one tensor (n, ...), makes another.
 
-    site: of the first layer; end: the tensor that it makes, in steps of `step`; nodes: what it stands for.
+    links: the layers; end: the tensor that it makes, in steps of `step`; nodes: what it stands for; registers: what is
+    read wrongly on the way, by place as `Forward.levels` has it.
     """
 
-    site: Site
+    links: tuple[Link, ...]
     end: str
     step: float
     nodes: frozenset[str]
     forward: Forward
     kernels: Kernels
+    registers: Mapping[int, RegisterPatch] = field(default_factory=dict)
+
+    @property
+    def site(self) -> Site:
+        """Of the first layer."""
+        site = self.links[0].site
+        assert site is not None
+        return site
 
     @property
     def given(self) -> str:
@@ -136,18 +161,49 @@ class Pass:
         """The node at which it begins."""
         return self.site.node.name
 
+    def reading(self, patches: Iterable[RegisterPatch]) -> Pass:
+        """The same through those registers that it holds."""
+        places = {self._place_of(patch.register): patch for patch in patches}
+        return replace(self, registers={place: patch for place, patch in places.items() if place is not None})
+
+    def _place_of(self, register: Register) -> int | None:
+        site = self.site
+        held = _is_read_by_passes(register) and register.memory != "accumulators"
+        if held and (register.tensor, register.step) == (self.given, site.input_grid.step):
+            alone = self.given not in site.network.outputs and site.network.readers(self.given) == [site.node]
+            return 0 if alone else None
+        for number, link in enumerate(self.links):
+            place = link.reads(register)
+            if place is not None:
+                return 2 * number + 1 + place
+        return None
+
     def stored(self, x: Floats) -> Stored:
         """What it reads of its input."""
         step = self.site.input_grid.step
         assert step is not None
         return self.forward.stored((x / np.float32(step)).reshape(len(x), *self.forward.shape))
 
-    def __call__(self, stored: Stored) -> Floats:
-        """The tensor at the end."""
-        levels = self.forward.levels(stored, self.kernels)
+    def __call__(self, stored: Stored, rows: NDArray[np.int64] = NO_ROWS) -> Floats:
+        """The tensor at the end; rows: the numbers of the samples, which registers that are read wrongly ask for."""
+        misreads = {place: _misread(patch, rows) for place, patch in self.registers.items()}
+        levels = self.forward.levels(stored, self.kernels, misreads)
         # Adding zero makes -0.0, which rounding may give, the network's 0.0.
         values = levels * np.float32(self.step) + np.float32(0)
         return values.reshape(len(values), *self.site.network.shapes[self.end])
+
+
+def _is_read_by_passes(register: Register) -> bool:
+    """Whether a register's words are whole numbers, which nothing else stands between and who reads them."""
+    return isinstance(register.codec, FixedPoint) and not register.quantizer and register.limits is None
+
+
+def _misread(patch: RegisterPatch, rows: NDArray[np.int64]) -> Misread:
+    """A register that is read wrongly in the samples with these numbers."""
+    codec, masks = patch.register.codec, np.stack([patch.flips, patch.ones, patch.zeros]).astype(np.int64)
+    assert isinstance(codec, FixedPoint)
+    row, elements, flips = patch.within(rows)
+    return Misread(codec.width, codec.signed, patch.elements, masks, row, elements, flips.astype(np.int64))
 
 
 class Rows:
@@ -155,6 +211,7 @@ class Rows:
 
     def __init__(self, network: Network, grids: Mapping[str, Grid]) -> None:
         self._begins: dict[str, tuple[Row, int]] = {}
+        self._links: dict[str, Link] = {}
         taken: set[str] = set()
         for node in network.nodes:
             row = None if node.name in taken else _row_from(network, grids, node)
@@ -162,6 +219,7 @@ class Rows:
                 continue
             for number, link in enumerate(row.links):
                 taken.update(link.nodes)
+                self._links |= dict.fromkeys(link.nodes, link)
                 if link.site is not None:
                     self._begins[link.site.node.name] = row, number
 
@@ -184,12 +242,23 @@ class Rows:
                     found = row, number, link.step
         return found
 
-    def passes(self, nodes: Sequence[Node], values: Values, wanted: Collection[str] = ()) -> Iterator[Node | Pass]:
-        """`nodes`, in order, with passes for those that stand in rows, which make the tensors that are wanted.
+    def passes(
+        self,
+        nodes: Sequence[Node],
+        values: Values,
+        wanted: Collection[str] = (),
+        patches: Collection[RegisterPatch] = (),
+    ) -> Iterator[Node | Pass]:
+        """`nodes`, in order, with passes for those that stand in rows, which make the tensors that are wanted, and read
+        those registers wrongly whose words they hold; others stand between them.
 
         Wanted sums are those of the fault-free network.
         """
         names, done = {node.name for node in nodes}, set[str]()
+        several = Counter(patch.register.tensor for patch in patches)
+        left = [patch for patch in patches if several[patch.register.tensor] == 1]
+        held = {patch.register.tensor for patch in left if self.hold(patch.register)}
+        apart = several.keys() - held
         for node in nodes:
             if node.name in done:
                 continue
@@ -200,41 +269,48 @@ class Rows:
             if node.name in wanted:
                 yield _sums_of(row, first)
                 done.add(node.name)
-            stop = _stop(row, first, names, wanted)
+            stop = _stop(row, first, names, wanted, apart)
             kernels = row.kernels(first, stop, values) if stop > first else None
             if kernels is not None:
-                step = _pass(row, first, stop, kernels)
+                step = _pass(row, first, stop, kernels).reading(left)
+                left = [patch for patch in left if patch not in step.registers.values()]
                 done |= step.nodes
                 yield step
             elif node.name not in done:
                 yield node
+
+    def hold(self, register: Register) -> bool:
+        """Whether a pass holds a register's words behind its input."""
+        link = self._links.get(register.tensor)
+        return link is not None and link.reads(register) is not None
 
 
 def _sums_of(row: Row, number: int) -> Pass:
     """The pass that makes the sums of a layer."""
     site, forward = row.links[number].site, row.sums(number)
     assert site is not None
-    return Pass(site, site.node.name, site.sum_step, frozenset([site.node.name]), forward, forward.golden)
+    links = row.links[number : number + 1]
+    return Pass(links, site.node.name, site.sum_step, frozenset([site.node.name]), forward, forward.golden)
 
 
 def _pass(row: Row, first: int, stop: int, kernels: Kernels) -> Pass:
-    links, site = row.links[first:stop], row.links[first].site
-    assert site is not None
+    links = row.links[first:stop]
     nodes = frozenset(name for link in links for name in link.nodes)
-    return Pass(site, links[-1].end, links[-1].step, nodes, row.part(first, stop), kernels)
+    return Pass(links, links[-1].end, links[-1].step, nodes, row.part(first, stop), kernels)
 
 
-def _stop(row: Row, first: int, names: set[str], wanted: Collection[str]) -> int:
-    """Before which layer of a row a pass from the first one on stops, that makes no more than `names`."""
+def _stop(row: Row, first: int, names: set[str], wanted: Collection[str], apart: Set[str]) -> int:
+    """Before which layer of a row a pass from the first one on stops, that makes no more than `names`; apart: tensors
+    that may stand between passes only."""
     stop = first
     for number, link in enumerate(row.links[first:], first):
         inner = {name for name in link.nodes[:-1] if name in wanted}
         if number == first and link.site is not None:
             inner.discard(link.site.node.name)
-        if inner or not names.issuperset(link.nodes):
+        if inner or not (names.issuperset(link.nodes) and apart.isdisjoint(link.nodes[:-1])):
             break
         stop = number + 1
-        if link.end in wanted:
+        if link.end in wanted or link.end in apart:
             break
     return stop
 

@@ -11,6 +11,7 @@ import pytest
 
 import fkeras.metrics
 from fkeras import network as fn
+from fkeras.arithmetic.forward import NO_MISREADS, Forward
 from fkeras.engines.cpu.run import CpuRun
 from fkeras.engines.cpu.worker import CellWorker
 from fkeras.errors import ModelError
@@ -265,7 +266,7 @@ def register_faults(space: BitSpace, n: int, rng) -> tuple[np.ndarray, list[Faul
 
     def drawn(n_stored: int, n_in_every: int, n_stuck: int, n_in_samples: int) -> FaultSet:
         stored = rng.choice(np.flatnonzero(~space.is_register), n_stored, replace=False)
-        held = rng.choice(registers, n_in_every + n_stuck, replace=False)
+        held = rng.choice(registers, min(n_in_every + n_stuck, registers.size), replace=False)
         pairs = rng.choice(n * registers.size, n_in_samples, replace=False)
         stuck = np.array_split(held[n_in_every:], 2)
         flips = np.concatenate([stored, held[:n_in_every]])
@@ -275,6 +276,7 @@ def register_faults(space: BitSpace, n: int, rng) -> tuple[np.ndarray, list[Faul
 
     bits = rng.choice(registers, min(40, registers.size), replace=False)
     counts = ((0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (0, 0, 0, 3), (1, 1, 0, 0), (0, 9, 5, 0), (2, 3, 4, 50))
+    counts += ((0, 40, 20, 0), (3, 40, 20, 90))
     return bits, [drawn(*count) for count in counts]
 
 
@@ -302,6 +304,26 @@ def test_faults_in_registers_are_those_of_the_whole_network(kind: str, seed: int
         flips = [FaultSet(np.array([bit])) for bit in bits]
         require_same(run.flips(bits), slowly(network, space, x, y, metrics, flips))
         require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+
+
+def test_registers_are_read_wrongly_on_the_way_of_passes_where_layers_are_exact(monkeypatch) -> None:
+    """Else the fast way would have been compared with nothing."""
+    kinds = set()
+    called = Forward.levels
+
+    def levels(self, stored, kernels=None, misreads=NO_MISREADS):
+        kinds.update("input" if place == 0 else "sums" if place % 2 else "levels" for place in misreads)
+        return called(self, stored, kernels, misreads)
+
+    monkeypatch.setattr(Forward, "levels", levels)
+    for seed in range(4):
+        network, x = random_network(seed, "one width")
+        metrics, targets, *_ = metrics_of(network, x, np.random.default_rng(seed))
+        for kind in ("activations", "accumulators"):
+            space = register_space(network, kind)
+            _, sets = register_faults(network.memory.space() + space, len(x), np.random.default_rng(seed))
+            CpuRun(network, network.memory.space() + space, x, targets, metrics).fault_sets(sets)
+    assert kinds == {"input", "levels", "sums"}
 
 
 def test_activations_are_followed_element_by_element_where_layers_are_exact() -> None:
