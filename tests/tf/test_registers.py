@@ -149,6 +149,7 @@ def layers_of(tf, q, name: str):
     elif name == "levels":
         x = q.QConv2D(3, 3, activation="ternary(alpha=1)", name="conv", **made)(x)
         x = q.QConv2D(3, 2, activation="binary(alpha=1)", name="second", **made)(x)
+        x = q.QActivation("quantized_po2(4)", name="powers")(x)
     else:
         a = q.QConv2D(3, 3, padding="same", activation="quantized_bits(4,1,alpha=1)", name="conv", **made)(x)
         b = q.QConv2D(3, 1, activation="quantized_bits(4,1,alpha=1)", name="second", **made)(x)

@@ -14,7 +14,7 @@ from fkeras.faults.register_patch import RegisterPatch
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names
-from fkeras.memory import Binary, BitSpace, FixedPoint, MixedFixedPoint, Register, Ternary
+from fkeras.memory import BitSpace, FixedPoint, MixedFixedPoint, Register
 
 Masks = tuple[Any, Any, Any]
 """Which bits of each word flip, read 1 and read 0: (1 or n, *shape) int64 each."""
@@ -154,13 +154,7 @@ def _faulty(register: Register, quantizer: Any, x: Any, masks: Masks) -> Any:
     flips, ones, zeros = masks
     held = (x if quantizer is None else quantizer(x)) / register.scale
     codec = register.codec
-    if isinstance(codec, Binary):
-        words = tf.cast(held > 0, tf.int64)
-        read = tf.cast(2 * (_wrong(words, masks) & 1) - 1, tf.float64)
-    elif isinstance(codec, Ternary):
-        words = tf.cast(tf.round(held), tf.int64) & 3
-        read = tf.gather(tf.constant([0.0, 1.0, 1.0, -1.0], tf.float64), _wrong(words, masks))
-    elif isinstance(codec, FixedPoint | MixedFixedPoint):
+    if isinstance(codec, FixedPoint | MixedFixedPoint):
         shape = register.shape if isinstance(codec, MixedFixedPoint) else ()
         width, integer, signed = (
             np.asarray(part, np.int64).reshape(shape) for part in (codec.width, codec.integer, codec.signed)
@@ -173,7 +167,11 @@ def _faulty(register: Register, quantizer: Any, x: Any, masks: Masks) -> Any:
         held_codes = (words + half) % modulus - half
         read = tf.cast(codes + read_codes - held_codes, tf.float64) * steps
     else:
-        _refuse(register.path, f"TensorFlow reads no words of {codec!r} here")
+        meanings = codec.decode(np.arange(1 << codec.width, dtype=np.uint32))
+        levels = np.unique(meanings)
+        nearest = tf.searchsorted((levels[1:] + levels[:-1]) / 2, tf.reshape(tf.cast(held, tf.float64), [-1]))
+        words = tf.reshape(tf.gather(codec.encode(levels).astype(np.int64), nearest), tf.shape(held))
+        read = tf.gather(meanings, _wrong(words, masks))
     values, wrong = tf.cast(read * register.scale, x.dtype), (flips | ones | zeros) != 0
     read_values = tf.where(wrong, values, x)
     if register.limits is None:
