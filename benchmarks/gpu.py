@@ -123,7 +123,7 @@ def make(source: Path, target: Path) -> None:
     cells = {"coordinates": geometry["coordinates"], "cells": geometry["cell_of_output"]}
     np.savez_compressed(target / "econ_t.npz", x=wafers, y=charges.astype(np.float32), **cells)
     for name in ("rn07_cifar10", "econ_t_medium", "econ_t_large"):
-        export = ("-m", "fkeras.cli", "export", source / f"models/{name}.h5", "--output", target / f"{name}.fkn")
+        export = ("-m", "fkeras", "export", source / f"models/{name}.h5", "--output", target / f"{name}.fkn")
         subprocess.run([sys.executable, *map(str, export)], check=True)
 
 

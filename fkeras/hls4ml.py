@@ -10,26 +10,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fkeras.engines.hls4ml.agreement import Agreement, compared, qkeras_side
+from fkeras.engines.hls4ml.convert import Conversion, default_config
+from fkeras.engines.hls4ml.keras3 import default_config as config_of_keras_3
+from fkeras.engines.hls4ml.project import Project, read_project
+from fkeras.engines.hls4ml.storage import Storage, missing, ports_of, storage_of
+from fkeras.engines.hls4ml.table import ResourceTable, resource_table
+from fkeras.engines.hls4ml.words import Hls4mlOrder, hls4ml_order
 from fkeras.errors import whole
+from fkeras.faults import FaultModel
+from fkeras.frontends.keras3.forward import inputs_of
+from fkeras.frontends.qkeras.chip import Around, chip_part
+from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.memory import BitSet, BitSpace, Coverage
 from fkeras.models import MODELS
 from fkeras.models.kinds import is_of_keras_3, model_of
 from fkeras.network.feeding import flat_data as arrays_of
-
-if TYPE_CHECKING:
-    from fkeras.engines.hls4ml.agreement import Agreement
-    from fkeras.engines.hls4ml.convert import Conversion
-    from fkeras.engines.hls4ml.project import Project
-    from fkeras.engines.hls4ml.storage import Storage
-    from fkeras.engines.hls4ml.table import ResourceTable
-    from fkeras.engines.hls4ml.words import Hls4mlOrder
-    from fkeras.faults import FaultModel
-    from fkeras.protection import Mask
-    from fkeras.rtl.generate import Port
+from fkeras.protection import Mask
+from fkeras.protection.exports import write_csv, write_headers
+from fkeras.rtl.generate import Port
 
 ProjectLike = str | os.PathLike[str] | Mapping[str, Any] | None
 
@@ -41,14 +44,8 @@ def config(model: Any, x: Any, space: BitSpace | None = None) -> dict[str, Any]:
     writes into hls4ml_config.yml: keys Backend, IOType and HLSConfig (what `convert_from_keras_model` calls
     hls_config). UnsupportedError for weights that nothing quantizes.
     """
-    from fkeras.engines.hls4ml.convert import default_config
-    from fkeras.frontends.qkeras.chip import Around, chip_part
-    from fkeras.frontends.qkeras.tracing import flat_data
-
     words = _space(model, space)
     if is_of_keras_3(model):
-        from fkeras.engines.hls4ml.keras3 import default_config as config_of_keras_3
-
         return config_of_keras_3()
     part = chip_part(model, words)
     return default_config(part, Around(part, [False] * len(part.model.outputs)).before(flat_data(model, x)))
@@ -71,17 +68,10 @@ def agreement(
     The result says whether every output is the same (`.agrees`), the first layer where they part (`.first`) and the
     likely cause (`.cause`); its text is a report.
     """
-    from fkeras.engines.hls4ml.agreement import compared, qkeras_side
-
     words = _space(model, space)
     if is_of_keras_3(model):
-        from fkeras.engines.hls4ml.keras3 import keras3_side as side_of
-        from fkeras.frontends.keras3.forward import inputs_of
-
         inputs = arrays_of(inputs_of(model), x)
     else:
-        from fkeras.frontends.qkeras.tracing import flat_data
-
         side_of, inputs = qkeras_side, flat_data(model, x)
     some = x if samples is None else [array[: whole("samples", samples, 1)] for array in inputs]
     stated = _project(project)
@@ -101,15 +91,11 @@ def order(model: Any, *, project: ProjectLike = None, space: BitSpace | None = N
 
 def storage(model: Any, project: ProjectLike, space: BitSpace | None = None) -> tuple[Storage, ...]:
     """Whether the project stores the words of each tensor in a memory at all, and why not."""
-    from fkeras.engines.hls4ml.storage import storage_of
-
     return storage_of(*_converted(model, project, space))
 
 
 def not_stored(model: Any, project: ProjectLike, space: BitSpace | None = None) -> str:
     """One sentence on the words that the project does not store in any memory, "" where it stores all of them."""
-    from fkeras.engines.hls4ml.storage import missing
-
     return missing(storage(model, project, space))
 
 
@@ -118,8 +104,6 @@ def ports(model: Any, *, project: ProjectLike, space: BitSpace | None = None) ->
 
     InputError names a tensor that the project does not read from outside, and why.
     """
-    from fkeras.engines.hls4ml.storage import ports_of
-
     words = _space(model, space)
     words.require_stored("a port of hls4ml")
     return ports_of(*_converted(model, project, words))
@@ -133,8 +117,6 @@ def resources(
     space: BitSpace | None = None,
 ) -> ResourceTable:
     """Words, bits, protected bits and what TMR adds, tensor by tensor, beside hls4ml's own numbers."""
-    from fkeras.engines.hls4ml.table import resource_table
-
     conversion, order = _converted(model, project, space)
     named_project = _project(project)
     covered = None if protected is None else BitSet.of(protected)
@@ -148,8 +130,6 @@ def reordered(mask: Mask, model: Any, *, project: ProjectLike = None, space: Bit
 
 def write_masks(mask: Mask, folder: str | os.PathLike[str]) -> list[Path]:
     """Write a mask into a folder, made if need be: protection.json, protection.csv and C headers; their paths."""
-    from fkeras.protection.exports import write_csv, write_headers
-
     target = Path(folder)
     headers = write_headers(mask, target)
     mask.write(target / "protection.json")
@@ -162,14 +142,10 @@ def _space(model: Any, space: BitSpace | None) -> BitSpace:
 
 
 def _project(project: ProjectLike) -> Project | None:
-    from fkeras.engines.hls4ml.project import read_project
-
     return None if project is None else read_project(project)
 
 
 def _converted(model: Any, project: ProjectLike, space: BitSpace | None) -> tuple[Conversion, Hls4mlOrder]:
-    from fkeras.engines.hls4ml.words import hls4ml_order
-
     words = _space(model, space)
     conversion = model_of(model).hls4ml_conversion(words, _project(project))
     return conversion, hls4ml_order(conversion, words)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,7 @@ from fkeras.campaigns import (
     run_campaign,
 )
 from fkeras.campaigns.accumulation import Accumulation, InTime, OneByOne, accumulating
+from fkeras.campaigns.bit_map import BitMap, map_of_flips, map_of_oracle, map_of_ranking
 from fkeras.campaigns.budget import MAX_TRIALS, planned, shared_out, unmeasured
 from fkeras.campaigns.dead_tensors import DeadTensor, dead_by_construction
 from fkeras.campaigns.endurance_campaign import measure_endurance
@@ -85,9 +86,6 @@ from fkeras.runs.stored_sets import StoredSets
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
 from fkeras.store import Identity, Store, StoreLike, digest_of, opened
-
-if TYPE_CHECKING:
-    from fkeras.campaigns.bit_map import BitMap
 
 BLIND = ("msb", "random")
 """Rankings that know nothing about the model: a map of them would only look like one."""
@@ -372,16 +370,18 @@ class Study:
         """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
         return protection(self.hooks.resolved(protected, self), self.space)
 
-    def range_checked(self, protected: Protectable) -> Study:
-        """The same study, its registers read through the limits that a `RangeCheck` in `protected` has on its data."""
-        check = range_check(self.hooks.resolved(protected, self))
-        if check is None or not self.space.registers:
-            return self
-        return self.but(space=check.limited(self.space, self._fault_free.register_ranges(self.space)))
+    def under(self, protected: Protectable) -> tuple[Study, Protection]:
+        """That protection, and the same study, its registers read through the limits that a `RangeCheck` in `protected`
+        has on its data."""
+        stated, study = self.hooks.resolved(protected, self), self
+        check = range_check(stated)
+        if check is not None and self.space.registers:
+            study = self.but(space=check.limited(self.space, self._fault_free.register_ranges(self.space)))
+        return study, protection(stated, study.space)
 
     def setting(self, run: Run, faults: Faults, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
-        drawn, absorbed = placed(fault_model(faults), self.space), self.protection(protected)
+        drawn, absorbed = placed(fault_model(faults), self.space), protection(protected, self.space)
         area = "" if self._area is None else self._area.statement(absorbed, self.space)
         return Setting(drawn, absorbed, self.seed, run.engine, run.n_samples, self.space, area=area)
 
@@ -402,7 +402,7 @@ class Study:
         metric: by name, one or several on the same faults; all of the study's unless told. trials: "all" with one
         fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
-        study = self.range_checked(protected)
+        study, absorbed = self.under(protected)
         run = study.run([metric] if isinstance(metric, str) else metric)
         requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
         if requirement is not None and allow_chance:
@@ -413,7 +413,7 @@ class Study:
         if trials == "all" and (fault_model(faults) != FlipCount(1) or share is not None):
             raise InputError('trials="all" flips every bit alone; write faults=1, trials="all", and no shard=')
         plan = planned(len(study.space) if trials == "all" else trials, requirement, max_trials)
-        setting = study.setting(run, faults, protected)
+        setting = study.setting(run, faults, absorbed)
         study._require_range_check(setting.protection)
         if trials == "all":
             setting = replace(exhaustive_setting(run, setting.protection, study.seed), area=setting.area)
@@ -456,7 +456,8 @@ class Study:
     def _with(self, known: FaultFree, result: CampaignResult) -> CampaignResult:
         """The result with what is known of the network; where nothing changed, also whether anything could."""
         if result.changed_nothing and not result.is_untouched:
-            known = known.with_dead(self.dead_tensors(result), self.space)
+            dead = self.dead_tensors(result)
+            known = known.with_dead(dead, self.space)
         return replace(result, fault_free=known)
 
     def fault_free(self, names: Sequence[str] | None = None, limits: Sequence[GoldenLimit] = ()) -> FaultFree:
@@ -525,8 +526,7 @@ class Study:
             other = ("exposure_seconds", "") if wrong_end == "max_flips" else ("max_flips", ", or give a rate")
             what = f" does not go with looks in {accumulation.unit}; write "
             raise InputError(Argument(wrong_end), what, Argument(other[0]), other[1])
-        study = self.range_checked(protected)
-        absorbed = study.protection(protected)
+        study, absorbed = self.under(protected)
         with self._noticing(), study.stored_sets([name]) as run:
             return measure_endurance(
                 run,
@@ -661,8 +661,6 @@ class Study:
     def bit_map(self, golden: Mapping[str, float]) -> BitMap | None:
         """How much each bit matters, as far as it is known: by an oracle of this study, or a stored one of a metric in
         `golden` (its fault-free values), or else by a ranking of this study."""
-        from fkeras.campaigns.bit_map import map_of_flips, map_of_oracle, map_of_ranking
-
         for oracle in self._oracles:
             if oracle.content_digest == self.space.content_digest:
                 return map_of_oracle(oracle, self.space)

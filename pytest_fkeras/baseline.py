@@ -88,7 +88,7 @@ def _measured(
 ) -> MeasuredCampaign:
     from fkeras.campaigns.measured_campaign import MeasuredCampaign
 
-    return MeasuredCampaign.of(result, identity, campaign.data_summary, identities)
+    return MeasuredCampaign.of(result, identity, campaign.study.data_summary, identities)
 
 
 def _shown(folder: Path, measured: MeasuredCampaign, start: Path) -> str:

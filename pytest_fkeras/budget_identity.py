@@ -30,7 +30,7 @@ def budget_identity(item: pytest.Item, campaign: FaultCampaign) -> BudgetIdentit
         model_origin(item),
         campaign.faults_text,
         _protected_text(campaign),
-        str(campaign.coverage),
+        str(campaign.study.coverage),
         budget.seed,
     )
 

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
-from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
+from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, UntilDecided, Verdict, parse_limit
+from fkeras.campaigns.bit_map import BitMap, map_of_exhaustive, map_of_protection
 from fkeras.campaigns.fault_free import FaultFree, GoldenRequirement
 from fkeras.campaigns.oracle import CHANGE_TOLERANCE
-from fkeras.campaigns.verdict import apart
-from fkeras.faults import FlipCount
+from fkeras.campaigns.verdict import MAX_FAILURE_RATE, apart
+from fkeras.engine import GoldenScore
+from fkeras.errors import IdentityError
+from fkeras.faults import FaultModel, FlipCount, Protection
 from fkeras.faults.fault_models import key_of
-from fkeras.statistics import leveugle
+from fkeras.memory import BitSpace
+from fkeras.metrics.named import NAMED
+from fkeras.progress import silent
+from fkeras.report.failure import Explanation
+from fkeras.sensitivity import Ranking
+from fkeras.statistics import Estimate, leveugle
+from fkeras.study import Study
 from pytest_fkeras.collection import NAME
 from pytest_fkeras.marks import THE_ONLY_METRIC, Budget
 from pytest_fkeras.options import Options
 from pytest_fkeras.resilience import Source
 from pytest_fkeras.selection import resolved
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from fkeras.campaigns import CampaignResult, Verdict
-    from fkeras.campaigns.bit_map import BitMap
-    from fkeras.campaigns.measured_campaign import DataPart
-    from fkeras.engine import GoldenScore
-    from fkeras.faults import FaultModel, Protection
-    from fkeras.memory import BitSpace, Coverage
-    from fkeras.report.failure import Explanation
-    from fkeras.sensitivity import Ranking
-    from fkeras.statistics import Estimate
-    from fkeras.study import Study
 
 
 class FaultCampaign:
@@ -45,26 +41,24 @@ class FaultCampaign:
     """
 
     def __init__(self, resilience: Study, budget: Budget, options: Options) -> None:
-        self.budget = budget
+        self.budget, self._options = budget, options
         self.was_read = False
         self.notices: tuple[str, ...] = ()
         """What reports should say about this budget's memory."""
-        self._options = options
-        # Rankings have the session's seed, whatever a budget's own is.
-        self._ranked = resilience.but(**budget.coverage)
-        engine, seed = options.engine(budget.engine), options.seed(budget.seed)
-        self._study = self._ranked.but(engine=engine, seed=seed)
         self._problems: tuple[str, ...] = ()
         self._result: CampaignResult | None = None
         self._longer: CampaignResult | None = None
-        self.space: BitSpace = self._study.space
+        engine, seed = options.engine(budget.engine), options.seed(budget.seed)
+        # Rankings have the session's seed, whatever a budget's own is.
+        self._ranked = resilience.but(**budget.coverage)
+        self.study = self._ranked.but(engine=engine, seed=seed)
+        """What is measured."""
         self.requirement, self.golden_requirement = self._bound(budget)
         names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
         source = self._source()
-        self._study = self._study.range_checked(resolved(budget.protected, source))
-        self.space = self._study.space
-        self.protection = self._protection(budget.protected, source)
+        self.study, self.protection = self.study.under(resolved(budget.protected, source))
+        self.space: BitSpace = self.study.space
         self._rankings = source.used
 
     @property
@@ -77,20 +71,17 @@ class FaultCampaign:
         """What a selection such as `ranking[:k]` is resolved against."""
         return Source(self._ranked, self.budget.method, self._limited[0] if self._limited else None)
 
-    def _protection(self, protected: Any, source: Source) -> Protection:
-        return self._study.protection(resolved(protected, source))
-
     def prepare(self) -> None:
         """Measure what the limits name, or else the only metric there is, if the network without faults is sound."""
         names = self._limited or ([self._main] if self._main is not None else [])
         required = self.golden_requirement
-        self._study.require_bite(required.limits)
+        self.study.require_bite(required.limits)
         asked = names or sorted({limit.metric for limit in required.limits})
-        known = self._study.fault_free(asked, required.limits) if asked else FaultFree()
+        known = self.study.fault_free(asked, required.limits) if asked else FaultFree()
         self._problems = required.problems(known)
         doubt: tuple[str, ...] = ()
         if names and self._problems:
-            self._result = self._study.unmeasured(names, self.budget.faults, self.protection, known)
+            self._result = self.study.unmeasured(names, self.budget.faults, self.protection, known)
         elif names:
             self._measure(names)
             assert self._result is not None
@@ -99,15 +90,15 @@ class FaultCampaign:
         self.notices = (*self._own_metrics(names), *(() if known.is_all_dead else map(str, known.dead)), *doubt)
         project = self._options.hls4ml_project
         # An engine with a project says it by itself.
-        if project is not None and not self._study.engine.startswith("hls4ml:"):
-            hooks: Any = self._study.hooks
-            absent = hooks.not_stored(self._study, project)
+        if project is not None and not self.study.engine.startswith("hls4ml:"):
+            hooks: Any = self.study.hooks
+            absent = hooks.not_stored(self.study, project)
             self.notices += (absent,) if absent else ()
 
     def _with_dead(self, result: CampaignResult) -> tuple[CampaignResult, tuple[str, ...]]:
         """The result with the tensors that cannot hurt; its verdict stands without, and then it is said why."""
         try:
-            known = result.fault_free.with_dead(self._study.dead_tensors(result), self.space)
+            known = result.fault_free.with_dead(self.study.dead_tensors(result), self.space)
         except Exception as error:
             return result, (f"whether every tensor can hurt is not known: {type(error).__name__}: {error}",)
         return replace(result, fault_free=known), ()
@@ -121,29 +112,9 @@ class FaultCampaign:
         return (*rankings, *trials)
 
     @property
-    def coverage(self) -> Coverage:
-        """Which words count as memory."""
-        return self._study.coverage
-
-    @property
     def ranking(self) -> Ranking:
         """The bits of this budget's memory, most sensitive first, as its bare `ranking` ranks them."""
         return self._source().ranking(None)
-
-    @property
-    def model_name(self) -> str:
-        """What reports call the model."""
-        return self._study.model_name
-
-    @property
-    def model_file(self) -> str:
-        """The file that the model was loaded from; "" where a fixture made it."""
-        return str(getattr(self._study.hooks, "model_file", ""))
-
-    @property
-    def metric_names(self) -> list[str]:
-        """All metrics that a limit or a tolerance could name."""
-        return self._study.metric_names
 
     @property
     def result(self) -> CampaignResult:
@@ -184,7 +155,8 @@ class FaultCampaign:
         """
         if limit is not None:
             return self[self._sole()].failure_rate(limit, confidence=confidence, **limits)
-        self._measure([parse_limit(keyword, value, self.metric_names).metric for keyword, value in limits.items()])
+        metrics = self.study.metric_names
+        self._measure([parse_limit(keyword, value, metrics).metric for keyword, value in limits.items()])
         return self.result.failure_rate(confidence=confidence, **limits)
 
     @property
@@ -210,19 +182,12 @@ class FaultCampaign:
         timed = seconds is not None and "exposure_seconds" not in key_of(model)
         return key_of(model) + (f" over {seconds:g} s" if timed else "")
 
-    @property
-    def data_summary(self) -> tuple[DataPart, ...]:
-        """What tells the data from other ones, for baselines."""
-        return self._study.data_summary
-
     def identities(self, result: CampaignResult) -> tuple[dict[str, str], tuple[str, ...]]:
         """What the trials of each metric depend on, as a digest, and why that is not known of the others."""
-        from fkeras.errors import IdentityError
-
         digests, problems = {}, []
         for name in result.by_metric:
             try:
-                digests[name] = self._study.trials_identity(name, result.setting).digest
+                digests[name] = self.study.trials_identity(name, result.setting).digest
             except IdentityError as error:
                 problems.append(str(error))
         return digests, tuple(dict.fromkeys(problems))
@@ -230,8 +195,6 @@ class FaultCampaign:
     @property
     def max_failure_rate(self) -> float:
         """The share of draws that may be worse than is wanted."""
-        from fkeras.campaigns.verdict import MAX_FAILURE_RATE
-
         return MAX_FAILURE_RATE if self.requirement is None else self.requirement.max_failure_rate
 
     @property
@@ -258,16 +221,14 @@ class FaultCampaign:
 
     def bit_map(self) -> BitMap | None:
         """How much each bit matters, from what is known already; None where nothing is."""
-        from fkeras.campaigns.bit_map import map_of_exhaustive, map_of_protection
-
         if self._result is not None and self.budget.is_exhaustive:
             return map_of_exhaustive(self._result, next(iter(self._result.by_metric)))
         golden = {} if self._result is None else {n: one.golden.value for n, one in self._result.by_metric.items()}
-        return self._study.bit_map(golden) or map_of_protection(self.protection, self.space)
+        return self.study.bit_map(golden) or map_of_protection(self.protection, self.space)
 
     def _sole(self) -> str:
         if self._main is None:
-            names = sorted(self._limited) or self.metric_names
+            names = sorted(self._limited) or self.study.metric_names
             raise pytest.UsageError(
                 f"which metric? there are {', '.join(names)}; choose one, as in fkeras_campaign[{names[0]!r}]"
             )
@@ -275,43 +236,35 @@ class FaultCampaign:
 
     def under(self, fault_model: FaultModel, trials: int) -> CampaignResult:
         """The same under another fault model."""
-        from fkeras.progress import silent
-
-        return self._study.but(progress=silent).campaign(
+        return self.study.but(progress=silent).campaign(
             list(self.result.by_metric), faults=fault_model, trials=FixedTrials(trials), protected=self.protection
         )
 
     def explanation(self) -> Explanation:
         """Why the limits are missed; costs further evaluations."""
-        from fkeras.report.failure import Explanation
         from pytest_fkeras.explain import explain
 
         if self.requirement is None:
             return Explanation()
         plan = FixedTrials(len(self.result)) if self.budget.is_exhaustive else self._plan()
-        with self._study.stored_sets(self._limited) as run:
-            return explain(
-                self.result,
-                self.requirement,
-                plan,
-                run,
-                self.budget,
-                self._source(),
-                lambda protected: self._protection(protected, self._source()),
-            )
+        with self.study.stored_sets(self._limited) as run:
+            source = self._source()
+
+            def protect(protected: Any) -> Protection:
+                return self.study.protection(resolved(protected, source))
+
+            return explain(self.result, self.requirement, plan, run, self.budget, source, protect)
 
     def _own_metrics(self, names: Sequence[str]) -> tuple[str, ...]:
         """Which of the metrics are the project's own under the name of a built-in one, in sentences."""
-        from fkeras.metrics.named import NAMED
-
-        own = (name for name in names if name in NAMED and self._study.metric(name).identity != NAMED[name]().identity)
+        own = (name for name in names if name in NAMED and self.study.metric(name).identity != NAMED[name]().identity)
         return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
 
     def _bound(self, budget: Budget) -> tuple[Requirement | None, GoldenRequirement]:
         """What the budget requires of the metrics and the memory under test, with faults and without."""
         for keyword in budget.own_keywords:
             side, _, name = keyword.partition("_")
-            if side in ("max", "min") and name in self._study.metrics:
+            if side in ("max", "min") and name in self.study.metrics:
                 raise pytest.UsageError(
                     f"{keyword}= is a keyword of {NAME}, and the fkeras_metrics fixture has a metric called {name}; "
                     f"give the metric another name, as in {name}_of_samples"
@@ -320,12 +273,12 @@ class FaultCampaign:
         of_trials, golden = apart(
             self._worse_by(limit.value)
             if limit.metric == THE_ONLY_METRIC
-            else parse_limit(limit.keyword, limit.value, self.metric_names)
+            else parse_limit(limit.keyword, limit.value, self.study.metric_names)
             for limit in (*stated, *budget.golden)
         )
-        measured = {limit.metric for limit in of_trials} or set(filter(None, (self._study.sole_metric,)))
+        measured = {limit.metric for limit in of_trials} or set(filter(None, (self.study.sole_metric,)))
         keywords = {limit.keyword for limit in golden}
-        for limit in self._options.golden_limits(self.metric_names):
+        for limit in self._options.golden_limits(self.study.metric_names):
             if limit.metric in measured and limit.keyword not in keywords:
                 golden += (limit,)
         without_faults = GoldenRequirement(
@@ -334,17 +287,17 @@ class FaultCampaign:
         if not of_trials:
             return None, without_faults
         required = budget.requirement or Requirement(of_trials, budget.max_failure_rate, budget.confidence)
-        return replace(required.on(of_trials, len(self.space)), golden=without_faults), without_faults
+        return replace(required.on(of_trials, len(self.study.space)), golden=without_faults), without_faults
 
     def _worse_by(self, least: float) -> Limit:
         """The only metric must not get worse by more than `least`; roundings are no change."""
-        name = self._study.sole_metric
+        name = self.study.sole_metric
         if name is None:
             raise pytest.UsageError(
-                f"min_change={least:g} of which metric? there are {', '.join(self.metric_names)}; write "
+                f"min_change={least:g} of which metric? there are {', '.join(self.study.metric_names)}; write "
                 "a limit instead, as in max_sensitive_fraction=0.3, max_accuracy_drop=0.01"
             )
-        kind: Any = "increase" if self._study.metric(name).better == "lower" else "drop"
+        kind: Any = "increase" if self.study.metric(name).better == "lower" else "drop"
         return Limit(name, kind, max(least, CHANGE_TOLERANCE))
 
     def _measure(self, names: Sequence[str]) -> None:
@@ -362,8 +315,8 @@ class FaultCampaign:
     def _run(self, names: Sequence[str], plan: FixedTrials | None) -> CampaignResult:
         """Measure metrics, as many trials as the budget wants unless told."""
         if self.budget.is_exhaustive:
-            return self._study.campaign(names, faults=1, trials="all", protected=self.protection)
-        return self._study.campaign(
+            return self.study.campaign(names, faults=1, trials="all", protected=self.protection)
+        return self.study.campaign(
             names, faults=self.budget.faults, trials=plan or self._plan(), protected=self.protection
         )
 

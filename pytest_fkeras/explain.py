@@ -11,17 +11,25 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided, minimal_faults
+from fkeras.campaigns.accumulation import OneByOne, exposures_in
+from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord, least_trials
+from fkeras.campaigns.endurance_campaign import EnduranceCampaign, one_two_five
+from fkeras.campaigns.exhaustive import ExhaustiveResult
+from fkeras.campaigns.protection_curve import exhaustive_curve, protection_curve
+from fkeras.engine import Run
+from fkeras.faults import FlipCount, Protection
+from fkeras.memory import BitSpace
+from fkeras.report.failure import Explanation
+from fkeras.report.record import BudgetRecord, protection_text
+from fkeras.statistics.means import spread
+from fkeras.statistics.proportions import clopper_pearson
 from pytest_fkeras.marks import Budget
 from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Source, parts_of
 
 if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, FixedTrials, ProtectionCurve, Requirement, UntilDecided
-    from fkeras.campaigns.endurance import EnduranceRecord
-    from fkeras.engine import Run
-    from fkeras.faults import Protection
-    from fkeras.memory import BitSpace
-    from fkeras.report.failure import Explanation
-    from fkeras.report.record import BudgetRecord
     from pytest_fkeras.campaign import FaultCampaign
 
 MOST_EVALUATIONS = 600
@@ -82,9 +90,6 @@ def explain(
 
     source, protect: what rankings and a `protected=` are for this model.
     """
-    from fkeras.campaigns import minimal_faults
-    from fkeras.report.failure import Explanation
-
     try:
         levels = levels_of(budget.protected, source)
         if budget.protected is None and budget.is_exhaustive:
@@ -135,10 +140,6 @@ def _curve(
     levels: Levels,
     protect: Callable[[Any], Protection],
 ) -> ProtectionCurve:
-    from fkeras.campaigns import UntilDecided
-    from fkeras.campaigns.exhaustive import ExhaustiveResult
-    from fkeras.campaigns.protection_curve import exhaustive_curve, protection_curve
-
     if isinstance(plan, UntilDecided):
         plan = UntilDecided(plan.requirement, min(plan.max_trials, MOST_TRIALS))
     if isinstance(result, ExhaustiveResult):
@@ -156,11 +157,6 @@ def _curve(
 
 
 def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tuple[int, int, int]:
-    from fkeras.campaigns.accumulation import OneByOne
-    from fkeras.campaigns.endurance import least_trials
-    from fkeras.campaigns.endurance_campaign import EnduranceCampaign, one_two_five
-    from fkeras.faults import FlipCount
-
     setting = result.setting
     assert isinstance(setting.fault_model, FlipCount)
     n_faults = setting.fault_model.n_faults
@@ -170,34 +166,15 @@ def _survived(result: CampaignResult, requirement: Requirement, run: Run) -> tup
     return int(survived or 0), n_faults, least_trials(requirement.max_failure_rate, requirement.confidence)
 
 
-def _mean_upsets(model: Any, n_bits: int) -> float:
-    """How many upsets add up in time, 0 where other faults do."""
-    from fkeras.faults import Exposure, StuckAt, Transient
-    from fkeras.faults.memories import PerMemory
-
-    parts = list(model.with_sizes(n_bits)) if isinstance(model, PerMemory) else [("", model, n_bits)]
-    lasting = [(part, size) for _, part, size in parts if not isinstance(part, Transient | StuckAt)]
-    upsets = [part.mean_upsets(size) for part, size in lasting if isinstance(part, Exposure)]
-    has_one_time = len(upsets) == len(lasting) > 0 and model.exposure_seconds is not None
-    return sum(upsets) if has_one_time else 0.0
-
-
 def damage_curve(campaign: FaultCampaign) -> EnduranceRecord | None:
     """The metric under 1 fault, and more and more, up to the budget's number or time; None for other fault models."""
-    import numpy as np
-
-    from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
-    from fkeras.faults import FlipCount
-    from fkeras.report.record import protection_text
-    from fkeras.statistics.means import spread
-    from fkeras.statistics.proportions import clopper_pearson
-
     setting, limits = campaign.result.setting, () if campaign.requirement is None else campaign.requirement.limits
     n_bits = len(setting.space)
     model: Any = setting.fault_model
+    upsets = sum(part.mean_upsets(size) for part, size in exposures_in(model, n_bits))
     if isinstance(model, FlipCount) and model.n_faults:
         unit, shares = "flips", np.rint(np.geomspace(1, model.n_faults, LOOKS)) / model.n_faults
-    elif (upsets := _mean_upsets(model, n_bits)) >= 1:
+    elif upsets >= 1 and model.exposure_seconds is not None:
         unit, shares = "seconds", np.geomspace(1 / upsets, 1, LOOKS)
     else:
         return None

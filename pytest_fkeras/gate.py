@@ -71,7 +71,7 @@ def judge(item: pytest.Item, body: BaseException | None = None) -> None:
     judgement.record = replace(
         judgement.record,
         rerun=rerun,
-        assumptions=None if assumptions is None else replace(assumptions, file=campaign.model_file),
+        assumptions=None if assumptions is None else replace(assumptions, file=campaign.study.hooks.model_file),
         bit_map=campaign.bit_map() if is_shown else None,
         endurance=damage_curve(campaign) if is_shown and judgement.record.metrics else None,
         cached=campaign.cached,
@@ -125,9 +125,9 @@ def _judgement(item: pytest.Item, campaign: FaultCampaign, rerun: str, body: Bas
         return Judgement(BudgetRecord(item.nodeid, Outcome.NOT_RUN, text), None if body else Undecided(text), False)
     result, requirement, verdict = campaign.result, campaign.requirement, campaign.verdict
     if requirement is None or verdict is None:
-        return Judgement(record_of(item.nodeid, campaign.model_name, result, None, None), None, True)
+        return Judgement(record_of(item.nodeid, campaign.study.model_name, result, None, None), None, True)
     culprits = most_damaging(result, result.broken(requirement.limits)) if verdict.failures else []
-    record = record_of(item.nodeid, campaign.model_name, result, requirement, verdict, [str(one) for one in culprits])
+    record = record_of(item.nodeid, campaign.study.model_name, result, requirement, verdict, culprits)
     if verdict.outcome is Outcome.PASS:
         return Judgement(record, None, True)
     # An expected failure is not looked into: it costs evaluations, and nobody reads the message.
@@ -152,7 +152,7 @@ def _of_broken_set_up(item: pytest.Item, campaign: FaultCampaign, rerun: str) ->
     result, problems = campaign.measured, campaign.problems
     record = BudgetRecord(item.nodeid, Outcome.FAIL, "")
     if result is not None:
-        record = record_of(item.nodeid, campaign.model_name, result, campaign.requirement, None)
+        record = record_of(item.nodeid, campaign.study.model_name, result, campaign.requirement, None)
     limits = tuple(map(str, campaign.golden_requirement.limits))
     text = f"FAIL: {'; '.join(problems)}"
     record = replace(record, verdict=Outcome.FAIL, text=text, reasons=problems, broken=problems, golden_limits=limits)
@@ -207,7 +207,7 @@ def finish_report(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         return
     campaign = state_of(item).campaign
     if campaign is not None:
-        setattr(report, KNOWN, campaign.metric_names)
+        setattr(report, KNOWN, campaign.study.metric_names)
     is_unmeasured = judgement is not None and judgement.record.assumptions is None
     if judgement is not None and judgement.record.verdict == "NOT_RUN" and is_unmeasured and problem is not ours:
         return

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fkeras.models import MODELS, ModelHooks
+from fkeras.engine import Run
+from fkeras.errors import FkerasError, IdentityError
+from fkeras.hls4ml import not_stored
+from fkeras.memory import BitSpace, Coverage
+from fkeras.metrics import Metric
+from fkeras.models import MODELS, ModelHooks, as_pair
+from fkeras.models.file import model_in
+from fkeras.models.kinds import is_known
 from fkeras.recent import Recent
+from fkeras.runs.identity import DECLARED_MODEL
+from fkeras.sensitivity import Ranking
+from fkeras.study import Study
 from pytest_fkeras.fixture_values import FixtureValue, changed, fixture_value
 from pytest_fkeras.options import ini_folder, stated
 from pytest_fkeras.progress import progress_in
 from pytest_fkeras.selection import Method, resolved
 
 if TYPE_CHECKING:
-    from fkeras.engine import Run
-    from fkeras.memory import BitSpace, Coverage
-    from fkeras.metrics import Metric
-    from fkeras.sensitivity import Ranking
-    from fkeras.study import Study
     from pytest_fkeras.session import FkerasSession
 
 _COMPUTING = ("pytest_fkeras_start_run", "pytest_fkeras_rank", "pytest_fkeras_bit_space")
@@ -44,9 +49,6 @@ def resilience_of(session: FkerasSession, model: Any, data: Any, metrics: Any) -
     of_model, of_data = fixture_value(session, "fkeras_model", model), fixture_value(session, "fkeras_data", data)
 
     def study() -> Study:
-        from fkeras.models.file import model_in
-        from fkeras.study import Study
-
         is_path = isinstance(model, str | os.PathLike)
         # Hooks of the project's own are asked about the model itself.
         store = None if any(is_own(session.config.hook, name) for name in _ASKED) else session.store
@@ -97,16 +99,11 @@ class SessionHooks(ModelHooks):
             model=model, layers=coverage.layers, biases=coverage.biases, coverage=coverage
         )
         coverage.require_met(space)
-        from fkeras.models.kinds import is_known
-
         if not hasattr(model, "get_weights") and not is_known(model):
             self._words.setdefault(coverage, space.content_digest)
         return space
 
     def identity(self, model: Any) -> Mapping[str, str]:
-        from fkeras.errors import IdentityError
-        from fkeras.runs.identity import DECLARED_MODEL
-
         declared = self._hooks.pytest_fkeras_model_identity(model=model)
         name = getattr(model, "name", type(model).__name__)
         if isinstance(declared, str):
@@ -171,9 +168,6 @@ class SessionHooks(ModelHooks):
 
     def not_stored(self, study: Study, project: str) -> str:
         """Which words of a memory an hls4ml project does not store, or why nobody knows; "" where it stores all."""
-        from fkeras.errors import FkerasError
-        from fkeras.hls4ml import not_stored
-
         name = Path(project).name
 
         def text() -> str:
@@ -227,6 +221,4 @@ def _checked_data(data: Any) -> tuple[Any, Any]:
         raise pytest.UsageError(
             f"the fkeras_data fixture gave {type(data).__name__}; it is a pair (x, y), the inputs and the targets"
         )
-    from fkeras.models import as_pair
-
     return as_pair(data)

@@ -198,15 +198,22 @@ def _states_of(model: FaultModel, space: BitSpace, looks: Looks, streams: Stream
     return [drawn(look) for look in looks.tolist()]
 
 
+def exposures_in(model: FaultModel, n_bits: int) -> list[tuple[Exposure, int]]:
+    """The upsets that add up in time, each with the bits of its memory; none where something adds up in another way."""
+    parts = list(model.with_sizes(n_bits)) if isinstance(model, PerMemory) else [("", model, n_bits)]
+    if not all(isinstance(part, Exposure | Transient | StuckAt) for _, part, _ in parts):
+        return []
+    return [(part, size) for _, part, size in parts if isinstance(part, Exposure)]
+
+
 def accumulating(faults: Faults, space: BitSpace) -> tuple[Accumulation, float]:
     """How faults add up that are stated as for a campaign, and how long its exposures last. InputError for others."""
     model = placed(fault_model(faults), space)
-    parts = model.parts if isinstance(model, PerMemory) else (("", model),)
-    exposures = [part for _, part in parts if isinstance(part, Exposure)]
-    if not exposures or not all(isinstance(part, Exposure | Transient | StuckAt) for _, part in parts):
+    exposures = exposures_in(model, len(space))
+    if not exposures:
         raise InputError(
             f"{model!r}: allowed are upsets in time, a fkeras.Exposure, or a dict of memories with at least one, and "
             "Transient and StuckAt beside it; flips one after another are what adds up without ", Argument("faults")
         )  # fmt: skip
-    seconds = max(exposure.exposure_seconds for exposure in exposures)
-    return (InTimeByMemory(model) if isinstance(model, PerMemory) else in_time(exposures[0])), seconds
+    seconds = max(exposure.exposure_seconds for exposure, _ in exposures)
+    return (InTimeByMemory(model) if isinstance(model, PerMemory) else in_time(exposures[0][0])), seconds

@@ -34,7 +34,10 @@ class View(ABC):
     the model has it. It does not train and is closed at the end of the `with` block.
     """
 
-    def __init__(self, model: Any, faults: FaultSet) -> None:
+    def __init__(self, model: Any, faults: Any) -> None:
+        if not isinstance(faults, FaultSet):
+            kind = type(faults).__name__
+            raise InputError(f"faults is {kind}; allowed is a FaultSet, as in fkeras.FaultSet([12, 977])")
         self.faults = faults
         self._model = model
         self._is_open = True
@@ -140,12 +143,6 @@ class View(ABC):
                 "fkeras.layers for training with faults"
             )
         raise AttributeError(f"a faulty view has no attribute {name!r}; it has call, predict, evaluate and faults")
-
-
-def require_faults(faults: Any) -> None:
-    """InputError for anything but a fault set."""
-    if not isinstance(faults, FaultSet):
-        raise InputError(f"faults is {type(faults).__name__}; allowed is a FaultSet, as in fkeras.FaultSet([12, 977])")
 
 
 def _batch_rows(batch_size: int | None) -> int:

@@ -36,6 +36,9 @@ class ModelHooks:
     """What a study asks about its model: here of what fkeras knows, Keras models, networks, and files that hold them;
     a test session answers for what it tests."""
 
+    model_file = ""
+    """The file that a project named in place of a model."""
+
     def bit_space(self, model: Any, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered."""
         return covered(model_of(model), coverage)

@@ -6,7 +6,9 @@ import hashlib
 import os
 from typing import Any
 
-from fkeras.errors import InputError, ModelError
+from fkeras.errors import InputError, ModelError, UnsupportedError
+from fkeras.frontends.description import NotDescribed
+from fkeras.frontends.loading import load_model
 from fkeras.memory.space import Memory
 from fkeras.metrics.inputs import take
 from fkeras.models.kinds import FrameworkModel, model_of
@@ -17,6 +19,7 @@ from fkeras.network.fit import golden_misfit
 
 KEPT_SAMPLES = 4
 """Of the data, in the file."""
+_REMEDY = "measure the model file itself"
 
 
 def export(
@@ -35,19 +38,19 @@ def export(
     """
     if is_network_file(path):
         raise InputError(f"{path} is a network file already; name the model that it was made of")
-    from fkeras.frontends.loading import load_model
-
     source = source_digest(path, weights)
     asked = model_of(load_model(path, weights, trusted=trusted))
     assert isinstance(asked, FrameworkModel)
-    network = asked.network(memory)
+    try:
+        network = asked.network(memory)
+    except NotDescribed as error:
+        raise UnsupportedError(f"{path}: {error}; {_REMEDY}") from error
     inputs = tuple(random_samples(network)) if x is None else flat_data(network.inputs, x)
     golden = asked.golden_outputs(inputs)
     misfit = golden_misfit(network, inputs, golden)
     if misfit is not None:
         raise ModelError(
-            f"{path}: a network does not compute what Keras does: output '{misfit.node}' {misfit.why}; measure the "
-            "model file itself"
+            f"{path}: a network does not compute what Keras does: output '{misfit.node}' {misfit.why}; {_REMEDY}"
         )
     write_network(network, output, source, take(inputs, slice(KEPT_SAMPLES)))
     return network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -11,22 +11,31 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
+from fkeras.frontends.autodiff import TensorFlow
+from fkeras.frontends.description import NotDescribed
+from fkeras.frontends.evidence import FrameworkSubject
+from fkeras.frontends.qkeras.description import network_of
+from fkeras.frontends.qkeras.forward import forward_of
+from fkeras.frontends.qkeras.framework import FrameworkRun, all_outputs
+from fkeras.frontends.qkeras.identity import model_identity, model_state
+from fkeras.frontends.qkeras.injection import FaultyModel
+from fkeras.frontends.qkeras.reading import bit_space
+from fkeras.frontends.qkeras.setup import tensorflow
+from fkeras.frontends.qkeras.shipping import packed, unpacked
+from fkeras.frontends.qkeras.tail import TailRun
+from fkeras.frontends.qkeras.tracing import flat_data, flat_targets, output_names
 from fkeras.memory import BitSpace
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, parts_of
 from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import run_of, shipped_network, start_checked
-from fkeras.network import Network
-from fkeras.network.feeding import flat_targets
+from fkeras.network import Network, feeding
 from fkeras.network.floats import only_in_network, storing
-from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
     from fkeras.engines.hls4ml.project import Project
-    from fkeras.frontends.qkeras.framework import FrameworkRun
-    from fkeras.sensitivity.evidence import Subject
 
 
 class KerasModel(FrameworkModel):
@@ -34,26 +43,18 @@ class KerasModel(FrameworkModel):
 
     def identity(self) -> Mapping[str, str]:
         """Architecture, weights, and versions of what computes."""
-        from fkeras.frontends.qkeras.identity import model_identity
-
         return model_identity(self._model)
 
     def state(self) -> str | None:
         """A digest of architecture and weights."""
-        from fkeras.frontends.qkeras.identity import model_state
-
         return model_state(self._model)
 
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
-        from fkeras.frontends.qkeras.reading import bit_space
-
         return bit_space(self._model, layers, biases, memory)
 
     def network(self, memory: Memory | None) -> Network:
         """What it stores and computes."""
-        from fkeras.frontends.qkeras.description import network_of
-
         return network_of(self._model, memory or "quantizer")
 
     def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
@@ -66,34 +67,28 @@ class KerasModel(FrameworkModel):
     @property
     def output_names(self) -> Sequence[str]:
         """What Keras calls them."""
-        from fkeras.frontends.qkeras.tracing import output_names
-
         return output_names(self._model)
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
-        from fkeras.frontends.qkeras.forward import forward_of
-        from fkeras.frontends.qkeras.framework import all_outputs
-
         nothing_stored = BitSpace(())
         return parts_of(all_outputs(forward_of(self._model, nothing_stored), inputs, []))
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
         is_named = isinstance(y, dict) and hasattr(self._model, "output_names")
-        return flat_targets(self.output_names, y) if is_named else y
+        return feeding.flat_targets(self.output_names, y) if is_named else y
 
-    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
+    @property
+    def framework(self) -> tuple[Any, TensorFlow]:
+        """Keras 2 on TensorFlow."""
+        return tensorflow().keras, TensorFlow(tensorflow())
+
+    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> FrameworkSubject:
         """Itself with data, differentiated by TensorFlow."""
-        from fkeras.frontends.qkeras.evidence import subject_of
-
-        return subject_of(self._model, space, data, start_run)
-
-    def users_loss(self, loss: Any, targets: Targets) -> Loss:
-        """What a user gave as loss=: TensorFlow differentiates it."""
-        from fkeras.frontends.qkeras.evidence import users_loss
-
-        return users_loss(loss, targets)
+        model, (x, y) = self._model, data
+        inputs, targets = flat_data(model, x), flat_targets(model, y)
+        return FrameworkSubject(model, *self.framework, forward_of(model, space), space, inputs, targets, start_run)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """An engine bound to all of these."""
@@ -105,16 +100,12 @@ class KerasModel(FrameworkModel):
             from fkeras.engines.hls4ml.engine import qkeras_run
 
             return qkeras_run(self._model, space, x, y, metrics, project)
-        from fkeras.frontends.qkeras.framework import FrameworkRun
-
         judge = FrameworkRun(self._model, space, x, y, metrics)
         return judge if name == "framework" else self._on_network(judge, data, engine)
 
     def _on_network(self, judge: FrameworkRun, data: Data, engine: str) -> Run:
         """An engine on the network where this computes what the framework does on these data; else the framework."""
         from fkeras.engines.cpu.fitting import misfit
-        from fkeras.frontends.description import NotDescribed
-        from fkeras.frontends.qkeras.tail import TailRun
 
         try:
             network = self.network(judge.space.memory)
@@ -136,19 +127,13 @@ class KerasModel(FrameworkModel):
         network = shipped_network(run)
         if network is not None:
             return network
-        from fkeras.frontends.qkeras.shipping import packed
-
         return Shipped(start_packed, packed(self._model))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
         """A view of the model; it is not touched."""
-        from fkeras.frontends.qkeras.injection import injected
-
-        return injected(self._model, faults, space)
+        return closing(FaultyModel(self._model, space, faults))
 
 
 def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
     """The run of a packed model: this runs on workers."""
-    from fkeras.frontends.qkeras.shipping import unpacked
-
     return KerasModel(unpacked(content)).start_run(data, metrics, space, engine)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,18 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
+from fkeras.frontends.autodiff import Autodiff, Jax, TensorFlow
+from fkeras.frontends.description import NotDescribed
+from fkeras.frontends.evidence import FrameworkSubject
+from fkeras.frontends.keras3.forward import Forward, inputs_of, output_names, outputs_of, words_now
+from fkeras.frontends.keras3.framework import FrameworkRun
+from fkeras.frontends.keras3.identity import model_identity, model_state
+from fkeras.frontends.keras3.injection import FaultyModel
+from fkeras.frontends.keras3.inventory import inventory_of, with_floats
+from fkeras.frontends.keras3.loading import load_model
+from fkeras.frontends.keras3.network import recent_network
+from fkeras.frontends.keras3.setup import keras
+from fkeras.frontends.qkeras.shipping import packed_by, unpacked_by
 from fkeras.memory import BitSpace, Coverage, WordTensor
 from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
@@ -20,14 +33,15 @@ from fkeras.models.engines import engine_parts
 from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
 from fkeras.models.network import shipped_network, start_judged
 from fkeras.network import Network
-from fkeras.network.feeding import flat_targets
+from fkeras.network.feeding import flat_data, flat_targets
 from fkeras.network.floats import storing
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
     from fkeras.engines.hls4ml.project import Project
-    from fkeras.sensitivity.evidence import Subject
-    from fkeras.sensitivity.losses import Loss, Targets
+
+_BACKENDS: dict[str, type[Autodiff]] = {"tensorflow": TensorFlow, "jax": Jax}
+_FILE = "model.keras"
 
 
 class Keras3Model(FrameworkModel):
@@ -35,9 +49,6 @@ class Keras3Model(FrameworkModel):
 
     def bit_space(self, coverage: Coverage) -> BitSpace:
         """The stored bits that are covered; float words also where no network describes the model."""
-        from fkeras.frontends.description import NotDescribed
-        from fkeras.frontends.keras3.inventory import inventory_of, with_floats
-
         try:
             return super().bit_space(coverage)
         except NotDescribed:
@@ -48,31 +59,21 @@ class Keras3Model(FrameworkModel):
 
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
         """The words that quantizers make, of the chosen layers, as a memory stores them."""
-        from fkeras.frontends.keras3 import inventory_of
-
         return inventory_of(self._model, memory).space(layers, biases)
 
     def network(self, memory: Memory | None) -> Network:
         """What it stores and computes now; read once while nothing changes."""
-        from fkeras.frontends.keras3.recent import recent_network
-
         return recent_network(self._model, memory or "quantizer")
 
     def identity(self) -> Mapping[str, str]:
         """All that its network computes; of a model that no network describes, architecture, weights and versions."""
-        from fkeras.frontends.description import NotDescribed
-
         try:
             return {"network": self.network("quantizer").digest}
         except NotDescribed:
-            from fkeras.frontends.keras3.identity import model_identity
-
             return model_identity(self._model)
 
     def state(self) -> str:
         """A digest of architecture and weights."""
-        from fkeras.frontends.keras3.recent import model_state
-
         return model_state(self._model)
 
     def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
@@ -85,37 +86,38 @@ class Keras3Model(FrameworkModel):
     @property
     def output_names(self) -> Sequence[str]:
         """What Keras calls them."""
-        from fkeras.frontends.keras3.forward import output_names
-
         return output_names(self._model)
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         """What Keras computes."""
-        from fkeras.frontends.keras3.forward import outputs_of
-
         return outputs_of(self._model, inputs)
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
         return flat_targets(self.output_names, y) if isinstance(y, dict) else y
 
-    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
+    @property
+    def framework(self) -> tuple[Any, Autodiff]:
+        """Keras 3 on its backend. UnsupportedError for one that computes no slopes here."""
+        backend = str(keras().backend.backend())
+        if backend not in _BACKENDS:
+            raise UnsupportedError(
+                f"slopes are computed by {' or '.join(_BACKENDS)}, and the backend of Keras is {backend}; set "
+                "KERAS_BACKEND to one of them, or rank by ",
+                *(Argument("method", "msb"), " or ", Argument("method", "random")),
+            )
+        return keras(), _BACKENDS[backend](sys.modules[backend])
+
+    def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> FrameworkSubject:
         """Itself with data, differentiated by the backend of Keras."""
-        from fkeras.frontends.keras3.evidence import subject_of
-
         self._require_fresh(space)
-        return subject_of(self._model, space, data, start_run)
-
-    def users_loss(self, loss: Any, targets: Targets) -> Loss:
-        """What a user gave as loss=: the backend of Keras differentiates it."""
-        from fkeras.frontends.keras3.evidence import users_loss
-
-        return users_loss(loss, targets)
+        model, (x, y) = self._model, data
+        inputs, targets = flat_data(inputs_of(model), x), flat_targets(output_names(model), y)
+        forward = Forward(model, space)
+        return FrameworkSubject(model, *self.framework, forward, space, inputs, targets, start_run)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         """An engine on the model's network where this is what Keras computes on these data; else Keras."""
-        from fkeras.frontends.description import NotDescribed
-
         name, project = engine_parts(engine)
         if name == "hls4ml":
             from fkeras.engines.hls4ml.keras3 import keras3_run
@@ -132,15 +134,11 @@ class Keras3Model(FrameworkModel):
         return run if wrong is None else self._by_keras(data, metrics, space, f"'{wrong.node}' {wrong.why}")
 
     def _by_keras(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, why: str = "") -> Run:
-        from fkeras.frontends.keras3.framework import FrameworkRun
-
         self._require_fresh(space)
         return FrameworkRun(self._model, space, *data, metrics, why)
 
     def _require_fresh(self, space: BitSpace) -> None:
         """ModelError where the model has other words now; UnsupportedError for what Keras has no place to inject."""
-        from fkeras.frontends.keras3.forward import words_now
-
         kinds = zip(space.arrays, space.kinds, strict=True)
         beside = [array.path for array, kind in kinds if kind in ("tables", *REGISTERS)]
         if beside:
@@ -156,16 +154,12 @@ class Keras3Model(FrameworkModel):
         network = shipped_network(run)
         if network is not None:
             return network
-        from fkeras.frontends.keras3.shipping import packed
-
-        return Shipped(start_packed, packed(self._model))
+        return Shipped(start_packed, packed_by(self._model.save, self._model, _FILE))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
         """A view of the model; it is not touched."""
-        from fkeras.frontends.keras3.injection import injected
-
         self._require_fresh(space)
-        return injected(self._model, faults, space)
+        return closing(FaultyModel(self._model, space, faults))
 
     def _network_of(self, space: BitSpace) -> Network:
         """The network that stores the words of a space."""
@@ -186,6 +180,4 @@ class Keras3Model(FrameworkModel):
 
 def start_packed(content: Any, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
     """The run of a packed model: this runs on workers."""
-    from fkeras.frontends.keras3.shipping import unpacked
-
-    return Keras3Model(unpacked(content)).start_run(data, metrics, space, engine)
+    return Keras3Model(unpacked_by(load_model, content, _FILE)).start_run(data, metrics, space, engine)

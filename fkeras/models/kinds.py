@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
+from fkeras.engines.hls4ml.project import Project, read_project
 from fkeras.errors import Argument, InputError, said
 from fkeras.faults import FaultSet
+from fkeras.frontends.autodiff import Autodiff
 from fkeras.memory import BitSpace, Coverage, Uncovered
 from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
+from fkeras.network.floats import with_float_words
+from fkeras.network.registers import register_space
+from fkeras.network.tables import table_space
+from fkeras.sensitivity.evidence import Subject
+from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
-    from fkeras.engines.hls4ml.project import Project
-    from fkeras.sensitivity.evidence import Subject
-    from fkeras.sensitivity.losses import Loss, Targets
 
 Data = tuple[Any, Any]
 StartRun = Callable[[Data, Mapping[str, Metric], BitSpace, str], Run]
@@ -152,9 +156,16 @@ class FrameworkModel(Model):
     def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> Subject:
         """Itself with data, differentiated by the framework."""
 
+    @property
     @abstractmethod
+    def framework(self) -> tuple[Any, Autodiff]:
+        """Its Keras, the module, and what computes slopes there."""
+
     def users_loss(self, loss: Any, targets: Targets) -> Loss:
         """What a user gave as loss=, differentiated by the framework."""
+        from fkeras.frontends.losses import users_loss
+
+        return users_loss(loss, targets, *self.framework)
 
 
 def is_known(model: Any) -> bool:
@@ -181,9 +192,6 @@ def model_of(model: Any) -> Model:
 
 def covered(model: Model, coverage: Coverage) -> BitSpace:
     """The bits of all memories of a model that are covered."""
-    from fkeras.network.registers import register_space
-    from fkeras.network.tables import table_space
-
     memories = coverage.memories
     parts: list[BitSpace] = []
     if {"weights", "biases"}.intersection(memories):
@@ -205,7 +213,6 @@ def covered(model: Model, coverage: Coverage) -> BitSpace:
 def _in_words_of(model: Model, coverage: Coverage, accumulators: BitSpace) -> BitSpace:
     """Accumulators in the words of an hls4ml project."""
     from fkeras.engines.hls4ml.accumulators import in_words_of
-    from fkeras.engines.hls4ml.project import read_project
 
     stored = model.bit_space(Coverage())
     return in_words_of(model.hls4ml_conversion(stored, read_project(str(coverage.project))), accumulators)
@@ -233,8 +240,6 @@ def space_of(network: Network, coverage: Coverage) -> BitSpace:
     """The words of a network that are covered. InputError where it stores others."""
     require_words(network, coverage.memory)
     if coverage.words is not None:
-        from fkeras.network.floats import with_float_words
-
         network = with_float_words(network, coverage.words)
     return network.memory.space(coverage.layers, coverage.biases)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import inf, nan
 from typing import TYPE_CHECKING, Any, Literal
@@ -205,7 +205,7 @@ def record_of(
     result: CampaignResult,
     requirement: Requirement | None,
     verdict: Verdict | None,
-    most_damaging: Sequence[str] = (),
+    most_damaging: Iterable[object] = (),
 ) -> BudgetRecord:
     """The record of a campaign; without a verdict the test judged it."""
     limits = () if requirement is None else requirement.limits
@@ -223,31 +223,25 @@ def record_of(
         notices=result.remarks,
         dead=result.fault_free.dead,
     )
-    if requirement is not None:
-        record = replace(
-            record,
-            confidence=requirement.confidence,
-            max_failure_rate=requirement.max_failure_rate,
-            most_bits=getattr(requirement, "most_bits", None),
-        )
-    if verdict is None:
+    if requirement is None:
         return record
+    most_bits = getattr(requirement, "most_bits", None)
+    record = replace(record, max_failure_rate=requirement.max_failure_rate, most_bits=most_bits)
+    if verdict is None:
+        return replace(record, confidence=requirement.confidence)
     return replace(
         record,
         verdict=verdict.outcome,
         text=str(verdict),
         failures=verdict.failures,
-        trials=verdict.trials,
         share_low=verdict.share.low,
         share_high=verdict.share.high,
         confidence=verdict.share.confidence,
-        max_failure_rate=verdict.requirement.max_failure_rate,
         max_trials=verdict.max_trials,
         more_trials=verdict.more_trials,
-        most_damaging=tuple(most_damaging),
+        most_damaging=tuple(map(str, most_damaging)),
         reasons=verdict.reasons,
-        most_bits=getattr(verdict.requirement, "most_bits", None),
-        golden_limits=tuple(map(str, verdict.requirement.golden.limits)),
+        golden_limits=tuple(map(str, requirement.golden.limits)),
         broken=verdict.broken,
     )
 

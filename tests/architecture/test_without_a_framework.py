@@ -128,7 +128,7 @@ def test_the_test_above_can_fail(run):
 
 @pytest.mark.parametrize("command", ["inspect", "rank"])
 def test_a_command_that_needs_a_model(run, command):
-    assert run("-m", "fkeras.cli", command, "model.h5") == (2, f"fkeras: {MESSAGE}\n")
+    assert run("-m", "fkeras", command, "model.h5") == (2, f"fkeras: {MESSAGE}\n")
 
 
 def test_budgets_and_tests_that_need_a_model(run, tmp_path):

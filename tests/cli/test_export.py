@@ -131,6 +131,7 @@ def test_what_no_network_describes_is_refused_with_the_layer(folder, fkeras):
     done = fkeras("export", "norm.h5", "--output", "norm.fkn")
     assert done.code == 2
     assert "layer 'norm': " in done.err
+    assert "; measure the model file itself" in done.err
     assert not (folder / "norm.fkn").exists()
 
 

@@ -53,7 +53,7 @@ STREAMS = {
 @pytest.mark.parametrize("name", STREAMS)
 def test_exit_codes_do_not_depend_on_streams(reports, name):
     words, code = STREAMS[name]
-    python = f"{sys.executable} {'-OO' if name.startswith('without') else ''} -m fkeras.cli"
+    python = f"{sys.executable} {'-OO' if name.startswith('without') else ''} -m fkeras"
     done = subprocess.run(["bash", "-c", f"{python} {words}"], cwd=reports, capture_output=True, text=True)
     assert done.returncode in (code if isinstance(code, tuple) else (code,)), done.stderr
     assert "Traceback" not in done.stderr

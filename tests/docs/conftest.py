@@ -33,7 +33,7 @@ pages = _neighbour("pages")
 
 PROGRAMS = {
     "python": (),
-    "fkeras": ("-m", "fkeras.cli"),
+    "fkeras": ("-m", "fkeras"),
     # What a developer's own environment has installed besides must not matter.
     "pytest": ("-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider"),
 }

@@ -161,11 +161,11 @@ def test_a_loss_of_the_users_own(keras: Any, hgq: Any) -> None:
 
 
 def test_slopes_of_other_backends_are_refused(keras: Any, hgq: Any, monkeypatch: Any) -> None:
-    from fkeras.frontends.keras3.evidence import users_loss
+    from fkeras.models.keras3 import Keras3Model
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(UnsupportedError, match=r"slopes are computed by tensorflow or jax, and the backend .* torch"):
-        users_loss("mse", np.zeros((3, 1)))
+        Keras3Model(None).users_loss("mse", np.zeros((3, 1)))
 
 
 def test_slopes_of_keras_are_those_of_the_network(keras: Any, hgq: Any) -> None:

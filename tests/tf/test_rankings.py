@@ -9,8 +9,8 @@ import fkeras
 from fkeras.errors import InputError
 from fkeras.frontends.evidence import FrameworkSubject
 from fkeras.frontends.losses import final_activation
-from fkeras.frontends.qkeras.evidence import subject_of, users_loss
 from fkeras.models import start_run
+from fkeras.models.keras import KerasModel
 from fkeras.models.kinds import model_of
 from fkeras.models.network import NetworkSubject
 from fkeras.sensitivity.evidence import SubjectEvidence
@@ -106,7 +106,7 @@ def test_metric_aware_rankings_know_the_damage_best(classifier):
 
 
 def loss_of(loss, metric, model, y, outputs):
-    return resolve_loss(loss, metric, final_activation(model), y, outputs, users_loss)
+    return resolve_loss(loss, metric, final_activation(model), y, outputs, KerasModel(model).users_loss)
 
 
 class TestLoss:
@@ -236,7 +236,7 @@ def test_a_network_is_differentiated_as_tensorflow_differentiates_its_model(shar
     assert isinstance(subject, NetworkSubject)
     gradients = [
         SubjectEvidence(space, lambda by=by: by, None, None, 0).derivatives().gradient()
-        for by in (subject, subject_of(model, space, data, start_run))
+        for by in (subject, KerasModel(model).framework_subject(space, data, start_run))
     ]
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5 * np.abs(gradients[1]).max())
 

@@ -8,9 +8,9 @@ import pytest
 import fkeras
 from fkeras.faults import RandomStream
 from fkeras.frontends.losses import final_activation
-from fkeras.frontends.qkeras.evidence import subject_of, users_loss
 from fkeras.memory.space import concatenate_values
 from fkeras.models import start_run
+from fkeras.models.keras import KerasModel
 from fkeras.sensitivity.derivatives import LossDerivatives
 from fkeras.sensitivity.hessian import eq3
 from fkeras.sensitivity.losses import resolve_loss
@@ -88,13 +88,16 @@ def known(small):
 
 def derivatives_of(model, x, loss):
     space = fkeras.bit_space(model)
-    return LossDerivatives(subject_of(model, space, (x, None), start_run).differentiable, space, (x,), loss)
+    subject = KerasModel(model).framework_subject(space, (x, None), start_run)
+    return LossDerivatives(subject.differentiable, space, (x,), loss)
 
 
 @pytest.fixture(scope="module")
 def derivatives(small):
     model, x, y = small
-    loss = resolve_loss(None, None, final_activation(model), y, model.predict(x, verbose=0), users_loss)
+    loss = resolve_loss(
+        None, None, final_activation(model), y, model.predict(x, verbose=0), KerasModel(model).users_loss
+    )
     assert loss.name == "cross_entropy"
     return derivatives_of(model, x, loss)
 
@@ -157,7 +160,7 @@ def test_gauss_newton_diagonal_of_a_cross_entropy(small, derivatives, known):
 def test_gauss_newton_diagonal_of_a_squared_error_is_the_squared_jacobian(small, known):
     model, x, _ = small
     outputs = model.predict(x, verbose=0)
-    loss = resolve_loss("mse", None, final_activation(model), outputs, outputs, users_loss)
+    loss = resolve_loss("mse", None, final_activation(model), outputs, outputs, KerasModel(model).users_loss)
     squared = derivatives_of(model, x, loss)
     draws = np.mean([squared.gauss_newton_diagonal(RandomStream("test", i)) for i in range(20)], axis=0)
     assert draws == pytest.approx(known[3] * 2 / N_OUT, rel=0.15)

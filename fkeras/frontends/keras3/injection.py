@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from fkeras.faults import FaultSet
 from fkeras.frontends.keras3.forward import Forward, inputs_of, packed
 from fkeras.frontends.keras3.setup import keras
 from fkeras.frontends.qkeras.forward import golden_values, patched_values
-from fkeras.frontends.view import View, require_faults
+from fkeras.frontends.view import View
 from fkeras.memory import BitSpace
 from fkeras.network.feeding import flat_data
 
@@ -50,14 +49,3 @@ class FaultyModel(View):
         compiled = Compiled(name=model.name)
         compiled.compile_from_config(model.get_compile_config())
         return compiled
-
-
-@contextmanager
-def injected(model: Any, faults: FaultSet, space: BitSpace) -> Iterator[FaultyModel]:
-    """A view of `model` that computes with `faults`; the model itself is not touched, whatever is raised inside."""
-    require_faults(faults)
-    view = FaultyModel(model, space, faults)
-    try:
-        yield view
-    finally:
-        view.close()

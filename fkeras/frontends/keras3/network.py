@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fkeras.frontends.description import Home, NotDescribed, drafted, sample_shape
 from fkeras.frontends.keras3.graph import graph_of, walk
+from fkeras.frontends.keras3.identity import model_state
 from fkeras.frontends.keras3.inventory import inventory_of
 from fkeras.frontends.keras3.layers import describe
 from fkeras.frontends.keras3.qkeras import folded
@@ -31,6 +33,21 @@ def network_of(model: Any, memory: Memory = "quantizer") -> Network:
         for name, key, tensor in graph.inputs
     }
     return drafted(model.name, inputs, graph.applications, graph.outputs, inventory, home(), describe)
+
+
+_RECENT: WeakKeyDictionary[Any, dict[tuple[str, str], Network]] = WeakKeyDictionary()
+"""The networks of models that were read last."""
+
+
+def recent_network(model: Any, memory: Memory) -> Network:
+    """What a model stores and computes now; read once while nothing has changed."""
+    key = model_state(model), memory
+    known = _RECENT.setdefault(model, {})
+    if key not in known:
+        for old in [old for old in known if old[0] != key[0]]:
+            del known[old]
+        known[key] = network_of(model, memory)
+    return known[key]
 
 
 def home() -> Home:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
-from fkeras.frontends.qkeras.reading import bit_space, require_model
+from fkeras.frontends.qkeras.reading import require_model
 from fkeras.frontends.qkeras.registers import masks_of
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.tracing import flat_data, packed_outputs
-from fkeras.frontends.view import View, require_faults
+from fkeras.frontends.view import View
 from fkeras.memory import BitSpace
 
 
@@ -21,6 +20,7 @@ class FaultyModel(View):
     """The view of a Keras 2 model."""
 
     def __init__(self, model: Any, space: BitSpace, faults: FaultSet) -> None:
+        require_model(model)
         super().__init__(model, faults)
         self._forward = forward_of(model, space)
         if len(faults.in_samples):
@@ -81,21 +81,3 @@ def _compiled_view(faulty: FaultyModel, model: Any) -> Any:
         weighted_metrics=fresh(model.compiled_metrics._user_weighted_metrics),
     )
     return compiled
-
-
-@contextmanager
-def injected(model: Any, faults: FaultSet, space: BitSpace | None = None) -> Iterator[FaultyModel]:
-    """A view of `model` that computes with `faults`; the model itself is not touched, whatever is raised inside.
-
-    space: the space that the faults' flat indices refer to, `bit_space(model)` unless given. LayoutError when the
-    faults carry the digest of another layout.
-
-    Example: `with fkeras.injected(model, fkeras.FaultSet([12])) as faulty: faulty.predict(x)`
-    """
-    require_model(model)
-    require_faults(faults)
-    view = FaultyModel(model, bit_space(model) if space is None else space, faults)
-    try:
-        yield view
-    finally:
-        view.close()

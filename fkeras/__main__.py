@@ -1,4 +1,4 @@
-"""`python -m fkeras.cli` is `fkeras`."""
+"""`python -m fkeras` is `fkeras`."""
 
 import sys
 
