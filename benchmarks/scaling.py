@@ -269,7 +269,8 @@ def farm(name: str, data: Path | None, samples: int, rows: int) -> dict[str, Any
     from fkeras.executors import Job
     from fkeras.frontends.qkeras.shipping import packed
     from fkeras.metrics import resolve
-    from fkeras.models import start_packed, start_run
+    from fkeras.models import start_run
+    from fkeras.models.keras import start_packed
     from fkeras.store import Identity, Store, merge
 
     model, pair, metric = subject(name, data, samples)

@@ -32,21 +32,6 @@ from fkeras.store import Merged, Store, StoreLike
 from fkeras.store import merge as merge_stores
 from fkeras.study import RankingMethod, Study
 
-__all__ = [
-    "bit_space",
-    "campaign",
-    "critical_bits",
-    "endurance",
-    "injected",
-    "load_model",
-    "merge",
-    "oracle",
-    "protect",
-    "protection_curve",
-    "rank",
-    "sensitive_bits",
-]
-
 
 def load_model(
     path: str | os.PathLike[str],

@@ -6,7 +6,7 @@ bound to one model, one space, one data set and the metrics asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import InputError
-from fkeras.faults import FaultSet, RandomStream
+from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace
 from fkeras.metrics.inputs import first_rows
-from fkeras.metrics.metric import Metric, Outputs, SampleMetric
-from fkeras.network.derivatives import RegisterRead
+from fkeras.metrics.metric import Metric, Outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,49 +96,39 @@ class Run(Protocol):
     @property
     def engine(self) -> str:
         """The engine's name, for reports and identities."""
-        ...
 
     @property
     def space(self) -> BitSpace:
         """The memory."""
-        ...
 
     @property
     def metrics(self) -> dict[str, Metric]:
         """What is measured, by name."""
-        ...
 
     @property
     def n_samples(self) -> int:
         """Samples in the data."""
-        ...
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
         """The fault-free network's scores, by metric."""
-        ...
 
     @property
     def golden_outputs(self) -> Outputs:
         """The fault-free network's outputs."""
-        ...
 
     @property
     def batch_size(self) -> int:
         """How many fault sets a call takes best; callers split their work into batches of this size."""
-        ...
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Positions within `bits`, grouped as `flips` takes them best; together all of them, each once."""
-        ...
 
     def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
         """Each of `bits` flipped alone; scores in the order of `bits`."""
-        ...
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
         """Each fault set injected alone; scores in the order of `faults`."""
-        ...
 
 
 class RunAround:
@@ -180,72 +169,3 @@ class RunAround:
     def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
         """Each fault set injected alone."""
         return self._run.fault_sets(faults)
-
-
-class Derivatives(Protocol):
-    """Derivatives of a model's loss and outputs in theta, the golden stored values of a space.
-
-    Losses are means over the samples, in inference mode; vectors are (n_words,) float64 in the order of the space.
-    """
-
-    space: BitSpace
-    n_samples: int
-    loss: str
-    """The loss's name, "" when there is none."""
-
-    def gradient(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """dL/dtheta (paper, eq. 1), of the mean over the samples `rows` (all unless given)."""
-        ...
-
-    def hessian_vector_product(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """H v with H the second derivatives of L (paper, eq. 2)."""
-        ...
-
-    def gauss_newton_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
-        """The diagonal of the mean of J^T C J, C the loss's second derivatives in the outputs; estimated, unbiased."""
-        ...
-
-    def squared_jacobian_diagonal(self, stream: RandomStream) -> NDArray[np.float64]:
-        """The diagonal of the mean of J^T J, J a sample's outputs' derivatives in theta; estimated, unbiased."""
-        ...
-
-    def loss_at_registers(
-        self, measure: Callable[[RegisterRead], NDArray[np.float64]], rows: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
-        """The mean over samples of a measure of each register and the loss's slopes in it, register by register."""
-        ...
-
-    def probes_at_registers(
-        self, measure: Callable[[RegisterRead], NDArray[np.float64]], stream: RandomStream, curved: bool
-    ) -> NDArray[np.float64]:
-        """The same of two probes of each sample: J^T r and itself again, or J^T C r where it is `curved`."""
-        ...
-
-
-class Evidence(Protocol):
-    """What a ranking method may ask about a model, its data and its metric; each part is made when asked for."""
-
-    space: BitSpace
-    seed: int
-    metric: Metric | None
-
-    @property
-    def n_samples(self) -> int:
-        """Samples in the data, 0 without any."""
-        ...
-
-    def derivatives(self) -> Derivatives:
-        """Derivatives of the loss, or of the outputs alone where there are no targets."""
-        ...
-
-    def damage(self) -> SampleMetric:
-        """The metric, or the one that the targets suggest; one number per sample. InputError where there is none."""
-        ...
-
-    def damage_derivatives(self) -> Derivatives | None:
-        """Derivatives of `damage` to first order where they are known, else of a surrogate, else None."""
-        ...
-
-    def run(self, rows: NDArray[np.int64]) -> Run:
-        """The exact engine on the samples `rows` with `damage` as its one metric."""
-        ...

@@ -14,17 +14,9 @@ if TYPE_CHECKING:
     from pytest_fkeras.selection import SECDED, TMR, Parity, mask, ranking
 
 _HOMES = {
-    "KnownWords": "fkeras.faults",
-    "Parity": "pytest_fkeras.selection",
-    "RangeCheck": "fkeras.faults",
-    "Recoded": "fkeras.faults",
-    "SECDED": "pytest_fkeras.selection",
-    "StuckAt": "fkeras.faults",
-    "TMR": "pytest_fkeras.selection",
-    "Transient": "fkeras.faults",
+    **dict.fromkeys(("KnownWords", "RangeCheck", "Recoded", "StuckAt", "Transient"), "fkeras.faults"),
+    **dict.fromkeys(("SECDED", "TMR", "Parity", "mask", "ranking"), "pytest_fkeras.selection"),
     "fault_budget": "pytest_fkeras.marks",
-    "mask": "pytest_fkeras.selection",
-    "ranking": "pytest_fkeras.selection",
 }
 __all__ = [
     "SECDED",

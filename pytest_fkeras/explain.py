@@ -27,10 +27,11 @@ from fkeras.report.record import BudgetRecord, protection_text
 from fkeras.statistics.means import spread
 from fkeras.statistics.proportions import clopper_pearson
 from pytest_fkeras.marks import Budget
-from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, Source, parts_of
+from pytest_fkeras.selection import Fraction, LazyRanking, Protected, Slice, parts_of
 
 if TYPE_CHECKING:
     from pytest_fkeras.campaign import FaultCampaign
+    from pytest_fkeras.resilience import Source
 
 MOST_EVALUATIONS = 600
 """What the search for the smallest number of protected bits may cost, in evaluations of the data set."""

@@ -141,7 +141,12 @@ class SessionHooks(ModelHooks):
         return ranking
 
     def start_run(
-        self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
+        self,
+        model: Any,
+        data: tuple[Any, Any],
+        metrics: Mapping[str, Metric],
+        space: BitSpace | None = None,
+        engine: str = "auto",
     ) -> Run:
         run: Run = self._hooks.pytest_fkeras_start_run(
             model=model, data=data, metrics=metrics, space=space, engine=engine
@@ -203,14 +208,17 @@ class Source:
 
     @property
     def space(self) -> BitSpace:
+        """The memory."""
         return self._study.space
 
     @property
     def directory(self) -> Path:
+        """Where the paths of masks start."""
         hooks: Any = self._study.hooks
         return Path(hooks.directory)
 
     def ranking(self, method: Method) -> Ranking:
+        """The ranking that a method makes; None is the default method."""
         ranking = self._study.rank(self._method if method is None else method, metric=self._metric)
         self.used.append(ranking)
         return ranking

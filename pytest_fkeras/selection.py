@@ -9,35 +9,17 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from fkeras.memory import BitSet, BitSpace
     from fkeras.sensitivity import Ranking
+    from pytest_fkeras.resilience import Source
 
 _LONG_DECIMAL = re.compile(r"\b0\.\d{5,}")
 """A share of more digits than anybody reads."""
 
 Method = str | Callable[..., Any] | None
-
-
-class Source(Protocol):
-    """What a recorded selection is resolved against."""
-
-    @property
-    def space(self) -> BitSpace:
-        """The memory."""
-        ...
-
-    @property
-    def directory(self) -> Path:
-        """Where the paths of masks start."""
-        ...
-
-    def ranking(self, method: Method) -> Ranking:
-        """The ranking that a method makes; None is the default method."""
-        ...
 
 
 class Selection:

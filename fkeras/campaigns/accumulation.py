@@ -35,29 +35,23 @@ class Accumulation(Protocol):
     @property
     def unit(self) -> str:
         """What looks are counted in."""
-        ...
 
     @property
     def key(self) -> str:
         """What the seeds of histories are made of."""
-        ...
 
     @property
     def begins_without_faults(self) -> bool:
         """Whether the network computes without any before the first look."""
-        ...
 
     def pace(self, n_bits: int) -> tuple[int, float]:
         """How many bits of a memory of so many fill up, and how many faults come in a unit."""
-        ...
 
     def states(self, space: BitSpace, looks: Looks, streams: StreamFor, n_samples: int) -> list[State]:
         """What has hit an array laid out like a memory by each look of one trial, which infers so many samples."""
-        ...
 
     def describe(self) -> str:
         """A few words for reports."""
-        ...
 
 
 class _OneMemory(Keyed):

@@ -46,11 +46,9 @@ class FaultModel(Protocol):
 
     def draw(self, n_bits: int, stream: RandomStream) -> Draw:
         """The faults of one trial in a memory of `n_bits`."""
-        ...
 
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
-        ...
 
 
 class Keyed:

@@ -18,30 +18,24 @@ class Protection(Protocol):
     @property
     def bits(self) -> BitSet:
         """The covered bits."""
-        ...
 
     @property
     def name(self) -> str:
         """What the field calls it."""
-        ...
 
     @property
     def extra_bits(self) -> int:
         """Stored bits that the protection adds."""
-        ...
 
     @property
     def is_perfect(self) -> bool:
         """Whether no upset, wherever it hits, ever makes a covered bit wrong."""
-        ...
 
     def residual(self, upsets: Upsets) -> FaultSet:
         """The faults that the network computes with; a word's depend on hits on its own cells alone."""
-        ...
 
     def describe(self, n_bits: int) -> str:
         """One line for reports."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,6 @@ class Placed(Protocol):
 
     def on(self, space: BitSpace) -> Protection:
         """The protection in this memory."""
-        ...
 
 
 def short(protection: Protection) -> str:

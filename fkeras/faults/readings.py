@@ -31,34 +31,27 @@ class Reading(Protocol):
     @property
     def patterns(self) -> Words:
         """What the cells of each word hold, (size,)."""
-        ...
 
     @property
     def constants(self) -> Words:
         """The words that the decoder itself consists of."""
-        ...
 
     @property
     def constant_widths(self) -> Bits:
         """Bits of each of the constants."""
-        ...
 
     @property
     def is_plain(self) -> bool:
         """Whether it reads every pattern as the word that it would be without a decoder."""
-        ...
 
     def decode(self, patterns: Words, elements: Bits) -> Words:
         """The words that elements read as when their cells hold `patterns`; total."""
-        ...
 
     def encode(self, words: Words, elements: Bits) -> tuple[Words, NDArray[np.bool_]]:
         """The patterns of words of elements, and whether there is one."""
-        ...
 
     def with_constants(self, constants: Words) -> Reading:
         """The same decoder with other constants, as upsets leave them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

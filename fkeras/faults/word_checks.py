@@ -42,7 +42,6 @@ class Scored(Protocol):
     @property
     def scores(self) -> NDArray[np.float64]:
         """By flat index, (n_bits,)."""
-        ...
 
 
 Importance = ArrayLike | Scored | None

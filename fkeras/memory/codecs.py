@@ -32,25 +32,20 @@ class Codec(Protocol):
     @property
     def width(self) -> int:
         """Bits per word."""
-        ...
 
     @property
     def step(self) -> float:
         """The grid that every value is a multiple of: a power of two."""
-        ...
 
     @property
     def largest(self) -> float:
         """The largest magnitude that any word decodes to."""
-        ...
 
     def decode(self, words: Words) -> Values:
         """The value of each word; total. Same shape, float64, exact."""
-        ...
 
     def encode(self, values: ArrayLike) -> Words:
         """The word of each value. InputError for values that no word has."""
-        ...
 
 
 def bounded(values: Values) -> Values:

@@ -49,7 +49,6 @@ class Scorer(Protocol):
 
     def score(self, outputs: Outputs, rows: Rows) -> SampleScores:
         """Score `outputs` (as many samples as `rows` selects) against the targets of `rows`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

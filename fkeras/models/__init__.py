@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fkeras.engine import Evidence, Run
+from fkeras.engine import Run
 from fkeras.errors import IdentityError, NotStored
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
 from fkeras.models.engines import ENGINES, as_pair, engine_identity, engine_parts
 from fkeras.models.kinds import covered, model_of
 from fkeras.sensitivity import Ranking
+from fkeras.sensitivity.evidence import SubjectEvidence
 from fkeras.store import digest_of
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "as_pair",
     "engine_identity",
     "engine_parts",
-    "on_workers",
     "start_run",
 ]
 _HERE = str(Path(__file__).parents[1]) + os.sep
@@ -77,24 +77,38 @@ class ModelHooks:
 
     def evidence(
         self, model: Any, data: tuple[Any, Any] | None, metric: Metric | None, loss: Any, seed: int, space: BitSpace
-    ) -> Evidence:
+    ) -> SubjectEvidence:
         """What ranking methods and spectra may ask about a model."""
-        from fkeras.sensitivity.evidence import SubjectEvidence
-
         subject = None if data is None else partial(model_of(model).subject, space, data)
         return SubjectEvidence(space, subject, metric, loss, seed)
 
     def start_run(
-        self, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], space: BitSpace, engine: str
+        self,
+        model: Any,
+        data: tuple[Any, Any],
+        metrics: Mapping[str, Metric],
+        space: BitSpace | None = None,
+        engine: str = "auto",
     ) -> Run:
-        """An engine bound to all of these."""
-        return start_run(model, data, metrics, space, engine)
+        """An engine bound to a model, its space, the data and the metrics; the golden outputs are computed here."""
+        engine_parts(engine)
+        asked, pair = model_of(model), as_pair(data)
+        return asked.start_run(pair, metrics, covered(asked, Coverage()) if space is None else space, engine)
 
     def on_workers(
         self, run: Run, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], engine: str, executor: Any
     ) -> Run:
-        """`run`, which start_run made of the others, measured by an executor's workers; None: by itself."""
-        return on_workers(run, model, data, metrics, engine, executor)
+        """`run`, which start_run made of the others, measured by the workers of a `concurrent.futures.Executor` or a
+        `dask.distributed.Client`; None: by itself."""
+        if executor is None:
+            return run
+        from fkeras.executors import Job, RemoteRun, workers_of
+
+        workers = workers_of(executor)
+        golden = {name: score.value for name, score in run.golden.items()}
+        shipped = model_of(model).shipped(run)
+        job = Job.of(golden, shipped.start, shipped.content, as_pair(data), dict(metrics), run.space, engine)
+        return RemoteRun(run, job, workers)
 
     def notice(self, text: str) -> None:
         """Say what was wrong with stored results."""
@@ -104,35 +118,7 @@ class ModelHooks:
 MODELS = ModelHooks()
 
 
-def start_run(
-    model: Any,
-    data: tuple[Any, Any],
-    metrics: Mapping[str, Metric],
-    space: BitSpace | None = None,
-    engine: str = "auto",
-) -> Run:
-    """An engine bound to a model, its space, the data and the metrics; the golden outputs are computed here."""
-    engine_parts(engine)
-    asked, pair = model_of(model), as_pair(data)
-    return asked.start_run(pair, metrics, covered(asked, Coverage()) if space is None else space, engine)
-
-
-def on_workers(
-    run: Run, model: Any, data: tuple[Any, Any], metrics: Mapping[str, Metric], engine: str, executor: Any
-) -> Run:
-    """`run`, which start_run made of all the others, measured by the workers of an executor; None: by itself.
-
-    executor: a `concurrent.futures.Executor` or a `dask.distributed.Client`.
-    """
-    if executor is None:
-        return run
-    from fkeras.executors import Job, RemoteRun, workers_of
-
-    workers = workers_of(executor)
-    golden = {name: score.value for name, score in run.golden.items()}
-    shipped = model_of(model).shipped(run)
-    job = Job.of(golden, shipped.start, shipped.content, as_pair(data), dict(metrics), run.space, engine)
-    return RemoteRun(run, job, workers)
+start_run = MODELS.start_run
 
 
 def _first_caller() -> int:

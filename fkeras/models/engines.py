@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fkeras.engines.hls4ml.project import read_project
 from fkeras.errors import Argument, InputError
 from fkeras.metrics.inputs import refuse_masked
 
@@ -34,7 +35,6 @@ def engine_identity(engine: str) -> str:
     name, project = engine_parts(engine)
     if name != "hls4ml":
         return IDENTITIES[name]
-    from fkeras.engines.hls4ml.project import read_project
     from fkeras.engines.hls4ml.setup import hls4ml
 
     version = f"hls4ml {hls4ml().__version__}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fkeras.engine import Run
 from fkeras.errors import Argument, ChangedError, FkerasError, IdentityError, InputError
 from fkeras.faults import FaultSet
+from fkeras.frontends.loading import load_model
 from fkeras.memory import BitSpace, Coverage
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
@@ -35,11 +36,9 @@ from fkeras.network.file import is_network_file, network_bytes, read_network, re
 from fkeras.network.fit import unreproducible
 from fkeras.network.floats import only_in_network
 from fkeras.runs.identity import code_digest
+from fkeras.sensitivity.evidence import Subject
+from fkeras.sensitivity.losses import Loss, Targets
 from fkeras.store import Identity, Store
-
-if TYPE_CHECKING:
-    from fkeras.sensitivity.evidence import Subject
-    from fkeras.sensitivity.losses import Loss, Targets
 
 FRAMEWORKS = (
     *("tensorflow", "tensorflow-cpu", "tf-keras", "keras", "qkeras", "tensorflow-model-optimization"),
@@ -79,8 +78,6 @@ def loaded(
             raise InputError(f"{path} is a network file, which has its weights and no code; leave out ", *others)
         require_source_unchanged(path)
         return read_network(path)
-    from fkeras.frontends.loading import load_model
-
     return load_model(path, weights, custom_objects, trusted)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
+from fkeras.engines.hls4ml.project import Project
 from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.frontends.autodiff import TensorFlow
@@ -35,7 +36,6 @@ from fkeras.network.floats import only_in_network, storing
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
-    from fkeras.engines.hls4ml.project import Project
 
 
 class KerasModel(FrameworkModel):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Run
+from fkeras.engines.hls4ml.project import Project
 from fkeras.errors import Argument, ModelError, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.frontends.autodiff import Autodiff, Jax, TensorFlow
@@ -38,7 +39,6 @@ from fkeras.network.floats import storing
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
-    from fkeras.engines.hls4ml.project import Project
 
 _BACKENDS: dict[str, type[Autodiff]] = {"tensorflow": TensorFlow, "jax": Jax}
 _FILE = "model.keras"

@@ -39,15 +39,12 @@ class Weights(Protocol):
 
     def values(self, name: str) -> Floats:
         """The parameter, in its shape."""
-        ...
 
     def step(self, name: str) -> float | None:
         """The power of two that every value of it is a multiple of, whatever word is wrong; None without one."""
-        ...
 
     def spare(self, name: str) -> float:
         """The most by which one wrong word changes a value of it."""
-        ...
 
 
 class Operation(ABC):

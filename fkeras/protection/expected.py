@@ -12,6 +12,8 @@ from fkeras.faults import TMR, FaultModel, FaultSet, fault_model, protection, tr
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.statistics import Estimate
+from fkeras.statistics.means import bounded_mean
+from fkeras.statistics.proportions import clopper_pearson
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +61,6 @@ def wrong_bits(
         seed: of the draws; those of a campaign of the same seed.
         confidence: of the intervals, between 0 and 1.
     """
-    from fkeras.statistics.means import bounded_mean
-    from fkeras.statistics.proportions import clopper_pearson
-
     whole("trials", trials, 1)
     space.require_stored("counting wrong bits without a network")
     model, guard, start = fault_model(faults), protection(protected, space), whole_seed(seed)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from fkeras.campaigns import Endurance
 from fkeras.campaigns.endurance import EndurancePoint, look_text, trials_apart
 from fkeras.faults.protections import account
 from fkeras.report.failure import golden_text
-
-if TYPE_CHECKING:
-    from fkeras.campaigns import Endurance
 
 
 def endurance_text(result: Endurance) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from fkeras.campaigns import CampaignResult, Culprit, MinimalFaults, ProtectionCurve, Requirement, Verdict
+from fkeras.faults import FaultSet
+from fkeras.memory import BitSpace
 from fkeras.report.record import protection_text
-
-if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, Culprit, MinimalFaults, ProtectionCurve, Requirement, Verdict
-    from fkeras.faults import FaultSet
-    from fkeras.memory import BitSpace
 
 MOST_SHOWN = 10
 """Faults of a minimal set that get a line of their own."""
@@ -132,8 +129,6 @@ def example_line(minimal: MinimalFaults) -> str:
 
 def change_text(space: BitSpace, bit: int) -> str:
     """The value of a bit's word before and after its flip."""
-    from fkeras.faults import FaultSet
-
     for patch in FaultSet([bit]).patches(space):  # type: ignore[arg-type]
         tensor = space.tensors[patch.tensor]
         return f"{tensor.golden[patch.elements[0]]:.6g} -> {patch.values[0]:.6g}"

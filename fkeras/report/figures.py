@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from fkeras.campaigns import ProtectionCurve
+from fkeras.campaigns.bit_map import BitMap
+from fkeras.campaigns.comparison import Histogram, MetricComparison
+from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
 from fkeras.campaigns.verdict import Outcome
 from fkeras.errors import InputError, MissingExtraError
 from fkeras.report.svg import DOUBT, GOOD, GRID, INK, LIMIT, MUTED, NO_MATPLOTLIB, SERIES
@@ -18,10 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from fkeras.campaigns import ProtectionCurve
-    from fkeras.campaigns.bit_map import BitMap
-    from fkeras.campaigns.comparison import Histogram, MetricComparison
-    from fkeras.campaigns.endurance import EndurancePoint, EnduranceRecord
     from fkeras.rtl.front import Front
     from fkeras.sensitivity import RankingQuality
 

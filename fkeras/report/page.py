@@ -11,7 +11,11 @@ from importlib.resources import files
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
+from fkeras.campaigns.bit_map import BitMap
 from fkeras.campaigns.comparison import LEAST_SHOWN
+from fkeras.campaigns.endurance import EndurancePoint
+from fkeras.campaigns.limits import Limit
+from fkeras.campaigns.measured_campaign import MeasuredCampaign
 from fkeras.campaigns.verdict import WORST_FIRST, Outcome
 from fkeras.errors import MissingExtraError
 from fkeras.files import write_text
@@ -27,9 +31,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    from fkeras.campaigns.bit_map import BitMap
-    from fkeras.campaigns.endurance import EndurancePoint
-    from fkeras.campaigns.limits import Limit
 
 LONGEST_PART = 24
 """Characters of a name that stay on one line."""
@@ -200,7 +201,6 @@ class _Test:
     def _trials(self, record: BudgetRecord) -> Markup | str:
         if record.measured is None:
             return ""
-        from fkeras.campaigns.measured_campaign import MeasuredCampaign
         from fkeras.report import figures
 
         drawn = ""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fkeras.errors import InputError
+from fkeras.statistics import Estimate
 
 if TYPE_CHECKING:
     from fkeras.sensitivity import RankingQuality
-    from fkeras.statistics import Estimate
 
 
 def quality_table(qualities: Sequence[RankingQuality], tablefmt: str = "simple") -> str:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import inf, nan
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from fkeras.campaigns import CampaignResult, Requirement, Setting, Verdict
 from fkeras.campaigns.bit_map import BitMap
 from fkeras.campaigns.comparison import Comparison
 from fkeras.campaigns.dead_tensors import DeadTensor
@@ -16,15 +17,11 @@ from fkeras.campaigns.limits import Limit
 from fkeras.campaigns.protection_curve import ProtectionCurve
 from fkeras.campaigns.shrink import MinimalFaultsRecord
 from fkeras.campaigns.verdict import Outcome
+from fkeras.faults import FaultModel
 from fkeras.faults.protections import account, covered_bits, short
+from fkeras.memory import BitSet, BitSpace
 from fkeras.metrics.metric import Direction
 from fkeras.plain import plain, restored
-
-if TYPE_CHECKING:
-    from fkeras.campaigns import CampaignResult, Requirement, Setting, Verdict
-    from fkeras.faults import FaultModel
-    from fkeras.memory import BitSet, BitSpace
-
 
 _USUAL = {
     Outcome.FAIL: ("failed",),

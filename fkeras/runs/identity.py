@@ -47,21 +47,17 @@ class Drawing(Protocol):
     @property
     def fault_model(self) -> Any:
         """What is drawn."""
-        ...
 
     @property
     def protection(self) -> Any:
         """What is mended."""
-        ...
 
     @property
     def seed(self) -> int:
         """Of the draws."""
-        ...
 
     def residual(self, trial: int) -> FaultSet:
         """The faults of a trial that get through."""
-        ...
 
 
 class Subject:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Derivatives, Evidence
 from fkeras.errors import InputError
 from fkeras.faults import RandomStream
+from fkeras.sensitivity.derivatives import LossDerivatives
+from fkeras.sensitivity.evidence import SubjectEvidence
 from fkeras.sensitivity.flips import displacements, loss_changes
 
 N_PILOTS, PILOT_SHARE = 2, 0.3
@@ -32,7 +33,7 @@ TENSOR_FLOOR = 0.25
 Values = NDArray[np.float64]
 
 
-def adaptive_scores(evidence: Evidence, share: float = 0.01, fewest_samples: int = 0) -> Values:
+def adaptive_scores(evidence: SubjectEvidence, share: float = 0.01, fewest_samples: int = 0) -> Values:
     """Expected size of each bit's mean damage, from about `share` of the exhaustive oracle's work.
 
     share: of bits x samples, above 0 and up to 0.25, derivatives included; at least one sample per pilot and round is
@@ -103,10 +104,10 @@ class _Estimate:
 class _Study:
     """What has been observed of every bit so far."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: SubjectEvidence) -> None:
         space = evidence.space
         self._evidence = evidence
-        self._slope: Derivatives | None = evidence.damage_derivatives()
+        self._slope: LossDerivatives | None = evidence.damage_derivatives()
         stream = RandomStream("fkeras-adaptive/1", evidence.seed, space.layout_digest, evidence.n_samples)
         self._rows = np.argsort(stream.raw(evidence.n_samples), kind="stable").astype(np.int64)
         self._used = 0

@@ -37,21 +37,17 @@ class Differentiable(Protocol):
 
     def outputs(self, inputs: Sequence[NDArray[Any]]) -> Arrays:
         """The outputs of some samples."""
-        ...
 
     def pulled(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> list[NDArray[np.float64]]:
         """J^T slopes for each set of slopes, (n_words,) each, summed over the samples."""
-        ...
 
     def curved(
         self, inputs: Sequence[NDArray[Any]], direction: NDArray[np.float64], slopes_along: SlopesAlong
     ) -> NDArray[np.float64]:
         """The change of J^T slopes along a direction of the stored values, (n_words,), summed over the samples."""
-        ...
 
     def reads(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> Iterator[RegisterRead]:
         """Every register as a few of the samples read it, again and again until all have."""
-        ...
 
 
 class LossDerivatives:

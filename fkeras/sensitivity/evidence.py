@@ -24,35 +24,28 @@ class Subject(Protocol):
     @property
     def inputs(self) -> tuple[NDArray[Any], ...]:
         """Arrays in the order of the model's inputs."""
-        ...
 
     @property
     def targets(self) -> Any:
         """One array or a tuple of them."""
-        ...
 
     @property
     def golden_outputs(self) -> Outputs:
         """Without a fault."""
-        ...
 
     @property
     def final_activation(self) -> str:
         """The function that the model ends in, "" for none."""
-        ...
 
     @property
     def differentiable(self) -> Differentiable:
         """The model as a function of the stored values."""
-        ...
 
     def users_loss(self, loss: Any, targets: Targets) -> Loss:
         """What a user gave as loss=."""
-        ...
 
     def run(self, x: Any, y: Any, metrics: Mapping[str, Metric]) -> Run:
         """The exact engine on other data."""
-        ...
 
 
 class SubjectEvidence:

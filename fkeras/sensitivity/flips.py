@@ -8,42 +8,42 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Derivatives
 from fkeras.faults import RandomStream
 from fkeras.network.derivatives import RegisterRead
+from fkeras.sensitivity.derivatives import LossDerivatives
 from fkeras.sensitivity.positional import flip_steps, word_numbers
 
 Values = NDArray[np.float64]
 
 
-def loss_changes(derivatives: Derivatives, rows: NDArray[np.int64] | None = None) -> Values:
+def loss_changes(derivatives: LossDerivatives, rows: NDArray[np.int64] | None = None) -> Values:
     """The mean over the samples `rows` (all unless given) of slope x step; (n_bits,)."""
     stored = _stored(derivatives, lambda: derivatives.gradient(rows), 1)
     return np.concatenate([stored, _of_registers(derivatives, lambda m: derivatives.loss_at_registers(m, rows))])
 
 
-def displacements(derivatives: Derivatives, stream: RandomStream) -> Values:
+def displacements(derivatives: LossDerivatives, stream: RandomStream) -> Values:
     """The mean over samples of step^2 x the sum of the outputs' squared slopes; (n_bits,)."""
     stored = _stored(derivatives, lambda: derivatives.squared_jacobian_diagonal(stream), 2)
     probed = _of_registers(derivatives, lambda m: derivatives.probes_at_registers(m, stream, curved=False))
     return np.concatenate([stored, probed])
 
 
-def curvatures(derivatives: Derivatives, stream: RandomStream) -> Values:
+def curvatures(derivatives: LossDerivatives, stream: RandomStream) -> Values:
     """The mean over samples of step^2 x the diagonal of the Gauss-Newton matrix; (n_bits,)."""
     stored = _stored(derivatives, lambda: derivatives.gauss_newton_diagonal(stream), 2)
     probed = _of_registers(derivatives, lambda m: derivatives.probes_at_registers(m, stream, curved=True))
     return np.concatenate([stored, probed])
 
 
-def word_slopes(derivatives: Derivatives) -> Values:
+def word_slopes(derivatives: LossDerivatives) -> Values:
     """|dL/dtheta| of each word; of a register's, whose flips have another sign in each sample, the mean of |dL/dtheta|
     over the samples; (n_words,)."""
     stored = np.abs(derivatives.gradient()) if derivatives.space.tensors else np.zeros(0)
     return _with_words_of_registers(derivatives, stored, lambda read: np.abs(read.slopes[0], dtype=np.float64).sum(0))
 
 
-def removals(derivatives: Derivatives, theta: Values) -> Values:
+def removals(derivatives: LossDerivatives, theta: Values) -> Values:
     """The change of the loss to first order when each word is 0, in all samples; (n_words,).
 
     theta: what the stored words are.
@@ -55,14 +55,14 @@ def removals(derivatives: Derivatives, theta: Values) -> Values:
 
 
 def _with_words_of_registers(
-    derivatives: Derivatives, stored: Values, measure: Callable[[RegisterRead], Values]
+    derivatives: LossDerivatives, stored: Values, measure: Callable[[RegisterRead], Values]
 ) -> Values:
     if not derivatives.space.registers:
         return stored
     return np.concatenate([stored, derivatives.loss_at_registers(measure)])
 
 
-def _stored(derivatives: Derivatives, of_words: Callable[[], Values], power: int) -> Values:
+def _stored(derivatives: LossDerivatives, of_words: Callable[[], Values], power: int) -> Values:
     space = derivatives.space
     steps = flip_steps(space)
     if not steps.size:
@@ -71,7 +71,7 @@ def _stored(derivatives: Derivatives, of_words: Callable[[], Values], power: int
     return scores
 
 
-def _of_registers(derivatives: Derivatives, means: Callable[[Callable[[RegisterRead], Values]], Values]) -> Values:
+def _of_registers(derivatives: LossDerivatives, means: Callable[[Callable[[RegisterRead], Values]], Values]) -> Values:
     return means(_products) if derivatives.space.registers else np.zeros(0)
 
 

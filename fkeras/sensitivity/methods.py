@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.engine import Evidence
 from fkeras.errors import Argument, InputError, Name
 from fkeras.metrics.metric import SampleMetric
 from fkeras.sensitivity.adaptive import adaptive_scores
-from fkeras.sensitivity.displacement import displacement_scores, loss_change_scores
-from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
-from fkeras.sensitivity.hessian import hessian_scores, upstream_hessian_scores
+from fkeras.sensitivity.derivative_methods import (
+    displacement_scores,
+    gradient_scores,
+    hessian_scores,
+    loss_change_scores,
+    taylor_scores,
+    upstream_hessian_scores,
+)
+from fkeras.sensitivity.evidence import SubjectEvidence
 from fkeras.sensitivity.positional import msb_scores, random_scores
 from fkeras.sensitivity.ranking import Ranking
 
@@ -30,7 +35,7 @@ class Method:
     the targets when they are not given); cost: in words, where the oracle's work is bits x samples.
     """
 
-    scores: Callable[[Evidence], NDArray[np.float64]]
+    scores: Callable[[SubjectEvidence], NDArray[np.float64]]
     summary: str
     needs: tuple[str, ...]
     cost: str
@@ -93,7 +98,7 @@ MOST_BITS_BY_DEFAULT = 100_000
 UserMethod = Callable[..., ArrayLike]
 
 
-def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking:
+def make_ranking(method: str | UserMethod | None, evidence: SubjectEvidence) -> Ranking:
     """The ranking that a method makes; None stands for the default, which depends on whether there is a metric.
 
     A callable is called as method(space), or method(space, evidence) if it takes two arguments, and returns one
@@ -119,7 +124,7 @@ def make_ranking(method: str | UserMethod | None, evidence: Evidence) -> Ranking
     return Ranking.from_scores(scorer.scores(evidence), evidence.space, name)
 
 
-def default_method(evidence: Evidence) -> str:
+def default_method(evidence: SubjectEvidence) -> str:
     """The best method for what is there, by the measurements in docs/rankings.md.
 
     With a metric that grades every sample and up to 100,000 stored bits: adaptive; with data: displacement; with

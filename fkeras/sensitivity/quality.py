@@ -26,27 +26,22 @@ class Damage(Protocol):
     @property
     def bits(self) -> NDArray[np.int64]:
         """(n,) flat indices."""
-        ...
 
     @property
     def positions(self) -> NDArray[np.int64]:
         """(n,) bit within the word, 0 = MSB."""
-        ...
 
     @property
     def delta(self) -> Values:
         """(n,) metric under the flip minus golden."""
-        ...
 
     @property
     def group_deltas(self) -> Values | None:
         """(n, n_groups) the same for each of several equally large groups of the samples; None when not kept."""
-        ...
 
     @property
     def layout_digest(self) -> str:
         """The layout that the bits belong to."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.engine import Derivatives
 from fkeras.errors import InputError
 from fkeras.faults import RandomStream
 from fkeras.memory import BitSpace
+from fkeras.sensitivity.derivatives import LossDerivatives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class LayerTrace:
 
 
 def top_eigenpairs(
-    derivatives: Derivatives, k: int = 8, *, tolerance: float = 1e-5, max_iter: int = 300, seed: int = 0
+    derivatives: LossDerivatives, k: int = 8, *, tolerance: float = 1e-5, max_iter: int = 300, seed: int = 0
 ) -> Spectrum:
     """The k eigenpairs with the largest |eigenvalue|, by implicitly restarted Lanczos over Hessian-vector products.
 
@@ -74,7 +74,7 @@ def top_eigenpairs(
 
 
 def layer_traces(
-    derivatives: Derivatives, *, tolerance: float = 0.02, max_iter: int = 200, seed: int = 0
+    derivatives: LossDerivatives, *, tolerance: float = 0.02, max_iter: int = 200, seed: int = 0
 ) -> tuple[LayerTrace, ...]:
     """The trace of every layer's block of the Hessian, by Hutchinson's estimator with Rademacher probes.
 
@@ -111,7 +111,7 @@ def layer_traces(
 class _Product:
     """Counts Hessian-vector products."""
 
-    def __init__(self, derivatives: Derivatives) -> None:
+    def __init__(self, derivatives: LossDerivatives) -> None:
         self._derivatives = derivatives
         self.count = 0
 

@@ -11,8 +11,8 @@ from fkeras.frontends.losses import final_activation
 from fkeras.memory.space import concatenate_values
 from fkeras.models import start_run
 from fkeras.models.keras import KerasModel
+from fkeras.sensitivity.derivative_methods import eq3
 from fkeras.sensitivity.derivatives import LossDerivatives
-from fkeras.sensitivity.hessian import eq3
 from fkeras.sensitivity.losses import resolve_loss
 from fkeras.sensitivity.spectrum import layer_traces, top_eigenpairs
 

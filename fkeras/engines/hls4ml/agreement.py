@@ -91,15 +91,12 @@ class Side(Protocol):
     @property
     def after_softmax(self) -> Sequence[bool]:
         """Of each output, whether it comes out of a softmax."""
-        ...
 
     def outputs(self, faults: FaultSet) -> Sequence[NDArray[Any]]:
         """The part's outputs for all samples under faults, before a softmax at the end where it is a layer."""
-        ...
 
     def by_layer(self, rows: NDArray[np.int64], faults: FaultSet) -> tuple[tuple[LayerAgreement, ...], str, str]:
         """Some samples layer by layer, the first layer where the two part, and why."""
-        ...
 
 
 def compared(side: Side, project: Project | None, faults: int | FaultModel, trials: int, seed: int) -> Agreement:

@@ -10,9 +10,14 @@ import pytest
 from fkeras.memory import BitSpace, Float, MixedFixedPoint, WordTensor
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.space import concatenate_values
-from fkeras.sensitivity.displacement import displacement_scores
-from fkeras.sensitivity.gradient import gradient_scores, taylor_scores
-from fkeras.sensitivity.hessian import eq3, hessian_scores, upstream_hessian_scores
+from fkeras.sensitivity.derivative_methods import (
+    displacement_scores,
+    eq3,
+    gradient_scores,
+    hessian_scores,
+    taylor_scores,
+    upstream_hessian_scores,
+)
 from fkeras.sensitivity.methods import METHODS, make_ranking
 from fkeras.sensitivity.positional import flip_steps, most_significant_first
 from fkeras.sensitivity.spectrum import top_eigenpairs
