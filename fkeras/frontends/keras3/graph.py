@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 from fkeras.frontends.description import Application, NotDescribed
+from fkeras.frontends.description.graph import Keys, expanded
 from fkeras.frontends.keras3 import hgq2, qkeras
 from fkeras.frontends.keras3.setup import keras
 from fkeras.frontends.paths import unique_paths
@@ -56,56 +55,27 @@ def maker_of(layer: Any) -> Any:
     return next((maker for maker in (hgq2, qkeras) if maker.kind_of(layer) is not None), None)
 
 
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """applications: in an order in which each reads only what stands before it; inputs, outputs: names, and what
-    identifies the tensors."""
-
-    applications: tuple[Application, ...]
-    inputs: tuple[tuple[str, Hashable, Any], ...]
-    outputs: tuple[tuple[str, Hashable], ...]
-
-
-def graph_of(model: Any, paths: Mapping[int, str]) -> Graph:
-    """The calls of a functional or Sequential model; paths: those of its layers, by identity. NotDescribed without."""
+def graph_of(model: Any, paths: Mapping[int, str]) -> tuple[Any, list[Application], Callable[[Any], Hashable]]:
+    """The graph of a functional or Sequential model, its calls, and what identifies its tensors; paths: those of its
+    layers, by identity. NotDescribed without."""
     function = _function(model)
     if function is None:
         raise NotDescribed(model.name, "Keras does not know the graph of this model")
-    calls: list[Application] = []
-    numbers = count(1)
-    names: dict[Hashable, Hashable] = {}
 
-    def resolve(key: Hashable) -> Hashable:
-        while key in names:
-            key = names[key]
-        return key
+    def nested(node: Any, inputs: Keys) -> tuple[Any, Keys] | None:
+        inner = _function(node.operation)
+        if inner is not None and (len(node.arguments.args) != 1 or isinstance(node.arguments.args[0], dict)):
+            raise NotDescribed(node.operation.name, "it is called with inputs by name")
+        return None if inner is None else (inner, inputs)
 
-    def expand(network: Any, scope: tuple[int, ...]) -> None:
-        for depth in sorted(network._nodes_by_depth, reverse=True):
-            for node in network._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                inputs = tuple(resolve((*scope, id(tensor))) for tensor in node.input_tensors)
-                outputs = tuple((*scope, id(tensor)) for tensor in node.output_tensors)
-                inner = _function(node.operation)
-                if inner is None:
-                    calls.append(_application(node, paths, inputs, outputs))
-                    continue
-                if len(node.arguments.args) != 1 or isinstance(node.arguments.args[0], dict):
-                    raise NotDescribed(node.operation.name, "it is called with inputs by name")
-                deeper = (*scope, next(numbers))
-                names.update(((*deeper, id(symbol)), key) for symbol, key in zip(inner._inputs, inputs, strict=True))
-                expand(inner, deeper)
-                names.update(
-                    (key, resolve((*deeper, id(symbol)))) for symbol, key in zip(inner._outputs, outputs, strict=True)
-                )
+    def application(node: Any, inputs: Keys, outputs: Keys) -> Application:
+        layer = node.operation
+        read, written = (tuple(x.shape for x in tensors) for tensors in (node.input_tensors, node.output_tensors))
+        path = paths.get(id(layer), layer.name)
+        return Application(path, layer, inputs, outputs, read, written[0] if written else None, _settings(node))
 
-    expand(function, ())
-    return Graph(
-        tuple(calls),
-        tuple((tensor.name, (id(tensor),), tensor) for tensor in function._inputs),
-        tuple((tensor._keras_history.operation.name, resolve((id(tensor),))) for tensor in function._outputs),
-    )
+    calls = expanded(function, lambda node: node.input_tensors, lambda node: node.output_tensors, nested, application)
+    return function, *calls
 
 
 def _function(operation: Any) -> Any:
@@ -114,17 +84,12 @@ def _function(operation: Any) -> Any:
     return function if hasattr(function, "_nodes_by_depth") and isinstance(operation, keras().Model) else None
 
 
-def _application(
-    node: Any, paths: Mapping[int, str], inputs: tuple[Hashable, ...], outputs: tuple[Hashable, ...]
-) -> Application:
-    layer = node.operation
-    written = [tensor.shape for tensor in node.output_tensors]
+def _settings(node: Any) -> tuple[str, ...]:
+    """What a layer is told besides its tensors, other than to be in inference mode."""
     tree, symbolic = keras().tree, keras().KerasTensor
     told = [repr(x) for x in tree.flatten(list(node.arguments.args)) if not isinstance(x, symbolic) and x is not None]
     for name, value in node.arguments.kwargs.items():
         if value is not None and not (name == "training" and value is False):
             tensors = any(isinstance(x, symbolic) for x in tree.flatten(value))
             told.append(name if tensors else f"{name}={value!r}")
-    read = tuple(tensor.shape for tensor in node.input_tensors)
-    path = paths.get(id(layer), layer.name)
-    return Application(path, layer, inputs, outputs, read, written[0] if written else None, tuple(told))
+    return tuple(told)

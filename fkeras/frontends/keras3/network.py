@@ -27,12 +27,15 @@ def network_of(model: Any, memory: Memory = "quantizer") -> Network:
     memory: as of `inventory_of`; a layer whose words are not known computes with constants.
     """
     inventory = inventory_of(model, memory)
-    graph = graph_of(model, {id(layer): path for path, layer in walk(model)})
+    graph, applications, key_of = graph_of(model, {id(layer): path for path, layer in walk(model)})
     inputs = {
-        key: Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, str(tensor.dtype)))
-        for name, key, tensor in graph.inputs
+        key_of(tensor): Input(
+            tensor.name, sample_shape(model.name, tensor.shape), _dtype(model.name, str(tensor.dtype))
+        )
+        for tensor in graph.inputs
     }
-    return drafted(model.name, inputs, graph.applications, graph.outputs, inventory, home(), describe)
+    outputs = [(tensor._keras_history.operation.name, key_of(tensor)) for tensor in graph.outputs]
+    return drafted(model.name, inputs, applications, outputs, inventory, home(), describe)
 
 
 _RECENT: WeakKeyDictionary[Any, dict[tuple[str, str], Network]] = WeakKeyDictionary()

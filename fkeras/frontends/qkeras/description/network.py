@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fkeras.frontends.description import Application, Home, NoOperation, NotDescribed, describe, drafted, sample_shape
+from fkeras.frontends.description import Home, NoOperation, NotDescribed, describe, drafted, sample_shape
 from fkeras.frontends.qkeras.description.inventory import inventory_of
 from fkeras.frontends.qkeras.freshness import weights_digest
-from fkeras.frontends.qkeras.graph import Graph, flatten
+from fkeras.frontends.qkeras.graph import graph_of
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names, pure_function
@@ -35,18 +35,16 @@ def network_of(model: Any, memory: Memory = "quantizer") -> Network:
 
 
 def _described(model: Any, memory: Memory) -> Network:
-    graph = flatten(model)
-    if graph is None:
-        raise NotDescribed(model.name, "its graph is not known, or a model in it is called with more than its inputs")
-    inputs = tuple(
-        Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, tensor))
+    applications, key_of = graph_of(model, {id(layer): path for path, layer in walk(model)})
+    inputs = {
+        key_of(tensor): Input(name, sample_shape(model.name, tensor.shape), _dtype(model.name, tensor))
         for name, tensor in zip(input_names(model), model.inputs, strict=True)
-    )
+    }
     return drafted(
         model.name,
-        dict(zip(graph.inputs, inputs, strict=True)),
-        _applications(graph, {id(layer): path for path, layer in walk(model)}),
-        list(zip(output_names(model), graph.outputs, strict=True)),
+        inputs,
+        applications,
+        list(zip(output_names(model), map(key_of, model.outputs), strict=True)),
         inventory_of(model, memory),
         home(),
         describe,
@@ -90,15 +88,6 @@ def _evaluated(function: Any, x: Floats) -> Floats:
     tf = tensorflow()
     with whole_float32():
         return np.asarray(tf.cast(function(tf.constant(x)), tf.float32))
-
-
-def _applications(graph: Graph, paths: Mapping[int, str]) -> Iterator[Application]:
-    for call in graph.calls:
-        layer = getattr(call.layer, "layer", None) if type(call.layer).__name__ == "PruneLowMagnitude" else call.layer
-        path = paths.get(id(layer), call.layer.name)
-        read = tuple(tensor.shape for tensor in call.node.keras_inputs)
-        written = getattr(call.node.outputs, "shape", None)  # of several outputs, which the draft refuses
-        yield Application(path, layer, call.inputs, call.outputs, read, written, call.settings)
 
 
 def _dtype(layer: str, tensor: Any) -> str:
