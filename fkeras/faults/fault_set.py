@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -126,9 +126,9 @@ class FaultSet:
             if isinstance(bits, BitSet):
                 object.__setattr__(self, "layout_digest", common_layout(self.layout_digest, bits.layout_digest))
             object.__setattr__(self, name, _distinct(bits, name))
-        both = np.intersect1d(self.set_to_1, self.set_to_0)
-        if both.size:
-            raise InputError(f"bit {int(both[0])} cannot be set to 1 and to 0; keep one of them")
+        both = np.isin(self.set_to_1, self.set_to_0)
+        if both.any():
+            raise InputError(f"bit {int(self.set_to_1[both][0])} cannot be set to 1 and to 0; keep one of them")
 
     def __len__(self) -> int:
         """Number of bits that are wrong or stuck; one that flips for a sample counts once for each."""
@@ -197,11 +197,6 @@ class FaultSet:
             in_samples = in_samples.where(~np.isin(in_samples.bits, covered))
         return FaultSet(flips, set_to_1, set_to_0, self.layout_digest, in_samples)
 
-    @property
-    def persistent(self) -> FaultSet:
-        """What is wrong in every sample."""
-        return replace(self, in_samples=SampleFlips())
-
     def text(self, space: BitSpace) -> str:
         """One line that `parse` reads: `address` flips, `address=1` and `address=0` are stuck, `address@17` flips in
         sample 17."""
@@ -259,8 +254,6 @@ class FaultSet:
 
     def register_patches(self, space: BitSpace) -> Iterator[RegisterPatch]:
         """The words of registers that are changed, register by register, and registers that have limits."""
-        in_every = {number: (elements, masks) for number, elements, masks in self._masks(space)}
-        none = np.zeros(0, np.int64), np.zeros((3, 0), np.uint32)
         place = space.locate(self.in_samples.bits)
         if (place.tensor < len(space.tensors)).any():
             bit = space.address(int(self.in_samples.bits[place.tensor < len(space.tensors)][0]))
@@ -268,6 +261,10 @@ class FaultSet:
                 f"{bit} is stored, and a stored bit that flips stays wrong in all samples until it is written anew; "
                 "only bits of registers flip for one sample"
             )
+        if not space.registers:
+            return
+        in_every = {number: (elements, masks) for number, elements, masks in self._masks(space)}
+        none = np.zeros(0, np.int64), np.zeros((3, 0), np.uint32)
         for number, register in enumerate(space.registers, len(space.tensors)):
             here = np.flatnonzero(place.tensor == number)
             if number not in in_every and not here.size and register.limits is None:
@@ -284,14 +281,13 @@ class FaultSet:
         """By number of an array, the words that are wrong in all samples, (m,), and which of their bits flip, read 1
         and read 0, (3, m)."""
         space.require_layout(self.layout_digest, "this fault set")
-        places = [space.locate(bits) for bits in (self.flips, self.set_to_1, self.set_to_0)]
-        bits = [place.mask for place in places]
-        for number in np.unique(np.concatenate([place.tensor for place in places])).tolist():
-            here = [place.tensor == number for place in places]
-            elements = np.unique(np.concatenate([p.element[h] for p, h in zip(places, here, strict=True)]))
+        kinds = self.flips, self.set_to_1, self.set_to_0
+        place, kind = space.locate(np.concatenate(kinds)), np.repeat(np.arange(3), [bits.size for bits in kinds])
+        for number in np.unique(place.tensor).tolist():
+            here = place.tensor == number
+            elements, which = np.unique(place.element[here], return_inverse=True)
             masks = np.zeros((3, elements.size), np.uint32)
-            for mask, place, bit, within in zip(masks, places, bits, here, strict=True):
-                np.bitwise_or.at(mask, np.searchsorted(elements, place.element[within]), bit[within])
+            np.bitwise_or.at(masks, (kind[here], which), place.mask[here])
             yield number, elements, masks
 
 

@@ -81,8 +81,9 @@ class Network:
 
     @cached_property
     def steps(self) -> Mapping[str, float | None]:
-        """The grid of every stored tensor, whatever its words hold; None without one."""
-        return {path: power_of_two_step(tensor) for path, tensor in self.tensors.items()}
+        """The grid of every parameter, whatever its words hold; None without one."""
+        constants = {name: grid_of(values).step for name, values in self.constants.items()}
+        return {**constants, **{path: power_of_two_step(tensor) for path, tensor in self.tensors.items()}}
 
     @cached_property
     def values(self) -> Mapping[str, Floats]:
@@ -219,8 +220,7 @@ class AnyWordWrong:
 
     def step(self, name: str) -> float | None:
         """The grid of everything that its words decode to."""
-        steps = self._network.steps
-        return steps[name] if name in steps else grid_of(self._network.values[name]).step
+        return self._network.steps[name]
 
     def spare(self, name: str) -> float:
         """The most by which one wrong word changes a value of it."""

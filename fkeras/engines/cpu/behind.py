@@ -149,7 +149,8 @@ class Behind:
     def _wrong(self, faults: FaultSet) -> Wrong:
         patches = list(faults.patches(self._space))
         registers = self._in_reach(patches, list(faults.register_patches(self._space)))
-        samples = None if len(faults.persistent) else np.unique(faults.in_samples.samples)
+        in_all = faults.flips.size or faults.n_stuck
+        samples = None if in_all else np.unique(faults.in_samples.samples)
         return Wrong(patches, registers, self._reach(patches, registers), samples)
 
     def _in_reach(self, patches: Sequence[Patch], registers: Sequence[RegisterPatch]) -> list[RegisterPatch]:

@@ -57,3 +57,17 @@ def test_the_product_of_two_grids() -> None:
     assert exact == fn.Grid(0.125, 32.0, True)
     wide = merge.grid(None, fn.Grid(2.0**-12, 4.0, True), fn.Grid(2.0**-12, 8.0, True))  # type: ignore[arg-type]
     assert not wide.reproducible
+
+
+def test_the_grid_of_a_constant_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+
+    def grid_of(values: np.ndarray) -> fn.Grid:
+        looked_at.append(values)
+        return fn.grid_of(values)
+
+    monkeypatch.setattr("fkeras.network.network.grid_of", grid_of)
+    dense = network(fn.Dense("k"), (4,), np.full((4, 2), 0.3))
+    grids = [dense.grids({"x": fn.Grid(0.25, 4.0, True)}, values) for values in (None, dense.values, dense.values)]
+    assert all(grid == {"x": fn.Grid(0.25, 4.0, True), "y": fn.Grid(None, np.inf, False)} for grid in grids)
+    assert len(looked_at) == 1
