@@ -92,7 +92,7 @@ ABLATIONS = (
         lambda: patch.object(
             transport_kernel,
             "solve",
-            solve_without("        if golden:\n            star(", "        if True:\n            star("),
+            solve_without("        elif golden:\n            star(", "        elif m > 2:\n            star("),
         ),
     ),
     Ablation(

@@ -30,7 +30,7 @@ class Samples(NamedTuple):
 
     first_source (n_samples + 1,): where a sample's sources start in source (which cell), share (its part of the
     mass, float64) and supply (the same in units). Sample s has its m + n tree nodes from
-    first_source[s] + s * n on in parent, order and potential.
+    first_source[s] + s * n on in parent, order and potential; where there are two sources, order is that of `split`.
     """
 
     first_source: NDArray[np.int64]
@@ -377,6 +377,22 @@ def dual_value(source: Any, share: Any, mass: Any, potential: Any, difference: A
 
 
 @compiled
+def split(source: Any, share: Any, mass: Any, distance: Any, order: Any, potential: Any) -> None:
+    """The potentials of two sources and all sinks: in their order, by how much nearer the second source is than the
+    first, sinks go to the second until it has given all."""
+    first, second = distance[source[0]], distance[source[1]]
+    rest, last = share[1], order[0]
+    for k in range(mass.size):
+        last = order[k]
+        rest -= mass[last]
+        if rest <= 0.0:
+            break
+    potential[0], potential[1] = 0.0, second[last] - first[last]
+    for j in range(mass.size):
+        potential[2 + j] = min(first[j], second[j] - potential[1])
+
+
+@compiled
 def solve(
     outputs: Any, cells: Any, rows: Any, distance: Any, samples: Any, golden: bool, values: Any, undefined: Any
 ) -> int:
@@ -401,7 +417,9 @@ def solve(
         kept_parent = samples.parent[start : start + m + n]
         kept_order = samples.order[start : start + m + n]
         kept_potential = samples.potential[start : start + m + n]
-        if golden:
+        if golden and m == 2:
+            kept_order[:n] = np.argsort(distance[source[1]] - distance[source[0]])
+        elif golden:
             star(source, distance, kept_parent, kept_order, kept_potential)
         undefined[k] = not normalized(outputs[k], cells, mass)
         if undefined[k]:
@@ -412,6 +430,11 @@ def solve(
             for j in range(n):
                 value += distance[source[0], j] * mass[j]
             values[k] = value
+            continue
+        if m == 2:
+            optimum = kept_potential if golden else potential[: m + n]
+            split(source, share, mass, distance, kept_order, optimum)
+            values[k] = dual_value(source, share, mass, optimum, difference)
             continue
         mass_units(mass, demand)
         if fill_surplus(samples.supply[begin:end], demand, kept_parent, kept_order, surplus[: m + n]):

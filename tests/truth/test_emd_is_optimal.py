@@ -56,8 +56,10 @@ def test_equals_pot_on_sparse_and_busy_wafers(n_hit: int) -> None:
     assert_cold_and_warm_equal_pot(targets, golden, golden * rng.random(targets.shape) ** 2, HEXAGONAL)
 
 
-def adversarial(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(targets, golden, faulty, coordinates) that ask for trouble."""
+def adversarial(
+    kind: str, rng: np.random.Generator, n_hit: int = 20
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(targets with n_hit cells at most, golden, faulty, coordinates) that ask for trouble."""
     xy = HEXAGONAL
     targets, golden, faulty = (wafers(rng, 20, 20) for _ in range(3))
     if kind == "duplicated coordinates":
@@ -70,10 +72,11 @@ def adversarial(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
         targets, golden, faulty = (10.0 ** rng.uniform(-300, 0, (20, 48)) for _ in range(3))
     elif kind == "masses around the rounding of 1":
         targets, golden, faulty = (10.0 ** rng.uniform(-20, 0, (20, 48)) for _ in range(3))
-    elif kind == "target equals output":
-        faulty = targets * 3.0
     elif kind == "all distances equal or zero":
         xy = np.repeat([[0.0, 0.0, 0.0], [1.0, 0, 0], [0.5, np.sqrt(0.75), 0]], 16, axis=0)
+    np.put_along_axis(targets, np.argsort(-targets, axis=1, kind="stable")[:, n_hit:], 0.0, axis=1)
+    if kind == "target equals output":
+        faulty = targets * 3.0
     return targets, golden, faulty, xy
 
 
@@ -89,8 +92,9 @@ def adversarial(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
         "all distances equal or zero",
     ],
 )
-def test_equals_pot_on_hard_cases(kind: str) -> None:
-    assert_cold_and_warm_equal_pot(*adversarial(kind, np.random.default_rng(len(kind))))
+@pytest.mark.parametrize("n_hit", [2, 20])
+def test_equals_pot_on_hard_cases(kind: str, n_hit: int) -> None:
+    assert_cold_and_warm_equal_pot(*adversarial(kind, np.random.default_rng(len(kind)), n_hit))
 
 
 def test_equals_a_plain_linear_program() -> None:
