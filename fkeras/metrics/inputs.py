@@ -54,19 +54,24 @@ def arrays(data: Any, what: str) -> NDArray[Any] | tuple[NDArray[Any], ...]:
 
 
 def sample_count(data: Any) -> int:
-    """How many samples an array holds, or each array of a tuple or a dict."""
+    """How many samples an array holds, or each array of a tuple, a list or a dict."""
     if isinstance(data, dict):
         return sample_count(next(iter(data.values())))
-    return len(data[0] if isinstance(data, tuple) else data)
+    return len(data[0] if _holds_several(data) else data)
 
 
 def take(data: Any, rows: Rows | NDArray[np.bool_]) -> Any:
     """The samples `rows` of an array, or of every array of a tuple, a list or a dict."""
     if isinstance(data, dict):
         return {name: take(part, rows) for name, part in data.items()}
-    if isinstance(data, tuple) or (isinstance(data, list) and data and np.ndim(data[0]) > 1):
+    if _holds_several(data):
         return type(data)(take(part, rows) for part in data)
     return np.asarray(data)[rows]
+
+
+def _holds_several(data: Any) -> bool:
+    """Whether data are several arrays, as of several inputs, rather than the rows of one."""
+    return isinstance(data, tuple) or (isinstance(data, list) and bool(data) and np.ndim(data[0]) > 1)
 
 
 def finite_rows(data: NDArray[Any] | tuple[NDArray[Any], ...]) -> NDArray[np.bool_]:

@@ -76,8 +76,8 @@ class KerasModel(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        is_named = isinstance(y, dict) and hasattr(self._model, "output_names")
-        return feeding.flat_targets(self.output_names, y) if is_named else y
+        is_several = isinstance(y, dict | list) and hasattr(self._model, "output_names")
+        return feeding.flat_targets(self.output_names, y) if is_several else y
 
     @property
     def framework(self) -> tuple[Any, TensorFlow]:

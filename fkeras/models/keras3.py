@@ -94,7 +94,7 @@ class Keras3Model(FrameworkModel):
 
     def targets(self, y: Any) -> Any:
         """Targets in the order of its outputs."""
-        return flat_targets(self.output_names, y) if isinstance(y, dict) else y
+        return flat_targets(self.output_names, y) if isinstance(y, dict | list) else y
 
     @property
     def framework(self) -> tuple[Any, Autodiff]:

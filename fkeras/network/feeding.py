@@ -45,7 +45,10 @@ def flat_data(inputs: Sequence[Expected], x: Any) -> tuple[NDArray[Any], ...]:
 
 
 def flat_targets(names: Sequence[str], y: Any) -> Any:
-    """`y`, where it is a dict by output name as a tuple in the order of `names`. InputError for other names."""
+    """`y`, where it is a dict by output name, or a list of arrays for several outputs, as a tuple in the order of
+    `names`. InputError for other names."""
+    if isinstance(y, list) and len(y) == len(names) > 1 and all(isinstance(part, np.ndarray) for part in y):
+        return tuple(y)
     if not isinstance(y, dict):
         return y
     parts = _by_name(y, names, "y", "outputs")

@@ -337,3 +337,20 @@ def test_activations_are_followed_element_by_element_where_layers_are_exact() ->
         for number in range(len(space.registers)):
             kinds[isinstance(run.worker(number), CellWorker)] += 1
     assert kinds[True] > 20
+
+
+def test_lists_of_arrays_are_several_inputs_and_several_targets_as_tuples_are() -> None:
+    b = Builder(0, (4,))
+    b.inputs.append(fn.Input("z", (4,)))
+    b.shapes["z"] = (4,)
+    first, second = (b.quantize(b.weighted(b.quantize(x, 5, 1, signed=True), "Dense", 3), 5, 1) for x in "xz")
+    network = b.network(b.add(fn.Merge("add"), first, second), second)
+    x = [b.rng.normal(0, 1, (12, 4)).astype(np.float32) for _ in range(2)]
+    x[1][:2] = 0  # on which no flip of what reads them changes anything
+    y = [b.rng.normal(0, 1, (12, 3)) for _ in range(2)]
+    metric = {"mse": fkeras.metrics.on_output(1, fkeras.metrics.mean_squared_error())}
+    listed, tupled = (
+        fkeras.Study(network, data, metric=metric, engine="cpu") for data in ((x, y), (tuple(x), tuple(y)))
+    )
+    assert listed.dead_tensors() == tupled.dead_tensors()
+    np.testing.assert_array_equal(listed.oracle(sample_groups=4).values, tupled.oracle(sample_groups=4).values)
