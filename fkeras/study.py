@@ -370,14 +370,13 @@ class Study:
         """The protection of this memory that `protected` means: bits assumed immune, or what covers them."""
         return protection(self.hooks.resolved(protected, self), self.space)
 
-    def under(self, protected: Protectable) -> tuple[Study, Protection]:
+    def protected_by(self, protected: Protectable) -> tuple[Study, Protection]:
         """That protection, and the same study, its registers read through the limits that a `RangeCheck` in `protected`
         has on its data."""
-        stated, study = self.hooks.resolved(protected, self), self
-        check = range_check(stated)
+        study, check = self, range_check(protected)
         if check is not None and self.space.registers:
             study = self.but(space=check.limited(self.space, self._fault_free.register_ranges(self.space)))
-        return study, protection(stated, study.space)
+        return study, protection(protected, study.space)
 
     def setting(self, run: Run, faults: Faults, protected: Protectable = None) -> Setting:
         """What a campaign measured by `run` assumes."""
@@ -402,7 +401,7 @@ class Study:
         metric: by name, one or several on the same faults; all of the study's unless told. trials: "all" with one
         fault: every bit alone. Without a sound network there is nothing to measure: see `fault_free`.
         """
-        study, absorbed = self.under(protected)
+        study, absorbed = self.protected_by(self.hooks.resolved(protected, self))
         run = study.run([metric] if isinstance(metric, str) else metric)
         requirement = limits if isinstance(limits, Requirement) else required(limits, run.metrics)
         if requirement is not None and allow_chance:
@@ -526,7 +525,7 @@ class Study:
             other = ("exposure_seconds", "") if wrong_end == "max_flips" else ("max_flips", ", or give a rate")
             what = f" does not go with looks in {accumulation.unit}; write "
             raise InputError(Argument(wrong_end), what, Argument(other[0]), other[1])
-        study, absorbed = self.under(protected)
+        study, absorbed = self.protected_by(self.hooks.resolved(protected, self))
         with self._noticing(), study.stored_sets([name]) as run:
             return measure_endurance(
                 run,

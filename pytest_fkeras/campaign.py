@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fkeras.campaigns import CampaignResult, FixedTrials, Limit, Requirement, UntilDecided, Verdict, parse_limit
 from fkeras.campaigns.bit_map import BitMap, map_of_exhaustive, map_of_protection
 from fkeras.campaigns.fault_free import FaultFree, GoldenRequirement
+from fkeras.campaigns.limits import GoldenLimit
 from fkeras.campaigns.oracle import CHANGE_TOLERANCE
 from fkeras.campaigns.verdict import MAX_FAILURE_RATE, apart
 from fkeras.engine import GoldenScore
@@ -49,15 +50,17 @@ class FaultCampaign:
         self._result: CampaignResult | None = None
         self._longer: CampaignResult | None = None
         engine, seed = options.engine(budget.engine), options.seed(budget.seed)
+        golden = options.golden_limits(resilience.metric_names)
         # Rankings have the session's seed, whatever a budget's own is.
         self._ranked = resilience.but(**budget.coverage)
         self.study = self._ranked.but(engine=engine, seed=seed)
         """What is measured."""
-        self.requirement, self.golden_requirement = self._bound(budget)
+        self.requirement, self.golden_requirement = self._bound(budget, golden)
         names = self._limited
         self._main = names[0] if len(names) == 1 else None if names else resilience.sole_metric
         source = self._source()
-        self.study, self.protection = self.study.under(resolved(budget.protected, source))
+        protected = resolved(budget.protected, source)
+        self.study, self.protection = self.study.protected_by(protected)
         self.space: BitSpace = self.study.space
         self._rankings = source.used
 
@@ -260,8 +263,9 @@ class FaultCampaign:
         own = (name for name in names if name in NAMED and self.study.metric(name).identity != NAMED[name]().identity)
         return tuple(f"{name} is what fkeras_metrics calls so, not the built-in metric" for name in own)
 
-    def _bound(self, budget: Budget) -> tuple[Requirement | None, GoldenRequirement]:
-        """What the budget requires of the metrics and the memory under test, with faults and without."""
+    def _bound(self, budget: Budget, usual: tuple[GoldenLimit, ...]) -> tuple[Requirement | None, GoldenRequirement]:
+        """What the budget requires of the metrics and the memory under test, with faults and without; usual: what is
+        required without where it does not say."""
         for keyword in budget.own_keywords:
             side, _, name = keyword.partition("_")
             if side in ("max", "min") and name in self.study.metrics:
@@ -278,9 +282,7 @@ class FaultCampaign:
         )
         measured = {limit.metric for limit in of_trials} or set(filter(None, (self.study.sole_metric,)))
         keywords = {limit.keyword for limit in golden}
-        for limit in self._options.golden_limits(self.study.metric_names):
-            if limit.metric in measured and limit.keyword not in keywords:
-                golden += (limit,)
+        golden += tuple(limit for limit in usual if limit.metric in measured and limit.keyword not in keywords)
         without_faults = GoldenRequirement(
             golden, self._options.allow_chance, "fkeras_allow_chance = true in the ini file"
         )

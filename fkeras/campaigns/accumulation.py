@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +59,7 @@ class _OneMemory(Keyed):
 
     __slots__ = ()
 
-    @property
-    def begins_without_faults(self) -> bool:
-        return True
+    begins_without_faults: ClassVar[bool] = True
 
     def states(self, space: BitSpace, looks: Looks, streams: StreamFor, n_samples: int) -> list[State]:
         return self.history(len(space), looks, streams(space, self.key)())
@@ -75,9 +73,7 @@ class _OneMemory(Keyed):
 class OneByOne(_OneMemory):
     """Distinct bits flip one after another, uniformly over the memory; a look is a number of flips."""
 
-    @property
-    def unit(self) -> str:
-        return "flips"
+    unit: ClassVar[str] = "flips"
 
     def pace(self, n_bits: int) -> tuple[int, float]:
         return n_bits, 1.0
@@ -99,9 +95,7 @@ class InTime(_OneMemory):
 
     rate: Exposure
 
-    @property
-    def unit(self) -> str:
-        return "seconds"
+    unit: ClassVar[str] = "seconds"
 
     def pace(self, n_bits: int) -> tuple[int, float]:
         return n_bits, self.rate.mean_upsets(n_bits)
@@ -141,9 +135,7 @@ class InTimeByMemory(Keyed):
 
     faults: PerMemory
 
-    @property
-    def unit(self) -> str:
-        return "seconds"
+    unit: ClassVar[str] = "seconds"
 
     @property
     def begins_without_faults(self) -> bool:

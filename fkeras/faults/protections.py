@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -51,17 +51,9 @@ class AssumedImmune:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bits", BitSet.of(self.bits))
 
-    @property
-    def name(self) -> str:
-        return "assumed immune"
-
-    @property
-    def extra_bits(self) -> int:
-        return 0
-
-    @property
-    def is_perfect(self) -> bool:
-        return True
+    name: ClassVar[str] = "assumed immune"
+    extra_bits: ClassVar[int] = 0
+    is_perfect: ClassVar[bool] = True
 
     def residual(self, upsets: Upsets) -> FaultSet:
         return upsets.faults.without(self.bits)

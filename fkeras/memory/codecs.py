@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,17 +118,9 @@ class FixedPoint:
 class Binary:
     """One bit: 1 is +1, 0 is -1."""
 
-    @property
-    def width(self) -> int:
-        return 1
-
-    @property
-    def step(self) -> float:
-        return 1.0
-
-    @property
-    def largest(self) -> float:
-        return 1.0
+    width: ClassVar[int] = 1
+    step: ClassVar[float] = 1.0
+    largest: ClassVar[float] = 1.0
 
     def decode(self, words: Words) -> Values:
         return np.where(words == 1, 1.0, -1.0)
@@ -144,17 +136,9 @@ class Binary:
 class Ternary:
     """Two bits, two's complement: 00 is 0, 01 is +1, 11 is -1; the fourth word, 10, reads +1 as in hls4ml."""
 
-    @property
-    def width(self) -> int:
-        return 2
-
-    @property
-    def step(self) -> float:
-        return 1.0
-
-    @property
-    def largest(self) -> float:
-        return 1.0
+    width: ClassVar[int] = 2
+    step: ClassVar[float] = 1.0
+    largest: ClassVar[float] = 1.0
 
     def decode(self, words: Words) -> Values:
         return np.array([0.0, 1.0, 1.0, -1.0])[words]
