@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from fkeras.engines.hls4ml.agreement import Agreement, compared, qkeras_side
 from fkeras.engines.hls4ml.convert import Conversion, default_config
 from fkeras.engines.hls4ml.keras3 import default_config as config_of_keras_3
+from fkeras.engines.hls4ml.keras3 import keras3_side
 from fkeras.engines.hls4ml.project import Project, read_project
 from fkeras.engines.hls4ml.storage import Storage, missing, ports_of, storage_of
 from fkeras.engines.hls4ml.table import ResourceTable, resource_table
@@ -69,10 +70,9 @@ def agreement(
     likely cause (`.cause`); its text is a report.
     """
     words = _space(model, space)
-    if is_of_keras_3(model):
-        inputs = arrays_of(inputs_of(model), x)
-    else:
-        side_of, inputs = qkeras_side, flat_data(model, x)
+    is_of_3 = is_of_keras_3(model)
+    side_of = keras3_side if is_of_3 else qkeras_side
+    inputs = arrays_of(inputs_of(model), x) if is_of_3 else flat_data(model, x)
     some = x if samples is None else [array[: whole("samples", samples, 1)] for array in inputs]
     stated = _project(project)
     return compared(side_of(model, some, words, stated), stated, faults, trials, seed)
