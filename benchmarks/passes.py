@@ -76,16 +76,13 @@ def operations(shapes: Forward) -> list[int]:
 
 def layer_seconds(whole: Forward, n: int) -> list[float]:
     """Of each layer, n samples in the cache."""
-    steps, blocks, places, taps, blank = whole.program
-    golden = whole.golden
-    arena = np.tile(blank, n)
+    nothing = passes.Sums(np.empty(0, np.float32), np.empty(0, np.int64))
+    arena = np.tile(whole.program.blank, n)
     return [
         seconds(
-            lambda step=step: passes.add_up(  # type: ignore[misc]
-                *(step, blocks, places, taps, golden.weights, golden.starts, golden.offsets, arena, blank.size, n)
-            )
+            lambda step=step: passes.add_up(step, whole.program, whole.golden, arena, n, nothing)  # type: ignore[misc]
         )
-        for step in steps
+        for step in whole.program.steps
     ]
 
 

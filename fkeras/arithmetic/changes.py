@@ -10,7 +10,7 @@ channel's share, and what they start from is made once per sample, in a core's c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from math import prod
@@ -19,21 +19,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.arithmetic.forward import CACHE, EXACT, Forward, Kernels, aligned
+from fkeras.arithmetic.forward import CACHE, EXACT, Forward, aligned
 from fkeras.arithmetic.layers import MaxPool, Shape, WeightedSum
 from fkeras.arithmetic.passes import (
-    STEP,
-    SUMS,
     Bytes,
     Floats,
-    Ints,
+    Sums,
     add_up,
     copy,
     next_of,
-    pool,
+    run_step,
     share_out,
     take_largest,
 )
+from fkeras.arithmetic.program import STEP, Kernels, Program
 from fkeras.arithmetic.tensors import LINE, Tensor
 from fkeras.arithmetic.tiles import BYTES, FLOATS, WORDS
 from fkeras.compiled import compiled, compiled_contracting
@@ -98,28 +97,28 @@ class Layer(NamedTuple):
     held: Held
 
 
-class Pass(NamedTuple):
-    """Steps of a pass, and what they multiply with."""
+class Ground(NamedTuple):
+    """Sums without a fault: what makes them; spans (2, 2): what it reads of a sample's memory, from byte to byte; room:
+    bytes of that and of the sums; end: where the last tensor begins."""
 
-    steps: NDArray[Any]
-    blocks: NDArray[Any]
-    places: Longs
-    taps: Ints
-    blank: Bytes
-    weights: Bytes
-    starts: Ints
-    offsets: Floats
+    program: Program
+    kernels: Kernels
+    spans: Longs
+    room: int
+    end: int
 
 
-class Slices(NamedTuple):
-    """The next layer's weights, channel by channel of its input (channels, bytes), and what its sums begin with; where
-    in the sums without a fault each of its outputs lies, and where in memory these begin; the image of the difference;
-    where the last tensor begins."""
+class Tail(NamedTuple):
+    """What follows a channel: a pass from the difference in it on. Of the next layer, channel by channel of its input,
+    weights (channels, bytes) and what sums begin with; where its sums without a fault begin in memory, and in those
+    each of its outputs (none: nothing follows); the image of the difference; where the last tensor begins."""
 
+    program: Program
+    kernels: Kernels
     weights: NDArray[np.uint8]
     starts: NDArray[np.int32]
-    grounds: Longs
     ground: int
+    begins: Longs
     difference: Image
     end: int
 
@@ -209,22 +208,12 @@ def differ(levels: Floats, golden: Floats) -> bool:  # pragma: no cover - compil
 
 
 @compiled
-def flow_on(
-    tail: Pass, slices: Slices, channel: int, ground: Floats, slots: Bytes, count: int
-) -> None:  # pragma: no cover - compiled
+def flow_on(tail: Tail, channel: int, ground: Floats, slots: Bytes, count: int) -> None:  # pragma: no cover - compiled
     """From differences in one channel to the end, for the first `count` slots."""
-    nothing, nowhere, size = np.empty(0, np.float32), np.empty(0, np.int64), tail.blank.size
-    for number in range(tail.steps.size):
-        step = tail.steps[number]
-        if number == 0:
-            weights, starts = slices.weights[channel], slices.starts[channel]
-            given = tail.blocks, tail.places, tail.taps, weights, starts, tail.offsets, slots, size, count
-            add_up(step, *given, ground, slices.grounds)
-        elif step.kind == SUMS:
-            given = tail.blocks, tail.places, tail.taps, tail.weights, tail.starts, tail.offsets, slots, size, count
-            add_up(step, *given, nothing, nowhere)
-        else:
-            pool(step, slots, size, count)
+    next_layer = Kernels(tail.weights[channel], tail.starts[channel], tail.kernels.offsets)
+    add_up(tail.program.steps[0], tail.program, next_layer, slots, count, Sums(ground, tail.begins))
+    for number in range(1, tail.program.steps.size):
+        run_step(tail.program.steps[number], tail.program, tail.kernels, slots, count)
 
 
 @compiled
@@ -232,12 +221,8 @@ def run_words(
     arenas: NDArray[np.uint8],
     words: Words,
     layer: Layer,
-    bare: Pass,
-    slices: Slices,
-    tail: Pass,
-    spans: Longs,
-    room: int,
-    end: int,
+    ground: Ground,
+    tail: Tail,
     n_at_once: int,
     n_slots: int,
     same_as: NDArray[np.int32],
@@ -246,23 +231,22 @@ def run_words(
 ) -> None:  # pragma: no cover - compiled
     """What every word makes of every sample: same_as (n, k) and ends (n, k, floats).
 
-    arenas (n, bytes): without a fault; spans (2, 2): what of it is read, from byte to byte; room: bytes of that and of
-    the sums without a fault; end: where the last tensor begins; n_at_once: words of a turn; n_slots: words that flow on
-    at once; same_as: -1 where the end is as without a fault, else the word whose end it is, which is filled in; turn:
-    shared by all threads.
+    arenas (n, bytes): without a fault; n_at_once: words of a turn; n_slots: words that flow on at once; same_as: -1
+    where the end is as without a fault, else the word whose end it is, which is filled in; turn: shared by all threads.
     """
     n, n_words, n_floats = len(arenas), words.channel.size, ends.shape[2]
     n_parts = (n_words + n_at_once - 1) // n_at_once
-    memory, nothing, nowhere = np.zeros(room, np.uint8), np.empty(0, np.float32), np.empty(0, np.int64)
-    slots, slot_of = np.empty(n_slots * tail.blank.size, np.uint8), np.empty(n_slots, np.int64)
+    memory, blank, spans = np.zeros(ground.room, np.uint8), tail.program.blank, ground.spans
+    slots, slot_of = np.empty(n_slots * blank.size, np.uint8), np.empty(n_slots, np.int64)
     for slot in range(n_slots):
-        copy(tail.blank, 0, slots, slot * tail.blank.size, tail.blank.size)
+        copy(blank, 0, slots, slot * blank.size, blank.size)
     inputs = np.empty(layer.source.height * layer.source.width, np.float32)
     sums = np.empty(layer.sums.height * layer.sums.width, np.float32)
     golden = np.empty(layer.levels.height * layer.levels.width, np.float32)
     planes = np.empty((2, max(sums.size, golden.size)), np.float32)
     seen = np.empty(int(layer.high - layer.low) + 1 if layer.shares else 0, np.int64)
-    ground = memory[slices.ground :].view(np.float32)
+    next_sums = memory[tail.ground :].view(np.float32)
+    nothing = Sums(np.empty(0, np.float32), np.empty(0, np.int64))
     while True:
         unit = next_of(turn)
         if unit >= n * n_parts:
@@ -270,18 +254,17 @@ def run_words(
         sample, first = unit // n_parts, unit % n_parts * n_at_once
         stop = min(first + n_at_once, n_words)
         arena = arenas[sample]
-        was = arena[end:].view(np.float32)[:n_floats]
+        was = arena[ground.end :].view(np.float32)[:n_floats]
         for number in range(2):
             copy(arena, spans[number, 0], memory, spans[number, 0], spans[number, 1] - spans[number, 0])
-        for number in range(bare.steps.size):
-            given = bare.blocks, bare.places, bare.taps, bare.weights, bare.starts, bare.offsets, memory, 0, 1
-            add_up(bare.steps[number], *given, nothing, nowhere)
+        for number in range(ground.program.steps.size):
+            add_up(ground.program.steps[number], ground.program, ground.kernels, memory, 1, nothing)
         channel, term, count = -1, -1, 0
         for word in range(first, stop + 1):
             if count and (count == n_slots or word == stop or words.channel[word] != channel):
-                flow_on(tail, slices, channel, ground, slots, count)
+                flow_on(tail, channel, next_sums, slots, count)
                 for slot in range(count):
-                    at = slot * tail.blank.size + slices.end
+                    at = slot * blank.size + tail.end
                     now = slots[at : at + 4 * n_floats].view(np.float32)
                     if differ(now, was):
                         ends[sample, slot_of[slot]] = now
@@ -320,15 +303,15 @@ def run_words(
                     same_as[sample, number] = seen[level]
                     continue
                 seen[level] = number
-            if slices.grounds.size == 0:
+            if tail.begins.size == 0:
                 now = ends[sample, number]
                 for place in range(n_floats):
                     now[place] = was[place]
                 for place in range(golden.size):
                     now[place * layer.levels.across + channel] = levels[place]
                 continue
-            slot_bytes = slots[count * tail.blank.size : (count + 1) * tail.blank.size]
-            write_difference(slot_bytes, slices.difference, levels, golden)
+            slot_bytes = slots[count * blank.size : (count + 1) * blank.size]
+            write_difference(slot_bytes, tail.difference, levels, golden)
             slot_of[count] = number
             count += 1
         for word in range(first, stop):
@@ -351,7 +334,7 @@ class Followed(ABC):
     def __post_init__(self) -> None:
         if self.forward.sources is not None:
             raise InputError("only layers in a row are followed; these read others as well")
-        _ = self._slices
+        _ = self._tail
 
     def __call__(self, arenas: Bytes, elements: Longs, amounts: Floats) -> tuple[NDArray[np.int32], Floats]:
         """What faults make of samples: (samples, faults) whose end a fault leads to, -1 for that without one; (samples,
@@ -362,14 +345,12 @@ class Followed(ABC):
         n_floats = prod(self.forward.tensors[-1].shape)
         same_as = np.empty((len(arenas), elements.size), np.int32)
         ends = np.empty((*same_as.shape, n_floats), np.float32)
-        slots = min(CACHE // self._tail.blank.size, elements.size) if self._tail.blank.size else 1
+        n_slots = max(1, min(CACHE // max(1, self._tail.program.blank.size), elements.size))
         behind = 0.0 if self._behind is None else self._behind.cost
         cost = len(arenas) * (self.forward.cost / len(self.forward.layers) + elements.size * (behind + WORD_COST))
-        bare, spans, room = self._bare
         share_out(
-            *(run_words, arenas, self._words(elements, amounts), self._described, bare, self._slices, self._tail),
-            *(spans, room, self.forward.tensors[-1].at, elements.size if self.shares else AT_ONCE, max(1, slots)),
-            *(same_as, ends),
+            *(run_words, arenas, self._words(elements, amounts), self._described, self._ground, self._tail),
+            *(elements.size if self.shares else AT_ONCE, n_slots, same_as, ends),
             cost=cost,
         )
         return same_as, ends.reshape(*same_as.shape, *self.forward.tensors[-1].shape)
@@ -452,27 +433,25 @@ class Followed(ABC):
         return Forward((height, width, 1), -span, span, (first, *self.forward.layers[self._next + 1 :]))
 
     @cached_property
-    def _tail(self) -> Pass:
+    def _tail(self) -> Tail:
         if self._behind is None:
-            whole = self.forward
-            return Pass(*(part[:0] for part in (*whole.program, *_parts(whole.golden))))
-        return Pass(*self._behind.program, *_parts(self._behind.golden))
-
-    @cached_property
-    def _slices(self) -> Slices:
-        if self._behind is None:
-            nowhere = Image(FLOATS, 0, 0, 0, 0, 0, 0)
-            nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32), np.empty(0, np.int64)
-            return Slices(*nothing, self.forward.program.blank.size, nowhere, 0)
+            program = Program._make(part[:0] for part in self.forward.program)
+            kernels = Kernels._make(part[:0] for part in self.forward.golden)
+            nothing = np.empty((0, 0), np.uint8), np.empty((0, 0), np.int32)
+            nowhere = np.empty(0, np.int64), Image(FLOATS, 0, 0, 0, 0, 0, 0)
+            return Tail(program, kernels, *nothing, self.forward.program.blank.size, *nowhere, 0)
         packed = [self._behind.packed(0, self._kernel(channel)) for channel in range(self._levels.shape[2])]
         slices = [part for part in packed if part is not None]
         if len(slices) < len(packed):
             raise InputError(f"the sums behind layer {self.number} may reach 2**24 with a wrong word")
         weights, starts = (np.stack(parts) for parts in zip(*slices, strict=True))
-        given, result = self._behind.tensors[:2]
-        grounds = self._behind.outputs(0, _sums(result.shape, 0)) // 4
+        difference, result, *_ = self._behind.tensors
+        begins = self._behind.outputs(0, _sums(result.shape, 0)) // 4
         lines = aligned(weights.reshape(-1)).reshape(weights.shape)
-        return Slices(lines, starts, grounds, self._places[-2], _image(given), self._behind.tensors[-1].at)
+        return Tail(
+            *(self._behind.program, self._behind.golden, lines, starts, self._places[-2], begins),
+            *(_image(difference), self._behind.tensors[-1].at),
+        )
 
     @cached_property
     def _places(self) -> list[int]:
@@ -484,8 +463,8 @@ class Followed(ABC):
         return [*places[:-1], places[-1] + LINE]
 
     @cached_property
-    def _bare(self) -> tuple[Pass, Longs, int]:
-        """The steps that make the sums without a fault; what they read of a sample's memory; its size with them."""
+    def _ground(self) -> Ground:
+        """What makes the sums without a fault."""
         program, golden = self.forward.program, self.forward.golden
         numbers = self._summed
         steps, places, n_places = program.steps[numbers], [np.zeros((2, 0), np.int64)], 0
@@ -497,12 +476,11 @@ class Followed(ABC):
             step["into"], step["zero"], step["rounds"] = FLOATS, 0, False
             step["scale"], step["low"], step["high"] = 1, -np.inf, np.inf
             n_places += inputs.size
-        made = program._replace(steps=steps, places=np.concatenate(places, 1))
         read = [(tensor.at, tensor.at + tensor.size) for tensor in (self._source, self._levels)]
-        return (
-            Pass(*made, golden.weights, golden.starts, np.zeros_like(golden.offsets)),
-            np.array(read),
-            self._places[-1],
+        return Ground(
+            program._replace(steps=steps, places=np.concatenate(places, 1)),
+            golden._replace(offsets=np.zeros_like(golden.offsets)),
+            *(np.array(read), self._places[-1], self.forward.tensors[-1].at),
         )
 
     @cached_property
@@ -619,10 +597,6 @@ class Cells(Followed):
         )
         levels = _image(self._levels)
         return Layer(image, image, levels, (1, 1), offsets, one, one, one, False, self._pool_steps, False, held)
-
-
-def _parts(kernels: Kernels) -> tuple[Any, ...]:
-    return tuple(getattr(kernels, part.name) for part in fields(kernels))
 
 
 def _sums(shape: Shape, at: int) -> Tensor:

@@ -9,11 +9,11 @@ checked for every kernel; there float32 sums are exact in any order as well, and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
 from fkeras.arithmetic.misreads import Misread, Reads, reads_of
 from fkeras.arithmetic.packing import Layout, Window, layout_of
-from fkeras.arithmetic.passes import BLOCK, MAXIMUM, STEP, Bytes, Floats, Ints, n_threads, run_samples, share_out
+from fkeras.arithmetic.passes import Bytes, Floats, Ints, n_threads, run_samples, share_out
+from fkeras.arithmetic.program import BLOCK, MAXIMUM, STEP, Kernels, Program
 from fkeras.arithmetic.tensors import LINE, TYPES, Tensor, placed
 from fkeras.arithmetic.tiles import BYTES, LANES, OUTPUTS
 from fkeras.errors import InputError
@@ -33,27 +34,6 @@ CACHE = 2**19
 NO_MISREADS: Mapping[int, Misread] = MappingProxyType({})
 TURNS = 4
 """Turns that each core takes at least, so that a busy one can leave some to the others."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kernels:
-    """What a pass multiplies with and adds: weights, as the tiles read them; starts: what each lane's sums begin with;
-    offsets of each lane."""
-
-    weights: Bytes
-    starts: Ints
-    offsets: Floats
-
-
-class Program(NamedTuple):
-    """Steps, blocks of lanes, where outputs read and write, what each step of a block reads, and the bytes of a sample
-    before a pass."""
-
-    steps: NDArray[Any]
-    blocks: NDArray[Any]
-    places: NDArray[np.int64]
-    taps: Ints
-    blank: Bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +125,7 @@ class Forward:
             raise InputError("the kernels are those of another pass")
         n_at_once = max(OUTPUTS, min(CACHE // blank.size, len(stored) // (TURNS * n_threads())))
         share_out(
-            *(run_samples, *self.program, kernels.weights, kernels.starts, kernels.offsets, reads),
-            *(stored.reshape(-1), ends.reshape(-1), stored.shape[1], begin, ends.shape[1], n_at_once),
+            *(run_samples, self.program, kernels, reads, np.ascontiguousarray(stored), ends, begin, n_at_once),
             cost=len(stored) * self.cost,
         )
 
@@ -178,7 +157,7 @@ class Forward:
             weights_at, lane = self._begins[number]
             weights[weights_at : weights_at + packed[0].size] = packed[0]
             starts[lane : lane + packed[1].size] = packed[1]
-        return replace(golden, weights=weights, starts=starts)
+        return golden._replace(weights=weights, starts=starts)
 
     def shifted(self, kernels: Kernels, offsets: Mapping[int, Floats]) -> Kernels:
         """Kernels with the offsets of some layers replaced, (output channels,) by the layer's number."""
@@ -187,7 +166,7 @@ class Forward:
             _, lane = self._begins[number]
             lanes = self._by_lane(number, values)
             by_lane[lane : lane + lanes.size] = lanes
-        return replace(kernels, offsets=by_lane)
+        return kernels._replace(offsets=by_lane)
 
     @cached_property
     def _sources(self) -> tuple[tuple[int, ...], ...]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fkeras.arithmetic.program import Kernels, Program
 from fkeras.arithmetic.tensors import LINE
 from fkeras.arithmetic.tiles import BYTES, FLOATS, LANES, OUTPUTS, WORDS, bytes_tile, floats_tile, words_tile
 from fkeras.compiled import compiled
 
 Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
 
 READ = np.dtype(
@@ -120,11 +120,8 @@ def misread_levels(
 def read_sums(
     reads: NDArray[Any],
     step: Any,
-    blocks: NDArray[Any],
-    taps: NDArray[np.int32],
-    weights: Bytes,
-    starts: NDArray[np.int32],
-    offsets: Floats,
+    program: Program,
+    kernels: Kernels,
     arena: Bytes,
     base: int,
 ) -> None:  # pragma: no cover - compiled
@@ -132,7 +129,8 @@ def read_sums(
     inputs = np.empty(OUTPUTS, np.int64)
     room = np.empty(OUTPUTS * LANES + LINE // 4, np.int32)
     sums = room[-room.ctypes.data % LINE // 4 :]
-    starts, offsets = starts[step.lane :], offsets[step.lane :]
+    blocks, taps, weights = program.blocks, program.taps, kernels.weights
+    starts, offsets = kernels.starts[step.lane :], kernels.offsets[step.lane :]
     words, floats = arena.view(np.int16), arena.view(np.float32)
     first = 0
     while first < reads.size:
@@ -173,21 +171,18 @@ def misread_sums(
     begin: int,
     count: int,
     step: Any,
-    blocks: NDArray[Any],
-    taps: NDArray[np.int32],
-    weights: Bytes,
-    starts: NDArray[np.int32],
-    offsets: Floats,
+    program: Program,
+    kernels: Kernels,
     arena: Bytes,
-    size: int,
 ) -> None:  # pragma: no cover - compiled
     """Make the levels of a layer anew whose sums are read wrongly, in the same samples."""
-    n, lanes = (reads.single_begins.size - 1) // (reads.begins.size - 1), (blocks, taps, weights, starts, offsets)
+    n, size = (reads.single_begins.size - 1) // (reads.begins.size - 1), program.blank.size
     for sample in range(count):
         at = place * n + begin + sample
-        read_sums(reads.every[reads.begins[place] : reads.begins[place + 1]], step, *lanes, arena, sample * size)
+        every = reads.every[reads.begins[place] : reads.begins[place + 1]]
+        read_sums(every, step, program, kernels, arena, sample * size)
         single = reads.single[reads.single_begins[at] : reads.single_begins[at + 1]]
-        read_sums(single, step, *lanes, arena, sample * size)
+        read_sums(single, step, program, kernels, arena, sample * size)
 
 
 def reads_of(tables: Mapping[int, tuple[NDArray[Any], NDArray[Any], Longs]], n_places: int, n: int) -> Reads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.misreads import Reads, misread_levels, misread_sums
+from fkeras.arithmetic.program import SUMS, Kernels, Program
 from fkeras.arithmetic.tensors import LINE
 from fkeras.arithmetic.tiles import (
     BYTES,
@@ -33,50 +34,27 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-STEP = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            *("kind", "form", "into", "zero", "lane", "lanes", "place", "stop_place", "block", "stop_block"),
-            *("source", "target", "height", "width", "height_out", "width_out", "pitch", "pitch_out"),
-            *("rows", "columns", "down", "across", "above", "left"),
-        )
-    ]
-    + [(name, np.float32) for name in ("scale", "low", "high")]
-    + [("rounds", np.bool_)]
-)
-"""One layer: weighted sums or a pool; how its input and output are stored; its lanes, outputs and blocks of lanes; a
-pool's images and window."""
-BLOCK = np.dtype([(name, np.int64) for name in ("tap", "stop_tap", "weights", "lane")])
-"""Lanes that read the same inputs: what they read, where their weights begin, the first of them."""
-SUMS, MAXIMUM = 0, 1
 WORTH_A_THREAD = 2**20
 """Instructions that take about as long as to start a thread."""
 
 
+class Sums(NamedTuple):
+    """Sums to which those of a layer are added, and where each of its outputs' begin; both empty: none."""
+
+    values: Floats
+    begins: NDArray[np.int64]
+
+
 @compiled
 def add_up(
-    step: Any,
-    blocks: NDArray[Any],
-    places: NDArray[np.int64],
-    taps: Ints,
-    weights: Bytes,
-    starts: Ints,
-    offsets: Floats,
-    arena: Bytes,
-    size: int,
-    n: int,
-    ground: Floats,
-    grounds: NDArray[np.int64],
+    step: Any, program: Program, kernels: Kernels, arena: Bytes, n: int, ground: Sums
 ) -> None:  # pragma: no cover - compiled
-    """The weighted sums of one layer, quantized, for n samples of `size` bytes each in the arena.
-
-    ground: sums to which those of every sample are added, if any; grounds: where in it each output's begin.
-    """
+    """The weighted sums of one layer of a program, quantized, for n samples in the arena, on top of the same ground."""
+    blocks, places, taps, size = program.blocks, program.places, program.taps, program.blank.size
     ending = Ending(step.scale, step.low, step.high, step.rounds, step.into, step.zero)
     inputs, outputs, below = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64), np.zeros(OUTPUTS, np.int64)
-    on_ground = grounds.size > 0
-    starts, offsets = starts[step.lane :], offsets[step.lane :]
+    on_ground = ground.begins.size > 0
+    weights, starts, offsets = kernels.weights, kernels.starts[step.lane :], kernels.offsets[step.lane :]
     room = np.empty(OUTPUTS * LANES + LINE // 4, np.int32)
     sums = room[-room.ctypes.data % LINE // 4 :]
     place, sample, last = step.place, 0, n * (step.stop_place - step.place)
@@ -85,7 +63,7 @@ def add_up(
             inputs[output] = sample * size + places[0, place]
             outputs[output] = sample * size + places[1, place]
             if on_ground:
-                below[output] = grounds[place - step.place]
+                below[output] = ground.begins[place - step.place]
             if first + output + 1 < last:
                 place += 1
                 if place == step.stop_place:
@@ -100,7 +78,7 @@ def add_up(
             else:
                 floats_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
             real = step.form == FLOATS
-            store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs, ground, below, on_ground)
+            store_levels(sums, real, offsets, lane, step.lanes, ending, arena, outputs, ground.values, below, on_ground)
 
 
 @compiled
@@ -165,58 +143,53 @@ def next_of(typingctx: Any, counter: Any) -> Any:
 
 
 @compiled
+def run_step(step: Any, program: Program, kernels: Kernels, arena: Bytes, n: int) -> None:  # pragma: no cover
+    """One layer of a program, for n samples in the arena."""
+    if step.kind == SUMS:
+        add_up(step, program, kernels, arena, n, Sums(np.empty(0, np.float32), np.empty(0, np.int64)))
+    else:
+        pool(step, arena, program.blank.size, n)
+
+
+@compiled
 def run_samples(
-    steps: NDArray[Any],
-    blocks: NDArray[Any],
-    places: NDArray[np.int64],
-    taps: Ints,
-    blank: Bytes,
-    weights: Bytes,
-    starts: Ints,
-    offsets: Floats,
+    program: Program,
+    kernels: Kernels,
     reads: Reads,
-    images: Bytes,
-    ends: Bytes,
-    image: int,
-    end: int,
-    result: int,
+    images: NDArray[np.uint8],
+    ends: NDArray[np.uint8],
+    begin: int,
     n_at_once: int,
     turn: NDArray[np.int64],
 ) -> None:  # pragma: no cover - compiled
-    """Fill ends (n, result) from images (n, image), flat bytes: what a sample has from byte `end` on behind a pass,
-    from its first tensor.
+    """Fill ends (n, bytes), what a sample has from byte `begin` on behind a pass, from images (n, bytes), its first
+    tensor.
 
-    blank: the bytes of a sample before a pass, all levels zero; reads: what is read wrongly on the way; turn: shared by
-    all who work on the same pass, each of whom takes the next n_at_once samples until none are left.
+    reads: what is read wrongly on the way; turn: shared by all who work on the same pass, each of whom takes the next
+    n_at_once samples until none are left.
     """
-    size, n = blank.size, images.size // image
-    nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.int64)
+    (n, image), result, size = images.shape, ends.shape[1], program.blank.size
     reads_wrongly = reads.every.size + reads.single.size > 0
     arena = np.empty(n_at_once * size, np.uint8)
     for sample in range(n_at_once):
-        copy(blank, 0, arena, sample * size, size)
+        copy(program.blank, 0, arena, sample * size, size)
     while True:
-        begin = next_of(turn) * n_at_once
-        if begin >= n:
+        first = next_of(turn) * n_at_once
+        if first >= n:
             break
-        count = min(n_at_once, n - begin)
+        count = min(n_at_once, n - first)
         for sample in range(count):
-            copy(images, (begin + sample) * image, arena, sample * size, image)
+            copy(images, (first + sample) * image, arena, sample * size, image)
         if reads_wrongly:
-            misread_levels(reads, 0, begin, count, arena, size)
-        for number in range(steps.size):
-            step = steps[number]
-            if step.kind == SUMS:
-                given = blocks, places, taps, weights, starts, offsets, arena, size, count
-                add_up(step, *given, nothing, nowhere)
-            else:
-                pool(step, arena, size, count)
+            misread_levels(reads, 0, first, count, arena, size)
+        for number in range(program.steps.size):
+            step = program.steps[number]
+            run_step(step, program, kernels, arena, count)
             if reads_wrongly:
-                lanes = blocks, taps, weights, starts, offsets
-                misread_sums(reads, 2 * number + 1, begin, count, step, *lanes, arena, size)
-                misread_levels(reads, 2 * number + 2, begin, count, arena, size)
+                misread_sums(reads, 2 * number + 1, first, count, step, program, kernels, arena)
+                misread_levels(reads, 2 * number + 2, first, count, arena, size)
         for sample in range(count):
-            copy(arena, sample * size + end, ends, (begin + sample) * result, result)
+            copy(arena, sample * size + begin, ends, (first + sample) * result, result)
 
 
 def n_threads() -> int:

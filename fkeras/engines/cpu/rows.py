@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.changes import Changes
-from fkeras.arithmetic.forward import Forward, Kernels
+from fkeras.arithmetic.forward import Forward
 from fkeras.arithmetic.layers import MaxPool as LargestOf
 from fkeras.arithmetic.layers import WeightedSum as Products
 from fkeras.arithmetic.misreads import Misread
 from fkeras.arithmetic.passes import Floats
+from fkeras.arithmetic.program import Kernels
 from fkeras.engines.cpu.pointwise import Pointwise, pointwise_of
 from fkeras.engines.cpu.sites import Image, Site, image_shape, only_reader, pair, site_of
 from fkeras.errors import InputError
