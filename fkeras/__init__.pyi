@@ -51,6 +51,7 @@ from fkeras.faults import (
     TMR as TMR,
     AssumedImmune as AssumedImmune,
     BitErrorRate as BitErrorRate,
+    BlindScrubbing as BlindScrubbing,
     CellLayout as CellLayout,
     ClusteredUpsets as ClusteredUpsets,
     Exposure as Exposure,

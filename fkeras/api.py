@@ -445,8 +445,8 @@ def protection_front(
         model, data, metric, space, engine, executor, progress: as in `oracle`.
         faults, limits, max_failure_rate, confidence, seed: as in `campaign`.
         designs: protections by name, as `protected` in `campaign`; None: TMR of the first bits of a ranking, SECDED and
-            parity of all words, checks, some with scrubbing where the faults say how long they took, and one tensor
-            alone.
+            parity of all words, checks, where the faults say how long they took some of each scrubbed and scrubs alone,
+            and one tensor alone.
         method: how bits are ranked where designs are not named, as in `rank`.
         trials: of each campaign.
         store: as in `endurance`.

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fkeras.faults import KnownWords, RangeCheck, Recoded, StuckAt, Transient
     from pytest_fkeras.marks import fault_budget
-    from pytest_fkeras.selection import SECDED, TMR, Parity, mask, ranking
+    from pytest_fkeras.selection import SECDED, TMR, BlindScrubbing, Parity, mask, ranking
 
 _HOMES = {
     **dict.fromkeys(("KnownWords", "RangeCheck", "Recoded", "StuckAt", "Transient"), "fkeras.faults"),
-    **dict.fromkeys(("SECDED", "TMR", "Parity", "mask", "ranking"), "pytest_fkeras.selection"),
+    **dict.fromkeys(("SECDED", "TMR", "BlindScrubbing", "Parity", "mask", "ranking"), "pytest_fkeras.selection"),
     "fault_budget": "pytest_fkeras.marks",
 }
 __all__ = [
     "SECDED",
     "TMR",
+    "BlindScrubbing",
     "KnownWords",
     "Parity",
     "RangeCheck",

@@ -117,8 +117,9 @@ def fault_budget(
         max_sensitive_fraction: the share of bits that may break a limit, or make the only metric worse, when flipped
             alone.
         min_change: worse by more than this; with `max_sensitive_fraction`.
-        protected: `ranking[:k]`, `mask("protection.json")` or bits, assumed immune; `TMR`, `SECDED` or `Parity` of
-            those; `RangeCheck()`, `KnownWords()` or `Recoded()`, which cover all words; or a list of several.
+        protected: `ranking[:k]`, `mask("protection.json")` or bits, assumed immune; `TMR`, `SECDED`,
+            `Parity` or `BlindScrubbing` of those; `RangeCheck()`, `KnownWords()` or `Recoded()`, which cover all words;
+            or a list of several.
         method: how a bare `ranking` ranks; default: the best for the metric.
         trials: how many; default: until the share is decided.
         margin: in place of `trials`: as many as a proportion needs for this margin (Leveugle's sample size).

@@ -257,6 +257,12 @@ def Parity(bits: Any, **options: Any) -> Any:
     return _protected("Parity", bits, options)
 
 
+def BlindScrubbing(bits: Any, **options: Any) -> Any:  # noqa: N802  the name of its class
+    """`fkeras.BlindScrubbing` of bits that are only recorded, as in `BlindScrubbing(ranking.layers("*"),
+    scrub_interval_seconds=60)`."""
+    return _protected("BlindScrubbing", bits, options)
+
+
 def parts_of(protected: Any) -> tuple[Any, ...]:
     """The protections that `protected=[...]` joins, or the one that it is; a list of bits is one."""
     from fkeras.faults.protected import is_several

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,16 @@ from fkeras.errors import InputError
 if TYPE_CHECKING:
     from fkeras.study import Study
 
-CELLS = {"immune": "AssumedImmune", "tmr": "TMR", "secded": "SECDED", "parity": "Parity"}
+CELLS = {
+    "immune": "AssumedImmune",
+    "tmr": "TMR",
+    "secded": "SECDED",
+    "parity": "Parity",
+    "blind-scrubbing": "BlindScrubbing",
+}
 CHECKS = {"range-check": "RangeCheck", "known-words": "KnownWords", "recoded": "Recoded"}
+OPTIONS = ("scrub_interval_seconds", "scrub_from", "on_detected")
+"""What more may be said of them, as their arguments are called."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,25 @@ def add_kind(group: argparse._ActionsContainer) -> None:
         default=Under("", ""),
         metavar="KIND",
         help="what covers them: immune (they cannot fail, whatever that takes; the default), tmr, secded or parity, "
-        "whose own cells are hit too; and what checks all words, bits named or not, without a further bit: "
-        "range-check, known-words or recoded; both with a comma, as in tmr,known-words",
+        "whose own cells are hit too, or blind-scrubbing, which adds none; and what checks all words, bits named or "
+        "not, without a further bit: range-check, known-words or recoded; both with a comma, as in tmr,known-words",
     )
     group.add_argument(
         "--scrub-interval-seconds",
         type=arguments.real(0),
         metavar="S",
-        help="how often tmr, secded, parity and checks mend",
+        help="how often what is covered is written anew (default: never)",
+    )
+    group.add_argument(
+        "--scrub-from",
+        choices=("good copy", "itself"),
+        help="from a good copy (default), or from what tmr, secded and checks read themselves",
+    )
+    group.add_argument(
+        "--on-detected",
+        choices=("zero", "reload", "keep"),
+        help="what a word reads that secded or parity know to be wrong: 0 (default), what is loaded again, or what its "
+        "cells hold",
     )
 
 
@@ -86,26 +105,37 @@ def kind(options: argparse.Namespace) -> Any:
     """A function from bits to their protection, and that of all words."""
     import fkeras
 
-    seconds, stated = options.scrub_interval_seconds, options.under
-    scrubbed = {} if seconds is None else {"scrub_interval_seconds": seconds}
-    if stated.cells in ("", "immune"):
-        if scrubbed and not stated.check:
+    kinds = {name: getattr(fkeras, kind) for name, kind in {**CELLS, **CHECKS}.items()}
+    cells, check_name = options.under.cells or "immune", options.under.check
+    asked = {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
+    for name in asked:
+        takes_it = [kind for kind, protection in kinds.items() if _takes(protection, name)]
+        if cells not in takes_it and check_name not in takes_it:
             raise InputError(
-                "--scrub-interval-seconds goes with --under tmr, secded or parity, or with a check of words such as "
-                "known-words; immune bits need none"
+                f"--{name.replace('_', '-')} goes with --under {', '.join(takes_it[:-1])} or {takes_it[-1]}"
             )
-        cover: Any = fkeras.AssumedImmune
-    else:
-        cover = partial(getattr(fkeras, CELLS[stated.cells]), **scrubbed)
-    if not stated.check:
+
+    def stated(kind: str) -> Any:
+        return partial(kinds[kind], **{name: value for name, value in asked.items() if _takes(kinds[kind], name)})
+
+    cover = stated(cells)
+    cover([])  # what makes no sense is refused before anything is ranked
+    if not check_name:
         return cover
-    check = getattr(fkeras, CHECKS[stated.check])(**scrubbed)
+    check = stated(check_name)()
     return lambda bits: [cover(bits), check] if len(bits) else check
+
+
+def _takes(protection: Any, argument: str) -> bool:
+    return argument in {field.name for field in fields(protection)}
 
 
 def chosen(options: argparse.Namespace, study: Study) -> Any:
     """The protection, or None."""
+    import numpy as np
+
     import fkeras
+    from fkeras.memory import BitSet
 
     make = kind(options)
     if options.protected is None:
@@ -122,6 +152,8 @@ def chosen(options: argparse.Namespace, study: Study) -> Any:
         raise InputError(
             f"--protected {options.protected:,}: the memory has {len(study.space):,} bits; allowed are 0 to that many"
         )
+    if options.protected == 1.0 and isinstance(options.protected, float) and options.method is None:
+        return make(BitSet(np.arange(len(study.space)), study.space.layout_digest, "all bits"))
     ranking = study.rank(options.method)
     best = ranking.fraction(options.protected) if isinstance(options.protected, float) else ranking[: options.protected]
     return make(best)

@@ -197,7 +197,7 @@ def _front(options: argparse.Namespace) -> int:
         "rtl",
         "clock_hz",
         "hls4ml_order",
-        "scrub_interval_seconds",
+        *memory_protection.OPTIONS,
     )
     stated = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) not in (None, False)]
     stated += ["--under"] if options.under.cells or options.under.check else []

@@ -1,5 +1,6 @@
 """What goes wrong: fault sets, the models that draw them, and what protection absorbs."""
 
+from fkeras.faults.blind_scrubbing import BlindScrubbing
 from fkeras.faults.clusters import CellLayout, ClusteredUpsets
 from fkeras.faults.fault_models import BitErrorRate, Draw, Exposure, FaultModel, FlipCount, drawn
 from fkeras.faults.fault_set import FaultSet, Patch, SampleFlips
@@ -26,6 +27,7 @@ __all__ = [
     "TMR",
     "AssumedImmune",
     "BitErrorRate",
+    "BlindScrubbing",
     "CellLayout",
     "ClusteredUpsets",
     "Draw",

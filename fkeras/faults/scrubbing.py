@@ -33,9 +33,12 @@ class Scrubbing:
                 raise InputError("scrub_interval_seconds is 0; allowed are finite numbers above 0, or None for never")
             object.__setattr__(self, "seconds", seconds)
         if self.source not in get_args(ScrubFrom):
-            raise InputError(f"scrub_from is {self.source!r}; allowed are 'good copy' and 'itself'")
+            raise InputError(Argument("scrub_from", self.source, " is "), "; allowed are 'good copy' and 'itself'")
         if self.seconds is None and self.source == "itself":
-            raise InputError("scrub_from='itself' says nothing without scrub_interval_seconds; give it too")
+            raise InputError(
+                Argument("scrub_from", "itself"), " says nothing without ", Argument("scrub_interval_seconds"),
+                "; give it too"
+            )  # fmt: skip
 
     @property
     def keeps_errors(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError, Name
-from fkeras.faults import TMR, AssumedImmune, Parity, Protection
+from fkeras.faults import TMR, AssumedImmune, BlindScrubbing, Parity, Protection
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.codes import Hsiao, ParityBit
 from fkeras.faults.joined import Joined
@@ -22,7 +22,7 @@ from fkeras.faults.word_codes import CodedWords
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.memory.tensor import Part
 
-Kind = Literal["tmr", "secded", "parity"]
+Kind = Literal["tmr", "secded", "parity", "blind scrubbing"]
 WIDEST_TABLE = 12
 """Readings of wider words that no comparator does would be case statements of more entries than tools like."""
 
@@ -47,12 +47,19 @@ class Cover:
     zeroes: bool = False
 
     @property
+    def has_code(self) -> bool:
+        """Whether a word may be known to be wrong."""
+        return self.kind in ("secded", "parity")
+
+    @property
     def code(self) -> ParityBit | Hsiao:
         """The code over the bits."""
         return ParityBit(len(self.bits)) if self.kind == "parity" else Hsiao(len(self.bits))
 
     def extra(self, width: int) -> tuple[Cell, ...]:
         """The cells that it adds."""
+        if self.kind == "blind scrubbing":
+            return ()
         if self.kind == "tmr":
             return tuple(Cell(copy, bit, (bit,)) for copy in (1, 2) for bit in self.bits)
         code = self.code
@@ -129,10 +136,15 @@ class Shape:
         raise KeyError(cover)
 
     @property
+    def decoded(self) -> tuple[Cover, ...]:
+        """The covers that add cells, so that what is read depends on several."""
+        return tuple(cover for cover in self.covers if self.extra_of(cover))
+
+    @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """The cells that can be wrong together for one decoder: codewords, triples, and words behind a reader."""
         groups: list[tuple[int, ...]] = []
-        for cover in self.covers:
+        for cover in self.decoded:
             extra = self.extra_of(cover)
             if cover.kind == "tmr":
                 n = len(cover.bits)
@@ -205,7 +217,7 @@ class StoreLayout:
     @property
     def coded_parts(self) -> tuple[int, ...]:
         """The parts whose words may be known to be wrong."""
-        return tuple(sorted({cover.part for shape in self.shapes for cover in shape.covers if cover.kind != "tmr"}))
+        return tuple(sorted({cover.part for shape in self.shapes for cover in shape.covers if cover.has_code}))
 
     def written(self, shape: Shape, visit: Pass) -> tuple[int, ...]:
         """The cells of a word that a pass may write."""
@@ -244,10 +256,10 @@ def _require_buildable(part: Protection) -> None:
         raise InputError(
             "limits and tables in cells (stored=True) are not written as RTL: keep them in logic (stored=False)"
         )
-    if not isinstance(part, AssumedImmune | TMR | CodedWords | CheckedWords):
+    if not isinstance(part, AssumedImmune | TMR | CodedWords | CheckedWords | BlindScrubbing):
         raise InputError(
-            f"{part.name}: {type(part).__name__} is not known as RTL; allowed are TMR, SECDED, Parity, RangeCheck, "
-            "KnownWords, Recoded and lists of them"
+            f"{part.name}: {type(part).__name__} is not known as RTL; allowed are TMR, SECDED, Parity, BlindScrubbing, "
+            "RangeCheck, KnownWords, Recoded and lists of them"
         )
 
 
@@ -264,15 +276,14 @@ def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreL
                 continue
             readers, of_word = _readers(tensor, reading)
             columns.append((which, "reader", of_word))
-        elif isinstance(part, TMR | CodedWords):
+        elif isinstance(part, TMR | CodedWords | BlindScrubbing):
             covered = part.bits.bits[(part.bits.bits >= start) & (part.bits.bits < stop)] - start
             if not covered.size:
                 continue
             masks = np.zeros(tensor.size, np.int64)
             element, bit = tensor.layout.locate(covered)
             np.bitwise_or.at(masks, element, 1 << (widths[element] - 1 - bit))
-            kind: Kind = "tmr" if isinstance(part, TMR) else "parity" if isinstance(part.stated, Parity) else "secded"
-            columns.append((which, kind, masks))
+            columns.append((which, _kind(part), masks))
         else:
             continue
         passes += _passes(which, part)
@@ -297,7 +308,13 @@ def _layout(parts: Sequence[Protection], space: BitSpace, number: int) -> StoreL
     return StoreLayout(number, tensor, tuple(shapes), shape_of.reshape(-1).astype(np.int64), tuple(passes))
 
 
-def _passes(which: int, part: TMR | CodedWords | CheckedWords) -> list[Pass]:
+def _kind(part: TMR | CodedWords | BlindScrubbing) -> Kind:
+    if isinstance(part, CodedWords):
+        return "parity" if isinstance(part.stated, Parity) else "secded"
+    return "tmr" if isinstance(part, TMR) else "blind scrubbing"
+
+
+def _passes(which: int, part: TMR | CodedWords | CheckedWords | BlindScrubbing) -> list[Pass]:
     scrubbing = part.stated.scrubbing if isinstance(part, CheckedWords) else part.scrubbing
     passes = [] if scrubbing.seconds is None else [Pass("scrub", which, scrubbing, isinstance(part, CheckedWords))]
     if isinstance(part, CodedWords) and part.on_detected == "reload":

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fkeras.errors import Argument, InputError, is_number
-from fkeras.faults import SECDED, TMR, Parity, Protection, protection
+from fkeras.faults import SECDED, TMR, BlindScrubbing, Parity, Protection, protection
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.joined import Joined
 from fkeras.faults.protected import Protectable
@@ -34,7 +34,7 @@ CLOCK_HZ = 40e6
 """The LHC's bunch clock, near enough: intervals of scrubbers are counted in cycles of it."""
 _REMEDY = "write it with `fkeras protect --rtl DIR` or fkeras.Mask.write_rtl"
 _MOST_BYTES = 1 << 30
-_COVERS: dict[str, Any] = {"TMR": TMR, "SECDED": SECDED, "Parity": Parity}
+_COVERS: dict[str, Any] = {cover.__name__: cover for cover in (TMR, SECDED, Parity, BlindScrubbing)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from fkeras.campaigns import FixedTrials, Outcome, Requirement, Setting, run_cam
 from fkeras.campaigns.verdict import VerdictRecord
 from fkeras.engine import Run
 from fkeras.errors import InputError
-from fkeras.faults import SECDED, TMR, FaultModel, Parity, protection
+from fkeras.faults import SECDED, TMR, BlindScrubbing, FaultModel, Parity, protection
 from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import FLAT, plain
@@ -28,7 +28,8 @@ from fkeras.sensitivity import Ranking
 SHARES = (0.1, 0.2, 0.33, 0.5, 0.635, 0.8)
 """Of the bits, the most sensitive first, under TMR."""
 BESIDE_TMR, SHARES_BESIDE = ("range check", "recoded words"), (0.1, 0.2, 0.33)
-SHARES_SCRUBBED = (0.33, 0.635, 0.8)
+SHARES_SCRUBBED = (0.1, 0.33)
+"""Where all other bits are scrubbed too, blindly."""
 SCRUBS = 240
 """So many scrubs in an exposure: every minute of four hours."""
 Designs = Mapping[str, Protectable]
@@ -109,8 +110,8 @@ NOTHING, WHOLE = "nothing", "TMR of all bits"
 
 def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) -> dict[str, Protectable]:
     """The designs that are compared unless others are named: TMR of the first bits of a ranking, codes per word,
-    checks for the rate of the faults and both, in time some of each scrubbed from a good copy and some from itself, and
-    TMR or SECDED of one tensor alone."""
+    checks for the rate of the faults and both, in time nothing but scrubs, some of each scrubbed from a good copy or
+    from itself, and TMR or SECDED of one tensor alone."""
     every = BitSet(np.arange(len(space)), space.layout_digest)
     checks: dict[str, Any] = {check.name: check for check in reversed(free_checks(space, faults, seed))}
     kinds: dict[str, Any] = {
@@ -135,8 +136,11 @@ def designs(space: BitSpace, ranking: Ranking, faults: FaultModel, seed: int) ->
         each = f"scrubbed every {seconds:.4g} s"
         named |= {f"{name}, {each}": make(every, scrub_interval_seconds=seconds) for name, make in whole.items()}
         named |= {f"{name}, {each}": replace(check, scrub_interval_seconds=seconds) for name, check in checks.items()}
+        named[f"blind scrubbing every {seconds:.4g} s"] = BlindScrubbing(every, seconds)
         for share in SHARES_SCRUBBED:
-            named[f"TMR of {100 * share:.4g} %, {each}"] = TMR(ranking.fraction(share), seconds)
+            bits = ranking.fraction(share)
+            everywhere: list[Any] = [TMR(bits, seconds), BlindScrubbing(every - bits, seconds)]
+            named[f"TMR of {100 * share:.4g} %, all {each}"] = everywhere
         itself: dict[str, Any] = {"scrub_interval_seconds": seconds, "scrub_from": "itself"}
         for kind, make in (("TMR of all bits", TMR), ("SECDED of all words", SECDED)):
             named[f"{kind}, {each} from itself"] = make(every, **itself)

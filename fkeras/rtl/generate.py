@@ -192,10 +192,10 @@ def _word(name: str, store: Store, shape: Shape, reader: str) -> str:
             "extra": shape.extra_of(cover),
             "part": coded.index(cover.part) if cover.part in coded else None,
         }
-        for cover in shape.covers
+        for cover in shape.decoded
     ]
-    zeroing = [f"detected[{coded.index(cover.part)}]" for cover in shape.covers if cover.zeroes]
-    covered = {bit for cover in shape.covers for bit in cover.bits}
+    zeroing = [f"detected[{coded.index(cover.part)}]" for cover in shape.decoded if cover.zeroes]
+    covered = {bit for cover in shape.decoded for bit in cover.bits}
     return rendered(
         "word.sv.j2",
         name=name,

@@ -196,7 +196,7 @@ def proofs(shapes: Iterable[Shape], readers: Mapping[str, Reader], files: Sequen
 
     readers: by module. Tables need no proof: they are the library's own.
     """
-    covers = {(cover.kind, len(cover.bits)) for shape in shapes for cover in shape.covers}
+    covers = {(cover.kind, len(cover.bits)) for shape in shapes for cover in shape.decoded}
     tasks: dict[str, tuple[str, int, Callable[[], _Golden]]] = {}
     for kind, n in sorted(covers):
         if kind == "tmr":

@@ -120,14 +120,22 @@ def test_every_wrong_bit_is_written(folder, fkeras, under):
     assert under != "parity" or any(found["bits_set_to_0"])
 
 
+EVERY_6_S = ("--scrub-interval-seconds", "6", "--exposure-seconds", "60")
+BLIND = ("--under", "blind-scrubbing", *EVERY_6_S)
+ITSELF = (*EVERY_6_S, "--scrub-from", "itself")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--under", "known-words"), "protected: known words of these weights"),
-        (("--under", "range-check", "--scrub-interval-seconds", "6", "--exposure-seconds", "60"), "scrubbed every 6 s"),
+        (("--under", "range-check", *EVERY_6_S), "scrubbed every 6 s"),
         (("--protected", "9", "--under", "tmr,recoded"), "9 bits under TMR"),
         (("--protected", "9", "--under", "tmr,recoded"), "recoded words of these weights"),
         (("--protected", "9", "--under", "known-words"), "%) assumed immune"),
+        (("--protected", "100%", *BLIND), "all bits: 72 bits under blind scrubbing, no extra bit, scrubbed every 6 s"),
+        (("--under", "known-words", *ITSELF), "scrubbed every 6 s from what it reads itself"),
+        (("--protected", "9", "--under", "parity", "--on-detected", "reload"), "a word found wrong is loaded again"),
     ],
 )
 def test_a_check_of_words_alone_and_beside_protected_bits(folder, fkeras, options, said):

@@ -345,7 +345,22 @@ CASES = {
     "scrubbing of nothing": (
         nothing,
         campaign_of("--faults", "1", "--protected", "1", "--scrub-interval-seconds", "9"),
-        "goes with --under tmr, secded or parity",
+        "--scrub-interval-seconds goes with --under tmr, secded, parity, blind-scrubbing, range-check, known-words or ",
+    ),
+    "blind scrubbing from itself": (
+        nothing,
+        campaign_of("--faults", "1", "--protected", "1", "--under", "blind-scrubbing", "--scrub-from", "itself"),
+        "--scrub-from goes with --under tmr, secded, range-check, known-words or recoded",
+    ),
+    "blind scrubbing, never": (
+        nothing,
+        campaign_of("--faults", "1", "--protected", "1", "--under", "blind-scrubbing"),
+        "say how often bits are written anew, as in --scrub-interval-seconds 60",
+    ),
+    "from itself, never": (
+        nothing,
+        campaign_of("--faults", "1", "--protected", "1", "--under", "tmr", "--scrub-from", "itself"),
+        "--scrub-from 'itself' says nothing without --scrub-interval-seconds; give it too",
     ),
     "two codes at once": (
         nothing,

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fkeras.faults import SECDED, TMR, AssumedImmune, FaultSet, FlipCount, Parity, Upsets, protection, trial_upsets
+from fkeras.faults import (
+    SECDED,
+    TMR,
+    AssumedImmune,
+    BlindScrubbing,
+    FaultSet,
+    FlipCount,
+    Parity,
+    Upsets,
+    protection,
+    trial_upsets,
+)
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 
 SETS = st.sets(st.integers(0, 29))
@@ -26,13 +39,13 @@ def test_residual_faults_are_a_subset(covered, flips, ones, zeros):
 
 
 @given(
-    kind=st.sampled_from([AssumedImmune, TMR, SECDED, Parity]),
+    kind=st.sampled_from([AssumedImmune, TMR, SECDED, Parity, partial(BlindScrubbing, scrub_interval_seconds=60)]),
     covered=SETS,
     n_faults=st.integers(0, 30),
     trial=st.integers(0, 99),
 )
 def test_bits_of_uncovered_words_are_as_drawn(kind, covered, n_faults, trial):
-    upsets = trial_upsets(SPACE, FlipCount(n_faults), 1, trial)
+    upsets = trial_upsets(SPACE, FlipCount(n_faults, exposure_seconds=600), 1, trial)
     left = protection(kind(BitSet(sorted(covered))), SPACE).residual(upsets)
     words = {bit // 6 for bit in covered}
     outside = BitSet([bit for bit in range(30) if bit // 6 in words])

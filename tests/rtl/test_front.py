@@ -56,6 +56,9 @@ def test_the_usual_designs_are_protections_of_the_memory(memory):
     named = designs(memory, ranking, FlipCount(6, exposure_seconds=14400.0), 0)
     assert {"nothing", "TMR of 33 %", "SECDED of dense/kernel", "TMR of all bits, scrubbed every 60 s"} <= named.keys()
     assert {"range check, scrubbed every 60 s", "recoded words, TMR of 20 %"} <= named.keys()
+    assert {"blind scrubbing every 60 s", "TMR of 33 %, all scrubbed every 60 s"} <= named.keys()
+    everywhere = protection(named["TMR of 33 %, all scrubbed every 60 s"], memory)
+    assert (len(everywhere.bits), everywhere.extra_bits) == (66, 2 * 22)
     both = named["recoded words, TMR of 20 %, scrubbed every 60 s from itself"]
     assert {(part.scrub_interval_seconds, part.scrub_from) for part in both} == {(60, "itself")}
     assert repr(named["known words"]) == "KnownWords(bit_error_rate=0.091)"  # six of 66

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from fkeras.faults import SECDED, TMR, AssumedImmune, FlipCount, KnownWords, Parity, RangeCheck, Recoded
+from fkeras.faults import SECDED, TMR, AssumedImmune, BlindScrubbing, FlipCount, KnownWords, Parity, RangeCheck, Recoded
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.rtl import read_folder, rtl_check, weight_memory
 from fkeras.rtl.generate import Port
@@ -26,6 +26,12 @@ PROTECTIONS = {
     "some secded, scrubbed from itself": SECDED(SOME[SOME < 60], 30, "itself", "keep"),
     "parity": Parity(range(60)),
     "parity, reloaded": Parity(range(60), 30, "reload"),
+    "blind scrubbing": BlindScrubbing(range(66), 30),
+    "blind scrubbing of some bits beside others under tmr and a check scrubbed from itself": [
+        TMR(SOME, 30),
+        BlindScrubbing(np.setdiff1d(np.arange(50), SOME), 20),
+        KnownWords(scrub_interval_seconds=10, scrub_from="itself"),
+    ],
     "range check": RangeCheck(),
     "range check, clamped": RangeCheck("clamp", scrub_interval_seconds=30, scrub_from="itself"),
     "recoded": Recoded(scrub_interval_seconds=30, scrub_from="itself"),
@@ -77,7 +83,14 @@ ELEMENTS = (7, 3, 11, 0, 1, 9, 4, 10, 2, 8, 6, 5)
 
 @pytest.mark.parametrize(
     ("kind", "rows"),
-    [("none", 12), ("secded", 1), ("several", 5), ("recoded", 4), ("some tmr, scrubbed from itself", 5)],
+    [
+        ("none", 12),
+        ("blind scrubbing", 5),
+        ("secded", 1),
+        ("several", 5),
+        ("recoded", 4),
+        ("some tmr, scrubbed from itself", 5),
+    ],
 )
 def test_block_ram_reads_what_the_library_says(memory, tmp_path, kind, rows):
     ports = {"dense/kernel": Port("w3", rows, ELEMENTS)}
@@ -94,6 +107,7 @@ MIXED = {
     "secded, reloaded": SECDED(range(28), 30, on_detected="reload"),
     "parity": Parity(range(20), 20),
     "range check": RangeCheck(per="channel"),
+    "blind scrubbing": BlindScrubbing(range(1, 28), 30),
     "known words and some secded": [
         KnownWords(scrub_interval_seconds=20, scrub_from="itself"),
         SECDED([0, 1, 4, 5, 6, 12, 13, 26, 27], 30, "itself"),

@@ -13,7 +13,7 @@ from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import Mask
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.positional import msb_scores
-from pytest_fkeras import SECDED, TMR, Parity, mask, ranking
+from pytest_fkeras import SECDED, TMR, BlindScrubbing, Parity, mask, ranking
 
 CODEC = FixedPoint(4, 0)
 
@@ -116,6 +116,10 @@ def test_tmr_of_a_selection_is_recorded():
     assert recorded.resolve(Source()) == faults.TMR([0, 4, 8], 60)
     assert SECDED(ranking[:3]).resolve(Source()) == faults.SECDED([0, 4, 8])
     assert Parity(ranking[:3], on_detected="reload").resolve(Source()).on_detected == "reload"
+    blind = BlindScrubbing(ranking.layers("*"), scrub_interval_seconds=60)
+    assert blind.resolve(Source()) == faults.BlindScrubbing(range(len(Source.space)), 60)
+    with pytest.raises(InputError, match="say how often bits are written anew"):
+        BlindScrubbing(ranking[:3])
 
 
 def test_tmr_of_bits_is_fkeras_own():
