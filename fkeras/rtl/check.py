@@ -40,8 +40,8 @@ def rtl_check(
 ) -> RtlCheck:
     """Simulate the RTL in a folder as it is, and compare what it reads with the library.
 
-    Every cell is hit alone, then every pair of cells in one codeword or triple; the same before every kind of pass; and
-    the fault sets of a campaign.
+    Every cell is hit alone, then every pair of cells in one codeword or triple; the same before every kind of pass, and
+    what it counts is compared, too; then the fault sets of a campaign. Scrubs must begin by themselves, to the cycle.
 
     Arguments:
         folder: what `Mask.write_rtl` or `fkeras protect --rtl` wrote.
@@ -61,6 +61,7 @@ def rtl_check(
     upsets = [] if model is None else [trial_upsets(memory.space, model, start, trial) for trial in range(trials)]
     files = memory.sources(folder)
     results = [
-        simulate(store, vectors(store.layout, memory.guard, memory.space, upsets), files) for store in memory.stores
+        simulate(store, vectors(store.layout, memory.guard, memory.space, upsets), memory.clock_hz, files)
+        for store in memory.stores
     ]
     return RtlCheck(memory.about, tuple(changed), tuple(results))

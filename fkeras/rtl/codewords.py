@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -85,6 +86,14 @@ class Comparators:
     outside: Outside
     instead: int
 
+    def knows(self, pattern: int) -> bool:
+        """Whether a pattern may be stored."""
+        low, value, high = (
+            word - (self.signed << self.width if word >> (self.width - 1) else 0)
+            for word in (self.low, pattern, self.high)
+        )
+        return low <= value <= high
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -94,6 +103,10 @@ class Table:
     words: tuple[int, ...]
     back: tuple[int, ...]
     placed: tuple[int, ...]
+
+    def knows(self, pattern: int) -> bool:
+        """Whether a pattern may be stored."""
+        return self.placed[self.words[pattern]] == pattern
 
 
 Reader = Comparators | Table
@@ -153,6 +166,29 @@ class Shape:
                 groups.append((*cover.bits, *extra))
         return (*groups, *([tuple(range(self.width))] if self.reader is not None else []))
 
+    def found(self, stored: Sequence[int], hit: Collection[int]) -> tuple[bool, bool]:
+        """Whether a pass finds a word wrong and mends it, and wrong for good. stored: in its cells before any hit."""
+        wrong = [int(cell in hit) for cell in range(len(self.cells))]
+        corrected = detected = False
+        for cover in self.decoded:
+            places = (*cover.bits, *self.extra_of(cover))
+            if cover.kind == "tmr":
+                votes = [sum(wrong[place] for place in places[i :: len(cover.bits)]) for i in range(len(cover.bits))]
+                mended = [int(vote > 1) for vote in votes]
+                corrected |= any(0 < vote < 3 for vote in votes)
+            else:
+                pattern = sum(wrong[place] << i for i, place in enumerate(places))
+                decoded = cover.code.decode(np.array([pattern], np.uint64))
+                mended = [int(decoded.patterns[0]) >> i & 1 for i in range(len(cover.bits))]
+                corrected |= int(decoded.patterns[0]) != pattern
+                detected |= bool(decoded.detected[0])
+            for bit, is_wrong in zip(cover.bits, mended, strict=True):
+                wrong[bit] = is_wrong
+        if self.reader is not None:
+            bits = (cell ^ is_wrong for cell, is_wrong in zip(stored[: self.width], wrong, strict=False))
+            corrected |= not self.reader.knows(int("".join(map(str, bits)), 2))
+        return corrected, detected
+
     @property
     def hits(self) -> tuple[tuple[int, ...], ...]:
         """Every cell alone, and every pair within a group. Cells of one place in the library are hit together."""
@@ -181,6 +217,10 @@ class Pass:
     part: int
     scrubbing: Scrubbing = NEVER
     of_check: bool = False
+
+    def cycles(self, clock_hz: float) -> int | None:
+        """After how many cycles it begins by itself, None: on request only."""
+        return None if self.scrubbing.seconds is None else ceil(self.scrubbing.seconds * clock_hz)
 
     @property
     def needs_good(self) -> bool:

@@ -156,7 +156,8 @@ def weight_memory(
         if tensor.path in (ports or {}):
             tensor.sole_codec  # noqa: B018  a port has rows of words of one width
     memory = WeightMemory(space, guard, float(clock_hz), said, dict(ports or {}))
-    memory.stores  # noqa: B018  refused before anything is written
+    for store in memory.stores:  # refused before anything is written
+        store.require_time(memory.clock_hz)
     return memory
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
-from math import ceil
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from fkeras.errors import Argument, InputError
 from fkeras.faults.codes import Hsiao
 from fkeras.printable import in_one_line
 from fkeras.protection.exports import comment, identifier, unique
 from fkeras.rtl.codewords import Comparators, Pass, Reader, Shape, StoreLayout, Table
 
 FIXED = ("fkeras_cells.sv", "fkeras_rows.sv", "fkeras_tmr.sv", "fkeras_parity.sv")
+_OF_A_STORE = re.compile(r".*_(word\d+(_encode|_decode)?|read\d+(_encode)?|ram_\d+)", re.IGNORECASE)
+"""How modules within a store are called behind its name: no store is called so."""
 BLOCK = 64
 """Rows whose addresses are decoded together: one decoder of all rows takes a synthesizer the square of their number."""
 
@@ -88,6 +91,19 @@ class Store:
         """The module of an array of that width."""
         return f"{self.name}_ram_{width}"
 
+    def require_time(self, clock_hz: float) -> None:
+        """InputError where passes have no time at a clock, or more than their timers count."""
+        rows, each = (self.layout.tensor.size, 1) if self.port is None else (self.port.rows, 2)
+        n_cycles = rows * each + 2  # one to be noted, one to be chosen
+        intervals = [cycles for visit in self.layout.passes if (cycles := visit.cycles(clock_hz)) is not None]
+        if sum(n_cycles / cycles for cycles in intervals) > 1 or max(intervals, default=0) >= 1 << 64:
+            every = " and every ".join(f"{cycles:,}" for cycles in intervals)
+            raise InputError(
+                f"tensor '{self.layout.tensor.path}': a scrub takes {n_cycles:,} cycles, and one begins every {every} "
+                f"at {clock_hz:g} Hz; allowed are those that have time, and fewer than 2**64 cycles: give another ",
+                Argument("scrub_interval_seconds"), " or ", Argument("clock_hz")
+            )  # fmt: skip
+
     @property
     def init_file(self) -> str:
         """What its cells hold, a line per word."""
@@ -100,10 +116,14 @@ def stores(layouts: Sequence[StoreLayout], ports: Mapping[str, Port] = MappingPr
     ports: hls4ml's, by the path of the tensor.
     """
     taken: set[str] = set()
-    return tuple(
-        Store(unique(f"weights_{identifier(layout.tensor.path)}", taken), layout, ports.get(layout.tensor.path))
-        for layout in layouts
-    )
+    return tuple(Store(_name(layout.tensor.path, taken), layout, ports.get(layout.tensor.path)) for layout in layouts)
+
+
+def _name(path: str, taken: set[str]) -> str:
+    name = unique(f"weights_{identifier(path)}", taken)
+    while _OF_A_STORE.fullmatch(name):
+        name = unique(f"{name}_words", taken)
+    return name
 
 
 def sources(memory: Sequence[Store], clock_hz: float) -> dict[str, str]:
@@ -145,9 +165,9 @@ def reader_text(name: str, reader: Reader) -> str:
             outside=reader.outside,
             flips=flips,
         )
-    known = [int(reader.placed[word] == pattern) for pattern, word in enumerate(reader.words)]
     entries = [
-        (word, back, 1 - is_known) for word, back, is_known in zip(reader.words, reader.back, known, strict=True)
+        (word, back, int(not reader.knows(pattern)))
+        for pattern, (word, back) in enumerate(zip(reader.words, reader.back, strict=True))
     ]
     placed = [max(0, pattern) for pattern in reader.placed]
     return rendered("table.sv.j2", name=name, w=w, entries=entries, placed=placed, recoded=_is_recoded(reader))
@@ -261,7 +281,7 @@ def _top(store: Store, clock_hz: float) -> dict[str, Any]:
         {
             "about": pass_text(visit),
             "cycles_name": None if visit.scrubbing.seconds is None else f"SCRUB_CYCLES_{number}",
-            "cycles": f"64'd{ceil((visit.scrubbing.seconds or 0) * clock_hz)}",
+            "cycles": f"64'd{visit.cycles(clock_hz)}",
         }
         for number, visit in enumerate(passes)
     ]

@@ -60,8 +60,8 @@ class Simulated:
         return "\n".join(lines)
 
 
-def simulate(store: Store, vectors: Vectors, files: Sequence[Path]) -> Simulated:
-    """Put a store to vectors. files: the SystemVerilog."""
+def simulate(store: Store, vectors: Vectors, clock_hz: float, files: Sequence[Path]) -> Simulated:
+    """Put a store to vectors. clock_hz: in whose cycles intervals are counted; files: the SystemVerilog."""
     require("simulating RTL", "iverilog", "cocotb")
     from cocotb_tools.runner import get_runner
 
@@ -69,7 +69,7 @@ def simulate(store: Store, vectors: Vectors, files: Sequence[Path]) -> Simulated
     with tempfile.TemporaryDirectory(prefix="fkeras-rtl-") as name:
         folder = Path(name)
         task = folder / "task.json"
-        task.write_text(json.dumps(_task(store, vectors, folder / "result.json")))
+        task.write_text(json.dumps(_task(store, vectors, clock_hz, folder / "result.json")))
         log = folder / "log.txt"
         (folder / "fkeras_testbench.py").write_text(_TESTBENCH)
         environment = {TASK: str(task), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -115,7 +115,7 @@ def _words(text: str, widths: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(known[start:end] or "0", 2) for start, end in pairwise(ends))
 
 
-def _task(store: Store, vectors: Vectors, result: Path) -> dict[str, Any]:
+def _task(store: Store, vectors: Vectors, clock_hz: float, result: Path) -> dict[str, Any]:
     layout = store.layout
     banks = [shape.banks for shape in layout.shapes]
 
@@ -126,7 +126,7 @@ def _task(store: Store, vectors: Vectors, result: Path) -> dict[str, Any]:
         "widths": layout.tensor.layout.widths.tolist(),
         "words": layout.tensor.words.tolist(),
         "lanes": None if store.port is None else store.port.lanes,
-        "n_passes": len(layout.passes),
+        "cycles": [visit.cycles(clock_hz) for visit in layout.passes],
         "needs_good": any(visit.needs_good for visit in layout.passes),
         "shape_of": layout.shape_of.tolist(),
         "banks_of": [banks[k] for k in layout.shape_of.tolist()],

@@ -100,7 +100,7 @@ class Netlist:
     @property
     def banks(self) -> list[str]:
         """The modules that hold the stored bits."""
-        return [name for name in self.modules if "fkeras_cells" in name]
+        return [name for name in self.modules if "fkeras_cells" in name.split("\\")]
 
 
 def synthesized(top: str, files: Sequence[Path], liberty: Path | None = None, rams: Sequence[str] = ()) -> Netlist:

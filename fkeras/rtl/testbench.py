@@ -29,7 +29,7 @@ class Bench:
         self.dut, self.task, self._now, self._timer = dut, task, Immediate, Timer
         self.widths, self.words = task["widths"], task["words"]
         self.starts = [0, *accumulate(self.widths)]
-        self.n_passes, self.needs_good = task["n_passes"], task["needs_good"]
+        self.n_passes, self.needs_good = len(task["cycles"]), task["needs_good"]
         self.cells = [self._banks(number, banks) for number, banks in enumerate(task["banks_of"])]
         self.mismatches: list[str] = []
         self.n_mismatches = 0
@@ -77,8 +77,6 @@ class Bench:
                 self.port("good").value = 0
         self.dut.load.value = 0
         await self.clock()
-        if self.n_passes:
-            self.dut.reset.value = 0
         self.dut.load.value = 1
         for row, content in enumerate(self.rows()):
             self.dut.load_row.value = row
@@ -87,12 +85,43 @@ class Bench:
         self.dut.load.value = 0
         await self.settled()
 
-    async def visit(self, number: int) -> None:
-        """Ask for a pass, and let it go by."""
-        dut, rows = self.dut, self.rows()
+    async def visit(self, what: str, number: int, found: list[int] | None) -> None:
+        """Ask for a pass, and let it go by; timers stand still before and after. found: what it must count."""
+        dut = self.dut
+        dut.reset.value = 0
         dut.request.value = 1 << (self.n_passes - 1 - number)
         await self.clock()
         dut.request.value = 0
+        await self.go_by(number)
+        counted = [int(counter.value) for counter in (dut.n_corrected, dut.n_detected)]
+        if found is not None and counted != found:
+            self.differ(f"{what}, pass {number}, words mended and known to be wrong", found, counted)
+        dut.reset.value = 1
+        await self.clock()
+
+    async def timers(self) -> None:
+        """Scrubs begin by themselves, to the cycle."""
+        for number, cycles in enumerate(self.task["cycles"]):
+            if cycles is None:
+                continue
+            timer = getattr(self.dut, f"timer{number}")
+            self.dut.reset.value = 0
+            timer.value = self._now(cycles - 2)
+            for left in (2, 1, 0):
+                await self.settled()
+                if (is_busy := bool(int(self.dut.busy.value))) is not (not left):
+                    self.differ(f"pass {number}, {left} cycles before its time", not left, is_busy)
+                if left:
+                    await self.clock()
+            if int(timer.value):
+                self.differ(f"timer {number} when its time has come", 0, int(timer.value))
+            await self.go_by(number)
+            self.dut.reset.value = 1
+            await self.clock()
+
+    async def go_by(self, number: int) -> None:
+        """Until nothing is busy."""
+        dut, rows = self.dut, self.rows()
         if self.needs_good:
             dut.good_valid.value = 1
         for _ in range(2 * len(self.words) + 8):
@@ -167,7 +196,7 @@ class Bench:
                 self.flip(word, cell)
             await self.settled()
             if step["visit"] is not None:
-                await self.visit(step["visit"])
+                await self.visit(what, step["visit"], step["found"])
         seen = await self.compare(what, self.packed(script["words"]))
         for word in {word for step in script["steps"] for word, _ in step["hits"]}:
             self.restore(word)
@@ -236,6 +265,7 @@ async def all_vectors(dut: Any) -> None:
     for number, (held, line) in enumerate(zip(bench.stored(), task["stored"], strict=True)):
         if held != line:
             bench.differ(f"cells of word {number} after loading", line, held)
+    await bench.timers()
     n_alone = await bench.alone()
     seen = {
         kind: [await bench.play(f"{kind[:-1]} {number}", script) for number, script in enumerate(task[kind])]

@@ -25,10 +25,11 @@ MOST_ROUND_HITS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hits on cells, or a pass by number."""
+    """Hits on cells, or a pass by number. found: words that it counts as mended and as wrong, None: any number."""
 
     hits: tuple[CellOf, ...] = ()
     visit: int | None = None
+    found: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +83,23 @@ def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) 
     age = max((scrubbing.seconds or 0.0 for scrubbing in scrubs), default=0.0)
     visits = [number for _, number in _scrubs(layout, [scrubbing.interval_of(np.array([age])) for scrubbing in scrubs])]
     after = _last(layout)
+    counts = [Step(visit=number) for number, visit in enumerate(layout.passes) if visit.kind == "count"]
+    stored, unloaded = layout.coded(layout.tensor.words), _without_reload(guard, space)
     for turn in range(min(most, max(2, MOST_ROUND_HITS // max(1, layout.tensor.size)))):
         cells: list[CellOf] = []
+        n_corrected = n_detected = 0
         for word, k in enumerate(layout.shape_of.tolist()):
-            hits = layout.shapes[k].hits
-            cells += [(word, cell) for cell in hits[(turn + word) % len(hits)]] if hits else []
-        if visits:
-            steps = (Step(tuple(cells)), *(Step(visit=number) for number in visits), *after)
-            yield Script(steps, _read(layout, guard, space, cells, age))
-        if after:
-            yield Script((Step(tuple(cells)), *after), _read(layout, guard, space, cells, 0.0))
+            if hits := layout.shapes[k].hits:
+                hit = hits[(turn + word) % len(hits)]
+                cells += [(word, cell) for cell in hit]
+                corrected, detected = layout.shapes[k].found(stored[word], hit)
+                n_corrected, n_detected = n_corrected + corrected, n_detected + detected
+        scrubs_then = [*(Step(visit=number) for number in visits), *after] if visits else []
+        for passes, under, seconds in ((counts, unloaded, 0.0), (scrubs_then, guard, age), (after, guard, 0.0)):
+            if passes:
+                first, *more = passes
+                steps = (Step(tuple(cells)), replace(first, found=(n_corrected, n_detected)), *more)
+                yield Script(steps, _read(layout, under, space, cells, seconds))
 
 
 def _last(layout: StoreLayout) -> tuple[Step, ...]:

@@ -14,7 +14,7 @@ from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import Mask
 from fkeras.rtl import read_folder, rtl_area, rtl_check, weight_memory
 from fkeras.rtl.codewords import layouts
-from fkeras.rtl.generate import Port, stores
+from fkeras.rtl.generate import Port, sources, stores
 
 SEVERAL = [KnownWords(), TMR(range(9), 60), SECDED(range(10, 22), 30, "itself"), Parity(range(30, 40))]
 
@@ -120,19 +120,46 @@ def test_a_clock_is_a_number_above_0(memory):
         weight_memory(None, memory, 0)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        (1e-7, "tensor 'dense/kernel': a scrub takes 14 cycles, and one begins every 4 at 4e+07 Hz; allowed are those"),
+        (1e12, r"one begins every 40,000,000,000,000,000,000 at .* fewer than 2\*\*64 cycles: give another scrub_in"),
+    ],
+)
+def test_scrubs_have_time(memory, seconds, message):
+    with pytest.raises(InputError, match=message.replace("+", r"\+")):
+        weight_memory(TMR(range(66), seconds), memory)
+
+
+def test_scrubs_of_several_kinds_have_time_together(memory):
+    both = [TMR(range(20), 20e-3), RangeCheck(scrub_interval_seconds=30e-3)]
+    weight_memory(both, memory, 1200)
+    with pytest.raises(InputError, match=r"takes 14 cycles, and one begins every 30 and every 20 at 1000 Hz"):
+        weight_memory(both, memory, 1000)
+    weight_memory(both[0], memory, 1000)
+    ram = {"dense/kernel": Port("w3", 12, tuple(range(12)))}
+    with pytest.raises(InputError, match=r"takes 26 cycles, and one begins every 20"):
+        weight_memory(both[0], memory, 1000, ports=ram)
+
+
 def test_intervals_are_counted_in_cycles_of_the_clock(memory):
     files = weight_memory(TMR(range(66), 60), memory, 40e6).files
     assert "parameter SCRUB_CYCLES_0 = 64'd2400000000" in files["weights_dense_kernel.sv"]
 
 
 HOSTILE = ["always/kernel", "Always/kernel", "a/b;endmodule\n//", "1/2", "日本/核", "x" * 300 + "/k", "*/ `include /y"]
+INNER = ["1/2/word0", "1/2_word0_encode", "1/2/READ0", "a/ram", "a.ram", "a_ram_3"]
+"""Called as the modules within the store of another are."""
 
 
 def test_names_are_safe_and_distinct_whatever_layers_are_called():
-    space = space_of(*HOSTILE)
+    space = space_of(*HOSTILE, *INNER)
     named = stores(layouts(weight_memory(None, space).guard, space))
     names = [store.name.lower() for store in named]
-    assert len(set(names)) == len(HOSTILE)
+    assert len(set(names)) == len(HOSTILE) + len(INNER)
+    modules = [line for text in sources(named, 1.0).values() for line in re.findall(r"^module \w+", text, re.MULTILINE)]
+    assert len(modules) == len({module.lower() for module in modules})
     assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,100}", name) for name in names)
     for store in named:
         text = weight_memory(None, space).files[store.file]

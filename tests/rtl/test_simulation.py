@@ -144,6 +144,30 @@ WRONG = {
         "1'b0}}",
         TMR(range(60), 30),
     ),
+    "a timer that never begins": (
+        "weights_dense_kernel.sv",
+        r"SCRUB_CYCLES_0 = 64'd\d+",
+        "SCRUB_CYCLES_0 = 64'd0",
+        TMR(range(60), 30),
+    ),
+    "a timer that begins a cycle late": (
+        "weights_dense_kernel.sv",
+        r"timer0 == SCRUB_CYCLES_0 - 1",
+        "timer0 == SCRUB_CYCLES_0",
+        Recoded(scrub_interval_seconds=30, scrub_from="itself"),
+    ),
+    "a counter of mended words that stands still": (
+        "weights_dense_kernel.sv",
+        r"n_corrected <= n_corrected \+ .*?;",
+        "n_corrected <= n_corrected;",
+        RangeCheck(),
+    ),
+    "a counter of words known to be wrong that counts others": (
+        "weights_dense_kernel.sv",
+        r"n_detected <= n_detected \+ .*?;",
+        "n_detected <= n_detected + {31'd0, corrected};",
+        SECDED(range(60), on_detected="reload"),
+    ),
     "a wire to the word beside": (
         "weights_dense_kernel.sv",
         r"select\[0\]\)",
@@ -164,7 +188,9 @@ def test_a_mistake_is_found(memory, tmp_path, mistake):
     assert not result.agrees
     assert len(result.changed) == 1
     assert re.match(rf"{name} is not what fkeras writes, from line \d+ on", result.changed[0])
-    assert re.search(r"word \d+(, cells .* hit)?: expected|round \d+", result.stores[0].mismatches[0])
+    where = r"word \d+(, cells .* hit)?: expected|round \d+|pass 0, [012] cycles before its time"
+    assert re.search(where, result.stores[0].mismatches[0])
+
     assert "the RTL disagrees" in str(result)
 
 
