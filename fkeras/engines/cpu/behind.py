@@ -29,7 +29,6 @@ from fkeras.faults.register_patch import RegisterPatch
 from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import Grid, Node
-from fkeras.network.network import Reads
 from fkeras.network.operation import Values
 from fkeras.network.registers import faulty_reads
 from fkeras.scoring import joined
@@ -117,7 +116,7 @@ class Behind:
         self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
         self._held_rows, self._held = slice(0), dict[str, Floats]()
         self._reaches: dict[tuple[str, ...], Reach] = {}
-        self._stored: dict[tuple[str, int, int], Stored] = {}
+        self._stored: dict[str, Stored] = {}
         self._worded: dict[str, bool] = {}
 
     def release(self) -> None:
@@ -253,7 +252,11 @@ class Behind:
         tensors |= {name: reads[name](tensors[name]) for name in reach.read if name in reads}
         for step in steps:
             if isinstance(step, Pass):
-                result = step(self._input_of(step, tensors, reach, reads, part), places + first)
+                is_golden = step.given in reach.given and step.given not in reads
+                given = (
+                    self._input_of(step, golden[step.given])[part] if is_golden else step.stored(tensors[step.given])
+                )
+                result = step(given, places + first)
                 tensors[step.end] = reads[step.end](result) if step.end in reads else result
             else:
                 compute(self._network, [step], tensors, reach.exact, values, reads)
@@ -298,17 +301,13 @@ class Behind:
         )
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _input_of(
-        self, step: Pass, tensors: Mapping[str, Floats], reach: Reach, reads: Reads, part: slice | Places
-    ) -> Stored:
-        """What a pass reads of its input; of a golden tensor it is kept as long as that."""
-        name = step.given
-        if name not in reach.given or name in reads or not isinstance(part, slice):
-            return step.stored(tensors[name])
-        key = step.begin, part.start, part.stop
-        if key not in self._stored:
-            self._stored[key] = step.stored(tensors[name])
-        return self._stored[key]
+    def _input_of(self, step: Pass, golden: Floats) -> Stored:
+        """What a pass reads of a golden tensor in the samples of a chunk; it is kept as long as that."""
+        if step.begin not in self._stored:
+            size = max(1, PASSED_BYTES // golden[:1].nbytes)
+            parts = [step.stored(golden[start : start + size]) for start in range(0, len(golden), size)]
+            self._stored[step.begin] = np.concatenate(parts)
+        return self._stored[step.begin]
 
 
 def _as_slice(places: Places) -> slice | Places:
