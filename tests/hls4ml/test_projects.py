@@ -11,6 +11,7 @@ import fkeras.hls4ml
 from fkeras.engines.hls4ml.causes import rounded
 from fkeras.engines.hls4ml.precision import FixedType, of_bits, type_before, type_of_data
 from fkeras.engines.hls4ml.project import read_project
+from fkeras.engines.hls4ml.setup import hls4ml, parser, quiet
 from fkeras.faults import FaultSet
 from fkeras.protection import Mask
 from fkeras.protection.exports import words_headers
@@ -235,12 +236,61 @@ def test_libero_projects_are_read_with_their_reports(tiny, tmp_path):
     assert "Timing Result: Target Period 5.000 ns" in str(table)
 
 
-def test_catapult_reads_words_from_outside_in_the_same_rows(tiny):
-    project = external(tiny, "Resource", d1=4, d2=5)
-    vitis = fkeras.hls4ml.ports(tiny, project=project)
-    catapult = fkeras.hls4ml.ports(tiny, project={**project, "Backend": "Catapult"})
-    assert catapult.keys() == vitis.keys()
-    assert all(catapult[path].array == port.array for path, port in vitis.items())
+def written_by_hls4ml(model, folder, backend, **more):
+    """A project as its user makes it, in a folder."""
+    with quiet():
+        config = hls4ml().converters.create_config(str(folder), "tiny", backend, **more)
+        graph = parser().keras_v2_to_hls({**config, **CONFIG, "Backend": backend, "KerasModel": model})
+        graph.config.config.pop("KerasModel")
+        graph.write()
+    with (folder / "hls4ml_config.yml").open("a") as file:
+        file.write("KerasModel: !keras_model keras_model.keras\n")  # as hls4ml refers to a model of Keras 3
+    return folder
+
+
+CATAPULT_REPORT = """-- Catapult Ultra Synthesis: Report
+  Processes/Blocks in Design
+    Process           Real Operation(s) count Latency Throughput Reset Length II Comments
+    ----------------- ----------------------- ------- ---------- ------------ -- --------
+    /myproject/core                        85     {0}         12            0  0
+    Design Total:                          85     {0}         12            0  0
+
+  Area Scores
+                      Post-Scheduling   Post-DP & FSM Post-Assignment
+    ----------------- --------------- --------------- ---------------
+    Total Area Score:   1108.0          2161.9          2011.5
+"""
+
+
+def test_catapult_projects_are_read_with_their_newest_report(tiny, tmp_path):
+    """In the directories that hls4ml writes, and Catapult makes by its build_prj.tcl."""
+    project = written_by_hls4ml(tiny, tmp_path / "project", "Catapult", part="xcku115-flvb2104-2-i")
+    script = (project / "build_prj.tcl").read_text()
+    assert "project new -name tiny_prj" in script
+    assert "set design_top tiny\n" in script
+    assert "synthesis: the project has no report" in str(fkeras.hls4ml.resources(tiny, project=project))
+    for number in ("9", "10"):
+        solution = project / f"tiny_prj/tiny.v{number}"
+        solution.mkdir(parents=True)
+        (solution / "rtl.rpt").write_text(CATAPULT_REPORT.format(number))
+    table = fkeras.hls4ml.resources(tiny, project=project)
+    assert "tiny_prj/tiny.v10/rtl.rpt: Latency 10, Throughput 12, Total Area Score 2011.5" in str(table)
+    assert table.rows[0].why == "memory or registers, as Catapult chooses: strategy resource, reuse factor 2"
+    (solution / "rtl.rpt").write_text(CATAPULT_REPORT[:100])
+    with pytest.raises(fkeras.InputError, match=r"v10/rtl.rpt: has no line 'Design Total:'.*take it away to go on"):
+        fkeras.hls4ml.resources(tiny, project=project)
+
+
+@pytest.mark.parametrize(("backend", "tool"), [("Libero", "SmartHLS"), ("Catapult", "Catapult")])
+def test_ports_that_hls4ml_does_not_write_are_refused(tiny, backend, tool):
+    """`ARRAY_RESHAPE` and `INTERFACE bram` are comments in their templates; Libero has no weights from outside."""
+    project = {**external(tiny, "Resource", d1=4, d2=5), "Backend": backend}
+    for layer in project["HLSConfig"]["LayerName"].values():
+        layer.pop("Strategy", None)  # that of the model: hls4ml 1.3 takes none by layer for Libero
+    why = [each.why for each in fkeras.hls4ml.storage(tiny, project)]
+    assert all(text.startswith("external memory") for text in why) == (backend == "Catapult")
+    with pytest.raises(fkeras.InputError, match=rf"^backend {backend}: .*, {tool} decides; .* or leave out project="):
+        fkeras.hls4ml.ports(tiny, project=project)
 
 
 def external(model, strategy, **factors):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +37,9 @@ class Project:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def reports(self) -> Mapping[str, Any]:
-        """hls4ml's own reading of the synthesis reports; empty where the project was not synthesized.
-
-        Not of Catapult, whose reader in hls4ml 1.3 cannot read the YAML that hls4ml itself writes.
-        """
+        """hls4ml's own reading of the synthesis reports; empty where the project was not synthesized."""
+        if self.directory is not None and self.config.get("Backend") == "Catapult":
+            return _catapult_reports(self.directory, self.config)
         is_libero = self.config.get("Backend") == "Libero"
         reports = "hls_output/reports/summary.results.rpt" if is_libero else "*_prj/solution*/syn/report"
         if self.directory is None or not any(self.directory.glob(reports)):
@@ -49,6 +50,30 @@ class Project:
             report = hls4ml().report
             parse = report.parse_libero_report if is_libero else report.parse_vivado_report
             return dict(parse(str(self.directory)) or {})
+
+
+def _catapult_reports(directory: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Cycles and area in Catapult's newest report; hls4ml 1.3 cannot read back the YAML that it writes for it."""
+    name = config.get("ProjectName", "myproject")
+    solutions = glob.escape(str(config.get("ProjectDir") or f"{name}_prj")), glob.escape(str(name))
+    paths = directory.glob("{}*/{}.v*/rtl.rpt".format(*solutions))
+    newest = max(paths, key=lambda path: [_numbers(part) for part in path.parts[-3:-1]], default=None)
+    if newest is None:
+        return {}
+    text = newest.read_text(errors="replace")
+    cycles = re.search(r"^ *Design Total: +\d+ +(\d+) +(\d+)", text, re.MULTILINE)
+    area = re.search(r"^ *Total Area Score:(?: +[\d.]+){2} +([\d.]+)", text, re.MULTILINE)
+    if cycles is None or area is None:
+        raise InputError(
+            f"{newest}: has no line 'Design Total:' with cycles and 'Total Area Score:' with areas, as Catapult writes "
+            "it: cut short, or of another version; take it away to go on without"
+        )
+    found = {"Latency": cycles[1], "Throughput": cycles[2], "Total Area Score": area[1]}
+    return {str(newest.relative_to(directory)): found}
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", name)]
 
 
 def read_project(source: str | os.PathLike[str] | Mapping[str, Any]) -> Project:

@@ -20,7 +20,7 @@ CONFIGURATION_MEMORY = "the FPGA's configuration memory (the logic and the const
 
 EXTERNAL = "external memory"
 _CHOOSING = {"Libero": "SmartHLS", "Catapult": "Catapult"}
-"""Whose templates name no kind of memory, by backend."""
+"""Whose templates name no kind of memory and no port, by backend."""
 
 
 class ConstantWeights(UserWarning):
@@ -51,11 +51,17 @@ def storage_of(conversion: Conversion, order: Hls4mlOrder) -> tuple[Storage, ...
 
 
 def ports_of(conversion: Conversion, order: Hls4mlOrder) -> dict[str, Port]:
-    """How each tensor is read from outside. InputError for one that is not.
+    """How each tensor is read from outside. InputError for one that is not, and where no port is known.
 
     A layer of reuse factor r reads r rows, as hls4ml's `ARRAY_RESHAPE block` packs them; by the latency strategy it
     reads word by word.
     """
+    backend = conversion.config["Backend"]
+    if (tool := _CHOOSING.get(backend)) is not None:
+        raise InputError(
+            f"backend {backend}: hls4ml's C++ says nothing of how weights from outside are read, {tool} decides; ports "
+            "are known of Vivado and Vitis: set Backend to one of them, or leave out ", Argument("project")
+        )  # fmt: skip
     ports = {}
     for held, tensor in zip(order.tensors, storage_of(conversion, order), strict=True):
         if not tensor.why.startswith(EXTERNAL):
