@@ -305,10 +305,11 @@ def _stop(row: Row, first: int, names: set[str], wanted: Collection[str], apart:
     that may stand between passes only."""
     stop = first
     for number, link in enumerate(row.links[first:], first):
-        inner = {name for name in link.nodes[:-1] if name in wanted}
-        if number == first and link.site is not None:
-            inner.discard(link.site.node.name)
-        if inner or not (names.issuperset(link.nodes) and apart.isdisjoint(link.nodes[:-1])):
+        nodes, inner = link.nodes, link.nodes[:-1]
+        if number == first and link.site is not None:  # what is reshaped before the sum is what the pass reads
+            nodes = nodes[nodes.index(link.site.node.name) :]
+            inner = nodes[1:-1]
+        if not (names.issuperset(nodes) and apart.isdisjoint(nodes[:-1])) or any(name in wanted for name in inner):
             break
         stop = number + 1
         if link.end in wanted or link.end in apart:

@@ -12,6 +12,7 @@ import pytest
 import fkeras.metrics
 from fkeras import network as fn
 from fkeras.arithmetic.forward import NO_MISREADS, Forward
+from fkeras.engines.cpu.rows import Pass
 from fkeras.engines.cpu.run import CpuRun
 from fkeras.engines.cpu.worker import CellWorker
 from fkeras.errors import ModelError
@@ -248,6 +249,21 @@ def test_an_output_that_a_fault_does_not_reach_beside_one_behind_a_float_tail() 
     sets = [FaultSet(np.array([bit, len(space) - 1])) for bit in range(0, len(space) - 1, 7)]
     run = CpuRun(network, space, x, targets, metrics)
     require_same(run.fault_sets(sets), slowly(network, space, x, targets, metrics, sets))
+
+
+def test_a_pass_begins_behind_a_reshape_too() -> None:
+    b = Builder(0, (4, 4, 2))
+    x = b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Convolution", 3, (2, 2)), 4)
+    x = b.quantize(b.weighted(b.add(fn.Reshape((48,)), x), "Dense", 3, bias="stored"), 6, 2, signed=True)
+    network, data = b.network(x), np.round(b.rng.normal(0, 1, (5, 4, 4, 2)) * 16).astype(np.float32) / 16
+    targets, metrics = b.rng.normal(0, 1, (5, 3)), {"mse": fkeras.metrics.mean_squared_error()}
+    run = CpuRun(network, network.memory.space(biases=True), data, targets, metrics)
+    dense = network.nodes[-3:]
+    (step,) = run.plan.rows.passes(dense, network.values)
+    assert isinstance(step, Pass)
+    assert step.given == network.nodes[-4].name
+    golden = network.compute(network.nodes, {"x": data})
+    np.testing.assert_array_equal(step(step.stored(golden[step.given])), golden[x])
 
 
 def every_memory(network) -> BitSpace:
