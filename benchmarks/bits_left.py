@@ -24,7 +24,6 @@ from tabulate import tabulate
 import fkeras
 from fkeras.campaigns import required
 from fkeras.errors import InputError
-from fkeras.protection.free import ranking_behind
 
 SEED = 16_001
 HOURS = 4 * 3600
@@ -66,9 +65,8 @@ def main() -> None:
         for name, check in _checks(ranking, float(f"{rate:.2g}")).items():
             if options.only and name not in options.only:
                 continue
-            method = options.method if check is None else ranking_behind(check, study.space, ranking)
             for called in options.under:
-                rows.append(_row(study, hits, requirement, name, check, method, called, options.max_trials))
+                rows.append(_row(study, hits, requirement, name, check, options.method, called, options.max_trials))
                 print("  ".join(map(str, rows[-1].values())), flush=True)
     print(tabulate(rows, headers="keys"))
     if options.json is not None:
@@ -76,15 +74,14 @@ def main() -> None:
 
 
 def _row(
-    study: fkeras.Study, hits: Any, requirement: Any, name: str, check: Any, ranking: Any, called: str, max_trials: int
+    study: fkeras.Study, hits: Any, requirement: Any, name: str, check: Any, method: str, called: str, max_trials: int
 ) -> dict[str, Any]:
     cover, start = UNDER[called], time.perf_counter()
-    how: dict[str, Any] = {"free": True, "under": cover}
-    if name != "free":
-        how = {"under": (lambda bits: cover(bits)) if check is None else lambda bits: [check, cover(bits)]}
-        how["method"] = ranking if isinstance(ranking, str) else lambda space: ranking.scores
+    under = cover if check is None else lambda bits: [check, cover(bits)]
     try:
-        choice = study.protect(faults=hits, limits=requirement, max_trials=max_trials, **how)
+        choice = study.protect(
+            faults=hits, limits=requirement, max_trials=max_trials, method=method, under=under, free=name == "free"
+        )
     except InputError as error:
         return {
             "model": study.model_name,

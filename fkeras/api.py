@@ -17,6 +17,7 @@ from fkeras.errors import InputError
 from fkeras.faults import AssumedImmune, Faults, FaultSet
 from fkeras.faults.memories import memories_of
 from fkeras.faults.protected import Protectable
+from fkeras.faults.word_checks import WordCheck
 from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.space import Memory
@@ -118,6 +119,7 @@ def rank(
     method: RankingMethod = None,
     metric: MetricLike | None = None,
     loss: Any = None,
+    behind: WordCheck | None = None,
     seed: int = 0,
     space: BitSpace | None = None,
     store: StoreLike = None,
@@ -132,6 +134,8 @@ def rank(
         metric: what damage means, a name or a metric.
         loss: a Keras loss or a function (y_true, y_pred) -> (n,); default: the metric's differentiable surrogate, else
             cross-entropy for integer targets, else mean squared error when shapes agree.
+        behind: a check (`RangeCheck`, `KnownWords`, `Recoded`) that the words are read through: bits are then ranked by
+            what a flip of them does there. Give it for bits that are protected beside that check.
         seed: of methods that draw, a whole number.
         space: the memory; `bit_space(model)` unless given.
         store: a folder or `Store`; a ranking that is there is not made again.
@@ -139,7 +143,7 @@ def rank(
     Raises:
         InputError: for an unknown method, and for what a method lacks.
     """
-    return Study(model, data, metric, space=space, seed=seed, store=store).rank(method, loss=loss)
+    return Study(model, data, metric, space=space, seed=seed, store=store).rank(method, loss=loss, behind=behind)
 
 
 def oracle(

@@ -57,7 +57,8 @@ from fkeras.faults import (
     protection,
     whole_seed,
 )
-from fkeras.faults.protected import Protectable, range_check
+from fkeras.faults.protected import Protectable, word_check
+from fkeras.faults.word_checks import RangeCheck, WordCheck
 from fkeras.memory import BitSet, BitSpace, Coverage, FixedPoint
 from fkeras.memory.codecs import FloatName
 from fkeras.memory.coverage import COVERAGE
@@ -72,6 +73,7 @@ from fkeras.models import MODELS, ModelHooks, as_pair, engine_identity, engine_p
 from fkeras.models.kinds import model_of
 from fkeras.progress import Progress, terminal_bar
 from fkeras.protection import Choice, choose, choose_free
+from fkeras.protection.behind import ranking_behind
 from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
@@ -173,6 +175,7 @@ class Study:
             "_runs": Recent(),
             "_oracles": Recent(),
             "_rankings": Recent(),
+            "_behind": Recent(),
             "_fault_free": FaultFreeNetwork(model, pair),
             **({} if space is None else {"space": space}),
         }
@@ -194,6 +197,7 @@ class Study:
     _runs: Recent[Run]
     _oracles: Recent[Oracle]
     _rankings: Recent[Ranking]
+    _behind: Recent[Ranking]
     _fault_free: FaultFreeNetwork
     model_name: str
     """What reports call the model."""
@@ -293,7 +297,14 @@ class Study:
         with self._noticing():
             return self._runs.get(key, lambda: self._fault_free.run(metrics, self.space, self._keeper, start))
 
-    def rank(self, method: RankingMethod = None, *, metric: str | None = None, loss: Any = None) -> Ranking:
+    def rank(
+        self,
+        method: RankingMethod = None,
+        *,
+        metric: str | None = None,
+        loss: Any = None,
+        behind: WordCheck | None = None,
+    ) -> Ranking:
         """Rank the bits, most sensitive first; see `fkeras.rank`. metric: by name; the only one there is, if any."""
         name = metric or self.sole_metric
         damage = None if name is None else self.metric(name)
@@ -308,7 +319,11 @@ class Study:
                 entry = self._keeper_of("auto").ranking(method, damage, loss, self.seed)
                 return stored_ranking(entry, self.space, ranked)
 
-        return self._rankings.get((method, name, loss, self.seed, self.space.content_digest), stored)
+        key = (method, name, loss, self.seed, self.space.content_digest)
+        ranking = self._rankings.get(key, stored)
+        if behind is None:
+            return ranking
+        return self._behind.get((*key, behind), lambda: ranking_behind(behind, self.space, ranking))
 
     def oracle(
         self,
@@ -373,8 +388,8 @@ class Study:
     def protected_by(self, protected: Protectable) -> tuple[Study, Protection]:
         """That protection, and the same study, its registers read through the limits that a `RangeCheck` in `protected`
         has on its data."""
-        study, check = self, range_check(protected)
-        if check is not None and self.space.registers:
+        study, check = self, word_check(protected)
+        if isinstance(check, RangeCheck) and self.space.registers:
             study = self.but(space=check.limited(self.space, self._fault_free.register_ranges(self.space)))
         return study, protection(protected, study.space)
 
@@ -438,7 +453,7 @@ class Study:
     def _require_range_check(self, protection: Protection) -> None:
         """InputError for registers that are read through limits under a protection that has none."""
         limited = any(register.limits is not None for register in self.space.registers)
-        if limited and range_check(getattr(protection, "stated", None)) is None:
+        if limited and not isinstance(word_check(getattr(protection, "stated", None)), RangeCheck):
             raise InputError(
                 "the registers of this memory are read through limits, and ", Argument("protected"), " names no range "
                 "check; write ", Argument("protected", Name('fkeras.RangeCheck("clamp", of=space)')), ", or measure "
@@ -626,6 +641,7 @@ class Study:
         if free:
             self.space.require_stored("choosing a check that costs no bit (free)")
         require_one_layout([study.model_name for study in studies], [study.space for study in studies])
+        check = word_check(under(BitSet(np.zeros(0, np.int64))))
         with ExitStack() as stack:
 
             def campaign_of(study: Study) -> Campaign | None:
@@ -644,7 +660,7 @@ class Study:
 
             campaigns = [campaign_of(study) for study in studies]
             weights = [
-                Weights(study.model_name, study.space, study.rank(method), campaign)
+                Weights(study.model_name, study.space, study.rank(method, behind=check), campaign)
                 for study, campaign in zip(studies, campaigns, strict=True)
             ]
             how: dict[str, Any] = {

@@ -19,6 +19,7 @@ from fkeras.engine import GoldenScore
 from fkeras.errors import IdentityError
 from fkeras.faults import FaultModel, FlipCount, Protection
 from fkeras.faults.fault_models import key_of
+from fkeras.faults.protected import word_check
 from fkeras.memory import BitSpace
 from fkeras.metrics.named import NAMED
 from fkeras.progress import silent
@@ -117,7 +118,7 @@ class FaultCampaign:
     @property
     def ranking(self) -> Ranking:
         """The bits of this budget's memory, most sensitive first, as its bare `ranking` ranks them."""
-        return self._source().ranking(None)
+        return self._source().behind(word_check(getattr(self.protection, "stated", None))).ranking(None)
 
     @property
     def result(self) -> CampaignResult:

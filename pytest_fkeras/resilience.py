@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from fkeras.engine import Run
 from fkeras.errors import FkerasError, IdentityError
+from fkeras.faults.word_checks import WordCheck
 from fkeras.hls4ml import not_stored
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics import Metric
@@ -204,6 +206,7 @@ class Source:
 
     def __init__(self, study: Study, method: Method = None, metric: str | None = None) -> None:
         self._study, self._method, self._metric = study, method, metric
+        self._check: WordCheck | None = None
         self.used: list[Ranking] = []
 
     @property
@@ -219,9 +222,15 @@ class Source:
 
     def ranking(self, method: Method) -> Ranking:
         """The ranking that a method makes; None is the default method."""
-        ranking = self._study.rank(self._method if method is None else method, metric=self._metric)
-        self.used.append(ranking)
-        return ranking
+        named = self._method if method is None else method
+        self.used.append(self._study.rank(named, metric=self._metric))
+        return self._study.rank(named, metric=self._metric, behind=self._check)
+
+    def behind(self, check: WordCheck | None) -> Source:
+        """The same with rankings of the bits as a check reads them."""
+        beside = copy(self)
+        beside._check = check
+        return beside
 
 
 def _checked_data(data: Any) -> tuple[Any, Any]:

@@ -275,13 +275,15 @@ def parts_of(protected: Any) -> tuple[Any, ...]:
 
 def resolved(protected: Any, source: Source) -> Any:
     """`protected=` with all that is recorded in it resolved, once there is a model."""
-    parts = tuple(_resolved(part, source) for part in parts_of(protected))
+    from fkeras.faults.protected import word_check
+
+    parts = tuple(_with_importance(part, source) for part in parts_of(protected))
+    beside = source.behind(next(filter(None, map(word_check, parts)), None))
+    parts = tuple(part.resolve(beside) if isinstance(part, Selection | Protected) else part for part in parts)
     return parts[0] if len(parts) == 1 else parts
 
 
-def _resolved(part: Any, source: Source) -> Any:
-    if isinstance(part, Selection | Protected):
-        return part.resolve(source)
+def _with_importance(part: Any, source: Source) -> Any:
     importance = getattr(part, "importance", None)
     return replace(part, importance=importance.ranked(source)[0]) if isinstance(importance, LazyRanking) else part
 

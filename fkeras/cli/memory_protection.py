@@ -135,6 +135,7 @@ def chosen(options: argparse.Namespace, study: Study) -> Any:
     import numpy as np
 
     import fkeras
+    from fkeras.faults.protected import word_check
     from fkeras.memory import BitSet
 
     make = kind(options)
@@ -154,6 +155,6 @@ def chosen(options: argparse.Namespace, study: Study) -> Any:
         )
     if options.protected == 1.0 and isinstance(options.protected, float) and options.method is None:
         return make(BitSet(np.arange(len(study.space)), study.space.layout_digest, "all bits"))
-    ranking = study.rank(options.method)
+    ranking = study.rank(options.method, behind=word_check(make([])))
     best = ranking.fraction(options.protected) if isinstance(options.protected, float) else ranking[: options.protected]
     return make(best)

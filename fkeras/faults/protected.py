@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fkeras.errors import Argument, InputError
 from fkeras.faults.joined import Joined
 from fkeras.faults.protections import AssumedImmune, Placed, Protection
-from fkeras.faults.word_checks import RangeCheck, WordCheck
+from fkeras.faults.word_checks import WordCheck
 from fkeras.memory import BitSet, BitSpace
 
 Single = BitSet | Sequence[int] | NDArray[np.integer[Any]] | Protection | Placed
@@ -62,10 +62,10 @@ def covering(protected: Any) -> Any:
     )
 
 
-def range_check(protected: Any) -> RangeCheck | None:
-    """The range check in what `protected` means."""
+def word_check(protected: Any) -> WordCheck | None:
+    """The check of words in what `protected` means."""
     parts = protected if is_several(protected) else [protected]
-    return next((part for part in parts if isinstance(part, RangeCheck)), None)
+    return next((part for part in parts if isinstance(part, WordCheck)), None)
 
 
 def _protects(thing: Any) -> bool:

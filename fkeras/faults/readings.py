@@ -222,17 +222,17 @@ def plain_reading(tensor: WordTensor) -> RangeReading:
     )
 
 
-def require_table(tensor: WordTensor, what: str, widest: int) -> None:
+def require_table(tensor: WordTensor, what: str) -> None:
     """InputError for words that are too wide for a table of all their patterns, and for floats."""
     width = tensor.layout.widest
     if isinstance(tensor.codec, Float):
         why = f"has words of {tensor.codec.name}, some of which are no numbers; allowed are other words of up to"
-    elif width > widest:
+    elif width > WIDEST_TABLE:
         why = f"has {width}-bit words, whose table would have 2**{width} entries; allowed are words of up to"
     else:
         return
     raise InputError(
-        f"{what}: tensor '{tensor.path}' {why} {widest} bits: use fkeras.RangeCheck, or leave the tensor out by ",
+        f"{what}: tensor '{tensor.path}' {why} {WIDEST_TABLE} bits: use fkeras.RangeCheck, or leave the tensor out by ",
         Argument("layers"), " or ", Argument("biases")
     )  # fmt: skip
 

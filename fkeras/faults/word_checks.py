@@ -10,11 +10,10 @@ from typing import Protocol, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fkeras.errors import Argument, InputError, is_number, whole
+from fkeras.errors import Argument, InputError, is_number, one_of, whole
 from fkeras.faults.checked_words import CheckedWords
 from fkeras.faults.posterior import Weights, decoding
 from fkeras.faults.readings import (
-    WIDEST_TABLE,
     MixedReading,
     Outside,
     Per,
@@ -46,8 +45,6 @@ class Scored(Protocol):
 
 Importance = ArrayLike | Scored | None
 AnyReading = TypeVar("AnyReading", bound=Reading)
-WIDEST_PLACED = 12
-"""The search for patterns looks at all of them at every step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -112,6 +109,10 @@ class WordCheck:
 
     def on(self, space: BitSpace) -> CheckedWords:
         """The check in this memory. LayoutError for one made from another layout; InputError where it does not fit."""
+        return CheckedWords(self, space, self.stored_readings(space))
+
+    def stored_readings(self, space: BitSpace) -> tuple[Reading, ...]:
+        """How the words of each tensor are read; errors as for `on`, but of registers none."""
         sources = self.memories or (space,)
         for source in sources:
             space.require_layout(source.layout_digest, f"{self!r}")
@@ -121,7 +122,7 @@ class WordCheck:
                         f"{self!r}: words of tensor '{tensor.path}' are {tensor.codec}, those that it is made from are "
                         f"{other.codec}; make it from memories with the same quantizers"
                     )
-        return CheckedWords(self, space, self.readings(space, sources))
+        return self.readings(space, sources)
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         """How the words of each tensor are read; sources: the memories that the check is made from."""
@@ -157,8 +158,8 @@ class RangeCheck(WordCheck):
 
     def __post_init__(self) -> None:
         WordCheck.__post_init__(self)
-        _require_one_of("outside", self.outside, get_args(Outside))
-        _require_one_of("per", self.per, get_args(Per))
+        one_of("outside", self.outside, get_args(Outside))
+        one_of("per", self.per, get_args(Per))
         object.__setattr__(self, "margin", whole("margin", self.margin, 0))
 
     @property
@@ -174,16 +175,16 @@ class RangeCheck(WordCheck):
         }[self.outside]
         return f"a word outside the range of its {self.per} {how}"
 
-    def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
+    def on(self, space: BitSpace) -> CheckedWords:
         for register in space.registers:
             if register.limits is None:
                 raise InputError(
                     f"{self!r}: the range of register '{register.path}' is known on data only; measure by "
                     "fkeras.campaign, fkeras.endurance or the mark, or leave registers out of the memory"
                 )
-        return self._of_tensors(space, sources)
+        return WordCheck.on(self, space)
 
-    def _of_tensors(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[RangeReading | MixedReading, ...]:
+    def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[RangeReading | MixedReading, ...]:
         return tuple(
             _by_part(tensor, number, sources, partial(self._limits, tensor))
             for number, tensor in enumerate(space.tensors)
@@ -215,7 +216,7 @@ class RangeCheck(WordCheck):
         sources = [_words_of(register, words) for words in seen]
         if self.memories:
             sources = [one for memory in self.memories for one in self._frozen(register, memory)]
-        reading = self._of_tensors(BitSpace((sources[0],)), tuple(BitSpace((source,)) for source in sources))[0]
+        reading = self.readings(BitSpace((sources[0],)), tuple(BitSpace((source,)) for source in sources))[0]
         assert self.outside != "undo"
         limits = Limits(*reading.of_elements, self.outside)
         low, high = (register.codec.decode(words) for words in seen)
@@ -315,7 +316,7 @@ class KnownWords(WordCheck):
     def _table(self, weights: Weights, part: Part, sources: list[WordTensor]) -> Reading:
         if not part.tensor.size:
             return plain_reading(part.tensor)
-        require_table(part.tensor, self.name, WIDEST_TABLE)
+        require_table(part.tensor, self.name)
         counts, known = _counts(part.codec, sources, weights[part.elements], self.margin)
         placed = np.where(known, self._placed(part, counts, known), -1)
         words = np.full(known.size, -1)
@@ -360,7 +361,6 @@ class Recoded(KnownWords):
     def _placed(self, part: Part, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         from fkeras.faults.placement import place
 
-        require_table(part.tensor, self.name, WIDEST_PLACED)
         words = np.flatnonzero(known)
         values = part.codec.decode(words.astype(np.uint32))
         order = np.argsort(values, kind="stable")
@@ -446,8 +446,3 @@ def _counts(
     for steps in range(1, min(margin, n) + 1):
         known[steps_away(codec, words, steps)] = known[steps_away(codec, words, -steps)] = True
     return counts, known
-
-
-def _require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(Argument(name, value), f"; allowed are {', '.join(map(repr, allowed))}")

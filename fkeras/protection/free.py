@@ -13,25 +13,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fkeras.campaigns import Outcome, Requirement
 from fkeras.errors import Argument, InputError
 from fkeras.faults import FaultModel, KnownWords, RandomStream, RangeCheck, Recoded, draw_trial, protection
-from fkeras.faults.posterior import Weights as WordWeights
-from fkeras.faults.readings import Reading
-from fkeras.faults.word_checks import WordCheck, word_weights
+from fkeras.faults.word_checks import WordCheck
 from fkeras.memory import BitSet, BitSpace
-from fkeras.memory.codecs import bounded
-from fkeras.memory.tensor import Part
 from fkeras.plain import plain
+from fkeras.protection.behind import ranking_behind
 from fkeras.protection.choice import Choice, Kind, Level, Weights, choose, smallest_for_all
 from fkeras.protection.order import Aggregate, Granularity, Order, common_order
-from fkeras.sensitivity import Ranking
 
 _DRAWS = 20
 """Draws from which the rate is taken that tables are made for."""
@@ -257,43 +251,6 @@ def choose_free(
         stated={**(stated or {}), "free": found.to_dict(), "note": note},
     )
     return replace(choice, free=found)
-
-
-def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking) -> Ranking:
-    """The bits of a memory behind a check: by what protecting one saves, to the second order of the outputs.
-
-    A cell of a pattern is no bit of a value, so `ranking`, of the bits of plain words, says how much an error of each
-    word matters, and the decoder what a flip makes of it, among up to two further ones at the rate that tables are made
-    for.
-    """
-    guard = check.on(space)
-    rate = getattr(check, "bit_error_rate", 0.01)
-    harmful = np.maximum(ranking.scores, 0.0)
-    importance = Ranking.from_scores(harmful, space, ranking.method) if harmful.any() else None
-    scores = []
-    for tensor, reading, weights in zip(space.tensors, guard.readings, word_weights(space, importance), strict=True):
-        saved = np.zeros(tensor.n_bits)
-        for part in tensor.parts:
-            saved[part.bits] = _saved(part, reading, weights[part.elements], rate)
-        scores.append(saved)
-    return Ranking.from_scores(np.concatenate(scores), space, f"{ranking.method} behind a check")
-
-
-def _saved(part: Part, reading: Reading, weights: WordWeights, rate: float) -> NDArray[np.float64]:
-    """What protecting each bit of words of one codec saves, (n, width)."""
-    codec, width = part.codec, part.codec.width
-    golden, saved = codec.decode(part.tensor.words), np.zeros((part.tensor.size, width))
-    patterns = reading.patterns[part.elements]
-    for n_flips in range(4):
-        for places in combinations(range(width), n_flips):
-            flips = np.uint32(sum(1 << (width - 1 - place) for place in places))
-            words = reading.decode(patterns ^ flips, part.elements)
-            harm = weights * np.square(bounded(codec.decode(words)) - golden)
-            for place in range(width):
-                among = n_flips - (place in places)
-                chance = rate**among * (1 - rate) ** (width - 1 - among)
-                saved[:, place] += (chance if place in places else -chance) * harm
-    return saved
 
 
 def _n_bits(order: Order, n_units: int) -> int:

@@ -19,7 +19,8 @@ from fkeras.faults.protected import Protectable
 from fkeras.memory import BitSet, BitSpace
 from fkeras.plain import FLAT, plain
 from fkeras.progress import Progress, silent
-from fkeras.protection.free import free_checks, ranking_behind
+from fkeras.protection.behind import ranking_behind
+from fkeras.protection.free import free_checks
 from fkeras.rtl.area import AreaMeter
 from fkeras.rtl.folder import weight_memory
 from fkeras.rtl.tools import require

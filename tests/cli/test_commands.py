@@ -136,6 +136,7 @@ ITSELF = (*EVERY_6_S, "--scrub-from", "itself")
         (("--protected", "100%", *BLIND), "all bits: 72 bits under blind scrubbing, no extra bit, scrubbed every 6 s"),
         (("--under", "known-words", *ITSELF), "scrubbed every 6 s from what it reads itself"),
         (("--protected", "9", "--under", "parity", "--on-detected", "reload"), "a word found wrong is loaded again"),
+        (("--protected", "9", "--under", "tmr,recoded"), "ranking('displacement behind recoded words')[:9]: 9 bits"),
     ],
 )
 def test_a_check_of_words_alone_and_beside_protected_bits(folder, fkeras, options, said):

@@ -271,6 +271,31 @@ def test_each_bit(fkeras_campaign):
     assert max(means[name] for name in ("test_known", "test_in_range", "test_recoded")) < means["test_bare"] / 2
 
 
+def test_a_ranking_beside_a_check_is_of_what_flips_do_behind_it(project, write_test):
+    write_test("""
+from pytest_fkeras import TMR, KnownWords
+
+CHECK = KnownWords()
+
+@fault_budget(bits=3, protected=[TMR(ranking[:4]), CHECK], max_mse=1e6)
+def test_beside(fkeras_campaign, resilience):
+    tripled, _ = fkeras_campaign.protection.stated
+    assert tripled.bits == resilience.rank(behind=CHECK)[:4] != resilience.rank()[:4]
+    assert fkeras_campaign.ranking[:4] == tripled.bits
+
+@fault_budget(bits=3, protected=[ranking("msb")[:4], KnownWords(importance=ranking("random"))], max_mse=1e6)
+def test_each_by_its_own_method(fkeras_campaign, resilience):
+    immune, check = fkeras_campaign.protection.stated
+    assert immune.bits == resilience.rank("msb", behind=check)[:4] != resilience.rank("msb")[:4]
+    assert check.importance is resilience.rank("random")
+
+@fault_budget(bits=3, protected=ranking[:4], max_mse=1e6)
+def test_alone(fkeras_campaign, resilience):
+    assert fkeras_campaign.protection.bits == fkeras_campaign.ranking[:4] == resilience.rank()[:4]
+""")
+    project.runpytest_inprocess().assert_outcomes(passed=3)
+
+
 def test_a_missed_budget_says_how_many_bits_would_do_beside_a_check(project, write_test):
     write_test("""
 from pytest_fkeras import KnownWords

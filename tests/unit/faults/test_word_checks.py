@@ -234,13 +234,20 @@ def test_what_means_nothing_is_refused(make, message):
 
 def test_words_too_wide_for_a_table_and_words_without_a_zero_are_refused():
     wide = space_of([1, 2, 3], codec=FixedPoint(24, 8))
-    with pytest.raises(InputError, match=r"'t0' has 24-bit words.*up to 16 bits: use fkeras.RangeCheck, or leave"):
-        KnownWords().on(wide)
+    for check in (KnownWords, Recoded):
+        with pytest.raises(InputError, match=r"'t0' has 24-bit words.*up to 16 bits: use fkeras.RangeCheck, or leave"):
+            check().on(wide)
     assert read(RangeCheck("clamp", margin=1).on(wide), [0]) == [1 - 2.0**-15, 2, 3]
     powers = space_of([1, 2], codec=PowerOfTwo(4))
     with pytest.raises(InputError, match=r"no word of tensor 't0'.*means 0; write outside='undo' or outside='clamp'"):
         RangeCheck("zero").on(powers)
     assert not len(RangeCheck("zero").on(space_of([-1, 1], codec=Binary())).bits)
+
+
+def test_words_of_sixteen_bits_are_recoded_so_that_no_single_flip_is_lost():
+    space = space_of([1.5, -2, 3], codec=FixedPoint(16, 8))
+    guard = Recoded().on(space)
+    assert all(guard.residual(Upsets.alone(space, FaultSet([bit]))) == FaultSet.EMPTY for bit in range(48))
 
 
 @pytest.mark.parametrize("importance", [[1, 2], [1, 2, -3], [1, 2, np.nan], [0, 0, 0], np.ones((3, 1))])

@@ -9,7 +9,7 @@ import pytest
 
 import fkeras.protection.free as free
 from fkeras.errors import InputError
-from fkeras.faults import AssumedImmune, KnownWords, RangeCheck, Recoded
+from fkeras.faults import AssumedImmune, RangeCheck
 from fkeras.memory import BitSpace
 from fkeras.protection import choose_free
 from tests.unit.protection.test_choice import weights
@@ -96,29 +96,6 @@ def test_the_first_size_that_does_not_pass_ends_the_sequence(space, monkeypatch)
     monkeypatch.setattr(free._Search, "passes", lambda self, check, n_units: asked.append(n_units) or n_units != 12)
     assert search.judged(None, 10) == 15
     assert asked == [100, 55, 32, 21, 15, 12]
-
-
-@pytest.mark.parametrize("check", [RangeCheck(), KnownWords(bit_error_rate=0.1), Recoded(bit_error_rate=0.1)], ids=repr)
-def test_cells_are_ranked_by_what_protecting_one_saves_behind_the_check(space_of, check):
-    """Of words of 3 bits, by all the eight patterns that each may become."""
-    (tensor,) = space_of(("a/kernel", (5,), 3)).tensors
-    space = BitSpace((replace(tensor, words=np.array([0, 1, 1, 3, 6], np.uint32)),))
-    (tensor,), rate = space.tensors, getattr(check, "bit_error_rate", 0.01)
-    (reading,) = check.on(space).readings
-    model = weights(space, ())
-    ranking = free.ranking_behind(check, model.space, model.ranking)
-    for element in range(5):
-        for place in range(3):
-            saved = 0.0
-            for flips in range(8):
-                pattern = reading.patterns[[element]] ^ np.uint32(flips)
-                error = tensor.codec.decode(reading.decode(pattern, np.array([element]))) - tensor.codec.decode(
-                    tensor.words[[element]]
-                )
-                others = (flips & ~(4 >> place)).bit_count()
-                sign = 1 if flips & (4 >> place) else -1
-                saved += sign * rate**others * (1 - rate) ** (2 - others) * float(error[0]) ** 2
-            assert ranking.scores[element * 3 + place] == pytest.approx(saved)
 
 
 def test_what_cannot_pass_at_all_is_refused(space, monkeypatch):

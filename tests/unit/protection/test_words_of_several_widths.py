@@ -13,8 +13,8 @@ from fkeras.errors import InputError, LayoutError
 from fkeras.faults import Exposure, FaultSet, KnownWords, RangeCheck, Recoded, Upsets, protection, trial_upsets
 from fkeras.memory import BitSet, BitSpace, FixedPoint, MixedFixedPoint, WordTensor
 from fkeras.protection import Mask, read_words, write_words
+from fkeras.protection.behind import ranking_behind
 from fkeras.protection.exports import c_headers, write_headers, write_words_headers
-from fkeras.protection.free import ranking_behind
 from fkeras.protection.word_tables import _digest, stored_ones
 from fkeras.sensitivity import Ranking
 
