@@ -23,13 +23,8 @@ BLOCK = 8
 class SignMagnitude(WordCheck):
     """Words are stored as sign and magnitude; nothing is checked. Minus zero reads as the lowest word."""
 
-    @property
-    def name(self) -> str:
-        return "sign and magnitude"
-
-    @property
-    def rule(self) -> str:
-        return "words stored as sign and magnitude, without a check"
+    name = "sign and magnitude"
+    rule = "words stored as sign and magnitude, without a check"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         return tuple(

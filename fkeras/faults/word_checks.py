@@ -152,6 +152,7 @@ class RangeCheck(WordCheck):
             is read as one that is never stored is left as it is.
     """
 
+    name = "range check"
     outside: Outside = "undo"
     margin: int = 0
     per: Per = "tensor"
@@ -161,10 +162,6 @@ class RangeCheck(WordCheck):
         one_of("outside", self.outside, get_args(Outside))
         one_of("per", self.per, get_args(Per))
         object.__setattr__(self, "margin", whole("margin", self.margin, 0))
-
-    @property
-    def name(self) -> str:
-        return "range check"
 
     @property
     def rule(self) -> str:
@@ -243,8 +240,6 @@ class RangeCheck(WordCheck):
         return [_words_of(other, other.codec.encode(part)) for part in (other.limits.low, other.limits.high)]
 
     def _limits(self, tensor: WordTensor, part: Part, sources: list[WordTensor]) -> RangeReading:
-        if not part.tensor.size:
-            return plain_reading(part.tensor)
         codec, channel = part.codec, channels(tensor, part, self.per)
         least, greatest = np.full(channel.max() + 1, np.inf), np.full(channel.max() + 1, -np.inf)
         for source in sources:
@@ -278,6 +273,8 @@ class KnownWords(WordCheck):
         of, stored, scrub_interval_seconds, scrub_from: as for `RangeCheck`.
     """
 
+    name = "known words"
+    rule = "a word that is never stored reads the expected value of what was meant"
     bit_error_rate: float = 0.01
     margin: int = 0
     importance: Importance = None
@@ -291,14 +288,6 @@ class KnownWords(WordCheck):
         object.__setattr__(self, "margin", whole("margin", self.margin, 0))
         if isinstance(self.importance, Sequence | np.ndarray):
             object.__setattr__(self, "importance", _numbers(self.importance))
-
-    @property
-    def name(self) -> str:
-        return "known words"
-
-    @property
-    def rule(self) -> str:
-        return "a word that is never stored reads the expected value of what was meant"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         if space.registers and not space.tensors:
@@ -314,8 +303,6 @@ class KnownWords(WordCheck):
         )
 
     def _table(self, weights: Weights, part: Part, sources: list[WordTensor]) -> Reading:
-        if not part.tensor.size:
-            return plain_reading(part.tensor)
         require_table(part.tensor, self.name)
         counts, known = _counts(part.codec, sources, weights[part.elements], self.margin)
         placed = np.where(known, self._placed(part, counts, known), -1)
@@ -344,19 +331,13 @@ class Recoded(KnownWords):
         of, stored, scrub_interval_seconds, scrub_from: as for `RangeCheck`.
     """
 
+    name = "recoded words"
+    rule = "words stored as patterns in which likely flips do least harm; one without a word reads what was meant"
     seed: int = 0
 
     def __post_init__(self) -> None:
         KnownWords.__post_init__(self)
         object.__setattr__(self, "seed", whole_seed(self.seed))
-
-    @property
-    def name(self) -> str:
-        return "recoded words"
-
-    @property
-    def rule(self) -> str:
-        return "words stored as patterns in which likely flips do least harm; one without a word reads what was meant"
 
     def _placed(self, part: Part, counts: Weights, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         from fkeras.faults.placement import place
@@ -423,10 +404,13 @@ def _by_part(
     number: int,
     sources: tuple[BitSpace, ...],
     reading: Callable[[Part, list[WordTensor]], AnyReading],
-) -> AnyReading | MixedReading:
+) -> AnyReading | RangeReading | MixedReading:
     """How the words of a tensor are read, those of each codec by themselves; sources: the memories of the check."""
     alike = zip(*(source.tensors[number].parts for source in sources), strict=True)
-    readings = [reading(part, [one.tensor for one in same]) for part, same in zip(tensor.parts, alike, strict=True)]
+    readings = [
+        reading(part, [one.tensor for one in same]) if part.tensor.size else plain_reading(part.tensor)
+        for part, same in zip(tensor.parts, alike, strict=True)
+    ]
     return MixedReading.of(tensor, readings) if isinstance(tensor.codec, MixedFixedPoint) else readings[0]
 
 

@@ -32,25 +32,17 @@ _MOST_BYTES = 1 << 28
 class WordTables(WordCheck):
     """A check frozen in a file; `fkeras.read_words` reads it, and it is a protection like the check that it was.
 
-    kind, said: its name and rule; layout_digest: of the memory; decoders: plain values by tensor; digest: of all that.
+    layout_digest: of the memory; decoders: plain values by tensor; digest: of all that.
     """
 
-    kind: str = ""
-    said: str = ""
+    name: str = ""
+    rule: str = ""
     layout_digest: str = ""
     decoders: tuple[dict[str, Any], ...] = ()
     digest: str = ""
 
     def __repr__(self) -> str:
-        return f"<{self.kind}, frozen in a file, sha {self.digest[:8]}>"
-
-    @property
-    def name(self) -> str:
-        return self.kind
-
-    @property
-    def rule(self) -> str:
-        return f"{self.said}; frozen in a file, sha {self.digest[:8]}"
+        return f"<{self.name}, frozen in a file, sha {self.digest[:8]}>"
 
     def readings(self, space: BitSpace, sources: tuple[BitSpace, ...]) -> tuple[Reading, ...]:
         space.require_layout(self.layout_digest, repr(self))
@@ -155,7 +147,11 @@ def parse_words(text: str, name: str = "this text") -> WordTables:
     if layout != layout_of(tensors):
         refuse("its tensors are not those of its layout_digest: altered or damaged")
     return WordTables(
-        kind=str(kind), said=str(rule), layout_digest=layout, decoders=tuple(decoders), digest=content["sha256"]
+        name=str(kind),
+        rule=f"{rule}; frozen in a file, sha {content['sha256'][:8]}",
+        layout_digest=layout,
+        decoders=tuple(decoders),
+        digest=content["sha256"],
     )
 
 
