@@ -6,9 +6,8 @@ whatever the last bits of a float tail would be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.passes import Floats
 from fkeras.engine import Scores
 from fkeras.engines.cpu.classes import counts_classes, nearly_tied
-from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, exact_nodes, floats_per_sample, gathered
+from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, exact_nodes, floats_per_sample
+from fkeras.engines.cpu.golden import GoldenTensors, Wanted
 from fkeras.engines.cpu.outcome import Places, StateScores
 from fkeras.engines.cpu.plan import Plan
-from fkeras.engines.cpu.rows import Pass, Stored, floats_between
+from fkeras.engines.cpu.rows import Pass, floats_between
 from fkeras.engines.cpu.samples import Samples
 from fkeras.engines.cpu.states import States
 from fkeras.engines.cpu.suffix import Suffix
@@ -32,9 +32,6 @@ from fkeras.network import Grid, Node
 from fkeras.network.operation import Values
 from fkeras.network.registers import faulty_reads
 from fkeras.scoring import joined
-
-HELD_BYTES = 192 * 2**20
-"""Bounds the golden tensors that are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +111,13 @@ class Behind:
 
     def __init__(self, plan: Plan, space: BitSpace, samples: Samples) -> None:
         self._plan, self._network, self._space, self._samples = plan, plan.network, space, samples
-        self._held_rows, self._held = slice(0), dict[str, Floats]()
+        self._golden = GoldenTensors(plan, samples)
         self._reaches: dict[tuple[str, ...], Reach] = {}
-        self._stored: dict[str, Stored] = {}
         self._worded: dict[str, bool] = {}
 
     def release(self) -> None:
         """Let go of the golden tensors."""
-        self._held = {}
-        self._stored.clear()
+        self._golden.release()
 
     def flips(self, bits: NDArray[np.int64]) -> dict[str, Scores]:
         """Each bit flipped alone."""
@@ -131,14 +126,22 @@ class Behind:
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
         """Each fault set injected alone."""
         wrong = [self._wrong(fault) for fault in faults]
-        names = tuple(dict.fromkeys(name for each in wrong for name in each.reach.golden))
+        wanted = list(dict.fromkeys(part for each in wrong for part in self._wanted(each.reach)))
 
         def measure(totals: Totals, block: Places, rows: slice, wholes: list[Outputs]) -> None:
-            states, scores = self._states(wrong[int(block[0])], self._golden(names, rows), rows)
+            self._golden.hold(wanted, rows)
+            states, scores = self._states(wrong[int(block[0])], rows)
             totals.add(block, states, scores, rows, wholes)
 
         blocks = list(np.arange(len(faults))[:, None])
-        return measured(self._samples, len(faults), blocks, self._chunks(names), measure).scores
+        return measured(self._samples, len(faults), blocks, self._golden.chunks(wanted), measure).scores
+
+    def _wanted(self, reach: Reach) -> Iterator[Wanted]:
+        """The golden tensors that what is reached reads, or is compared with."""
+        for node in (*reach.firm, *reach.others):
+            begin = node.name if node in reach.firm and self._plan.rows.alone(node.name) is not None else ""
+            yield from (Wanted(name, begin) for name in node.inputs if name in reach.given)
+        yield from map(Wanted, reach.ends)
 
     def _values(self, patches: Sequence[Patch]) -> Values:
         """The network's parameters with some words wrong."""
@@ -174,28 +177,7 @@ class Behind:
             self._reaches[alone] = reach_of(self._plan, paths, self._plan.grids, tensors, anew)
         return self._reaches[alone]
 
-    def _chunks(self, names: Sequence[str]) -> list[slice]:
-        return self._samples.chunks(int(np.clip(HELD_BYTES // max(self._bytes(names), 1), 1, self._samples.n)))
-
-    def _bytes(self, names: Sequence[str]) -> int:
-        """What a sample of these tensors takes."""
-        return 4 * sum(prod(self._network.shapes[name]) for name in names)
-
-    def _golden(self, names: Sequence[str], rows: slice) -> dict[str, Floats]:
-        """The golden tensors of a chunk, among others that are held as long as they fit."""
-        if self._held_rows != rows:
-            self.release()
-            self._held_rows = rows
-        missing = [name for name in names if name not in self._held]
-        if missing:
-            if self._bytes((*self._held, *missing)) * (rows.stop - rows.start) > HELD_BYTES:
-                self._held = {name: array for name, array in self._held.items() if name in names}
-                self._stored.clear()
-            golden = self._plan.golden(missing)
-            self._held |= gathered(lambda part: golden(self._samples.inputs, part), rows, golden.rows)
-        return self._held
-
-    def _states(self, wrong: Wrong, golden: Mapping[str, Floats], rows: slice) -> tuple[States, StateScores]:
+    def _states(self, wrong: Wrong, rows: slice) -> tuple[States, StateScores]:
         """The states of the samples `rows` that one fault set changes, and their scores."""
         reach, values = wrong.reach, self._values(wrong.patches)
         steps = self._steps(wrong, values)
@@ -206,7 +188,7 @@ class Behind:
         changed, outputs = [], []
         hit = wrong.within(rows) if steps or nodes or reach.read else np.zeros(0, np.intp)
         for part in np.split(hit, range(max(1, size), hit.size, max(1, size))):
-            samples, found = self._outputs(wrong, values, steps, golden, part, rows.start)
+            samples, found = self._outputs(wrong, values, steps, part, rows.start)
             if samples.size:
                 changed.append(samples)
                 outputs.append(found)
@@ -239,7 +221,6 @@ class Behind:
         wrong: Wrong,
         values: Values,
         steps: Sequence[Node | Pass],
-        golden: Mapping[str, Floats],
         places: Places,
         first: int,
     ) -> tuple[Places, Outputs]:
@@ -248,21 +229,23 @@ class Behind:
         held = [patch for step in steps if isinstance(step, Pass) for patch in step.registers.values()]
         others = [patch for patch in wrong.registers if patch not in held]
         reads = faulty_reads(self._network, others, places + first)
-        tensors = {name: golden[name][part] for name in reach.given}
+        nodes = [*(step for step in steps if isinstance(step, Node)), *reach.others]
+        floats = {*reads, *reach.ends, *(name for node in nodes for name in node.inputs)}
+        tensors = {name: self._golden.floats(name)[part] for name in reach.given if name in floats}
         tensors |= {name: reads[name](tensors[name]) for name in reach.read if name in reads}
         for step in steps:
             if isinstance(step, Pass):
-                is_golden = step.given in reach.given and step.given not in reads
-                given = (
-                    self._input_of(step, golden[step.given])[part] if is_golden else step.stored(tensors[step.given])
-                )
+                if step.given in reach.given and step.given not in reads:
+                    given = self._golden[Wanted(step.given, step.begin)][part]
+                else:
+                    given = step.stored(tensors[step.given])
                 result = step(given, places + first)
                 tensors[step.end] = reads[step.end](result) if step.end in reads else result
             else:
                 compute(self._network, [step], tensors, reach.exact, values, reads)
         differs = np.full(places.size, not reach.starts_firm)
         for name in reach.ends:
-            differs |= (tensors[name] != golden[name][part]).reshape(differs.size, -1).any(axis=1)
+            differs |= (tensors[name] != self._golden.floats(name)[part]).reshape(differs.size, -1).any(axis=1)
         samples = np.flatnonzero(differs)
         if samples.size == 0:
             return samples, ()
@@ -300,14 +283,6 @@ class Behind:
             for name, whole in zip(self._network.outputs, parts_of(golden_outputs), strict=True)
         )
         return outputs[0] if len(outputs) == 1 else outputs
-
-    def _input_of(self, step: Pass, golden: Floats) -> Stored:
-        """What a pass reads of a golden tensor in the samples of a chunk; it is kept as long as that."""
-        if step.begin not in self._stored:
-            size = max(1, PASSED_BYTES // golden[:1].nbytes)
-            parts = [step.stored(golden[start : start + size]) for start in range(0, len(golden), size)]
-            self._stored[step.begin] = np.concatenate(parts)
-        return self._stored[step.begin]
 
 
 def _as_slice(places: Places) -> slice | Places:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.rows import Pass, Rows, floats_between
@@ -14,6 +16,8 @@ from fkeras.network.network import NO_READS, Reads
 from fkeras.network.operation import Values
 from fkeras.network.sums import WeightedSum
 
+Key = TypeVar("Key")
+Array = TypeVar("Array", bound=NDArray[Any])
 SCRATCH_BYTES = 4 * 2**20
 """Bounds one activation while others are computed of it; a window's inputs need some ten times that."""
 PASSED_BYTES = 64 * 2**20
@@ -77,13 +81,13 @@ class Golden:
         return {name: tensors[name] for name in self._names}
 
 
-def gathered(compute: Callable[[slice], Mapping[str, Floats]], rows: slice, size: int) -> dict[str, Floats]:
-    """By name, what `compute` gives for `rows`, asked for `size` samples at a time so that its scratch stays small."""
-    whole: dict[str, Floats] = {}
+def gathered(compute: Callable[[slice], Mapping[Key, Array]], rows: slice, size: int) -> dict[Key, Array]:
+    """By key, what `compute` gives for `rows`, asked for `size` samples at a time so that its scratch stays small."""
+    whole: dict[Key, Array] = {}
     for start in range(rows.start, rows.stop, size):
         part = slice(start, min(start + size, rows.stop))
         for name, values in compute(part).items():
             if name not in whole:
-                whole[name] = np.empty((rows.stop - rows.start, *values.shape[1:]), values.dtype)
+                whole[name] = np.empty_like(values, shape=(rows.stop - rows.start, *values.shape[1:]))
             whole[name][part.start - rows.start : part.stop - rows.start] = values
     return whole

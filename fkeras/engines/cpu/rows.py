@@ -228,6 +228,13 @@ class Rows:
         """The row in which a site's sum stands, and its place there; None where it is in none."""
         return self._begins.get(site.node.name)
 
+    def alone(self, begin: str) -> Pass | None:
+        """The pass of the one layer whose sum a node is, without a fault; None where it stands in no row."""
+        if begin not in self._begins:
+            return None
+        row, number = self._begins[begin]
+        return _pass(row, number, number + 1, row.part(number, number + 1).golden)
+
     def holding(self, tensor: str) -> tuple[Row, int, float] | None:
         """The row in which a tensor stands that everything behind it flows through, its number and its step: where one
         row ends with it and the next begins, the next."""

@@ -232,10 +232,13 @@ def test_any_bits_in_any_order_score_as_among_all(seed: int, monkeypatch: pytest
     for cells, held in ((2**21, 2**24), (50, 1)):
         monkeypatch.setattr("fkeras.engines.cpu.worker.MOST_CELLS", cells)
         monkeypatch.setattr("fkeras.engines.cpu.activations.HELD_BYTES", held)
+        monkeypatch.setattr("fkeras.engines.cpu.golden.HELD_BYTES", held)
         run = CpuRun(network, space, x, targets, metrics)
         for n in (1, 3, 20):
             bits = rng.permutation(len(space))[:n]
             np.testing.assert_array_equal(run.flips(bits)["mse"].values, whole.values[bits])
+            alone = run.fault_sets([FaultSet(bits[[number]]) for number in range(n)])["mse"].values
+            np.testing.assert_allclose(alone, whole.values[bits], rtol=2e-6, atol=1e-12)
 
 
 def test_an_output_that_a_fault_does_not_reach_beside_one_behind_a_float_tail() -> None:
