@@ -42,6 +42,7 @@ def kinds(space, ranking):
         "tmr": fkeras.TMR(every),
         "secded": fkeras.SECDED(every),
         "parity": fkeras.Parity(every),
+        "blind": fkeras.BlindScrubbing(every, **hourly),
         "range": fkeras.RangeCheck(),
         "known": fkeras.KnownWords(),
         "recoded": fkeras.Recoded(),

@@ -168,6 +168,12 @@ WRONG = {
         "n_detected <= n_detected + {31'd0, corrected};",
         SECDED(range(60), on_detected="reload"),
     ),
+    "a scrub that does not wait for the good copy": (
+        "weights_dense_kernel.sv",
+        r"\(good_valid \|",
+        "(1'b1 |",
+        BlindScrubbing(range(60), 30),
+    ),
     "a wire to the word beside": (
         "weights_dense_kernel.sv",
         r"select\[0\]\)",
