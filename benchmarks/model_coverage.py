@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 import fkeras
+from fkeras.frontends.description import NotDescribed
 from fkeras.frontends.qkeras import reading
-from fkeras.frontends.qkeras.description import NotDescribed, network_of
 from fkeras.frontends.qkeras.forward import forward_of, golden_values
 from fkeras.frontends.qkeras.framework import all_outputs
+from fkeras.frontends.qkeras.network import network_of
 from fkeras.memory import BitSpace
 from fkeras.network.fit import golden_misfit, rounding_misfit
 

@@ -16,8 +16,7 @@ import pytest
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided, parse_limit
 from fkeras.campaigns.exhaustive import EachBitAlone
 from fkeras.campaigns.limits import INSTEAD_OF_A_QUANTILE, GoldenLimit, speaks_of_all_trials
-from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
-from fkeras.campaigns.verdict import apart
+from fkeras.campaigns.verdict import apart, most_critical, most_sensitive
 from fkeras.errors import Argument, InputError
 from fkeras.faults import BitErrorRate, Exposure, FaultModel, FlipCount, fault_model, never_faults, whole_seed
 from fkeras.faults.fault_models import non_negative

@@ -158,7 +158,7 @@ class Summary:
         for path in self._outputs.files:
             terminalreporter.write_line(printable(f"report: {path}"))
         if self._outputs.annotates and records:
-            from fkeras.report.annotations import github_annotations
+            from fkeras.report.services import github_annotations
 
             for line in github_annotations(records, {record.nodeid: self._place(record.nodeid) for record in records}):
                 terminalreporter.write_line(line)

@@ -15,11 +15,11 @@ from fkeras.faults import FaultSet
 from fkeras.frontends.autodiff import TensorFlow
 from fkeras.frontends.description import NotDescribed
 from fkeras.frontends.evidence import FrameworkSubject
-from fkeras.frontends.qkeras.description import network_of
 from fkeras.frontends.qkeras.forward import forward_of
 from fkeras.frontends.qkeras.framework import FrameworkRun, all_outputs
 from fkeras.frontends.qkeras.identity import model_identity, model_state
 from fkeras.frontends.qkeras.injection import FaultyModel
+from fkeras.frontends.qkeras.network import network_of
 from fkeras.frontends.qkeras.reading import bit_space
 from fkeras.frontends.qkeras.setup import tensorflow
 from fkeras.frontends.qkeras.shipping import packed, unpacked

@@ -1,15 +1,17 @@
-"""A report in the formats of services that draw charts and badges: numbers that stand in the report, nothing else."""
+"""A report in the formats of services that draw charts and badges, or show lines beside a change: what stands in the
+report, nothing else."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from fkeras.campaigns.verdict import WORST_FIRST
 from fkeras.printable import printable
 from fkeras.report.document import Report
-from fkeras.report.headline import headline_of
+from fkeras.report.headline import headline_of, reason_of, test_name
 from fkeras.report.record import BudgetRecord
 
 _COLOURS = {"good": "brightgreen", "bad": "red", "doubt": "yellow"}
@@ -95,3 +97,31 @@ def _number(value: float) -> str:
     if isfinite(value):
         return repr(value)
     return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+
+
+Place = tuple[str, int]
+"""A file, as GitHub calls it, and a line of it, from 1."""
+
+
+def github_annotations(records: Sequence[BudgetRecord], places: Mapping[str, Place]) -> list[str]:
+    """A line per test that has a reason not to be a success, the worst first: an error where it failed, a warning where
+    it was let through. places: where tests stand, by name; without one the line names none."""
+    worst = sorted(records, key=lambda record: WORST_FIRST.index(record.verdict))
+    return [_line(record, places.get(record.nodeid)) for record in worst if reason_of(record)]
+
+
+def _line(record: BudgetRecord, place: Place | None) -> str:
+    command = "warning" if record.outcome == "passed" else "error"
+    where = {} if place is None else {"file": place[0], "line": str(place[1])}
+    properties = {**where, "title": f"{record.label} {test_name(record)}"}
+    text = reason_of(record) + (f"\nagain: {record.rerun}" if record.rerun else "")
+    said = ",".join(f"{name}={_in_a_command(value, ':,')}" for name, value in properties.items())
+    return f"::{command} {said}::{_in_a_command(text)}"
+
+
+def _in_a_command(text: str, separators: str = "") -> str:
+    """Text that ends neither the command nor, for its properties, their list."""
+    lines = "\n".join(printable(line) for line in text.splitlines())
+    for character in f"%\r\n{separators}":
+        lines = lines.replace(character, f"%{ord(character):02X}")
+    return lines

@@ -53,7 +53,7 @@ MESSAGE = "models need TensorFlow and QKeras, and TensorFlow is not installed: p
 ON_WORKERS = """
 import sys
 import distributed, fkeras, numpy
-from fkeras.executors.pool import LocalPool
+from fkeras.executors.opened import LocalPool
 
 def main():
     model, data = fkeras.load_model("small.fkn"), tuple(map(numpy.load("data.npz").get, "xy"))

@@ -120,7 +120,7 @@ def forked_workers(monkeypatch):
     """Workers are forked from a process that has imported TensorFlow; `test_two_processes_...` starts real ones."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(["fkeras.layers"])
-    monkeypatch.setattr("fkeras.executors.pool.multiprocessing.get_context", lambda method: forking)
+    monkeypatch.setattr("fkeras.executors.opened.multiprocessing.get_context", lambda method: forking)
 
 
 @pytest.mark.parametrize("line", SEARCHES, ids=lambda line: line[0])

@@ -39,7 +39,7 @@ def inputs_of(model: Any, truth: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_words_of_trained_models(trained: Any, name: str) -> None:
-    from fkeras.frontends.keras3 import inventory_of
+    from fkeras.frontends.keras3.inventory import inventory_of
 
     model, truth = trained(name)
     own, uniform = (inventory_of(model, memory).space() for memory in ("quantizer", "hls4ml"))
@@ -59,7 +59,7 @@ def test_the_words_of_trained_models(trained: Any, name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_single_flips_of_trained_models(trained: Any, name: str, memory: Any) -> None:
-    from fkeras.frontends.keras3 import network_of
+    from fkeras.frontends.keras3.network import network_of
 
     model, truth = trained(name)
     network, x, flips = network_of(model, memory), inputs_of(model, truth), MEMORIES[memory]
@@ -275,7 +275,7 @@ def scope(hgq: Any) -> Callable[[str], Any]:
 @pytest.mark.parametrize("build", ZOO)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_networks_of_random_models(keras: Any, hgq: Any, scope: Any, build: Any, memory: Any) -> None:
-    from fkeras.frontends.keras3 import network_of
+    from fkeras.frontends.keras3.network import network_of
 
     model = build(keras, hgq, scope)
     generator = np.random.default_rng(1)

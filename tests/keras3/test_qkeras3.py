@@ -28,7 +28,7 @@ def qkeras(keras: Any) -> Any:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_trained_models(keras3_data: Path, keras: Any, qkeras: Any, name: str) -> None:
-    from fkeras.frontends.keras3 import network_of
+    from fkeras.frontends.keras3.network import network_of
 
     model = keras.models.load_model(keras3_data / "models" / f"{name}.keras", compile=False)
     with np.load(keras3_data / f"{name}.npz") as file:
@@ -156,7 +156,7 @@ ZOO = (chain, folded, sequence)
 
 @pytest.mark.parametrize("build", ZOO)
 def test_networks_of_random_models(keras: Any, qkeras: Any, build: Any) -> None:
-    from fkeras.frontends.keras3 import network_of
+    from fkeras.frontends.keras3.network import network_of
 
     keras.utils.set_random_seed(0)
     model = build(keras, qkeras)
@@ -178,7 +178,7 @@ def test_networks_of_random_models(keras: Any, qkeras: Any, build: Any) -> None:
 
 def test_a_quantizer_is_described_as_it_computes(keras: Any, qkeras: Any) -> None:
     """Of numbers below 0 quantized_relu_po2 of qkeras-v3 1.2 makes powers of two, for want of a slope of 0."""
-    from fkeras.frontends.keras3 import network_of
+    from fkeras.frontends.keras3.network import network_of
 
     x = inputs = keras.Input((3,))
     model = keras.Model(inputs, qkeras.QActivation("quantized_relu_po2(4,4)", name="odd")(x))

@@ -16,7 +16,7 @@ from execnet import gateway_io
 
 import fkeras.api
 import fkeras.campaigns.exhaustive
-import fkeras.campaigns.single_flip_requirement
+import fkeras.campaigns.verdict
 import fkeras.faults.placement
 import fkeras.models.file
 import fkeras.report.document

@@ -12,10 +12,9 @@ import fkeras
 from fkeras.frontends.description import NoOperation, NotDescribed
 from fkeras.frontends.description.activations import activation_steps
 from fkeras.frontends.description.steps import computed
-from fkeras.frontends.qkeras.description import network_of
-from fkeras.frontends.qkeras.description.network import home
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
 from fkeras.frontends.qkeras.framework import all_outputs
+from fkeras.frontends.qkeras.network import home, network_of
 from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.network.fit import golden_misfit, rounding_misfit
 

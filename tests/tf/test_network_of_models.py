@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import fkeras
-from fkeras.frontends.qkeras.description import NotDescribed, inventory_of, network_of
+from fkeras.frontends.description import NotDescribed
 from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
 from fkeras.frontends.qkeras.framework import all_outputs
+from fkeras.frontends.qkeras.inventory import inventory_of
+from fkeras.frontends.qkeras.network import network_of
 from fkeras.frontends.qkeras.tracing import flat_data
 from fkeras.models import start_run
 from fkeras.network import Network

@@ -17,9 +17,9 @@ from fkeras.engines.hls4ml.project import Project, read_project
 from fkeras.engines.hls4ml.setup import hls4ml
 from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
-from fkeras.frontends.keras3 import network_of
 from fkeras.frontends.keras3.forward import inputs_of, outputs_of
 from fkeras.frontends.keras3.graph import walk
+from fkeras.frontends.keras3.network import network_of
 from fkeras.frontends.qkeras.chip import ChipPart
 from fkeras.memory import BitSpace
 from fkeras.metrics.metric import Metric

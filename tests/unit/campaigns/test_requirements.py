@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fkeras.campaigns import FixedTrials, Limit, Requirement, UntilDecided
-from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
+from fkeras.campaigns.verdict import most_critical, most_sensitive
 from fkeras.errors import Argument, InputError
 from fkeras.faults.protected import covering
 from fkeras.statistics import leveugle

@@ -7,7 +7,7 @@ import pytest
 
 from fkeras.campaigns import Limit, Outcome, measure_oracle
 from fkeras.campaigns.exhaustive import run_exhaustive
-from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
+from fkeras.campaigns.verdict import most_critical, most_sensitive
 from fkeras.errors import InputError
 from fkeras.faults import protection
 from fkeras.progress import silent

@@ -24,7 +24,7 @@ from fkeras.engine import GoldenScore
 from fkeras.errors import EnvironmentSetupError, InputError, MissingExtraError, ModelError
 from fkeras.executors import Job, RemoteRun, WorkerFailed, WorkersLost, opened_executor, workers_of
 from fkeras.executors import job as job_module
-from fkeras.executors.chunks import Chunks
+from fkeras.executors.remote import Chunks
 from fkeras.executors.workers import Workers
 from fkeras.faults import fault_model, protection
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
@@ -292,7 +292,7 @@ def test_leaving_early_ends_the_workers():
 
 ORPHANED = """
 import time
-from fkeras.executors.pool import LocalPool
+from fkeras.executors.opened import LocalPool
 if __name__ == "__main__":
     pool = LocalPool(1)
     print(pool.__enter__()._executor.submit(os.getpid).result(), flush=True)
@@ -405,7 +405,7 @@ def test_chunks_are_ordered_complete_and_whole_groups():
 @pytest.mark.parametrize(("seconds_per_group", "longest"), [(0.5, 60), (0.001, 312), (20, 1)])
 def test_a_chunk_takes_half_a_minute_at_most_and_is_a_small_part_of_the_whole(monkeypatch, seconds_per_group, longest):
     now = [0.0]
-    monkeypatch.setattr("fkeras.executors.chunks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fkeras.executors.remote.time.monotonic", lambda: now[0])
     chunks = Chunks(list(np.arange(10_000).reshape(-1, 1)), lambda: 1)
     sizes = []
     for number, chunk in enumerate(chunks):

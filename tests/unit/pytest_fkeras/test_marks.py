@@ -12,7 +12,7 @@ import pytest
 
 from fkeras.campaigns import Limit, Requirement
 from fkeras.campaigns.exhaustive import EachBitAlone
-from fkeras.campaigns.single_flip_requirement import most_critical, most_sensitive
+from fkeras.campaigns.verdict import most_critical, most_sensitive
 from fkeras.faults import SECDED, TMR, BitErrorRate, Exposure, FlipCount
 from pytest_fkeras import TMR as plugin_tmr
 from pytest_fkeras import fault_budget, mask, ranking

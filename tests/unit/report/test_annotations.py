@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from fkeras.report.annotations import github_annotations
 from fkeras.report.record import BudgetRecord
+from fkeras.report.services import github_annotations
 from tests.unit.report.test_hostile_reports import HOSTILE
 
 COMMAND = re.compile(r"::(error|warning) (?:file=([^,:]*),line=(\d+),)?title=([^,:]*)::(.*)")

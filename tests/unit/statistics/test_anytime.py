@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fkeras.errors import InputError
-from fkeras.statistics.anytime import anytime_mean
 from fkeras.statistics.means import bounded_mean
+from fkeras.statistics.paired import anytime_mean
 
 
 def test_bounded_means_are_bounded_on_each_side_at_the_confidence():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fkeras.frontends.description import Home, NoOperation, NotDescribed, describe, drafted, sample_shape
-from fkeras.frontends.qkeras.description.inventory import inventory_of
 from fkeras.frontends.qkeras.freshness import weights_digest
 from fkeras.frontends.qkeras.graph import graph_of
+from fkeras.frontends.qkeras.inventory import inventory_of
 from fkeras.frontends.qkeras.setup import qkeras, tensorflow, whole_float32
 from fkeras.frontends.qkeras.slots import walk
 from fkeras.frontends.qkeras.tracing import input_names, output_names, pure_function
