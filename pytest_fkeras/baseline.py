@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from fkeras.campaigns.budget import CampaignResult
+from fkeras.campaigns.comparing import compare
+from fkeras.campaigns.comparison import PAIRED, Comparison
+from fkeras.campaigns.measured_campaign import SCHEMA as BASELINE
+from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
+from fkeras.campaigns.verdict import AnyOutcome, Outcome
+from fkeras.errors import InputError
+from fkeras.files import require_regular_file
+from fkeras.report.document import SCHEMA as REPORT
+from fkeras.report.document import read_report
+from fkeras.statistics.tolerance import Tolerance
 from pytest_fkeras.budget_identity import budget_identity
 from pytest_fkeras.rerun import rerun_command
 from pytest_fkeras.session import ANCHOR, SESSION
 
 if TYPE_CHECKING:
-    from fkeras.campaigns.budget import CampaignResult
-    from fkeras.campaigns.comparison import Comparison
-    from fkeras.campaigns.measured_campaign import BudgetIdentity, MeasuredCampaign
-    from fkeras.campaigns.verdict import AnyOutcome
-    from fkeras.statistics.tolerance import Tolerance
     from pytest_fkeras.campaign import FaultCampaign
 
 GROWTH = 2
@@ -45,10 +51,6 @@ class Against(NamedTuple):
 
 def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
     """Compare a campaign with its baseline; it goes on where that decides, up to its own largest number of trials."""
-    from fkeras.campaigns.comparison import Comparison
-    from fkeras.campaigns.verdict import Outcome
-    from fkeras.errors import InputError
-
     gate, identity = item.config.stash[SESSION].gate, budget_identity(item, campaign)
     identities, unknown = campaign.identities(campaign.longer())
     measured = _measured(campaign, campaign.longer(), identity, identities)
@@ -86,8 +88,6 @@ def against_baseline(item: pytest.Item, campaign: FaultCampaign) -> Against:
 def _measured(
     campaign: FaultCampaign, result: CampaignResult, identity: BudgetIdentity, identities: Mapping[str, str]
 ) -> MeasuredCampaign:
-    from fkeras.campaigns.measured_campaign import MeasuredCampaign
-
     return MeasuredCampaign.of(result, identity, campaign.study.data_summary, identities)
 
 
@@ -106,9 +106,6 @@ def _decided(
     campaign: FaultCampaign, measured: MeasuredCampaign, old: MeasuredCampaign, judged: list[Tolerance]
 ) -> tuple[MeasuredCampaign, Comparison]:
     """Look, draw more trials, look again: the bounds hold at every look."""
-    from fkeras.campaigns.comparing import compare
-    from fkeras.campaigns.comparison import PAIRED
-
     identities = {name: metric.identity for name, metric in measured.metrics.items()}
     while True:
         comparison = compare(measured, old, judged, campaign.budget.confidence, campaign.max_failure_rate)
@@ -123,9 +120,6 @@ def _decided(
 
 def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign, start: Path) -> Comparison | None:
     """Against the anchor, for information."""
-    from fkeras.campaigns.comparison import Comparison
-    from fkeras.errors import InputError
-
     if not (folder / ANCHOR).is_dir():
         return None
     shown = _shown(folder / ANCHOR, measured, start)
@@ -137,8 +131,6 @@ def _drift(folder: Path, measured: MeasuredCampaign, campaign: FaultCampaign, st
 
 
 def _quietly(measured: MeasuredCampaign, old: MeasuredCampaign, campaign: FaultCampaign) -> Comparison:
-    from fkeras.campaigns.comparing import compare
-
     return compare(measured, old, (), campaign.budget.confidence, campaign.max_failure_rate)
 
 
@@ -168,10 +160,6 @@ def _longest(campaigns: Iterable[MeasuredCampaign]) -> MeasuredCampaign | None:
 
 
 def _read(path: Path) -> MeasuredCampaign:
-    from fkeras.campaigns.measured_campaign import MeasuredCampaign
-    from fkeras.errors import InputError
-    from fkeras.files import require_regular_file
-
     try:
         require_regular_file(path, "baseline")
         text = path.read_text(encoding="utf-8")
@@ -181,10 +169,7 @@ def _read(path: Path) -> MeasuredCampaign:
 
 
 def _in_reports(folder: Path) -> list[MeasuredCampaign]:
-    from fkeras.campaigns.measured_campaign import MeasuredCampaign
-    from fkeras.report.document import SCHEMA, read_report
-
-    reports = [folder] if folder.is_file() else files_of(folder, SCHEMA)
+    reports = [folder] if folder.is_file() else files_of(folder, REPORT)
     return [
         MeasuredCampaign.from_plain(record.measured, f"{record.nodeid} in {path}")
         for path in reports
@@ -195,13 +180,10 @@ def _in_reports(folder: Path) -> list[MeasuredCampaign]:
 
 def metrics_in(folder: Path) -> set[str]:
     """The metrics that any baseline here measured; files that cannot be read have none."""
-    from fkeras.campaigns.measured_campaign import SCHEMA
-    from fkeras.errors import InputError
-
     metrics: set[str] = set()
     with suppress(InputError):
         metrics.update(*(campaign.metrics for campaign in _in_reports(folder)))
-    for path in files_of(folder, SCHEMA):
+    for path in files_of(folder, BASELINE):
         with suppress(InputError):
             metrics.update(_read(path).metrics)
     return metrics

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_fkeras.baseline import files_of, metrics_in
 from pytest_fkeras.gate import ATTRIBUTE, KNOWN
 from pytest_fkeras.options import OPTIONS, is_on
 from pytest_fkeras.session import Gate
@@ -125,6 +124,7 @@ class BaselineFiles:
         if folder is None or not folder.is_dir():
             return
         from fkeras.campaigns.measured_campaign import SCHEMA
+        from pytest_fkeras.baseline import files_of
 
         for path in files_of(folder, SCHEMA):
             if path.name not in used:
@@ -136,7 +136,10 @@ class BaselineFiles:
             return set()
         unknown = {tolerance.metric for tolerance in self.gate.tolerances} - self._known
         # A part of the tests may be about another model than the one that has the metric.
-        unknown = unknown and unknown - metrics_in(self.gate.folder)
+        if unknown:
+            from pytest_fkeras.baseline import metrics_in
+
+            unknown -= metrics_in(self.gate.folder)
         for tolerance in self.gate.tolerances:
             if tolerance.metric in unknown:
                 self._fail(

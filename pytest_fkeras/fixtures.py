@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fkeras.baseline import against_baseline, find, find_any
 from pytest_fkeras.budget_identity import budget_identity, visible
 from pytest_fkeras.collection import NAME, budget_of
 from pytest_fkeras.options import stated
@@ -150,6 +149,7 @@ def fkeras_campaign(
 ) -> FaultCampaign:
     """The result of the test's fault budget."""
     from fkeras.errors import InputError, StoreError
+    from pytest_fkeras.baseline import against_baseline
     from pytest_fkeras.campaign import FaultCampaign
     from pytest_fkeras.resilience import resilience_of
 
@@ -203,6 +203,7 @@ def fkeras_baseline(request: pytest.FixtureRequest, fkeras_campaign: FaultCampai
     if folder is None:
         return None
     from fkeras.errors import InputError
+    from pytest_fkeras.baseline import find, find_any
 
     identity = budget_identity(request.node, fkeras_campaign)
     try:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_fkeras.baseline import against_baseline, baseline_text, tightening_text
 from pytest_fkeras.collection import NAME, BudgetError
 from pytest_fkeras.options import is_on
 from pytest_fkeras.outputs import add_junit_properties
@@ -163,6 +162,7 @@ def _with_baseline(judgement: Judgement, item: pytest.Item, campaign: FaultCampa
     """The judgement with the comparison, which fails a test whatever its limits say, and never passes one."""
     from fkeras.campaigns.comparison import WorseThanBaseline
     from fkeras.campaigns.verdict import WORST_FIRST
+    from pytest_fkeras.baseline import against_baseline, baseline_text, tightening_text
 
     against = state_of(item).against or against_baseline(item, campaign)
     comparison, problem = against.comparison, judgement.problem

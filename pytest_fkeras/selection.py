@@ -11,9 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
+from fkeras.errors import InputError
+from fkeras.faults.protected import is_several
+from fkeras.memory import BitSet, BitSpace, LayerChoice
+from fkeras.sensitivity import Ranking
+
 if TYPE_CHECKING:
-    from fkeras.memory import BitSet, BitSpace
-    from fkeras.sensitivity import Ranking
     from pytest_fkeras.resilience import Source
 
 _LONG_DECIMAL = re.compile(r"\b0\.\d{5,}")
@@ -122,11 +127,7 @@ class LazyRanking(Selection):
 
     def resolve(self, source: Source) -> BitSet:
         if not self.globs:
-            from fkeras.errors import InputError
-
             raise InputError(f"{self!r} is a whole ranking; write {self!r}[:k] for its first k bits")
-        import numpy as np
-
         return _bits(np.flatnonzero(_in_layers(source.space, self.globs)), source, self, ranked=False)
 
 
@@ -139,8 +140,6 @@ class Slice(Selection):
     stop: int | None
 
     def resolve(self, source: Source) -> BitSet:
-        from fkeras.errors import InputError
-
         made, order = self.ranking.ranked(source)
         for end in (self.start, self.stop):
             if end is not None and end > len(order):
@@ -265,8 +264,6 @@ def BlindScrubbing(bits: Any, **options: Any) -> Any:  # noqa: N802  the name of
 
 def parts_of(protected: Any) -> tuple[Any, ...]:
     """The protections that `protected=[...]` joins, or the one that it is; a list of bits is one."""
-    from fkeras.faults.protected import is_several
-
     is_list = isinstance(protected, list | tuple)
     if is_list and (is_several(protected) or any(isinstance(part, Selection | Protected) for part in protected)):
         return tuple(protected)
@@ -299,18 +296,12 @@ def _protected(name: str, bits: Any, options: dict[str, Any]) -> Any:
 
 
 def _bits(bits: Any, source: Source, selection: Selection, ranked: bool = True, near_tie: str = "") -> BitSet:
-    from fkeras.memory import BitSet
-
     origin = "; ".join(filter(None, ("ranked anew for these weights" if ranked else "", near_tie)))
     label = _LONG_DECIMAL.sub(lambda number: f"{float(number[0]):.4g}", repr(selection))
     return BitSet(bits, source.space.layout_digest, label, origin)
 
 
 def _in_layers(space: BitSpace, globs: tuple[str, ...]) -> Any:
-    import numpy as np
-
-    from fkeras.memory import LayerChoice
-
     chosen = LayerChoice(globs)
     layers = [tensor.path.rpartition("/")[0] for tensor in space.arrays]
     chosen.require_matches(layers)
