@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fkeras.errors import EnvironmentSetupError, InputError
-from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck, Recoded, protection
-from fkeras.memory import BitSet, BitSpace
+from fkeras.faults import SECDED, TMR, BlindScrubbing, KnownWords, Parity, RangeCheck, Recoded, protection
+from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
 from fkeras.protection import read_words, write_words
 from fkeras.rtl import rtl_area, weight_memory
 from fkeras.rtl.area import Area, StoreArea, area_content, read_area
@@ -55,6 +55,7 @@ def test_words_without_protection_are_what_others_are_compared_with(areas):
         # Check bits of one data bit are copies of it.
         (SECDED(range(0, 60, 5)), [60 + 12 * 3, 6], {"fkeras_secded_1"}),
         (Parity(range(12)), [63, 6], {"fkeras_parity of 5", "fkeras_parity of 2"}),
+        (BlindScrubbing(range(66), 60), [60, 6], set()),
         (RangeCheck(), [60, 6], {"weights_dense_kernel_read0"}),
         (Recoded(), [60, 6], set()),
     ],
@@ -143,8 +144,6 @@ def test_a_wrong_decoder_is_refuted(areas, protected, name, edit, decoder):
 
 
 def test_a_decoder_of_many_cells_is_simulated_only(tmp_path, synthesis):
-    from fkeras.memory import BitSpace, FixedPoint, WordTensor
-
     zeros = np.zeros(1, np.float32)
     space = BitSpace((WordTensor("k", (1,), FixedPoint(16, 0), zeros.astype(np.uint32), zeros + 1, zeros),))
     weight_memory(SECDED(range(16)), space).write(tmp_path)
@@ -272,3 +271,12 @@ def test_missing_yosys_is_asked_for(memory, tmp_path, monkeypatch):
     monkeypatch.setattr("fkeras.rtl.tools.yosys_command", tuple)
     with pytest.raises(EnvironmentSetupError, match=r"synthesis needs Yosys \(pip install 'pytest-fkeras\[rtl\]'"):
         rtl_area(tmp_path)
+
+
+def test_only_cells_are_counted_as_cells_whatever_a_tensor_is_called(tmp_path, synthesis):
+    zeros = np.zeros(2, np.float32)
+    words = WordTensor("fkeras_cells/kernel", (2,), FixedPoint(3, 0), zeros.astype(np.uint32), zeros + 1, zeros)
+    weight_memory(TMR(range(6), 60), BitSpace((words,))).write(tmp_path)
+    (store,) = rtl_area(tmp_path).stores
+    assert (store.n_cells, store.n_survived) == (18, 18)
+    assert min(store.n_control, store.decoders, store.control) > 0
