@@ -10,6 +10,7 @@ from fkeras.memory.codecs import FloatName
 from fkeras.memory.space import kind_of
 from fkeras.network.network import Network
 from fkeras.network.operation import Floats
+from fkeras.network.registers import with_outputs
 from fkeras.network.sums import Bias, WeightedSum
 from fkeras.network.tables import with_tables
 
@@ -36,8 +37,8 @@ def only_in_network(space: BitSpace) -> bool:
 
 
 def storing(network: Network, space: BitSpace) -> Network:
-    """The network, with the float words and the tables of a space where this has some."""
-    network = with_tables(network, space.tensors)
+    """The network, with the float words, the tables and the registers of outputs of a space where this has some."""
+    network = with_outputs(with_tables(network, space.tensors), space.registers)
     names = {tensor.codec.name for tensor in space.tensors if isinstance(tensor.codec, Float)}
     missing = any(tensor.path not in network.tensors for tensor in space.tensors)
     return with_float_words(network, names.pop()) if missing and len(names) == 1 else network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 
@@ -88,6 +89,19 @@ def _read(
     return patch.read(values, words, rows)
 
 
+def with_outputs(network: Network, registers: Iterable[Register]) -> Network:
+    """The network in which what goes out through registers stands apart from what layers read."""
+    paths = [f"{called}/output" for called in network.output_names]
+    apart = {register.tensor for register in registers if register.memory == "outputs"}.difference(network.shapes)
+    nodes = [
+        Node(path, Reshape(network.shapes[name]), (name,))
+        for path, name in zip(paths, network.outputs, strict=True)
+        if path in apart
+    ]
+    outputs = [path if path in apart else name for path, name in zip(paths, network.outputs, strict=True)]
+    return replace(network, nodes=(*network.nodes, *nodes), outputs=tuple(outputs)) if nodes else network
+
+
 def pointwise_behind(network: Network, tensor: str) -> list[Node]:
     """The functions of one number that a tensor goes through, one after the other, before anything else reads it."""
     nodes: list[Node] = []
@@ -162,7 +176,8 @@ def _outputs(network: Network, input_format: FixedPoint | None) -> Iterator[Hold
         if words is None:
             yield called, _left_out(path, shape, ("no quantizer makes words of it",))
         else:
-            yield called, Register(path, shape, words[0], "outputs", name, words[1])
+            is_apart = network.readers(name) or network.outputs.count(name) > 1  # who reads it there reads it right
+            yield called, Register(path, shape, words[0], "outputs", path if is_apart else name, words[1])
 
 
 def _accumulators(network: Network, input_format: FixedPoint | None) -> Iterator[Holder]:

@@ -373,3 +373,20 @@ def test_lists_of_arrays_are_several_inputs_and_several_targets_as_tuples_are() 
     )
     assert listed.dead_tensors() == tupled.dead_tensors()
     np.testing.assert_array_equal(listed.oracle(sample_groups=4).values, tupled.oracle(sample_groups=4).values)
+
+
+def test_what_is_wrong_where_it_goes_out_is_right_where_the_next_layer_reads_it() -> None:
+    b = Builder(0, (4,))
+    early = b.quantize(b.weighted(b.quantize("x", 5, 1, signed=True), "Dense", 3), 5, 1)
+    late = b.quantize(b.weighted(early, "Dense", 3), 5, 1)
+    network = b.network(late, early, late)
+    x, mse = b.rng.normal(0, 1, (9, 4)).astype(np.float32), fkeras.metrics.mean_squared_error()
+    y = tuple(b.rng.normal(0, 1, (9, 3)) for _ in range(3))
+    metrics = {f"{number}": fkeras.metrics.on_output(number, mse) for number in range(3)}
+    space = register_space(network, "outputs")
+    run = fkeras.Study(network, (x, y), metric=metrics, engine="cpu", space=space).run()
+    flips = run.flips(np.arange(len(space)))
+    register = space.locate(np.arange(len(space))).tensor
+    for number, (name, scores) in enumerate(flips.items()):
+        changed = ~np.isclose(scores.values, run.golden[name].value, rtol=1e-9)
+        np.testing.assert_array_equal(changed, register == number)

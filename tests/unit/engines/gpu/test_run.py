@@ -15,6 +15,7 @@ from fkeras.memory import WordTensor
 from fkeras.memory.codecs import FixedPoint
 from fkeras.memory.inventory import LayerMemory
 from fkeras.memory.register import REGISTERS
+from fkeras.network.floats import storing
 from fkeras.network.ranges import golden_range
 from fkeras.network.registers import register_space
 from tests.unit.engines.cpu.test_run import (
@@ -225,6 +226,7 @@ def test_faults_in_registers_are_those_of_the_whole_network(make, seed: int) -> 
         with suppress(fkeras.ModelError):  # none of that kind
             space += register_space(network, kind)
     assert {register.memory for register in space.registers} >= {"activations", "inputs", "accumulators"}
+    network = storing(network, space)
     bits, sets = register_faults(space, len(x), rng)
     bits = np.concatenate([bits[space.locate(bits).tensor == space.locate(bit).tensor] for bit in bits[:2]])  # of two
     first, targets, second, labels = metrics_of(network, x, rng)
