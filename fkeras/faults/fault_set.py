@@ -283,11 +283,13 @@ class FaultSet:
         space.require_layout(self.layout_digest, "this fault set")
         kinds = self.flips, self.set_to_1, self.set_to_0
         place, kind = space.locate(np.concatenate(kinds)), np.repeat(np.arange(3), [bits.size for bits in kinds])
-        for number in np.unique(place.tensor).tolist():
+        mask_of = place.mask
+        for number in np.flatnonzero(np.bincount(place.tensor)).tolist():  # np.unique takes ten times as long
             here = place.tensor == number
-            elements, which = np.unique(place.element[here], return_inverse=True)
-            masks = np.zeros((3, elements.size), np.uint32)
-            np.bitwise_or.at(masks, (kind[here], which), place.mask[here])
+            elements = np.sort(place.element[here])
+            elements = elements[np.diff(elements, prepend=-1) > 0]
+            masks, which = np.zeros((3, elements.size), np.uint32), np.searchsorted(elements, place.element[here])
+            np.bitwise_or.at(masks.reshape(-1), kind[here] * elements.size + which, mask_of[here])
             yield number, elements, masks
 
 

@@ -56,10 +56,9 @@ class RandomStream:
             return np.setdiff1d(np.arange(below), self.distinct(below - n, below), assume_unique=True)
         drawn = np.zeros(0, np.int64)
         while drawn.size < n:
-            candidates = np.concatenate([drawn, self.integers(n - drawn.size, below)])
-            first = np.unique(candidates, return_index=True)[1]
-            drawn = candidates[np.sort(first)]
-        return np.sort(drawn)
+            drawn = np.sort(np.concatenate([drawn, self.integers(n - drawn.size, below)]))
+            drawn = drawn[np.diff(drawn, prepend=-1) > 0]
+        return drawn
 
     def bernoulli(self, n: int, probability: float) -> NDArray[np.int64]:
         """The indices of those of n independent trials that succeed."""
