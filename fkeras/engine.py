@@ -1,4 +1,4 @@
-"""The protocols between those who need outputs under faults and those who compute them.
+"""The protocol between those who need outputs under faults and those who compute them.
 
 `campaigns` measures and `sensitivity` predicts; both ask a `Run`, which engines implement. A run is one engine
 bound to one model, one space, one data set and the metrics asked for.

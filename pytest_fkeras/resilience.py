@@ -13,7 +13,6 @@ import pytest
 from fkeras.engine import Run
 from fkeras.errors import FkerasError, IdentityError
 from fkeras.faults.word_checks import WordCheck
-from fkeras.hls4ml import not_stored
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics import Metric
 from fkeras.models import MODELS, ModelHooks, as_pair
@@ -175,6 +174,8 @@ class SessionHooks(ModelHooks):
 
     def not_stored(self, study: Study, project: str) -> str:
         """Which words of a memory an hls4ml project does not store, or why nobody knows; "" where it stores all."""
+        from fkeras.hls4ml import not_stored
+
         name = Path(project).name
 
         def text() -> str:

@@ -11,7 +11,7 @@ and nothing between the looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -191,22 +191,12 @@ class Endurance:
         A whole number of flips, or seconds; it covers the looks before it. None where not even the first is shown,
         or without limits. Exact (Clopper-Pearson, one-sided), no correction needed for the search: see the module.
         """
-        if self.requirement is None or self.proof is None:
-            return None
-        allowed, confidence = self.requirement.max_failure_rate, self.requirement.confidence
-        counts = self.proof.failed_by.tolist()
-        shown = [upper_bound(count, len(self.proof), confidence) <= allowed for count in counts]
-        return self._look(shown.index(False) - 1 if False in shown else len(shown) - 1)
+        return self._look(self._first_above(upper_bound) - 1)
 
     @cached_property
     def exceeded_at(self) -> float | None:
         """The first look by which more than the allowed share of trials has failed, at the stated confidence."""
-        if self.requirement is None or self.proof is None:
-            return None
-        allowed, confidence = self.requirement.max_failure_rate, self.requirement.confidence
-        counts = self.proof.failed_by.tolist()
-        shown = [lower_bound(count, len(self.proof), confidence) > allowed for count in counts]
-        return self._look(shown.index(True)) if True in shown else None
+        return self._look(self._first_above(lower_bound))
 
     def outcome(self, least: float) -> Outcome:
         """Whether `least` flips (seconds) are shown to be survived, or shown not to be."""
@@ -220,10 +210,20 @@ class Endurance:
             return None
         return int(self.proof.failed_by[np.searchsorted(self.proof.looks, look)])
 
+    def _first_above(self, bound: Callable[[int, int, float], float]) -> int:
+        """At which of the proof's looks a bound on the share of failed trials is above the allowed one for the first
+        time; how many there are where it never is."""
+        required, proof = self.requirement, self.proof
+        if required is None or proof is None:
+            return 0
+        bounds = [bound(failed, len(proof), required.confidence) for failed in proof.failed_by.tolist()]
+        return next((i for i, share in enumerate(bounds) if share > required.max_failure_rate), len(bounds))
+
     def _look(self, number: int) -> float | None:
-        assert self.proof is not None
-        look = float(self.proof.looks[number]) if number >= 0 else None
-        return int(look) if look is not None and self.accumulation.unit == "flips" else look
+        if self.requirement is None or self.proof is None or not 0 <= number < len(self.proof.looks):
+            return None
+        look = float(self.proof.looks[number])
+        return int(look) if self.accumulation.unit == "flips" else look
 
     @cached_property
     def time_average(self) -> Estimate:

@@ -157,6 +157,11 @@ def add_memory(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_seed(parser: argparse._ActionsContainer) -> None:
+    """Of what is drawn."""
+    parser.add_argument("--seed", type=whole(-MOST), default=0, metavar="N", help="of the draws (0)")
+
+
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """The data and the metric."""
     group = parser.add_argument_group("data and metric")

@@ -70,7 +70,7 @@ def add_limits(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--confidence", type=arguments.share, default=0.95, metavar="P", help="how sure the verdict must be (0.95)"
     )
-    group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
+    arguments.add_seed(group)
     return group
 
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--faults", type=arguments.whole(0), default=1, metavar="N", help="flips at once (1)")
     group.add_argument("--trials", type=arguments.whole(0), default=20, metavar="N", help="draws of faults (20)")
-    group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
+    arguments.add_seed(group)
     arguments.add_json(parser, "the comparison")
 
 

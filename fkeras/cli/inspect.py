@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from fkeras.plain import plain
 
     output.check_targets(options)
-    if options.metric and not options.data:
-        raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
+    studies.require_data(options)
     if options.traces and not options.data:
         raise InputError("--traces needs --data FILE.npz with arrays x and y")
     with studies.studied(options) as study:

@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Choose, print, write."""
-    import fkeras.hls4ml
+    import fkeras
     from fkeras.campaigns import MAX_TRIALS
     from fkeras.protection.exports import header_files, write_csv, write_headers
     from fkeras.rtl.folder import CLOCK_HZ

@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fkeras.cli import arguments, output, session, studies
-from fkeras.errors import InputError
 
 if TYPE_CHECKING:
     from fkeras.memory import BitSpace
@@ -45,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
     arguments.add_data(parser, required=False)
     parser.add_argument("--method", metavar="NAME", help="how to rank (default: the best for what is given)")
-    parser.add_argument(
-        "--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)"
-    )
+    arguments.add_seed(parser)
     arguments.add_machine(parser)
     arguments.add_store(parser)
     arguments.add_json(parser, "the ranking")
@@ -56,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Rank, print the first bits, write the rest."""
     output.check_targets(options)
-    if options.metric and not options.data:
-        raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
+    studies.require_data(options)
     with studies.studied(options) as study:
         ranking = study.rank(options.method)
     ranked = f"{len(ranking):,} bits ranked by {ranking.method!r}"

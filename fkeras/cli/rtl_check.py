@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faults_and_limits.add_faults(parser, required=False)
     group = parser.add_argument_group("trials")
     group.add_argument("--trials", type=arguments.whole(1), metavar="N", help="fault sets of the campaign (10)")
-    group.add_argument("--seed", type=arguments.whole(-arguments.MOST), default=0, metavar="N", help="of the draws (0)")
+    arguments.add_seed(group)
     arguments.add_json(parser, "what was simulated")
 
 

@@ -75,6 +75,12 @@ def studied_together(options: argparse.Namespace, models: list[str]) -> Iterator
         yield studies
 
 
+def require_data(options: argparse.Namespace) -> None:
+    """InputError for a metric without data."""
+    if options.metric and not options.data:
+        raise InputError(f"--metric {options.metric} needs --data FILE.npz with arrays x and y")
+
+
 def read_data(path: str, samples: int | None) -> tuple[Data, Data]:
     """Inputs and targets, the first `samples` of them."""
     from fkeras import npz

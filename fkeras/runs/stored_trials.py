@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.engine import Scores
 from fkeras.faults import Draw, FaultSet
-from fkeras.runs.stored import Claim, Entries, digest_of_faults, rows_with
+from fkeras.runs.stored import Claim, Entries, Settled, digest_of_faults, rows_with
 
 MOST_RECALLED = 64
 """Stored trials are read in steps of this many, so that a campaign ends where it is decided."""
@@ -38,7 +37,7 @@ class DrawnTrials:
         return np.array([digest_of_faults(residual) for residual in self.residuals])
 
 
-class StoredTrials:
+class StoredTrials(Settled):
     """The trials of one campaign in a store: read by number, measured ones added; to be used in a `with`.
 
     entries: tables of trial, hits, cancelled, residual, faults (digest of the faults that got through), value,
@@ -62,14 +61,6 @@ class StoredTrials:
 
     def __enter__(self) -> StoredTrials:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-        if self._claim is None:
-            for entry in self._entries.values():
-                entry.settle()
 
     def claim(self) -> None:
         """Become the one that measures, and read what others have measured up to now; again, it does nothing."""

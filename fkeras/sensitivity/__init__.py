@@ -1,4 +1,4 @@
-"""Which bits matter: one method a file, the ranking they all make, and how good it is."""
+"""Which bits matter: methods to score them, the ranking that they all make, and how good it is."""
 
 from fkeras.sensitivity.quality import RankingQuality, ranking_quality
 from fkeras.sensitivity.ranking import Ranking
