@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     import shutil
 
     from fkeras.report import compare_reports, comparison_lines, read_report
-    from fkeras.report.terminal import painted, wants_colour
+    from fkeras.report.table import painted, wants_colour
     from fkeras.statistics.tolerance import parse_tolerances
 
     tolerances = parse_tolerances(",".join(options.fail)) if options.fail else ()

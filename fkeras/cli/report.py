@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     from fkeras.report import read_report, report_text
     from fkeras.report.forms import FORMS
-    from fkeras.report.terminal import wants_colour
+    from fkeras.report.table import wants_colour
 
     output.check_targets(options)
     report = read_report(options.report)

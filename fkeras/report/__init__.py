@@ -10,7 +10,7 @@ from fkeras.report.document import SCHEMA, Report, read_report, schema
 from fkeras.report.markdown import markdown_summary
 from fkeras.report.page import html_page, write_html
 from fkeras.report.record import BudgetRecord
-from fkeras.report.terminal import report_text
+from fkeras.report.table import report_text
 
 __all__ = [
     "SCHEMA",

@@ -65,7 +65,7 @@ def test_exit_codes_do_not_depend_on_streams(reports, name):
 
 def test_our_own_colours_are_left(reports, monkeypatch, capsys):
     monkeypatch.chdir(reports)
-    monkeypatch.setattr("fkeras.report.terminal.wants_colour", lambda: True)
+    monkeypatch.setattr("fkeras.report.table.wants_colour", lambda: True)
     assert fkeras.cli.main(["report", "r.json"]) == 0
     out = capsys.readouterr().out
     assert set(re.findall(r"\x1b\[[\d;]*m", out)) == {"\x1b[1;33m", "\x1b[0m"}

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from fkeras.report.document import new_report
 from fkeras.report.markdown import MOST_CHARACTERS, MOST_ROWS, markdown_summary
 from fkeras.report.record import BudgetRecord
-from fkeras.report.terminal import report_text, wants_colour
+from fkeras.report.table import report_text, wants_colour
 from tests.unit.report.test_document import full
 
 
