@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fkeras.arithmetic.layers import Layer, MaxPool, Merge, Shape, WeightedSum, largest_sum
-from fkeras.arithmetic.misreads import Misread, Reads, reads_of
+from fkeras.arithmetic.misreads import CHECK, Misread, Reads, reads_of
 from fkeras.arithmetic.packing import Layout, Window, layout_of
 from fkeras.arithmetic.passes import Bytes, Floats, Ints, n_threads, run_samples, share_out
 from fkeras.arithmetic.program import BLOCK, MAXIMUM, STEP, Kernels, Program
@@ -90,14 +90,24 @@ class Forward:
 
     def _reads(self, misreads: Mapping[int, Misread], n: int) -> Reads:
         """What is read wrongly on the way of n samples."""
-        tables = {}
+        tables, checks = {}, []
         for place, words in misreads.items():
             elements, reads = words.table(together=place % 2 == 1)
             self._locate(place, elements, reads)
             every, single = np.split(reads, [words.elements.size])
             order, by_sample = np.argsort(every["block"]), np.lexsort((single["block"], words.rows))
             tables[place] = every[order], single[by_sample], words.rows  # sums of a block are made together
-        return reads_of(tables, 2 * len(self.layers) + 1, n)
+            if words.limits.size:
+                checks.append(self._check(place, words.limits))
+        return reads_of(tables, checks, 2 * len(self.layers) + 1, n)
+
+    def _check(self, place: int, limits: NDArray[np.int64]) -> tuple[NDArray[Any], Ints]:
+        """A tensor that is read through limits, and these as its levels are stored."""
+        tensor, check, first = self.tensors[place // 2], np.zeros(1, CHECK), np.zeros(1, np.int64)
+        height, width, channels = tensor.shape
+        begin = int(tensor.pixels(first, first)[0]) // tensor.item
+        check[0] = place, tensor.form, begin, height, width * channels, tensor.pitch, 0
+        return check, np.clip(limits + tensor.zero, -(2**31), 2**31 - 1).astype(np.int32)
 
     def _locate(self, place: int, elements: NDArray[np.int64], reads: NDArray[Any]) -> None:
         """Say where the words of a place on the way lie."""

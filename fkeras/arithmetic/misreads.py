@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,17 +27,26 @@ READ = np.dtype(
 which bits flip and which are stuck; of a sum, where its inputs begin, its block of lanes and its lane."""
 
 
+CHECK = np.dtype([(name, np.int64) for name in ("place", "form", "begin", "rows", "row", "pitch", "limits")])
+"""The levels of a tensor that are read through limits: at which place on the way; how they are stored, where among a
+sample's the first one lies, how many rows of how many there are, how far apart; where their limits begin."""
+
+
 class Reads(NamedTuple):
     """What a pass reads wrongly, in every sample and in single ones besides, by place on its way: 2 t is tensor t, 2 l
     + 1 the sums of layer l.
 
-    begins, single_begins: where the reads of each place begin, and of each place and sample.
+    begins, single_begins: where the reads of each place begin, and of each place and sample; checks: tensors that are
+    read through limits, which are (4, levels) of all: as they are stored, the least and the largest level that is read
+    as it is, and what is read of those below and above.
     """
 
     every: NDArray[Any]
     begins: Longs
     single: NDArray[Any]
     single_begins: Longs
+    checks: NDArray[Any]
+    limits: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +54,9 @@ class Misread:
     """Words of one tensor, or of the sums of one layer, of which bits flip or are stuck.
 
     width, signed: of the words; elements: flat places, ascending, wrong in every sample, masks (3, elements) the bits
-    that flip, read 1 and read 0; rows, ascending: samples in which the bits row_flips of row_elements flip as well.
+    that flip, read 1 and read 0; rows, ascending: samples in which the bits row_flips of row_elements flip as well;
+    limits (4, words), or (4, 0) for none: the least and the largest level of each word that is read as it is, and what
+    is read of those below and above.
     """
 
     width: int
@@ -55,6 +66,7 @@ class Misread:
     rows: Longs
     row_elements: Longs
     row_flips: Longs
+    limits: Longs
 
     def table(self, together: bool) -> tuple[Longs, NDArray[Any]]:
         """The elements in which something is wrong, in every sample first, and how they are read, but for where they
@@ -105,6 +117,36 @@ def read_levels(
 
 
 @compiled
+def check(
+    levels: NDArray[Any], base: int, which: Any, limits: NDArray[np.int32]
+) -> None:  # pragma: no cover - compiled
+    """Read the levels of one sample, which begins at `base`, through their limits."""
+    for y in range(which.rows):
+        begin, first = base + which.begin + y * which.pitch, which.limits + y * which.row
+        row = levels[begin : begin + which.row]
+        low, high = limits[0, first : first + which.row], limits[1, first : first + which.row]
+        below, above = limits[2, first : first + which.row], limits[3, first : first + which.row]
+        for x in range(row.size):
+            level = np.int32(row[x])
+            level = below[x] if level < low[x] else above[x] if level > high[x] else level
+            row[x] = level
+
+
+@compiled
+def check_levels(reads: Reads, place: int, count: int, arena: Bytes, size: int) -> None:  # pragma: no cover - compiled
+    """Read those of `count` samples of `size` bytes, however they are stored, through the limits of a place."""
+    for which in reads.checks:
+        if which.place == place:
+            for sample in range(count):
+                if which.form == BYTES:
+                    check(arena, sample * size, which, reads.limits)
+                elif which.form == WORDS:
+                    check(arena.view(np.int16), sample * size // 2, which, reads.limits)
+                else:
+                    check(arena.view(np.float32), sample * size // 4, which, reads.limits)
+
+
+@compiled
 def misread_levels(
     reads: Reads, place: int, begin: int, count: int, arena: Bytes, size: int
 ) -> None:  # pragma: no cover - compiled
@@ -114,6 +156,7 @@ def misread_levels(
         at = place * n + begin + sample
         read_levels(reads.single, reads.single_begins[at], reads.single_begins[at + 1], arena, sample * size)
         read_levels(reads.every, reads.begins[place], reads.begins[place + 1], arena, sample * size)
+    check_levels(reads, place, count, arena, size)
 
 
 @compiled
@@ -185,11 +228,20 @@ def misread_sums(
         read_sums(single, step, program, kernels, arena, sample * size)
 
 
-def reads_of(tables: Mapping[int, tuple[NDArray[Any], NDArray[Any], Longs]], n_places: int, n: int) -> Reads:
-    """By place on the way, what is read wrongly in every sample, what in single ones of n, and which these are."""
+def reads_of(
+    tables: Mapping[int, tuple[NDArray[Any], NDArray[Any], Longs]],
+    checks: Sequence[tuple[NDArray[Any], NDArray[np.int32]]],
+    n_places: int,
+    n: int,
+) -> Reads:
+    """By place on the way, what is read wrongly in every sample, what in single ones of n, and which these are; checks:
+    of tensors that are read through limits, but for where these begin, and the limits."""
     nothing = np.zeros(0, READ), np.zeros(0, READ), np.zeros(0, np.int64)
     every, single, rows = zip(*(tables.get(place, nothing) for place in range(n_places)), strict=True)
     begins = np.cumsum([0, *map(len, every)])
     where = np.concatenate([place * n + part for place, part in enumerate(rows)])
     single_begins = np.searchsorted(where, np.arange(n_places * n + 1))
-    return Reads(np.concatenate(every), begins, np.concatenate(single), single_begins)
+    checked = np.concatenate([np.zeros(0, CHECK), *(part for part, _ in checks)])
+    limits = np.concatenate([np.zeros((4, 0), np.int32), *(part for _, part in checks)], axis=1)
+    checked["limits"] = np.cumsum([0, *(part.shape[1] for _, part in checks)])[:-1]
+    return Reads(np.concatenate(every), begins, np.concatenate(single), single_begins, checked, limits)

@@ -169,7 +169,7 @@ def run_samples(
     n_at_once samples until none are left.
     """
     (n, image), result, size = images.shape, ends.shape[1], program.blank.size
-    reads_wrongly = reads.every.size + reads.single.size > 0
+    reads_wrongly = reads.every.size + reads.single.size + reads.checks.size > 0
     arena = np.empty(n_at_once * size, np.uint8)
     for sample in range(n_at_once):
         copy(program.blank, 0, arena, sample * size, size)

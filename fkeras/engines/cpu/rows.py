@@ -195,8 +195,13 @@ class Pass:
 
 
 def _is_read_by_passes(register: Register) -> bool:
-    """Whether a register's words are whole numbers, which nothing else stands between and who reads them."""
-    return isinstance(register.codec, FixedPoint) and not register.quantizer and register.limits is None
+    """Whether a register's words are whole numbers, which nothing else stands between and who reads them, and so are
+    the limits that they are read through."""
+    limits, codec = register.limits, register.codec
+    if not isinstance(codec, FixedPoint) or register.quantizer:
+        return False
+    steps = np.zeros(0) if limits is None else np.concatenate([limits.low, limits.high]) / codec.step
+    return limits is None or (register.memory != "accumulators" and np.array_equal(steps, np.rint(steps)))
 
 
 def _misread(patch: RegisterPatch, rows: NDArray[np.int64]) -> Misread:
@@ -204,7 +209,19 @@ def _misread(patch: RegisterPatch, rows: NDArray[np.int64]) -> Misread:
     codec, masks = patch.register.codec, np.stack([patch.flips, patch.ones, patch.zeros]).astype(np.int64)
     assert isinstance(codec, FixedPoint)
     row, elements, flips = patch.within(rows)
-    return Misread(codec.width, codec.signed, patch.elements, masks, row, elements, flips.astype(np.int64))
+    return Misread(
+        codec.width, codec.signed, patch.elements, masks, row, elements, flips.astype(np.int64), _limits(patch.register)
+    )
+
+
+def _limits(register: Register) -> NDArray[np.int64]:
+    """Those of a register as levels; (4, 0) where there are none."""
+    limits = register.limits
+    if limits is None:
+        return np.zeros((4, 0), np.int64)
+    steps = (np.rint(part / register.codec.step) for part in (limits.low, limits.high))
+    low, high = (np.clip(part, -EXACT_STEPS, EXACT_STEPS).astype(np.int64) for part in steps)
+    return np.stack([low, high, *((low, high) if limits.outside == "clamp" else 2 * (np.zeros_like(low),))])
 
 
 class Rows:
