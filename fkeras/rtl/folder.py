@@ -156,6 +156,10 @@ def weight_memory(
         if tensor.path in (ports or {}):
             tensor.sole_codec  # noqa: B018  a port has rows of words of one width
     memory = WeightMemory(space, guard, float(clock_hz), said, dict(ports or {}))
+    if not memory.stores:
+        raise InputError(
+            "the memory has no bits, so that there is nothing to build; cover layers whose words have some"
+        )
     for store in memory.stores:  # refused before anything is written
         store.require_time(memory.clock_hz)
     return memory

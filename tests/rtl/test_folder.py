@@ -10,7 +10,7 @@ import pytest
 
 from fkeras.errors import EnvironmentSetupError, InputError, LayoutError
 from fkeras.faults import SECDED, TMR, KnownWords, Parity, RangeCheck
-from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
+from fkeras.memory import BitSet, BitSpace, FixedPoint, MixedFixedPoint, WordTensor
 from fkeras.protection import Mask
 from fkeras.rtl import read_folder, rtl_area, rtl_check, weight_memory
 from fkeras.rtl.codewords import layouts
@@ -68,6 +68,15 @@ def test_a_file_that_is_missing_is_named(memory, tmp_path, ask, simulator, synth
 def test_words_of_several_widths_have_no_port_of_rows(mixed):
     with pytest.raises(InputError, match=r"'dense/kernel' is .* allowed here are words of one format: leave it out by"):
         weight_memory(None, mixed, ports={"dense/kernel": Port("w3", 2, tuple(range(10)))})
+
+
+def test_a_memory_without_bits_is_nothing_to_build():
+    zeros = np.zeros(2, np.float32)
+    pruned = WordTensor(
+        "k", (2,), MixedFixedPoint([0, 0], [0, 0], [False, False]), zeros.astype(np.uint32), zeros, zeros
+    )
+    with pytest.raises(InputError, match="has no bits, so that there is nothing to build"):
+        weight_memory(None, BitSpace((pruned,)))
 
 
 def index(tmp_path, **changes):
