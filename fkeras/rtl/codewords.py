@@ -97,7 +97,8 @@ class Comparators:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """By pattern: the word that it reads as, and the pattern that is written back; by word: the pattern to store."""
+    """By pattern: the word that it reads as, and the pattern that is written back; placed: by word, the pattern that is
+    stored, -1 for none."""
 
     width: int
     words: tuple[int, ...]
@@ -107,6 +108,16 @@ class Table:
     def knows(self, pattern: int) -> bool:
         """Whether a pattern may be stored."""
         return self.placed[self.words[pattern]] == pattern
+
+    @property
+    def patterns(self) -> tuple[int, ...]:
+        """By word, what is stored for it; 0 for words that never are."""
+        return tuple(max(0, pattern) for pattern in self.placed)
+
+    @property
+    def is_recoded(self) -> bool:
+        """Whether any word is stored as another pattern than its own."""
+        return any(pattern not in (-1, word) for word, pattern in enumerate(self.placed))
 
 
 Reader = Comparators | Table
@@ -403,7 +414,8 @@ def _part_readers(part: Part, reading: Reading) -> tuple[list[Reader], NDArray[n
         at = np.full(every.size, element)
         words = reading.decode(every, at)
         patterns, has_pattern = reading.encode(words, at)
-        placed, _ = reading.encode(every, at)
+        of_words, is_placed = reading.encode(every, at)
+        placed = np.where(is_placed, of_words.astype(np.int64), -1)
         back = np.where(has_pattern, patterns, every)
         tables.append(Table(codec.width, tuple(words.tolist()), tuple(back.tolist()), tuple(placed.tolist())))
     return tables, of_word.astype(np.int64)

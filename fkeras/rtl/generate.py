@@ -169,12 +169,7 @@ def reader_text(name: str, reader: Reader) -> str:
         (word, back, int(not reader.knows(pattern)))
         for pattern, (word, back) in enumerate(zip(reader.words, reader.back, strict=True))
     ]
-    placed = [max(0, pattern) for pattern in reader.placed]
-    return rendered("table.sv.j2", name=name, w=w, entries=entries, placed=placed, recoded=_is_recoded(reader))
-
-
-def _is_recoded(reader: Reader | None) -> bool:
-    return isinstance(reader, Table) and any(pattern not in (-1, word) for word, pattern in enumerate(reader.placed))
+    return rendered("table.sv.j2", name=name, w=w, entries=entries, placed=reader.patterns, recoded=reader.is_recoded)
 
 
 def _code_lengths(layout: StoreLayout) -> set[int]:
@@ -229,7 +224,7 @@ def _word(name: str, store: Store, shape: Shape, reader: str) -> str:
         covers=covers,
         zeroing=" | ".join(zeroing),
         reader=reader,
-        encoder=f"{reader}_encode" if _is_recoded(shape.reader) else "",
+        encoder=f"{reader}_encode" if isinstance(shape.reader, Table) and shape.reader.is_recoded else "",
         banks=shape.banks,
         passes=bool(layout.passes),
         needs_cells=layout.needs_cells,

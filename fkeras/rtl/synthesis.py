@@ -22,7 +22,7 @@ from fkeras.faults.codes import Hsiao, ParityBit, Patterns
 from fkeras.faults.fault_models import draw_of
 from fkeras.faults.readings import RangeReading
 from fkeras.memory import BitSet, BitSpace, FixedPoint, WordTensor
-from fkeras.rtl.codewords import Comparators, Reader, Shape
+from fkeras.rtl.codewords import Comparators, Reader, Shape, Table
 from fkeras.rtl.generate import rendered
 from fkeras.rtl.tools import require, yosys_command
 
@@ -31,8 +31,8 @@ GATES: Mapping[str, float] = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.5, "$_D
 RAM_BIT = 2.0
 """Of a cell of two-port RAM: eight transistors, in those of a NAND. Nothing here makes RAM of gates."""
 LIBRARY = "cells.lib"
-WIDEST_PROOF = 13
-"""Decoders of more cells have more patterns than a table of all of them should have."""
+WIDEST_PROOF, WIDEST_TABLE_PROOF = 13, 9
+"""Decoders of more cells have more patterns than a table of all of them should have; two tables take long before."""
 
 
 def yosys(script: str, folder: Path) -> str:
@@ -192,10 +192,7 @@ class _Golden:
 
 
 def proofs(shapes: Iterable[Shape], readers: Mapping[str, Reader], files: Sequence[Path]) -> tuple[Proof, ...]:
-    """Whether each decoder in `files` is, for every pattern, what the library makes of it.
-
-    readers: by module. Tables need no proof: they are the library's own.
-    """
+    """Whether each decoder in `files` is, for every pattern, what the library makes of it. readers: by module."""
     covers = {(cover.kind, len(cover.bits)) for shape in shapes for cover in shape.decoded}
     tasks: dict[str, tuple[str, int, Callable[[], _Golden]]] = {}
     for kind, n in sorted(covers):
@@ -208,10 +205,15 @@ def proofs(shapes: Iterable[Shape], readers: Mapping[str, Reader], files: Sequen
     for name, reader in readers.items():
         if isinstance(reader, Comparators):
             tasks[name] = (name, reader.width, partial(_range, reader))
-    return tuple(
-        Proof(name, _is_equivalent(module, golden(), files) if n_cells <= WIDEST_PROOF else None)
-        for name, (module, n_cells, golden) in tasks.items()
-    )
+        else:
+            tasks[name] = (name, reader.width, partial(_table, reader))
+            if reader.is_recoded:
+                tasks[f"{name}_encode"] = (f"{name}_encode", reader.width, partial(_encoder, reader))
+    found = []
+    for name, (module, n_cells, golden) in tasks.items():
+        widest = WIDEST_TABLE_PROOF if isinstance(readers.get(name.removesuffix("_encode")), Table) else WIDEST_PROOF
+        found.append(Proof(name, _is_equivalent(module, golden(), files) if n_cells <= widest else None))
+    return tuple(found)
 
 
 def _is_equivalent(module: str, golden: _Golden, files: Sequence[Path]) -> bool:
@@ -279,12 +281,28 @@ def _secded(n: int) -> _Golden:
     return _Golden({"data": n, "check": code.n_check}, outputs, table)
 
 
+def _table(reader: Table) -> _Golden:
+    w = reader.width
+    unknown = [not reader.knows(pattern) for pattern in range(1 << w)]
+    table = np.column_stack([_words(reader.words, w), _words(reader.back, w), unknown])
+    return _Golden({"pattern": w}, {"word": w, "back": w, "unknown": 1}, table)
+
+
+def _encoder(reader: Table) -> _Golden:
+    return _Golden({"word": reader.width}, {"pattern": reader.width}, _words(reader.patterns, reader.width))
+
+
+def _words(words: Sequence[int] | NDArray[np.uint32], width: int) -> NDArray[np.bool_]:
+    """The bits of words, the highest first, (n, width)."""
+    return (np.asarray(words, np.int64)[:, None] >> np.arange(width - 1, -1, -1) & 1).astype(np.bool_)
+
+
 def _range(reader: Comparators) -> _Golden:
     w = reader.width
     every = np.arange(1 << w, dtype=np.uint32)
     limits, channel = np.array([reader.low, reader.high], np.uint32), np.zeros(every.size, np.int64)
     reading = RangeReading(every, limits, channel, FixedPoint(w, 0, reader.signed), reader.outside)
     words = reading.decode(every, channel)
-    bits = (words[:, None] >> np.arange(w - 1, -1, -1, dtype=np.uint32) & np.uint32(1)).astype(np.bool_)
+    bits = _words(words, w)
     table = np.column_stack([bits, bits, words != every])
     return _Golden({"pattern": w}, {"word": w, "back": w, "unknown": 1}, table)

@@ -17,7 +17,7 @@ from fkeras.rtl.area import Area, StoreArea, area_content, read_area
 from fkeras.rtl.folder import protection_digest
 from fkeras.rtl.generate import Port
 
-READ0 = "weights_dense_kernel_read0"
+READ0, READ_WIRE = "weights_dense_kernel_read0", "weights_wire_end_read0"
 FLIP_FLOP, MUX = 4.0, 4.5
 """Of the gates that Yosys makes of a cell that is written where it is selected."""
 
@@ -57,7 +57,8 @@ def test_words_without_protection_are_what_others_are_compared_with(areas):
         (Parity(range(12)), [63, 6], {"fkeras_parity of 5", "fkeras_parity of 2"}),
         (BlindScrubbing(range(66), 60), [60, 6], set()),
         (RangeCheck(), [60, 6], {"weights_dense_kernel_read0"}),
-        (Recoded(), [60, 6], set()),
+        (Recoded(), [60, 6], {READ0, f"{READ0}_encode", READ_WIRE, f"{READ_WIRE}_encode"}),
+        (KnownWords(), [60, 6], {READ0, READ_WIRE}),
     ],
 )
 def test_every_cell_survives_and_decoders_are_proven(areas, protected, n_cells, proven):
@@ -132,6 +133,14 @@ def test_copies_that_synthesis_merges_are_counted(areas):
             "weights_dense_kernel.sv",
             ("below \\? low", "below ? high"),
             READ0,
+        ),
+        # Entry 20 is three flips away from every word that is stored, so that no pair reads it.
+        (KnownWords(), "weights_dense_kernel.sv", (r"5'd20: (.*) = \{5'd\d+", r"5'd20: \1 = {5'd31"), READ0),
+        (
+            Recoded(),
+            "weights_dense_kernel.sv",
+            (r"5'd31: pattern = .*;|default: pattern = .*;", "default: pattern = 5'd9;"),
+            f"{READ0}_encode",
         ),
     ],
 )
