@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,13 +23,9 @@ from fkeras.rtl.vectors import Vectors
 
 TASK = "FKERAS_RTL_TASK"
 """The environment variable in which the testbench finds what to do."""
-_TESTBENCH = """\
-import cocotb
-
-from fkeras.rtl.testbench import all_vectors
-
-store = cocotb.test()(all_vectors)
-"""
+_TESTBENCH = Path(__file__).with_name("testbench.py")
+"""Read, and not imported, by the simulator: importing the package around it takes longer than a simulation."""
+_TEST = "\n\nimport cocotb\n\nstore = cocotb.test()(all_vectors)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def simulate(store: Store, vectors: Vectors, clock_hz: float, files: Sequence[Pa
         task = folder / "task.json"
         task.write_text(json.dumps(_task(store, vectors, clock_hz, folder / "result.json")))
         log = folder / "log.txt"
-        (folder / "fkeras_testbench.py").write_text(_TESTBENCH)
+        (folder / "fkeras_testbench.py").write_text(_TESTBENCH.read_text(encoding="utf-8") + _TEST, encoding="utf-8")
         environment = {TASK: str(task), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         try:
             with contextlib.redirect_stdout(None):
@@ -87,7 +84,7 @@ def simulate(store: Store, vectors: Vectors, clock_hz: float, files: Sequence[Pa
                     test_module="fkeras_testbench",
                     build_dir=folder / "build",
                     test_dir=folder,
-                    extra_env={**environment, "PYTHONPATH": os.pathsep.join([name, *_python_path()])},
+                    extra_env={**environment, "PYTHONPATH": os.pathsep.join([name, *filter(None, sys.path)])},
                     log_file=log,
                 )
             result = json.loads((folder / "result.json").read_text())
@@ -137,12 +134,6 @@ def _task(store: Store, vectors: Vectors, clock_hz: float, result: Path) -> dict
         "trials": scripts(vectors.trials),
         "result": str(result),
     }
-
-
-def _python_path() -> list[str]:
-    import sys
-
-    return [str(Path(__file__).parents[2]), *filter(None, sys.path)]
 
 
 def _tail(folder: Path) -> str:

@@ -217,6 +217,14 @@ def test_what_cannot_be_compiled_is_an_error_with_the_reason(memory, tmp_path):
         rtl_check(tmp_path)
 
 
+def test_the_simulator_loads_nothing_that_takes_long(memory, tmp_path, monkeypatch):
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "numpy.py").write_text("raise ImportError('the testbench needs no numpy')")
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    weight_memory(None, memory).write(tmp_path / "rtl")
+    assert rtl_check(tmp_path / "rtl").agrees
+
+
 def test_immune_bits_are_nothing_to_build(memory):
     from fkeras.errors import InputError
 
