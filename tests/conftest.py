@@ -38,19 +38,21 @@ def jax() -> Any:
 
 
 @pytest.fixture(scope="session")
-def chip_emulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """hls4ml and a C++ compiler, with a cache of compiled chips for this run; tests that need them skip without."""
+def chip_emulation(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """hls4ml and a C++ compiler; tests that need them skip without.
+
+    Compiled chips are kept in pytest's cache: for all workers, for the next run, and for other environments.
+    """
     missing = [] if importlib.util.find_spec("hls4ml") else ["hls4ml (pip install 'pytest-fkeras[hls4ml]')"]
     missing += [] if shutil.which("g++") else ["g++"]
     if missing and os.environ.get("FKERAS_REQUIRE_SHARED_DATA"):
         pytest.fail(f"FKERAS_REQUIRE_SHARED_DATA says that all tests must run, which need {' and '.join(missing)}")
     if missing:
         pytest.skip(f"needs {' and '.join(missing)}")
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # that of all workers
+    cache = getattr(pytestconfig, "cache", None)  # none with `-p no:cacheprovider`
+    folder = tmp_path_factory.getbasetemp() if cache is None else cache.mkdir("hls4ml")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
         yield
 
 
@@ -79,6 +81,19 @@ def synthesis() -> None:
 IMPORTS = "import hypothesis, fkeras.api, fkeras.campaigns, fkeras.scoring, fkeras.sensitivity, scipy.special"
 
 
+CONVERSIONS = """
+import fkeras.engines.cpu.run, fkeras.layers
+from qkeras import QActivation, QConv2D, QDense, quantized_bits, quantized_relu, quantizers
+from tensorflow.python.autograph.core.converter import ConversionOptions, ProgramContext
+from tensorflow.python.autograph.impl.api import _TRANSPILER
+
+calls = [QActivation.call, QConv2D.call, QDense.call, quantized_bits.__call__, quantized_relu.__call__]
+for function in (*calls, quantizers.BaseQuantizer.build, quantizers._round_through):
+    _TRANSPILER.transform_function(function, ProgramContext(ConversionOptions(recursive=True, optional_features=())))
+"""
+"""What AutoGraph would spend half of a process's time on."""
+
+
 @pytest.fixture(scope="session")
 def numpy_processes() -> Iterator[Any]:
     """Its `popen` starts Python programs that find imported what sessions without TensorFlow import."""
@@ -89,5 +104,5 @@ def numpy_processes() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def tensorflow_processes() -> Iterator[Any]:
     """Its `popen` starts Python programs that find TensorFlow and QKeras imported, too."""
-    with ForkServer(f"{IMPORTS}, fkeras.layers, fkeras.engines.cpu.run") as server:
+    with ForkServer(IMPORTS + CONVERSIONS) as server:
         yield server

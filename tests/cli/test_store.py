@@ -117,9 +117,9 @@ def test_a_search_goes_on_where_it_was_interrupted(folder, fkeras, monkeypatch, 
 
 @pytest.fixture
 def forked_workers(monkeypatch):
-    """Workers are forked from a process that has imported TensorFlow; `test_two_processes_...` starts real ones."""
+    """Workers are forked from a process that has done the imports; `test_two_processes_give...` starts real ones."""
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload(["fkeras.layers"])
+    forking.set_forkserver_preload(["fkeras.engines.cpu.run", "fkeras.models.network", "fkeras.executors.workers"])
     monkeypatch.setattr("fkeras.executors.opened.multiprocessing.get_context", lambda method: forking)
 
 

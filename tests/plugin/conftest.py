@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
-# ruff: noqa: F401
-# In-process sessions forget the modules that they import; compiled ones cannot be imported twice.
-import numba
 import pytest
-import scipy.special
-import tqdm
-import xdist.dsession
+from _pytest.pytester import SysModulesSnapshot
 from execnet import gateway_io
 
-import fkeras.api
-import fkeras.campaigns.exhaustive
-import fkeras.campaigns.verdict
-import fkeras.faults.placement
-import fkeras.models.file
-import fkeras.report.document
-import fkeras.report.failure
-import fkeras.report.forms
-import fkeras.report.record
-import fkeras.report.services
-import fkeras.report.table
-import fkeras.scoring
-import fkeras.sensitivity.methods
-import fkeras.strategies
-import pytest_fkeras.campaign
-import pytest_fkeras.context
-import pytest_fkeras.explain
-import pytest_fkeras.marks
-import pytest_fkeras.progress
-import pytest_fkeras.resilience
-import pytest_fkeras.selection
-
-numba.njit(lambda: 0)()  # which imports the rest of numba
+from fkeras.frontends.qkeras.setup import qkeras
 
 PROJECT = '''
 from types import SimpleNamespace
@@ -134,6 +110,25 @@ from pytest_fkeras import fault_budget, ranking
 """
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _modules_stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sessions in this process forget the modules of their project, and no others: compiled ones cannot be imported
+    twice, and the rest takes long."""
+    projects = str(tmp_path_factory.getbasetemp())
+
+    def stays(name: str) -> bool:
+        file = getattr(sys.modules[name], "__dict__", {}).get("__file__")
+        return file is not None and not file.startswith(projects)
+
+    class Snapshot(SysModulesSnapshot):
+        def __init__(self, preserve: object = None) -> None:
+            super().__init__(stays)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("_pytest.pytester.SysModulesSnapshot", Snapshot)
+        yield
+
+
 def fork_sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: Any) -> None:
     """What the test starts as a process is forked from one that has done the imports."""
 
@@ -170,9 +165,12 @@ def project(
 
 
 @pytest.fixture
-def tensorflow_sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tensorflow_processes: Any) -> None:
-    """Sessions in processes of their own find TensorFlow and QKeras imported."""
-    fork_sessions(pytester, monkeypatch, lambda: tensorflow_processes)
+def tensorflow_sessions() -> Iterator[None]:
+    """Sessions in this process find TensorFlow and QKeras imported, and may warn as they do where nobody forbids it."""
+    qkeras()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_the_mark_wins_over_the_ini_file(pytester, tensorflow_sessions, monkeypa
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(BUDGETS)
     gate = ("--fkeras-baseline=baselines", "--fkeras-baseline-update", "--fkeras-json=report.json")
-    pytester.runpytest_subprocess("-p", "no:cacheprovider", *gate)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", *gate)
     report = json.loads((pytester.path / "report.json").read_text())
     assumed = {test["nodeid"].rpartition("test_")[2]: test["assumptions"] for test in report["tests"]}
     assert {name: told["n_bits"] for name, told in assumed.items()} == sizes

@@ -70,15 +70,15 @@ def project(pytester, chip_emulation, tensorflow_sessions):
 
 def test_a_chip_that_agrees_and_a_budget_in_its_arithmetic(project):
     project.makeini("[pytest]\nfkeras_seed = 1\n")
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*engine hls4ml*"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
 def test_every_verdict_on_a_chip_that_differs_is_an_error(project, workers):
     project.makeini("[pytest]\nfkeras_hls4ml = coarse.yml\n")
-    result = project.runpytest_subprocess("-p", "no:cacheprovider", *workers)
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", *workers)
     result.assert_outcomes(errors=2, warnings=None)
     result.stdout.fnmatch_lines(
         [
@@ -97,7 +97,7 @@ def test_the_command_line_chooses_the_engine_and_words_that_are_not_stored_are_s
         "def test_anything():\n"
         "    pass\n"
     )
-    result = project.runpytest_subprocess("-p", "no:cacheprovider", "--fkeras-engine=hls4ml")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", "--fkeras-engine=hls4ml")
     result.assert_outcomes(passed=1, warnings=1)
     shown = " ".join(line.strip() for line in result.outlines)
     assert re.search(r"engine hls4ml \(\S*precise.yml, [0-9a-f]{8}, NOT STORED: 72 of 72 bits\)", shown)
@@ -119,7 +119,7 @@ def test_anything():
 def test_words_that_the_project_does_not_store_are_said_on_every_engine(project, engine):
     project.makeini("[pytest]\nfkeras_hls4ml = precise.yml\n")
     project.makepyfile(ANYTHING)
-    result = project.runpytest_subprocess("-p", "no:cacheprovider", f"--fkeras-engine={engine}", "--fkeras-json=r.json")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", f"--fkeras-engine={engine}", "--fkeras-json=r.json")
     result.assert_outcomes(passed=1)
     text = "precise.yml: NOT STORED: 72 of 72 bits (scores/kernel: constants: strategy latency)"
     assert f"notice: {text}" in " ".join(line.strip() for line in result.outlines)
@@ -131,7 +131,7 @@ def test_what_a_project_stores_is_not_known_without_hls4ml(project):
     project.makeini("[pytest]\nfkeras_hls4ml = precise.yml\n")
     project.makepyfile(ANYTHING)
     project.makeconftest(f"import sys\nsys.modules['hls4ml'] = None\n{CONFTEST}")
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
     shown = " ".join(line.strip() for line in result.outlines)
     assert "notice: what precise.yml stores is not known: the hls4ml engine needs hls4ml" in shown
@@ -145,12 +145,12 @@ def test_how_many_samples_are_compared(project, text, n_samples):
         f"    assert fkeras_hls4ml_agrees.n_samples == {n_samples}\n"
         "    assert len(fkeras_hls4ml_agrees.faulty) == 20\n"
     )
-    project.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    project.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def test_a_number_of_samples_that_is_none(project):
     project.makeini("[pytest]\nfkeras_hls4ml_samples = few\n")
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["*the ini option fkeras_hls4ml_samples is 'few'; allowed are whole numbers from 1 up*"]
@@ -159,6 +159,6 @@ def test_a_number_of_samples_that_is_none(project):
 
 def test_a_project_that_is_not_there(project):
     project.makeini("[pytest]\nfkeras_hls4ml = nowhere.yml\n")
-    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result = project.runpytest_inprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*the ini option fkeras_hls4ml names *nowhere.yml, which does not exist*"])

@@ -83,7 +83,7 @@ def test_budgets_on_a_model_in_memory(pytester, tensorflow_sessions, arguments):
     pytester.makeini("[pytest]\nfkeras_seed = 0\n")
     pytester.makeconftest(CONFTEST + IN_MEMORY)
     pytester.makepyfile(BUDGETS)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -133,7 +133,7 @@ def test_the_injector_and_the_weights_of_a_model_from_a_file(pytester, tensorflo
                     resilience.model.set_weights([array + 1 for array in weights])
             resilience.model.set_weights(weights)
     """)
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3, failed=1)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=3, failed=1)
 
 
 @pytest.mark.parametrize(("given", "model"), [(IN_MEMORY, "fkeras_model"), (FROM_FILE, "resilience.model")])
@@ -149,7 +149,7 @@ def test_a_bias_outside_the_memory_that_a_test_wrote_is_noticed(pytester, tensor
         def test_budget():
             pass
     """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     result.assert_outcomes(passed=1, errors=1)
     said = " ".join(result.stdout.str().split())
     assert "what fkeras_model gave has changed since, as noticed in" in said
@@ -177,8 +177,8 @@ def fkeras_model():
         def test_budget():
             pass
     """)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*put any fkeras_[*] key (fkeras_seed = 1) into the ini file*"])
     pytester.makeini("[pytest]\nfkeras_max_trials = 200\n")
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
