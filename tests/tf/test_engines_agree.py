@@ -499,6 +499,18 @@ def test_tensor_float_32_is_off_while_a_model_computes_and_the_users_setting_sta
     config.enable_tensor_float_32_execution(before)
 
 
+def test_no_call_of_the_framework_prints_what_it_is_given(images) -> None:
+    """TensorFlow does where it tries another way to call: longer than a small model computes."""
+
+    def printed(number: float) -> str:
+        raise AssertionError("numbers are printed at every call")
+
+    data = images, np.zeros((40, 3))
+    run = start_run(small_network(tail=True), data, MSE, engine="framework")
+    with np.printoptions(formatter={"all": printed}):
+        run.flips(np.arange(3))
+
+
 def network_with_batch_norms():
     keras, q = tensorflow().keras, qkeras()
     tensorflow().keras.utils.set_random_seed(8)

@@ -89,7 +89,8 @@ class PureFunction:
         convert = tensorflow().convert_to_tensor
         tensors = [convert(value, dtype) for value, dtype in zip(arguments, self._dtypes, strict=True)]
         with _sums_as_written():
-            return tuple(self._function(*tensors))
+            # Called by its name it would first try arguments by name, and print all tensors to say that they are not.
+            return tuple(self._function._call_flat(tensors, self._function.captured_inputs))
 
     def split(self, argument: int) -> tuple[PureFunction, PureFunction] | None:
         """The same operations in two functions: what does not depend on argument number `argument`, and the rest.
