@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from fkeras.errors import whole
+from fkeras.errors import Argument, InputError, whole
 from fkeras.faults import FaultModel, fault_model, trial_upsets, whole_seed
 from fkeras.rtl.folder import read_folder
 from fkeras.rtl.simulate import Simulated, simulate
@@ -59,6 +59,10 @@ def rtl_check(
     changed = memory.changed(folder)
     model, start = None if faults is None else fault_model(faults), whole_seed(seed)
     upsets = [] if model is None else [trial_upsets(memory.space, model, start, trial) for trial in range(trials)]
+    if any(draw.faults.n_stuck for draw in upsets):
+        raise InputError(
+            Argument("faults", model), ": cells that are hit are simulated, and none are stuck; name flips"
+        )
     files = memory.sources(folder)
     results = [
         simulate(store, vectors(store.layout, memory.guard, memory.space, upsets), memory.clock_hz, files)

@@ -8,7 +8,19 @@ import subprocess
 import numpy as np
 import pytest
 
-from fkeras.faults import SECDED, TMR, AssumedImmune, BlindScrubbing, FlipCount, KnownWords, Parity, RangeCheck, Recoded
+from fkeras.errors import InputError
+from fkeras.faults import (
+    SECDED,
+    TMR,
+    AssumedImmune,
+    BlindScrubbing,
+    FlipCount,
+    KnownWords,
+    Parity,
+    RangeCheck,
+    Recoded,
+    StuckAt,
+)
 from fkeras.memory import BitSpace, FixedPoint, WordTensor
 from fkeras.rtl import read_folder, rtl_check, weight_memory
 from fkeras.rtl.generate import Port
@@ -309,3 +321,9 @@ def test_the_port_reads_rows_as_hls4ml_packs_them(memory, tmp_path):
     # What is loaded is the place: lane l of row r is place 5 l + r, and the last lanes are empty.
     words = [[str(place) if place < 12 else "0" for place in (r, r + 5, r + 10)] for r in range(5)]
     assert rows == [*words, [words[4][0]]]
+
+
+def test_stuck_bits_are_refused_and_not_called_mismatches(memory, tmp_path):
+    weight_memory(None, memory).write(tmp_path)
+    with pytest.raises(InputError, match=r"faults=StuckAt\(value=1, n=3\): cells that are hit are simulated, and none"):
+        rtl_check(tmp_path, faults=StuckAt(1, 3), trials=2)
