@@ -140,32 +140,25 @@ class RunAround:
 
     @property
     def engine(self) -> str:
-        """The engine's name."""
         return self._run.engine
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
-        """The fault-free network's scores, by metric."""
         return self._run.golden
 
     @property
     def golden_outputs(self) -> Outputs:
-        """The fault-free network's outputs."""
         return self._run.golden_outputs
 
     @property
     def batch_size(self) -> int:
-        """How many fault sets a call takes best."""
         return self._run.batch_size
 
     def batches(self, bits: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Positions within `bits`, grouped as `flips` takes them best."""
         return self._run.batches(bits)
 
     def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
-        """Each of `bits` flipped alone."""
         return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
-        """Each fault set injected alone."""
         return self._run.fault_sets(faults)

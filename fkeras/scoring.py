@@ -79,7 +79,6 @@ class _ReadOnlyScorer:
         self.golden = self._scorer.golden
 
     def score(self, outputs: Outputs, rows: Rows) -> SampleScores:
-        """Score `outputs`, as many samples as `rows` selects."""
         with refusing_writes(self._name):
             return self._scorer.score(read_only(outputs), rows)
 

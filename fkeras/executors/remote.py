@@ -104,7 +104,6 @@ class RemoteRun(RunAround):
         return scores
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> Mapping[str, Scores]:
-        """Each fault set injected alone; scores in the order of `faults`."""
         starts = range(0, len(faults), SETS_PER_TASK)
         tasks = (FaultSets(tuple(faults[start : start + SETS_PER_TASK])) for start in starts)
         done = sorted(self._workers.results(self._job, tasks, self._here), key=lambda pair: pair[0])

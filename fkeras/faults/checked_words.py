@@ -69,12 +69,10 @@ class CheckedWords:
 
     @property
     def name(self) -> str:
-        """What the field calls it."""
         return self.stated.name
 
     @property
     def is_perfect(self) -> bool:
-        """Whether no upset, wherever it hits, ever makes a covered bit wrong."""
         return not len(self.bits)
 
     @property
@@ -84,7 +82,6 @@ class CheckedWords:
 
     @property
     def extra_bits(self) -> int:
-        """Stored bits that the protection adds."""
         return self.constant_bits if self.stated.stored else 0
 
     @cached_property
@@ -95,7 +92,6 @@ class CheckedWords:
         return BitSpace(tensors, registers=self.space.registers)
 
     def residual(self, upsets: Upsets) -> FaultSet:
-        """The faults that the network computes with."""
         return self.read(self.wrong_cells(upsets), upsets)
 
     def read(self, cells: FaultSet, upsets: Upsets) -> FaultSet:
@@ -258,7 +254,6 @@ class CheckedWords:
         return repr(self.stated)
 
     def describe(self, n_bits: int) -> str:
-        """One line for reports."""
         stated, checked = self.stated, [self.space.tensors[number] for number in self._checked]
         n_words, n_decoders = sum(t.size - t.layout.n_empty for t in checked), sum(len(t.parts) for t in checked)
         registers = self.space.registers if isinstance(getattr(stated, "outside", None), str) else ()

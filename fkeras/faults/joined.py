@@ -76,26 +76,21 @@ class Joined:
 
     @cached_property
     def bits(self) -> BitSet:
-        """The covered bits."""
         return reduce(or_, (part.bits for part in self.parts))
 
     @property
     def name(self) -> str:
-        """What the field calls it."""
         return " and ".join(part.name for part in self.parts)
 
     @property
     def extra_bits(self) -> int:
-        """Stored bits that the protections add."""
         return sum(part.extra_bits for part in self.parts)
 
     @property
     def is_perfect(self) -> bool:
-        """Whether no upset, wherever it hits, ever makes a covered bit wrong."""
         return all(part.is_perfect for part in self.parts)
 
     def residual(self, upsets: Upsets) -> FaultSet:
-        """The faults that the network computes with."""
         check = self._check
         cells = upsets.faults if check is None else check.wrong_cells(upsets)
         cells, zeroed = self._mended(cells, upsets)
@@ -131,5 +126,4 @@ class Joined:
         return ", ".join(short(part) for part in self.parts)
 
     def describe(self, n_bits: int) -> str:
-        """One line for reports."""
         return "; ".join(part.describe(n_bits) for part in self.parts)

@@ -117,7 +117,6 @@ class Transient(Keyed):
         return f"transient {self.flip_probability:.3g}"
 
     def describe(self, n_bits: int) -> str:
-        """One line for reports."""
         expected = f"{self.flip_probability * n_bits:.4g} of {n_bits:,} bits expected wrong in each inference"
         if self.ber is not None:
             return f"transient, bit error rate {self.ber:g} per inference, {expected}"
@@ -162,7 +161,6 @@ class StuckAt(Keyed):
         return f"{self.n} stuck at {self.value}"
 
     def describe(self, n_bits: int) -> str:
-        """One line for reports."""
         return f"{self.n} distinct bits stuck at {self.value}, uniform over {n_bits:,}"
 
 
@@ -237,7 +235,6 @@ class PerMemory:
         return " + ".join(texts)
 
     def describe(self, n_bits: int) -> str:
-        """One line for reports."""
         parts = (f"{name}: {model.describe(size)}" for name, model, size in self.with_sizes(n_bits))
         return "; ".join((*parts, *(f"{name}: no faults" for name in self.others)))
 

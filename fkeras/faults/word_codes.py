@@ -119,7 +119,6 @@ class CodedWords:
 
     @property
     def bits(self) -> BitSet:
-        """The covered bits."""
         return self.stated.bits
 
     @property

@@ -34,11 +34,9 @@ class ForwardDerivatives:
         self._theta = [autodiff.tensor(tensor.golden.reshape(tensor.shape)) for tensor in space.tensors]
 
     def outputs(self, inputs: Sequence[NDArray[Any]]) -> Arrays:
-        """The outputs of some samples."""
         return tuple(map(np.asarray, self._forward(inputs, self._theta)))
 
     def pulled(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> list[NDArray[np.float64]]:
-        """J^T slopes for each set of slopes in the outputs, summed over the samples."""
         return [_flat(self._pull(inputs, self._theta, _cast(parts))) for parts in slopes_of(self.outputs(inputs))]
 
     def reads(self, inputs: Sequence[NDArray[Any]], slopes_of: SlopesOf) -> Iterator[RegisterRead]:
@@ -51,7 +49,6 @@ class ForwardDerivatives:
     def curved(
         self, inputs: Sequence[NDArray[Any]], direction: NDArray[np.float64], slopes_along: SlopesAlong
     ) -> NDArray[np.float64]:
-        """The change of J^T slopes along a direction of the stored values, summed over the samples."""
         sizes = np.cumsum([tensor.size for tensor in self._space.tensors])[:-1]
         vector = [
             part.reshape(tensor.shape)

@@ -33,13 +33,11 @@ class UsersLoss(Loss):
         return values / prod(values.shape[1:]) if len(values.shape) else values * len(outputs[0])
 
     def per_sample(self, targets: Any, outputs: Arrays) -> Array:
-        """The loss of each sample."""
         shares = np.asarray(self._shares(*self._tensors(targets, outputs)))
         n = len(outputs[0])
         return shares.reshape(n, -1).sum(axis=1) if shares.shape else np.repeat(shares / n, n)
 
     def slope(self, targets: Any, outputs: Arrays) -> Arrays:
-        """The slopes of the sum in the outputs."""
         told, tensors = self._tensors(targets, outputs)
         return tuple(map(np.asarray, self._slope(told, tensors)))
 
@@ -47,7 +45,6 @@ class UsersLoss(Loss):
         return self.autodiff.gradient(lambda outputs: self._shares(targets, outputs), outputs)
 
     def slope_along(self, targets: Any, outputs: Arrays, direction: Arrays) -> Arrays:
-        """By how much the slopes change along a direction of the outputs."""
         told, tensors = self._tensors(targets, outputs)
         along = [np.asarray(part, np.float32) for part in direction]
 

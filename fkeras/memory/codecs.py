@@ -354,7 +354,6 @@ class MixedFixedPoint:
 
     @cached_property
     def largest(self) -> float:
-        """The largest magnitude that any word decodes to."""
         return max((codec.largest for codec, _ in self.formats), default=0.0)
 
     def decode(self, words: Words) -> Values:

@@ -166,16 +166,13 @@ class FiledModel(Model):
 
     @property
     def name(self) -> str:
-        """What Keras calls it."""
         return self._framework.name if self._known is None else self._known.name
 
     @property
     def opened(self) -> Any:
-        """The Keras model."""
         return self._framework.opened
 
     def bit_space(self, coverage: Coverage) -> BitSpace:
-        """The stored bits that are covered."""
         known = self._known
         if known is not None and known.network is not None and coverage.memory != "hls4ml":
             return space_of(known.network, coverage)
@@ -203,7 +200,6 @@ class FiledModel(Model):
         return self._digest
 
     def targets(self, y: Any) -> Any:
-        """Targets in the order of its outputs."""
         return self._framework.targets(y) if self._known is None else flat_targets(self._known.output_names, y)
 
     def subject(self, space: BitSpace, data: Data) -> Subject:
@@ -235,11 +231,9 @@ class FiledModel(Model):
         return run
 
     def shipped(self, run: Run) -> Shipped:
-        """What workers need to start the run."""
         return shipped_network(run) or self._framework.shipped(run)
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
-        """A view of the Keras model."""
         return self._framework.injected(faults, space)
 
     def _is_known_to_fit(self, network: Network, x: Any, metrics: Mapping[str, Metric]) -> bool:

@@ -50,11 +50,9 @@ class KerasModel(FrameworkModel):
         return model_state(self._model)
 
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The words that quantizers make, of the chosen layers, as a memory stores them."""
         return bit_space(self._model, layers, biases, memory)
 
     def network(self, memory: Memory | None) -> Network:
-        """What it stores and computes."""
         return network_of(self._model, memory or "quantizer")
 
     def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
@@ -66,16 +64,13 @@ class KerasModel(FrameworkModel):
 
     @property
     def output_names(self) -> Sequence[str]:
-        """What Keras calls them."""
         return output_names(self._model)
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        """What Keras computes."""
         nothing_stored = BitSpace(())
         return parts_of(all_outputs(forward_of(self._model, nothing_stored), inputs, []))
 
     def targets(self, y: Any) -> Any:
-        """Targets in the order of its outputs."""
         is_several = isinstance(y, dict | list) and hasattr(self._model, "output_names")
         return feeding.flat_targets(self.output_names, y) if is_several else y
 
@@ -85,13 +80,11 @@ class KerasModel(FrameworkModel):
         return tensorflow().keras, TensorFlow(tensorflow())
 
     def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> FrameworkSubject:
-        """Itself with data, differentiated by TensorFlow."""
         model, (x, y) = self._model, data
         inputs, targets = flat_data(model, x), flat_targets(model, y)
         return FrameworkSubject(model, *self.framework, forward_of(model, space), space, inputs, targets, start_run)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """An engine bound to all of these."""
         name, project = engine_parts(engine)
         x, y = data
         if only_in_network(space):
@@ -130,7 +123,6 @@ class KerasModel(FrameworkModel):
         return Shipped(start_packed, packed(self._model))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
-        """A view of the model; it is not touched."""
         return closing(FaultyModel(self._model, space, faults))
 
 

@@ -58,7 +58,6 @@ class Keras3Model(FrameworkModel):
         return with_floats(self._model, inventory, coverage.words).space(coverage.layers, coverage.biases)
 
     def words(self, memory: Memory, layers: str | Sequence[str], biases: bool) -> BitSpace:
-        """The words that quantizers make, of the chosen layers, as a memory stores them."""
         return inventory_of(self._model, memory).space(layers, biases)
 
     def network(self, memory: Memory | None) -> Network:
@@ -77,7 +76,6 @@ class Keras3Model(FrameworkModel):
         return model_state(self._model)
 
     def hls4ml_conversion(self, space: BitSpace, project: Project | None) -> Conversion:
-        """hls4ml's graph of it."""
         from fkeras.engines.hls4ml.convert import NOWHERE
         from fkeras.engines.hls4ml.keras3 import keras3_conversion
 
@@ -85,15 +83,12 @@ class Keras3Model(FrameworkModel):
 
     @property
     def output_names(self) -> Sequence[str]:
-        """What Keras calls them."""
         return output_names(self._model)
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        """What Keras computes."""
         return outputs_of(self._model, inputs)
 
     def targets(self, y: Any) -> Any:
-        """Targets in the order of its outputs."""
         return flat_targets(self.output_names, y) if isinstance(y, dict | list) else y
 
     @property
@@ -109,7 +104,6 @@ class Keras3Model(FrameworkModel):
         return keras(), _BACKENDS[backend](sys.modules[backend])
 
     def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> FrameworkSubject:
-        """Itself with data, differentiated by the backend of Keras."""
         self._require_fresh(space)
         model, (x, y) = self._model, data
         inputs, targets = flat_data(inputs_of(model), x), flat_targets(output_names(model), y)
@@ -157,7 +151,6 @@ class Keras3Model(FrameworkModel):
         return Shipped(start_packed, packed_by(self._model.save, self._model, _FILE))
 
     def injected(self, faults: FaultSet, space: BitSpace) -> AbstractContextManager[Any]:
-        """A view of the model; it is not touched."""
         self._require_fresh(space)
         return closing(FaultyModel(self._model, space, faults))
 

@@ -107,16 +107,13 @@ class FrameworkModel(Model):
 
     @property
     def opened(self) -> Any:
-        """The model."""
         return self._model
 
     @property
     def name(self) -> str:
-        """What the framework calls it."""
         return str(getattr(self._model, "name", type(self._model).__name__))
 
     def bit_space(self, coverage: Coverage) -> BitSpace:
-        """The stored bits that are covered."""
         memory = coverage.memory or "quantizer"
         if coverage.words is not None:
             return space_of(self.network(memory), coverage)

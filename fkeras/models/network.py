@@ -43,15 +43,12 @@ class NetworkModel(Model):
 
     @property
     def opened(self) -> Network:
-        """The network."""
         return self._network
 
     def bit_space(self, coverage: Coverage) -> BitSpace:
-        """The stored bits that are covered."""
         return space_of(self._network, coverage)
 
     def network(self, memory: Memory | None) -> Network:
-        """The network."""
         require_words(self._network, memory)
         return self._network
 
@@ -64,15 +61,12 @@ class NetworkModel(Model):
         return self._network.digest
 
     def targets(self, y: Any) -> Any:
-        """Targets in the order of its outputs."""
         return flat_targets(self._network.output_names, y)
 
     def subject(self, space: BitSpace, data: Data) -> NetworkSubject:
-        """Itself with data, differentiated by itself."""
         return NetworkSubject(self._network, space, data)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
-        """An engine bound to all of these."""
         if engine_parts(engine)[0] not in ON_NETWORKS:
             raise UnsupportedError(
                 f"network '{self.name}' is measured without the framework that it came from, so there is no ",

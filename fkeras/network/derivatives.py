@@ -448,13 +448,11 @@ class NetworkDerivatives:
         self._rows = max(1, MOST_FLOATS // max(windows, default=1))
 
     def outputs(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        """The outputs of some samples."""
         return _joined([trace.outputs for _, trace in self._traces(inputs, None)])
 
     def pulled(
         self, inputs: Sequence[Array], slopes_of: Callable[[tuple[Array, ...]], Sequence[Sequence[Array]]]
     ) -> list[NDArray[np.float64]]:
-        """J^T slopes for each set of slopes in the outputs, summed over the samples."""
         traces = self._traces(inputs, None)
         with np.errstate(all="ignore"):
             slopes = slopes_of(_joined([trace.outputs for _, trace in traces]))
@@ -463,7 +461,6 @@ class NetworkDerivatives:
     def reads(
         self, inputs: Sequence[Array], slopes_of: Callable[[tuple[Array, ...]], Sequence[Sequence[Array]]]
     ) -> Iterator[RegisterRead]:
-        """Every register as a few of the samples read it, again and again until all have."""
         traces = self._traces(inputs, None)
         with np.errstate(all="ignore"):
             slopes = slopes_of(_joined([trace.outputs for _, trace in traces]))

@@ -223,7 +223,6 @@ class AnyWordWrong:
         return self._network.steps[name]
 
     def spare(self, name: str) -> float:
-        """The most by which one wrong word changes a value of it."""
         tensor = self._network.tensors.get(name)
         return 0.0 if tensor is None else 2 * tensor.codec.largest * float(np.abs(tensor.scale).max())
 

@@ -135,21 +135,17 @@ class KnownRun(RunAround):
 
     @property
     def engine(self) -> str:
-        """The engine's name."""
         return self._run.engine if self.is_started else self.known.engine
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
-        """The fault-free network's scores, by metric."""
         return self._run.golden if self.is_started else self._scores
 
     @property
     def golden_outputs(self) -> Outputs:
-        """The fault-free network's outputs."""
         return self._run.golden_outputs if self.is_started else self.known.outputs
 
     def flips(self, bits: NDArray[np.int64]) -> Mapping[str, Scores]:
-        """Each of `bits` flipped alone."""
         return self._run.flips(bits)
 
 

@@ -31,7 +31,6 @@ class StoredSets(Settled, RunAround):
         return self
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
-        """Each fault set injected alone."""
         digests = np.array([digest_of_faults(fault_set) for fault_set in faults])
         scores, stored = recalled(list(self.metrics), self._tables, "faults", digests)
         missing = np.flatnonzero(~stored)

@@ -84,7 +84,6 @@ class FrameworkRun:
 
     @property
     def golden(self) -> dict[str, GoldenScore]:
-        """The fault-free network's scores, by metric."""
         return self.card.golden
 
     def outputs(self, rows: slice, values: Sequence[Any], *masks: Sequence[Any]) -> tuple[NDArray[Any], ...]:
@@ -100,7 +99,6 @@ class FrameworkRun:
         return self.fault_sets([FaultSet(np.array([bit])) for bit in bits])
 
     def fault_sets(self, faults: Sequence[FaultSet]) -> dict[str, Scores]:
-        """Each fault set injected alone."""
         results = []
         for fault_set in faults:
             values = patched_values(self.space, self.golden_values, fault_set.patches(self.space))
