@@ -22,7 +22,7 @@ from tabulate import tabulate
 import fkeras
 from fkeras.frontends.description import NotDescribed
 from fkeras.frontends.qkeras import reading
-from fkeras.frontends.qkeras.forward import forward_of, golden_values
+from fkeras.frontends.qkeras.forward import Forward, golden_values
 from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.network import network_of
 from fkeras.memory import BitSpace
@@ -54,7 +54,7 @@ def _why(model: Any, space: BitSpace) -> str:
     except NotDescribed as refusal:
         return f"not described: {refusal.why}"
     inputs = [_numbers(tensor) for tensor in model.inputs]
-    golden = all_outputs(forward_of(model, space), inputs, golden_values(space))
+    golden = all_outputs(Forward(model, space), inputs, golden_values(space))
     outputs = golden if isinstance(golden, tuple) else (golden,)
     found = rounding_misfit(network, inputs) or golden_misfit(network, inputs, outputs)
     return "" if found is None else f"does not fit: {found.why}"

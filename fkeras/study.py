@@ -78,7 +78,7 @@ from fkeras.protection.choice import MOST_EVALUATIONS as MOST_OF_A_CHOICE
 from fkeras.protection.choice import Campaign, Weights, require_golden_keeps, require_one_layout
 from fkeras.protection.order import Aggregate, Granularity
 from fkeras.recent import Recent
-from fkeras.rtl.area import AreaMeter, MeasuredArea, area_identity, read_area
+from fkeras.rtl.area import AreaMeter, area_identity, read_area
 from fkeras.rtl.front import Front, protection_front
 from fkeras.rtl.front import designs as usual_designs
 from fkeras.runs.identity import Keeper, Subject, metric_identity
@@ -87,7 +87,7 @@ from fkeras.runs.stored import stored_answers
 from fkeras.runs.stored_sets import StoredSets
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.ranking import stored_ranking
-from fkeras.store import Identity, Store, StoreLike, digest_of, opened
+from fkeras.store import Identity, StoreLike, digest_of, opened
 
 BLIND = ("msb", "random")
 """Rankings that know nothing about the model: a map of them would only look like one."""
@@ -156,54 +156,30 @@ class Study:
             metrics = {name: resolve(named) for name, named in metric.items()}
         else:
             metrics = {} if metric is None else named_metrics(resolve(metric))
-        kept, pair = opened(store), None if data is None else as_pair(data)
-        bound = {
-            "_model": model,
-            "data": pair,
-            "metrics": MappingProxyType(metrics),
-            "coverage": Coverage(layers, biases, memory, words, of, input_format, project),
-            "engine": engine,
-            "seed": whole_seed(seed),
-            "store": kept,
-            "_said": set() if kept is None else set(kept.notices),
-            "executor": executor,
-            "progress": progress,
-            "hooks": hooks,
-            "_area": None if area is None else read_area(area),
-            "model_name": name or model_of(model).name,
-            "_spaces": Recent(),
-            "_runs": Recent(),
-            "_oracles": Recent(),
-            "_rankings": Recent(),
-            "_behind": Recent(),
-            "_fault_free": FaultFreeNetwork(model, pair),
-            **({} if space is None else {"space": space}),
-        }
-        self.__dict__.update(bound)
-
-    _model: Any
-    data: tuple[Any, Any] | None
-    metrics: Mapping[str, Metric]
-    coverage: Coverage
-    engine: str
-    seed: int
-    store: Store | None
-    executor: Any
-    progress: Progress
-    hooks: ModelHooks
-    _area: MeasuredArea | None
-    _said: set[str]
-    _spaces: Recent[BitSpace]
-    _runs: Recent[Run]
-    _oracles: Recent[Oracle]
-    _rankings: Recent[Ranking]
-    _behind: Recent[Ranking]
-    _fault_free: FaultFreeNetwork
-    model_name: str
-    """What reports call the model."""
+        self._model, self.hooks = model, hooks
+        self.data = None if data is None else as_pair(data)
+        self.metrics: Mapping[str, Metric] = MappingProxyType(metrics)
+        self.coverage = Coverage(layers, biases, memory, words, of, input_format, project)
+        if space is not None:
+            self.space = space
+        self.engine, self.seed, self.store = engine, whole_seed(seed), opened(store)
+        self.executor, self.progress = executor, progress
+        self._area = None if area is None else read_area(area)
+        self.model_name: str = name or model_of(model).name
+        """What reports call the model."""
+        self._said: set[str] = set() if self.store is None else set(self.store.notices)
+        self._spaces: Recent[BitSpace] = Recent()
+        self._runs: Recent[Run] = Recent()
+        self._oracles: Recent[Oracle] = Recent()
+        self._rankings: Recent[Ranking] = Recent()
+        self._behind: Recent[Ranking] = Recent()
+        self._fault_free = FaultFreeNetwork(model, self.data)
+        self._is_frozen = True
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Study is frozen; make another one: study.but({name}=...)")
+        if "_is_frozen" in vars(self):
+            raise AttributeError(f"a Study is frozen; make another one: study.but({name}=...)")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         metrics = ", ".join(self.metrics) or "no metric"

@@ -40,11 +40,11 @@ def _emd(case: Case, space: Any) -> Callable[[int], Any]:
 
 def _mispredictions(case: Case, space: Any) -> Callable[[int], Any]:
     """One pass of the network, batch norms folded, kernels as arguments, compiled by XLA; 500 images a call."""
-    from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+    from fkeras.frontends.qkeras.forward import Forward, golden_values, patched_values
     from fkeras.frontends.qkeras.setup import tensorflow
 
     tf = tensorflow()
-    forward, golden = forward_of(case.model, space), golden_values(space)
+    forward, golden = Forward(case.model, space), golden_values(space)
     compiled = tf.function(lambda batch, values: forward([batch], values)[0], jit_compile=True)
     parts = [slice(start, start + 500) for start in range(0, len(case.x), 500)]
 

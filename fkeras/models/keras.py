@@ -15,7 +15,7 @@ from fkeras.faults import FaultSet
 from fkeras.frontends.autodiff import TensorFlow
 from fkeras.frontends.description import NotDescribed
 from fkeras.frontends.evidence import FrameworkSubject
-from fkeras.frontends.qkeras.forward import forward_of
+from fkeras.frontends.qkeras.forward import Forward
 from fkeras.frontends.qkeras.framework import FrameworkRun, all_outputs
 from fkeras.frontends.qkeras.identity import model_identity, model_state
 from fkeras.frontends.qkeras.injection import FaultyModel
@@ -68,7 +68,7 @@ class KerasModel(FrameworkModel):
 
     def golden_outputs(self, inputs: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         nothing_stored = BitSpace(())
-        return parts_of(all_outputs(forward_of(self._model, nothing_stored), inputs, []))
+        return parts_of(all_outputs(Forward(self._model, nothing_stored), inputs, []))
 
     def targets(self, y: Any) -> Any:
         is_several = isinstance(y, dict | list) and hasattr(self._model, "output_names")
@@ -82,7 +82,7 @@ class KerasModel(FrameworkModel):
     def framework_subject(self, space: BitSpace, data: Data, start_run: StartRun) -> FrameworkSubject:
         model, (x, y) = self._model, data
         inputs, targets = flat_data(model, x), flat_targets(model, y)
-        return FrameworkSubject(model, *self.framework, forward_of(model, space), space, inputs, targets, start_run)
+        return FrameworkSubject(model, *self.framework, Forward(model, space), space, inputs, targets, start_run)
 
     def start_run(self, data: Data, metrics: Mapping[str, Metric], space: BitSpace, engine: str) -> Run:
         name, project = engine_parts(engine)

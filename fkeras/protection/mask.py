@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fkeras.errors import Argument, InputError, LayoutError
+from fkeras.errors import Argument, InputError, LayoutError, is_whole
 from fkeras.faults import TMR
 from fkeras.files import check_target, read_own, write_text
 from fkeras.memory import BitSet, BitSpace, TensorLayout, layout_digest
@@ -226,7 +226,7 @@ def _tensor(entry: Any) -> tuple[TensorLayout, str]:
     path, shape, digits = entry.get("path"), entry.get("shape"), entry.get("protected")
     if not isinstance(path, str):
         raise TypeError("'path'")
-    if not isinstance(shape, list) or not all(_is_count(n) for n in shape) or prod(shape) > 8 * _MOST_BYTES:
+    if not isinstance(shape, list) or not all(is_whole(n, 0) for n in shape) or prod(shape) > 8 * _MOST_BYTES:
         raise TypeError("'shape'")
     width = widths_of(entry.get("word_bits"), prod(shape))
     if width is None:
@@ -234,10 +234,6 @@ def _tensor(entry: Any) -> tuple[TensorLayout, str]:
     if not isinstance(digits, str):
         raise TypeError("'protected'")
     return TensorLayout(path, tuple(shape), width), digits
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def read_mask(path: str | os.PathLike[str]) -> Mask:

@@ -12,7 +12,7 @@ import fkeras
 from fkeras.frontends.description import NoOperation, NotDescribed
 from fkeras.frontends.description.activations import activation_steps
 from fkeras.frontends.description.steps import computed
-from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+from fkeras.frontends.qkeras.forward import Forward, golden_values, patched_values
 from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.network import home, network_of
 from fkeras.frontends.qkeras.tracing import flat_data
@@ -225,7 +225,7 @@ def assert_fits(model: Any, kit: Any) -> None:
     network, space = network_of(model), fkeras.bit_space(model, biases=True)
     x = flat_data(model, [np.round(part * 32) / 32 for part in _listed(kit.data_for(model, 40))])
     assert rounding_misfit(network, x) is None
-    forward, generator = forward_of(model, space), np.random.default_rng(0)
+    forward, generator = Forward(model, space), np.random.default_rng(0)
     assert golden_misfit(network, x, _listed(all_outputs(forward, x, golden_values(space)))) is None
     bits = generator.choice(len(space), 5, replace=False)
     faulty = patched_values(space, golden_values(space), fkeras.FaultSet(bits).patches(space))

@@ -10,7 +10,7 @@ import pytest
 
 import fkeras
 from fkeras.frontends.description import NotDescribed
-from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+from fkeras.frontends.qkeras.forward import Forward, golden_values, patched_values
 from fkeras.frontends.qkeras.framework import all_outputs
 from fkeras.frontends.qkeras.inventory import inventory_of
 from fkeras.frontends.qkeras.network import network_of
@@ -38,7 +38,7 @@ def assert_same_memory(model: Any, network: Network) -> None:
 def assert_same_outputs(model: Any, network: Network, x: Any, n_faulty: int = 3) -> None:
     """The network fits, fault-free and with many words wrong, or says why it does not."""
     space = fkeras.bit_space(model, biases=True)
-    inputs, forward = flat_data(model, x), forward_of(model, space)
+    inputs, forward = flat_data(model, x), Forward(model, space)
     golden = _listed(all_outputs(forward, inputs, golden_values(space)))
     assert rounding_misfit(network, inputs) is None
     assert golden_misfit(network, inputs, golden) is None

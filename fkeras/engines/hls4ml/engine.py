@@ -23,7 +23,7 @@ from fkeras.errors import Argument, UnsupportedError
 from fkeras.faults import FaultSet
 from fkeras.faults.register_patch import RegisterPatch
 from fkeras.frontends.qkeras.chip import Around, chip_part, outputs_of
-from fkeras.frontends.qkeras.forward import forward_of
+from fkeras.frontends.qkeras.forward import Forward
 from fkeras.frontends.qkeras.tracing import flat_data, flat_targets, output_names
 from fkeras.memory import BitSpace, MixedFixedPoint, Register, Ternary
 from fkeras.metrics.metric import Metric, Outputs
@@ -191,7 +191,7 @@ def compiled_chip(model: Any, space: BitSpace, x: Any, project: Project | None) 
     require_tools(project)
     inputs = flat_data(model, x)
     part = chip_part(model, space)
-    forward_of(model, BitSpace(part.space.tensors))  # refuses layers that are random
+    Forward(model, BitSpace(part.space.tensors))  # refuses layers that are random
     chip_inputs = tuple(_in_chunks(Around(part, [False] * len(part.model.outputs)).before, inputs))
     return compiled(lambda folder: convert(part, chip_inputs, project, folder), space, inputs, chip_inputs)
 

@@ -140,11 +140,6 @@ def _traced(model: Any, space: BitSpace) -> _Entry:
     return entry
 
 
-def forward_of(model: Any, space: BitSpace) -> Forward:
-    """The forward function of a model and a layout; traced once as long as the model consists of the same layers."""
-    return Forward(model, space)
-
-
 def slots_of_space(model: Any, space: BitSpace) -> list[Slot]:
     """The model's slots behind the tensors of a space. LayoutError when the model has no such tensor."""
     layers = {tensor.path.rsplit("/", 1)[0] for tensor in space.tensors}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fkeras.engine import GoldenScore, Scores
 from fkeras.faults import FaultSet
-from fkeras.frontends.qkeras.forward import Forward, forward_of, golden_values, patched_values, slots_of_space
+from fkeras.frontends.qkeras.forward import Forward, golden_values, patched_values, slots_of_space
 from fkeras.frontends.qkeras.freshness import require_fresh
 from fkeras.frontends.qkeras.randomness import random_layer
 from fkeras.frontends.qkeras.reading import emitted
@@ -52,7 +52,7 @@ class FrameworkRun:
 
     def __init__(self, model: Any, space: BitSpace, x: Any, y: Any, metrics: Mapping[str, Metric]) -> None:
         require_fresh(model, space, lambda: [values for values, _ in emitted(model, slots_of_space(model, space))])
-        self._start(model, space, forward_of(model, space), flat_data(model, x), flat_targets(model, y), metrics)
+        self._start(model, space, Forward(model, space), flat_data(model, x), flat_targets(model, y), metrics)
 
     def _start(
         self,

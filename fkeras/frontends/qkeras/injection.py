@@ -7,7 +7,7 @@ from typing import Any
 
 from fkeras.errors import InputError
 from fkeras.faults import FaultSet
-from fkeras.frontends.qkeras.forward import forward_of, golden_values, patched_values
+from fkeras.frontends.qkeras.forward import Forward, golden_values, patched_values
 from fkeras.frontends.qkeras.reading import require_model
 from fkeras.frontends.qkeras.registers import masks_of
 from fkeras.frontends.qkeras.setup import tensorflow
@@ -22,7 +22,7 @@ class FaultyModel(View):
     def __init__(self, model: Any, space: BitSpace, faults: FaultSet) -> None:
         require_model(model)
         super().__init__(model, faults)
-        self._forward = forward_of(model, space)
+        self._forward = Forward(model, space)
         if len(faults.in_samples):
             raise InputError(
                 "a view computes whatever samples it is called with, so flips in some of them are not known to it; "
