@@ -11,7 +11,7 @@ from fkeras.engines.cpu.forward import Golden
 from fkeras.engines.cpu.rows import Row, Rows
 from fkeras.engines.cpu.sites import Site, site_of
 from fkeras.engines.cpu.suffix import Suffix
-from fkeras.memory import BitSpace, WordTensor
+from fkeras.memory import BitSpace, Register, WordTensor
 from fkeras.network import Grid, Network
 from fkeras.network.fit import rounds_reproducibly
 from fkeras.recent import Recent
@@ -21,8 +21,8 @@ from fkeras.recent import Recent
 class Plan:
     """A network on data of known grids.
 
-    grids: of every tensor with any one word wrong and anything in registers; golden_grids: with none wrong; tensors: of
-    the space.
+    grids: of every tensor with any one word wrong and anything in registers; golden_grids: with none wrong; tensors,
+    registers: of the space.
     """
 
     network: Network
@@ -30,6 +30,7 @@ class Plan:
     grids: Mapping[str, Grid]
     golden_grids: Mapping[str, Grid]
     tensors: tuple[WordTensor, ...]
+    registers: tuple[Register, ...]
     _suffixes: dict[str, Suffix] = field(default_factory=dict)
 
     @cached_property
@@ -48,7 +49,8 @@ class Plan:
     @cached_property
     def rows(self) -> Rows:
         """Exact layers in a row, as passes."""
-        return Rows(self.network, self.grids)
+        sums = (register for register in self.registers if register.memory == "accumulators")
+        return Rows(self.network, self.grids, {register.tensor: 2 * register.largest for register in sums})
 
     def golden(self, names: Iterable[str]) -> Golden:
         """What computes the golden values of some tensors."""
@@ -86,5 +88,6 @@ def plan_of(network: Network, space: BitSpace, inputs: Mapping[str, Grid]) -> Pl
             network.grids(inputs, registers=space.registers),
             network.grids(inputs, network.values),
             space.tensors,
+            space.registers,
         ),
     )

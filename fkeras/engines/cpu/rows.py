@@ -225,14 +225,14 @@ def _limits(register: Register) -> NDArray[np.int64]:
 
 
 class Rows:
-    """All rows of a network on data of known grids."""
+    """All rows of a network on data of known grids; spans: by how much what is read of sums may differ from them."""
 
-    def __init__(self, network: Network, grids: Mapping[str, Grid]) -> None:
+    def __init__(self, network: Network, grids: Mapping[str, Grid], spans: Mapping[str, float]) -> None:
         self._begins: dict[str, tuple[Row, int]] = {}
         self._links: dict[str, Link] = {}
         taken: set[str] = set()
         for node in network.nodes:
-            row = None if node.name in taken else _row_from(network, grids, node)
+            row = None if node.name in taken else _row_from(network, grids, spans, node)
             if row is None:
                 continue
             for number, link in enumerate(row.links):
@@ -341,13 +341,13 @@ def _stop(row: Row, first: int, names: set[str], wanted: Collection[str], apart:
     return stop
 
 
-def _row_from(network: Network, grids: Mapping[str, Grid], node: Node) -> Row | None:
+def _row_from(network: Network, grids: Mapping[str, Grid], spans: Mapping[str, float], node: Node) -> Row | None:
     """The longest row that begins with a weighted sum; None where not even one layer can be passed."""
     links: list[Link] = []
     reader: Node | None = node
     between: tuple[str, ...] = ()
     while reader is not None:
-        link = _link(network, grids, reader, between, links[-1] if links else None)
+        link = _link(network, grids, spans, reader, between, links[-1] if links else None)
         if link is None:
             break
         links.append(link)
@@ -375,7 +375,12 @@ def _holds(link: Link, grids: Mapping[str, Grid]) -> bool:
 
 
 def _link(
-    network: Network, grids: Mapping[str, Grid], node: Node, between: tuple[str, ...], before: Link | None
+    network: Network,
+    grids: Mapping[str, Grid],
+    spans: Mapping[str, float],
+    node: Node,
+    between: tuple[str, ...],
+    before: Link | None,
 ) -> Link | None:
     shape = network.shapes[node.inputs[0]]
     operation = node.operation
@@ -386,13 +391,19 @@ def _link(
         return Link((*between, node.name), largest, None, before.step)
     tensor = network.tensors.get(operation.kernel) if isinstance(operation, WeightedSum) else None
     site = None if tensor is None else site_of(network, grids, -1, tensor)
-    pointwise = None if site is None or site.node is not node else pointwise_of(site, largest_sum(site))
+    pointwise = None if site is None or site.node is not node else _pointwise(site, spans.get(node.name, 0.0))
     if site is None or pointwise is None:
         return None
     flattened = image_shape(network.shapes[before.end]) if before is not None and between else None
     layer = _products(site, pointwise, flattened)
     nodes = (*between, node.name, *(part.name for part in site.segment))
     return Link(nodes, layer, site, pointwise.step)
+
+
+def _pointwise(site: Site, span: float) -> Pointwise | None:
+    """The arithmetic of a site on sums of any words, and by `span` beyond them; None where that is not exact."""
+    most = largest_sum(site) + int(span / site.sum_step)
+    return pointwise_of(site, most) if most <= EXACT_STEPS else None
 
 
 def largest_sum(site: Site) -> int:

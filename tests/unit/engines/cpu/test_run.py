@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import get_args
 
@@ -393,3 +394,17 @@ def test_what_is_wrong_where_it_goes_out_is_right_where_the_next_layer_reads_it(
     for number, (name, scores) in enumerate(flips.items()):
         changed = ~np.isclose(scores.values, run.golden[name].value, rtol=1e-9)
         np.testing.assert_array_equal(changed, register == number)
+
+
+def test_an_accumulator_may_hold_more_than_any_words_add_up_to() -> None:
+    b = Builder(0, (3,))
+    x = b.weighted(b.quantize("x", 2, 1, signed=True), "Dense", 2)
+    (kernel,) = b.layers[0].kernels
+    b.layers[0] = LayerMemory("layer0", (replace(kernel, words=kernel.words * 0 + 16, golden=kernel.golden * 0 - 2),))
+    network = b.network(b.weighted(b.quantize(x, 16, 9, signed=True), "Dense", 2))
+    x, y = b.rng.normal(0, 1, (9, 3)).astype(np.float32), b.rng.normal(0, 1, (9, 2))
+    space = network.memory.space() + register_space(network, "accumulators")
+    sets = [FaultSet([bit]) for bit in range(len(space))] + [FaultSet(np.arange(0, len(space), 3))]
+    metrics = {"mse": fkeras.metrics.mean_squared_error()}
+    run = CpuRun(network, space, x, y, metrics)
+    require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
