@@ -266,6 +266,11 @@ class StoreLayout:
         return any(visit.kind == "scrub" and not visit.needs_good for visit in self.passes)
 
     @property
+    def is_checked(self) -> bool:
+        """Whether a pass may find a word wrong."""
+        return bool(self.passes) and any(shape.decoded or shape.reader is not None for shape in self.shapes)
+
+    @property
     def coded_parts(self) -> tuple[int, ...]:
         """The parts whose words may be known to be wrong."""
         return tuple(sorted({cover.part for shape in self.shapes for cover in shape.covers if cover.has_code}))

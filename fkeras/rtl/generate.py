@@ -226,7 +226,7 @@ def _word(name: str, store: Store, shape: Shape, reader: str) -> str:
         reader=reader,
         encoder=f"{reader}_encode" if isinstance(shape.reader, Table) and shape.reader.is_recoded else "",
         banks=shape.banks,
-        passes=bool(layout.passes),
+        checked=layout.is_checked,
         needs_cells=layout.needs_cells,
         registers=store.port is None,
     )
@@ -305,6 +305,7 @@ def _top(store: Store, clock_hz: float) -> dict[str, Any]:
         p=len(passes),
         passes=listed,
         timed=[visit for visit in listed if visit["cycles_name"]],
+        checked=layout.is_checked,
         needs_good=any(visit.needs_good for visit in passes),
         good_mask="".join("01"[visit.needs_good] for visit in passes),
         needs_cells=layout.needs_cells,

@@ -72,6 +72,11 @@ def test_every_cell_survives_and_decoders_are_proven(areas, protected, n_cells, 
     assert "every cell survives synthesis" in str(result)
 
 
+def test_what_nothing_checks_has_no_decoders_and_counts_nothing(areas, tmp_path):
+    assert [store.decoders for store in areas(BlindScrubbing(range(66), 60)).stores] == [0.0, 0.0]
+    assert "row_corrected" not in (tmp_path / "weights_dense_kernel.sv").read_text()
+
+
 def test_cells_of_words_of_several_widths_survive(mixed, tmp_path, synthesis):
     weight_memory([RangeCheck(), TMR(range(12))], mixed).write(tmp_path)
     result = rtl_area(tmp_path)
