@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,8 @@ Decision = Literal["below", "above"]
 _EXPONENT = 0.5
 """The density of the alternatives is q^(_EXPONENT - 1)."""
 _STAKE_ON_ZERO = 0.25
+MOST_BOUNDS = 4096
+"""So many are remembered: tables, pages and comparisons ask for the same ones."""
 LEAST_CONFIDENCE = 0.5
 """Below this the set of limits that are not excluded need not be an interval."""
 
@@ -108,12 +111,7 @@ def anytime_upper_bound(failures: int, trials: int, confidence: float = 0.95) ->
     0.0494
     """
     failures, trials = check_counts(failures, trials)
-    enough = _log_threshold(confidence)
-    if failures == trials:
-        return 1.0
-    return _last_undecided(
-        lambda limit: bool(log_evidence_below(failures, trials, limit) >= enough), failures / trials, 1.0
-    )
+    return _last_not_below(failures, trials, _log_threshold(confidence))
 
 
 def anytime_lower_bound(failures: int, trials: int, confidence: float = 0.95) -> float:
@@ -122,12 +120,7 @@ def anytime_lower_bound(failures: int, trials: int, confidence: float = 0.95) ->
     `share_decision` says "above" exactly for the limits below this bound. Raises as `share_decision`.
     """
     failures, trials = check_counts(failures, trials)
-    enough = _log_threshold(confidence)
-    if failures == 0:
-        return 0.0
-    return _last_undecided(
-        lambda limit: bool(log_evidence_above(failures, trials, limit) >= enough), failures / trials, 0.0
-    )
+    return _last_not_above(failures, trials, _log_threshold(confidence))
 
 
 def confidence_sequence(failures: int, trials: int, confidence: float = 0.95) -> Estimate:
@@ -165,6 +158,24 @@ def trials_to_decide(failures: int, trials: int, limit: float, confidence: float
     # crossed the threshold it stays above it, and doubling followed by bisection finds the crossing.
     more = fewest(decided)
     return more if more is not None and more <= MOST_TRIALS else None
+
+
+@lru_cache(MOST_BOUNDS)
+def _last_not_below(failures: int, trials: int, enough: float) -> float:
+    if failures == trials:
+        return 1.0
+    return _last_undecided(
+        lambda limit: bool(log_evidence_below(failures, trials, limit) >= enough), failures / trials, 1.0
+    )
+
+
+@lru_cache(MOST_BOUNDS)
+def _last_not_above(failures: int, trials: int, enough: float) -> float:
+    if failures == 0:
+        return 0.0
+    return _last_undecided(
+        lambda limit: bool(log_evidence_above(failures, trials, limit) >= enough), failures / trials, 0.0
+    )
 
 
 def _last_undecided(decides: Callable[[float], bool], undecided: float, decided: float) -> float:
