@@ -38,8 +38,8 @@ from fkeras.campaigns.exhaustive import exhaustive_setting, run_exhaustive
 from fkeras.campaigns.fault_free import FaultFree
 from fkeras.campaigns.limits import GoldenLimit, Limit
 from fkeras.campaigns.measured_campaign import DataPart
+from fkeras.campaigns.oracle import find_sensitive
 from fkeras.campaigns.protection_curve import MOST_EVALUATIONS, protection_curve
-from fkeras.campaigns.sensitive import find_sensitive
 from fkeras.campaigns.shard import Shard
 from fkeras.campaigns.verdict import BrokenSetUp
 from fkeras.engine import GoldenScore, Run

@@ -1,8 +1,8 @@
-"""The oracle: what each single flip does, measured."""
+"""The oracle: what each single flip does, measured; and, for less work, which flips break a prediction at all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -186,3 +186,41 @@ def combined(parts: Sequence[Oracle]) -> Oracle:
         group_deltas=np.stack([part.delta for part in parts], axis=1),
         reused=min(part.reused for part in parts),
     )
+
+
+FIRST_SAMPLES = 16
+"""Samples of the first look; each later look takes twice as many as the one before."""
+
+
+def find_sensitive(
+    start: Callable[[NDArray[np.int64]], Run],
+    margins: NDArray[np.float64],
+    bits: NDArray[np.int64],
+    progress: Progress,
+) -> NDArray[np.bool_]:
+    """Whether each bit's flip makes a sample wrong that was right, (n,) bool in the order of `bits`; exact.
+
+    start: a run over chosen samples, with one classification metric; margins: (n_samples,) how much a sample's class
+    wins by, NaN for samples that are wrong anyway. A bit is done at its first broken sample, so samples with small
+    margins are tried first and most sensitive bits cost a few samples each.
+    """
+    sensitive = np.zeros(bits.size, np.bool_)
+    right = np.flatnonzero(~np.isnan(margins))
+    by_margin = right[np.argsort(margins[right], kind="stable")]
+    with progress(bits.size * right.size, "pair", "sensitive bits") as advance:
+        for samples in _doubling(by_margin):
+            open_bits = np.flatnonzero(~sensitive)
+            if open_bits.size:
+                run = start(np.sort(samples))
+                for part in run.batches(bits[open_bits]):
+                    (scores,) = run.flips(bits[open_bits[part]]).values()
+                    sensitive[open_bits[part]] = scores.harmed > 0
+            advance(bits.size * samples.size)
+    return sensitive
+
+
+def _doubling(samples: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    start, size = 0, FIRST_SAMPLES
+    while start < samples.size:
+        yield samples[start : start + size]
+        start, size = start + size, 2 * size

@@ -3,8 +3,7 @@
 from fkeras.memory.address import BitAddress
 from fkeras.memory.bitset import BitSet
 from fkeras.memory.codecs import CODECS, Binary, Codec, FixedPoint, Float, MixedFixedPoint, PowerOfTwo, Ternary
-from fkeras.memory.coverage import Coverage
-from fkeras.memory.layer_choice import LayerChoice
+from fkeras.memory.coverage import Coverage, LayerChoice
 from fkeras.memory.layout import TensorLayout, layout_digest
 from fkeras.memory.register import Register
 from fkeras.memory.space import BitSpace, Location, Uncovered

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fkeras.errors import InputError, ModelError
 from fkeras.memory.codecs import Float, FloatName
-from fkeras.memory.layer_choice import LayerChoice
+from fkeras.memory.coverage import LayerChoice
 from fkeras.memory.refusals import Refusal, Refused
 from fkeras.memory.space import BitSpace, Memory, Uncovered
 from fkeras.memory.tensor import WordTensor

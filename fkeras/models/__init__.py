@@ -14,8 +14,7 @@ from fkeras.engine import Run
 from fkeras.errors import IdentityError, NotStored
 from fkeras.memory import BitSpace, Coverage
 from fkeras.metrics.metric import Metric
-from fkeras.models.engines import ENGINES, as_pair, engine_identity, engine_parts
-from fkeras.models.kinds import covered, model_of
+from fkeras.models.kinds import ENGINES, as_pair, covered, engine_identity, engine_parts, model_of
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.evidence import SubjectEvidence
 from fkeras.store import digest_of

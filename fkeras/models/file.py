@@ -25,9 +25,8 @@ from fkeras.frontends.loading import load_model
 from fkeras.memory import BitSpace, Coverage
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
-from fkeras.models.engines import ON_NETWORKS, engine_parts
 from fkeras.models.exporting import source_digest
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, model_of, space_of
+from fkeras.models.kinds import ON_NETWORKS, Data, FrameworkModel, Model, Shipped, engine_parts, model_of, space_of
 from fkeras.models.network import NetworkSubject, ranks, run_of, shipped_network
 from fkeras.network import Network
 from fkeras.network.content import content_of_space, space_of_content

@@ -28,8 +28,7 @@ from fkeras.frontends.qkeras.tracing import flat_data, flat_targets, output_name
 from fkeras.memory import BitSpace
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, parts_of
-from fkeras.models.engines import ON_NETWORKS, engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
+from fkeras.models.kinds import ON_NETWORKS, Data, FrameworkModel, Shipped, StartRun, engine_parts
 from fkeras.models.network import run_of, shipped_network, start_checked
 from fkeras.network import Network, feeding
 from fkeras.network.floats import only_in_network, storing

@@ -30,8 +30,7 @@ from fkeras.memory import BitSpace, Coverage, WordTensor
 from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric
-from fkeras.models.engines import engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun
+from fkeras.models.kinds import Data, FrameworkModel, Shipped, StartRun, engine_parts
 from fkeras.models.network import shipped_network, start_judged
 from fkeras.network import Network
 from fkeras.network.feeding import flat_data, flat_targets

@@ -17,8 +17,17 @@ from fkeras.faults import FaultSet
 from fkeras.memory import BitSpace, Coverage
 from fkeras.memory.space import Memory
 from fkeras.metrics.metric import Metric, Outputs
-from fkeras.models.engines import ON_NETWORKS, engine_parts
-from fkeras.models.kinds import Data, FrameworkModel, Model, Shipped, StartRun, require_words, space_of
+from fkeras.models.kinds import (
+    ON_NETWORKS,
+    Data,
+    FrameworkModel,
+    Model,
+    Shipped,
+    StartRun,
+    engine_parts,
+    require_words,
+    space_of,
+)
 from fkeras.network import Function, Network
 from fkeras.network.derivatives import NetworkDerivatives
 from fkeras.network.feeding import flat_data, flat_targets

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fkeras.campaigns.sensitive import find_sensitive
+from fkeras.campaigns.oracle import find_sensitive
 from fkeras.engine import Scores
 from fkeras.progress import silent
 
