@@ -108,18 +108,21 @@ class Row:
         return self._sums[number]
 
     def kernels(self, first: int, stop: int, values: Values) -> Kernels | None:
-        """What a pass from a layer on to before another multiplies with; None where its sums may pass what is exact."""
-        words, offsets = {}, {}
+        """What a pass from a layer on to before another multiplies with; None where its sums may pass what is exact,
+        or a quantizer is another one."""
+        golden_values, words, offsets = self.network.values, {}, {}
         for number, link in enumerate(self.links[first:stop]):
             site = link.site
             if site is None:
                 continue
-            kernel, golden = (given[site.tensor.path] for given in (values, self.network.values))
+            if any(values[name] is not golden_values[name] for name in site.fixed):
+                return None
+            kernel, golden = (given[site.tensor.path] for given in (values, golden_values))
             if kernel is not golden:
                 elements = np.flatnonzero(kernel.reshape(-1) != golden.reshape(-1))
                 levels = np.rint(kernel.reshape(-1)[elements].astype(np.float64) / site.kernel_step)
                 words[number] = elements, levels.astype(np.int64)
-            if any(values[name] is not self.network.values[name] for name in site.added):
+            if any(values[name] is not golden_values[name] for name in site.added):
                 bias = site.bias_among(values)
                 if not _stays_exact(site, bias):
                     return None

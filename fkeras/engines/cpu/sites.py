@@ -124,6 +124,12 @@ class Site:
         return (first.bias,) if isinstance(first, Bias) else ()
 
     @cached_property
+    def fixed(self) -> tuple[str, ...]:
+        """The names of the parameters of what follows."""
+        names = (name for node in self.segment for name in node.operation.parameters)
+        return tuple(name for name in names if name not in self.added)
+
+    @cached_property
     def bias(self) -> Floats:
         """What is added to each output channel's sums, (channels,)."""
         return self.bias_among(self.network.values)

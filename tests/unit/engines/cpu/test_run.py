@@ -408,3 +408,18 @@ def test_an_accumulator_may_hold_more_than_any_words_add_up_to() -> None:
     metrics = {"mse": fkeras.metrics.mean_squared_error()}
     run = CpuRun(network, space, x, y, metrics)
     require_same(run.fault_sets(sets), slowly(network, space, x, y, metrics, sets))
+
+
+def test_a_table_that_is_wrong_beside_the_weights_before_it() -> None:
+    b = Builder(0, (4,))
+    x = b.weighted(b.add(fn.Quantize(8.0, -4, 3), "x"), "Dense", 5)  # sums in whole steps: levels are clip(round(sum))
+    levels, thresholds = b.constant((3,)), b.constant((2,))
+    b.constants |= {levels: np.array([-1, 0, 1], np.float32), thresholds: np.array([-0.5, 0.5], np.float32)}
+    network = b.network(b.weighted(b.add(fn.Steps(thresholds, levels), x), "Dense", 2))
+    kernels, tables = network.memory.space(), table_space(network)
+    network = storing(network, kernels + tables)
+    sets = [FaultSet([6 * bit, len(kernels) + bit]) for bit in range(len(tables))]
+    x, y = 8 * b.rng.integers(-4, 4, (9, 4)).astype(np.float32), b.rng.normal(0, 1, (9, 2))
+    metrics = {"mse": fkeras.metrics.mean_squared_error()}
+    run = CpuRun(network, kernels + tables, x, y, metrics)
+    require_same(run.fault_sets(sets), slowly(network, kernels + tables, x, y, metrics, sets))
