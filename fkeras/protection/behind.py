@@ -31,7 +31,7 @@ def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking, bit_erro
     """
     if not isinstance(check, WordCheck):
         raise InputError(
-            Argument("behind", check), "; allowed are fkeras.RangeCheck, fkeras.KnownWords or fkeras.Recoded"
+            Argument("behind", check), "; allowed are fkeras.RangeCheck(), fkeras.KnownWords() and fkeras.Recoded()"
         )
     readings = check.stored_readings(space)
     harmful = bounded(np.maximum(ranking.scores, 0.0))

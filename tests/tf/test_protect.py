@@ -142,6 +142,16 @@ def test_a_check_beside_the_mask_is_made_from_the_words_of_each_training(small):
         assert model.common.n_bits == len(bits)
 
 
+def test_bits_beside_a_check_are_chosen_by_what_flips_do_behind_it(small):
+    (model, _), data = small
+    check = fkeras.Recoded()
+    under = lambda bits: [check, fkeras.AssumedImmune(bits)]  # noqa: E731
+    mask = fkeras.protect(model, data, bits=9, under=under, method="displacement").mask
+    behind = fkeras.rank(model, data, method="displacement", behind=check)
+    assert mask.bits == behind[:9] != fkeras.rank(model, data, method="displacement")[:9]
+    assert behind.method == "displacement behind recoded words"
+
+
 def test_a_check_is_a_protection_wherever_one_is_taken(small):
     (model, _), data = small
     space, faults = fkeras.bit_space(model), {"metric": "mean_squared_error", "faults": 9}

@@ -81,5 +81,7 @@ def test_bits_of_registers_keep_their_scores(space_of):
 
 def test_what_is_no_check_is_refused(space_of):
     space = memory(space_of, [0, 1])
-    with pytest.raises(InputError, match=r"behind=3; allowed are fkeras.RangeCheck, fkeras.KnownWords or fkeras.Rec"):
+    with pytest.raises(
+        InputError, match=r"behind=3; allowed are fkeras.RangeCheck\(\), fkeras.KnownWords\(\) and fkeras.Rec"
+    ):
         ranking_behind(3, space, Ranking.from_scores(np.zeros(6), space))
