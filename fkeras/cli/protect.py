@@ -112,7 +112,6 @@ def run(options: argparse.Namespace) -> int:
     import fkeras
     from fkeras.campaigns import MAX_TRIALS
     from fkeras.protection.exports import header_files, write_csv, write_headers
-    from fkeras.rtl.folder import CLOCK_HZ
 
     output.check_targets(options)
     if options.front:
@@ -152,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
             covered = memory_protection.kind(options)(choice.mask.on(study.space))
             check = None if choice.free is None else choice.free.check
             protected: Any = covered if check is None else [covered, check] if len(choice.mask.bits) else check
-            memory = weight_memory(protected, study.space, options.clock_hz or CLOCK_HZ, ports=ports)
+            memory = weight_memory(protected, study.space, _clock_hz(options), ports=ports)
     session.show(str(choice))
     if not choice.mask.bits.bits.size:
         session.show("nothing is protected: no bit is needed, or the first unit is larger than what may be protected")
@@ -255,9 +254,15 @@ def _check_rtl(options: argparse.Namespace, study: Study) -> Any:
         import fkeras.hls4ml
 
         ports = fkeras.hls4ml.ports(study.model, project=options.project, space=study.space)
-    memory = weight_memory(None, study.space, options.clock_hz or 1.0)
+    memory = weight_memory(None, study.space, _clock_hz(options))
     check_folder(Path(options.rtl), study.space, list(memory.files), options.force)
     return ports
+
+
+def _clock_hz(options: argparse.Namespace) -> float:
+    from fkeras.rtl.folder import CLOCK_HZ
+
+    return CLOCK_HZ if options.clock_hz is None else float(options.clock_hz)
 
 
 def _check_order(options: argparse.Namespace, study: Study) -> None:

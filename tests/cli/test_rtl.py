@@ -125,6 +125,11 @@ def test_designs_are_compared_by_failures_and_area(folder, fkeras, request):
             "--rtl rtl: bits that are assumed immune say nothing that could be built; say by what they are protected",
         ),
         (("protect", "small.h5", "--bits", "3", "--clock-hz", "5"), "--clock-hz 5 is that of a scrubber"),
+        ((*TMR, "--method", "msb", "--clock-hz", "0"), "--clock-hz 0.0; allowed are cycles per second"),
+        (
+            (*TMR, "--method", "msb", "--scrub-interval-seconds", "1e-9"),
+            "a scrub takes 14 cycles, and one begins every 1",
+        ),
         ((*TMR[:-1], "data.npz"), "data.npz is a file; name a folder for the SystemVerilog"),
         ((*TMR[:-1], "."), "README.md is no RTL file that fkeras wrote"),
         ((*FRONT, "--limit", "max_accuracy_drop=0.2", "--share", "3%"), "--share says what is protected, and --front"),
