@@ -177,7 +177,7 @@ class Shape:
                 groups.append((*cover.bits, *extra))
         return (*groups, *([tuple(range(self.width))] if self.reader is not None else []))
 
-    def found(self, stored: Sequence[int], hit: Collection[int]) -> tuple[bool, bool]:
+    def counted(self, stored: Sequence[int], hit: Collection[int]) -> tuple[bool, bool]:
         """Whether a pass finds a word wrong and mends it, and wrong for good. stored: in its cells before any hit."""
         wrong = [int(cell in hit) for cell in range(len(self.cells))]
         corrected = detected = False

@@ -209,11 +209,11 @@ def proofs(shapes: Iterable[Shape], readers: Mapping[str, Reader], files: Sequen
             tasks[name] = (name, reader.width, partial(_table, reader))
             if reader.is_recoded:
                 tasks[f"{name}_encode"] = (f"{name}_encode", reader.width, partial(_encoder, reader))
-    found = []
+    results = []
     for name, (module, n_cells, golden) in tasks.items():
         widest = WIDEST_TABLE_PROOF if isinstance(readers.get(name.removesuffix("_encode")), Table) else WIDEST_PROOF
-        found.append(Proof(name, _is_equivalent(module, golden(), files) if n_cells <= widest else None))
-    return tuple(found)
+        results.append(Proof(name, _is_equivalent(module, golden(), files) if n_cells <= widest else None))
+    return tuple(results)
 
 
 def _is_equivalent(module: str, golden: _Golden, files: Sequence[Path]) -> bool:

@@ -85,17 +85,17 @@ class Bench:
         self.dut.load.value = 0
         await self.settled()
 
-    async def visit(self, what: str, number: int, found: list[int] | None) -> None:
-        """Ask for a pass, and let it go by; timers stand still before and after. found: what it must count."""
+    async def visit(self, what: str, number: int, counted: list[int] | None) -> None:
+        """Ask for a pass, and let it go by; timers stand still before and after. counted: what it must count."""
         dut = self.dut
         dut.reset.value = 0
         dut.request.value = 1 << (self.n_passes - 1 - number)
         await self.clock()
         dut.request.value = 0
         await self.go_by(number)
-        counted = [int(counter.value) for counter in (dut.n_corrected, dut.n_detected)]
-        if found is not None and counted != found:
-            self.differ(f"{what}, pass {number}, words mended and known to be wrong", found, counted)
+        counters = [int(counter.value) for counter in (dut.n_corrected, dut.n_detected)]
+        if counted is not None and counters != counted:
+            self.differ(f"{what}, pass {number}, words mended and known to be wrong", counted, counters)
         dut.reset.value = 1
         await self.clock()
 
@@ -201,7 +201,7 @@ class Bench:
                 self.flip(word, cell)
             await self.settled()
             if step["visit"] is not None:
-                await self.visit(what, step["visit"], step["found"])
+                await self.visit(what, step["visit"], step["counted"])
         seen = await self.compare(what, self.packed(script["words"]))
         for word in {word for step in script["steps"] for word, _ in step["hits"]}:
             self.restore(word)

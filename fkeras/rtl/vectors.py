@@ -25,11 +25,11 @@ MOST_ROUND_HITS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hits on cells, or a pass by number. found: words that it counts as mended and as wrong, None: any number."""
+    """Hits on cells, or a pass by number. counted: as mended and as wrong words, None: any number."""
 
     hits: tuple[CellOf, ...] = ()
     visit: int | None = None
-    found: tuple[int, int] | None = None
+    counted: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +92,13 @@ def _rounds(layout: StoreLayout, guard: Protection, space: BitSpace, most: int) 
             if hits := layout.shapes[k].hits:
                 hit = hits[(turn + word) % len(hits)]
                 cells += [(word, cell) for cell in hit]
-                corrected, detected = layout.shapes[k].found(stored[word], hit)
+                corrected, detected = layout.shapes[k].counted(stored[word], hit)
                 n_corrected, n_detected = n_corrected + corrected, n_detected + detected
         scrubs_then = [*(Step(visit=number) for number in visits), *after] if visits else []
         for passes, under, seconds in ((counts, unloaded, 0.0), (scrubs_then, guard, age), (after, guard, 0.0)):
             if passes:
                 first, *more = passes
-                steps = (Step(tuple(cells)), replace(first, found=(n_corrected, n_detected)), *more)
+                steps = (Step(tuple(cells)), replace(first, counted=(n_corrected, n_detected)), *more)
                 yield Script(steps, _read(layout, under, space, cells, seconds))
 
 

@@ -68,8 +68,8 @@ def _catapult_reports(directory: Path, config: Mapping[str, Any]) -> Mapping[str
             f"{newest}: has no line 'Design Total:' with cycles and 'Total Area Score:' with areas, as Catapult writes "
             "it: cut short, or of another version; take it away to go on without"
         )
-    found = {"Latency": cycles[1], "Throughput": cycles[2], "Total Area Score": area[1]}
-    return {str(newest.relative_to(directory)): found}
+    numbers = {"Latency": cycles[1], "Throughput": cycles[2], "Total Area Score": area[1]}
+    return {str(newest.relative_to(directory)): numbers}
 
 
 def _numbers(name: str) -> list[int]:
