@@ -165,7 +165,7 @@ class NetworkSubject:
     @cached_property
     def golden_outputs(self) -> Outputs:
         """Without a fault."""
-        outputs = self._network(self.inputs)
+        outputs = self.differentiable.outputs(self.inputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fkeras.network.network import Network, Node
 from fkeras.network.operation import Grid, grid_of
 from fkeras.network.pointwise import Quantize, Steps
+from fkeras.network.sums import WeightedSum
 
 TOLERANCE = 1e-6
 """Of outputs behind a float tail; relative where they are larger than 1."""
@@ -31,6 +32,15 @@ class Misfit:
 def rounds_reproducibly(node: Node, grids: Mapping[str, Grid]) -> bool:
     """Whether a node rounds nothing whose last bits depend on who computes it."""
     return not isinstance(node.operation, Quantize | Steps) or all(grids[name].reproducible for name in node.inputs)
+
+
+def exact_nodes(network: Network, grids: Mapping[str, Grid]) -> frozenset[str]:
+    """The weighted sums that are the same in any order."""
+    return frozenset(
+        node.name
+        for node in network.nodes
+        if isinstance(node.operation, WeightedSum) and grids[node.name].step is not None
+    )
 
 
 def rounding_misfit(network: Network, inputs: Sequence[NDArray[Any]]) -> Misfit | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.passes import Floats
 from fkeras.engine import Scores
 from fkeras.engines.cpu.classes import counts_classes, nearly_tied
-from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, exact_nodes, floats_per_sample
+from fkeras.engines.cpu.forward import PASSED_BYTES, SCRATCH_BYTES, compute, floats_per_sample
 from fkeras.engines.cpu.golden import GoldenTensors, Wanted
 from fkeras.engines.cpu.outcome import Places, StateScores
 from fkeras.engines.cpu.plan import Plan
@@ -29,6 +29,7 @@ from fkeras.faults.register_patch import RegisterPatch
 from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.metrics.metric import Outputs, parts_of
 from fkeras.network import Grid, Node
+from fkeras.network.fit import exact_nodes
 from fkeras.network.operation import Values
 from fkeras.network.registers import faulty_reads
 from fkeras.scoring import joined

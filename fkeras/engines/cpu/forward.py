@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fkeras.arithmetic.passes import Floats
 from fkeras.engines.cpu.rows import Pass, Rows, floats_between
 from fkeras.network import Grid, Network, Node
+from fkeras.network.fit import exact_nodes
 from fkeras.network.network import NO_READS, Reads
 from fkeras.network.operation import Values
 from fkeras.network.sums import WeightedSum
@@ -22,15 +23,6 @@ SCRATCH_BYTES = 4 * 2**20
 """Bounds one activation while others are computed of it; a window's inputs need some ten times that."""
 PASSED_BYTES = 64 * 2**20
 """Bounds what lies between passes, which themselves take a few samples at a time."""
-
-
-def exact_nodes(network: Network, grids: Mapping[str, Grid]) -> frozenset[str]:
-    """The weighted sums that are the same in any order."""
-    return frozenset(
-        node.name
-        for node in network.nodes
-        if isinstance(node.operation, WeightedSum) and grids[node.name].step is not None
-    )
 
 
 def compute(

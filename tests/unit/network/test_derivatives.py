@@ -6,6 +6,9 @@ import pytest
 from fkeras import network as fn
 from fkeras.memory.inventory import Inventory
 from fkeras.network.derivatives import Trace
+from fkeras.network.fit import exact_nodes
+from fkeras.network.sums import WeightedSum
+from tests.unit.engines.cpu.test_run import random_network
 
 IMAGE, ROWS, FLAT = (6, 5, 4), (7, 4), (6,)
 CASES = {
@@ -108,3 +111,18 @@ def test_products_with_second_derivatives_come_from_complex_values():
     step = 1e-6
     numeric = (gradient(wide["p"] + step * direction) - gradient(wide["p"] - step * direction)) / (2 * step)
     np.testing.assert_allclose(slope.imag / tiny, numeric, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_trace_is_the_network_to_the_last_bit_with_exact_sums_in_float32(seed, monkeypatch):
+    network, x = random_network(seed, "one width")
+    x = np.round(x * 16) / np.float32(16)
+    truth = network([x])
+    exact = exact_nodes(network, network.grids({"x": fn.grid_of(x)}, network.values))
+    wide, compute = [], WeightedSum.compute
+    monkeypatch.setattr(WeightedSum, "compute", lambda self, *given: [wide.append(self), compute(self, *given)][1])
+    for ours, expected in zip(Trace(network, [x]).outputs, truth, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    sums = [node for node in network.before(network.outputs) if isinstance(node.operation, WeightedSum)]
+    assert exact
+    assert len(wide) == sum(node.name not in exact for node in sums)
