@@ -22,6 +22,7 @@ from fkeras.frontends.autodiff import Autodiff
 from fkeras.memory import BitSpace, Coverage, Uncovered
 from fkeras.memory.register import REGISTERS
 from fkeras.memory.space import Memory
+from fkeras.metrics.inputs import refuse_masked
 from fkeras.metrics.metric import Metric
 from fkeras.network import Network
 from fkeras.network.floats import with_float_words
@@ -32,7 +33,6 @@ from fkeras.sensitivity.losses import Loss, Targets
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
-from fkeras.metrics.inputs import refuse_masked
 
 ENGINES = ("auto", "cpu", "gpu", "framework", "hls4ml")
 ON_NETWORKS = ("auto", "cpu", "gpu")

@@ -1,4 +1,5 @@
-"""Layers of HGQ2 as operations, a function for each kind; those of Keras and QKeras are described as everywhere."""
+"""Layers of HGQ2 as operations, a function for each kind, its quantizers and tables compared with what they stand for;
+layers of Keras and QKeras are described as everywhere."""
 
 from __future__ import annotations
 
@@ -204,25 +205,6 @@ def _total(place: Place) -> Steps:
     yield Step("shape", Reshape(place.shape))
 
 
-KINDS: Mapping[str, Describe] = {
-    **dict.fromkeys(("QDense", "QBatchNormDense"), _dense),
-    **dict.fromkeys(("QConv1D", "QConv2D"), _convolution),
-    **dict.fromkeys(("QEinsumDense", "QEinsumDenseBatchnorm"), _einsum),
-    "QBatchNormalization": _norm,
-    **{
-        f"Q{kind}Pooling{rank}D": _as_in_keras
-        for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
-        for rank in (1, 2)
-    },
-    **{f"Q{kind}": _merge(kind.lower()) for kind in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")},
-    "QAveragePow2": _average,
-    **dict.fromkeys(("QSum", "QMeanPow2"), _total),
-    "Quantizer": _quantizer,
-    **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), _table),
-    "QSoftmax": _softmax,
-}
-
-
 WIDEST_TABLE = 16
 """Bits of what a table is asked for."""
 _PROBES = 256
@@ -300,3 +282,22 @@ def table_step(place: Place, quantizer: Any, function: Callable[[Any], Any], par
     held = place.home.evaluate(function, asked.reshape(-1, *(1 for _ in shape))).reshape(-1)
     constants = dict(zip(names, map(constant, (asked[1:], held)), strict=True))
     return Step(part, StepFunction(*names), constants)
+
+
+KINDS: Mapping[str, Describe] = {
+    **dict.fromkeys(("QDense", "QBatchNormDense"), _dense),
+    **dict.fromkeys(("QConv1D", "QConv2D"), _convolution),
+    **dict.fromkeys(("QEinsumDense", "QEinsumDenseBatchnorm"), _einsum),
+    "QBatchNormalization": _norm,
+    **{
+        f"Q{kind}Pooling{rank}D": _as_in_keras
+        for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
+        for rank in (1, 2)
+    },
+    **{f"Q{kind}": _merge(kind.lower()) for kind in ("Add", "Subtract", "Multiply", "Maximum", "Minimum")},
+    "QAveragePow2": _average,
+    **dict.fromkeys(("QSum", "QMeanPow2"), _total),
+    "Quantizer": _quantizer,
+    **dict.fromkeys(("QUnaryFunctionLUT", "QAffinedUnaryFunctionLUT"), _table),
+    "QSoftmax": _softmax,
+}
