@@ -81,14 +81,15 @@ def gpu(session: nox.Session) -> None:
 def keras3(session: nox.Session) -> None:
     """QKeras on Keras 3."""
     prepare(session, ".[keras3,xdist]", keras="3")
-    session.run("pytest", "-rs", "tests/keras3/test_qkeras3.py", *session.posargs)
+    check(session, "-rs", "tests/keras3/test_qkeras3.py")
 
 
 @nox.session
 def hgq2(session: nox.Session) -> None:
     """HGQ2, and hls4ml beside it."""
     prepare(session, ".[hgq2,xdist]", "hls4ml>=1.3,<1.4", "jax", HGQ2="0.2", hls4ml="1.3", keras="3")
-    session.run("pytest", "-rs", "tests/keras3", *session.posargs)
-    session.run("pytest", "-rs", "tests/keras3/test_framework.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
+    check(session, "-rs", "tests/keras3")
     example = "example_project/tests/digits_hgq"
     session.run("pytest", "-c", "example_project/pyproject.toml", example, "-p", "no:cacheprovider")
+    session.env["KERAS_BACKEND"] = "jax"
+    check(session, "-rs", "tests/keras3/test_framework.py")
