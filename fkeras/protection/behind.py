@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from fkeras.memory.codecs import bounded
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.positional import flip_steps
 
-MOST_FLIPS = 3
-"""Flips of one word that are looked at together: more are rare, and there are many of them."""
+MOST_FLIPS, MOST_PATTERNS = 3, 250
+"""Flips of one word that are looked at together: more are rare, and of wide words there are many."""
 RATE = 0.01
 """The further flips of a word are rarer than those of a memory: most bits that matter are protected, too."""
 Scores = NDArray[np.float64]
@@ -59,7 +60,7 @@ def _saved(
     """
     (n, width), saved = steps.shape, np.zeros(steps.shape)
     patterns = reading.patterns[elements]
-    for n_flips in range(min(MOST_FLIPS, width) + 1):
+    for n_flips in (n for n in range(min(MOST_FLIPS, width) + 1) if n < 2 or comb(width, n) <= MOST_PATTERNS):
         for places in combinations(range(width), n_flips):
             flips = np.uint32(sum(1 << (width - 1 - place) for place in places))
             words = reading.decode(patterns ^ flips, elements)

@@ -9,6 +9,7 @@ import pytest
 
 from fkeras.errors import InputError
 from fkeras.faults import KnownWords, RangeCheck, Recoded
+from fkeras.faults.readings import RangeReading
 from fkeras.memory import BitSpace, FixedPoint, Register
 from fkeras.protection.behind import ranking_behind
 from fkeras.sensitivity import Ranking
@@ -67,6 +68,17 @@ def test_damage_without_end_comes_first_and_leaves_numbers(space_of):
     behind = ranking_behind(KnownWords(), space, Ranking.from_scores(scores, space))
     assert behind.order[0] == 0
     assert np.isfinite(behind.scores).all()
+
+
+@pytest.mark.parametrize(("width", "n_decoded"), [(4, 15), (12, 299), (16, 137), (24, 25)])
+def test_of_wide_words_fewer_flips_are_looked_at_together(space_of, monkeypatch, width, n_decoded):
+    """The 4,526 patterns of up to three flips of a 30-bit word would cost a network of floats minutes."""
+    space = memory(space_of, [0, 1, 5], width)
+    ranking = Ranking.from_scores(np.square(flip_steps(space)), space)
+    decoded, decode = [], RangeReading.decode
+    monkeypatch.setattr(RangeReading, "decode", lambda *its: decoded.append(its) or decode(*its))
+    assert ranking_behind(RangeCheck(), space, ranking).scores.max() > 0
+    assert len(decoded) == n_decoded
 
 
 def test_bits_of_registers_keep_their_scores(space_of):
