@@ -6,16 +6,37 @@ import importlib.util
 import os
 import runpy
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.pytester import SysModulesSnapshot
 
 pytest_plugins = ["pytester"]
 
 ForkServer = runpy.run_path(str(Path(__file__).with_name("forking.py")))["ForkServer"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _modules_stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sessions in this process forget the modules of their project, and no others: compiled ones cannot be imported
+    twice, and the rest takes long."""
+    projects = str(tmp_path_factory.getbasetemp())
+
+    def stays(name: str) -> bool:
+        file = getattr(sys.modules[name], "__dict__", {}).get("__file__")
+        return file is not None and not file.startswith(projects)
+
+    class Snapshot(SysModulesSnapshot):
+        def __init__(self, preserve: object = None) -> None:
+            super().__init__(stays)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("_pytest.pytester.SysModulesSnapshot", Snapshot)
+        yield
 
 
 @pytest.fixture(scope="session")

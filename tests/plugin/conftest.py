@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _pytest.pytester import SysModulesSnapshot
 from execnet import gateway_io
 
 from fkeras.frontends.qkeras.setup import qkeras
@@ -108,25 +106,6 @@ import pytest
 import fkeras
 from pytest_fkeras import fault_budget, ranking
 """
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _modules_stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sessions in this process forget the modules of their project, and no others: compiled ones cannot be imported
-    twice, and the rest takes long."""
-    projects = str(tmp_path_factory.getbasetemp())
-
-    def stays(name: str) -> bool:
-        file = getattr(sys.modules[name], "__dict__", {}).get("__file__")
-        return file is not None and not file.startswith(projects)
-
-    class Snapshot(SysModulesSnapshot):
-        def __init__(self, preserve: object = None) -> None:
-            super().__init__(stays)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("_pytest.pytester.SysModulesSnapshot", Snapshot)
-        yield
 
 
 def fork_sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: Any) -> None:
