@@ -31,7 +31,7 @@ from fkeras.metrics.metric import Metric, parts_of
 from fkeras.models.kinds import ON_NETWORKS, Data, FrameworkModel, Shipped, StartRun, engine_parts
 from fkeras.models.network import run_of, shipped_network, start_checked
 from fkeras.network import Network, feeding
-from fkeras.network.floats import only_in_network, storing
+from fkeras.network.floats import only_in_network
 
 if TYPE_CHECKING:
     from fkeras.engines.hls4ml.convert import Conversion
@@ -112,7 +112,7 @@ class KerasModel(FrameworkModel):
         if engine_parts(engine)[0] not in ON_NETWORKS:
             what = f"faults in the float words of model '{self.name}' are measured on its network alone; use "
             raise UnsupportedError(what, Argument("engine", "auto"))
-        return start_checked(self, storing(self.network(space.memory), space), data, metrics, space, engine)
+        return start_checked(self, self.network(space.memory), data, metrics, space, engine)
 
     def shipped(self, run: Run) -> Shipped:
         """The network where it serves, else the model as a file, for which workers load TensorFlow."""

@@ -110,7 +110,7 @@ def run_of(network: Network, data: Data, metrics: Mapping[str, Metric], space: B
     from fkeras.engines.cpu.run import CpuRun
     from fkeras.engines.gpu.setup import require_device, sees_gpu
 
-    name, _ = engine_parts(engine)
+    network, (name, _) = storing(network, space), engine_parts(engine)
     misfit = None
     if name == "gpu" or (name == "auto" and sees_gpu()):
         require_device()

@@ -23,6 +23,7 @@ from fkeras.memory import BitSpace, WordTensor
 from fkeras.memory.codecs import FixedPoint, Float, FloatName, MixedFixedPoint
 from fkeras.memory.inventory import Inventory, LayerMemory
 from fkeras.memory.register import REGISTERS
+from fkeras.models.network import run_of
 from fkeras.network.floats import storing
 from fkeras.network.ranges import golden_range
 from fkeras.network.registers import faulty_reads, register_space
@@ -388,7 +389,7 @@ def test_what_is_wrong_where_it_goes_out_is_right_where_the_next_layer_reads_it(
     y = tuple(b.rng.normal(0, 1, (9, 3)) for _ in range(3))
     metrics = {f"{number}": fkeras.metrics.on_output(number, mse) for number in range(3)}
     space = register_space(network, "outputs")
-    run = fkeras.Study(network, (x, y), metric=metrics, engine="cpu", space=space).run()
+    run = run_of(network, (x, y), metrics, space, "cpu")
     flips = run.flips(np.arange(len(space)))
     register = space.locate(np.arange(len(space))).tensor
     for number, (name, scores) in enumerate(flips.items()):
