@@ -365,7 +365,7 @@ CASES = {
     "two codes at once": (
         nothing,
         campaign_of("--faults", "1", "--protected", "1", "--under", "tmr,secded"),
-        "'tmr,secded'; allowed are one of immune, tmr, secded, parity, one of range-check, known-words, recoded",
+        "'tmr,secded'; allowed are one of immune, tmr, secded, parity, blind-scrubbing, one of range-check",
     ),
     "a free check and a stated one": (
         nothing,
