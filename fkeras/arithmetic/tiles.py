@@ -23,7 +23,6 @@ VECTOR = 4 * LANES
 """Its bytes."""
 BYTES, WORDS, FLOATS = 0, 1, 2
 """How levels are stored: unsigned 8 bits less a zero point, signed 16 bits, float32."""
-ITEM_SIZES = np.array([1, 2, 4])
 
 FUSED = ("contract",)
 I1, I8, I16, I32, I64, F32 = (*(ir.IntType(bits) for bits in (1, 8, 16, 32, 64)), ir.FloatType())

@@ -19,7 +19,8 @@ _READ_ONLY = re.compile("read-?only", re.IGNORECASE)
 def single_array(data: Any, what: str) -> NDArray[Any]:
     """`data` as one numeric array (n, ...) with at least one sample; `what` names it in errors.
 
-    Raises InputError for a tuple of arrays, for no samples, and for entries that are no numbers.
+    Raises InputError for a tuple of arrays, for no samples, for samples of different shapes, and for entries that are
+    no numbers.
     """
     if isinstance(data, tuple):
         raise InputError(
@@ -27,7 +28,10 @@ def single_array(data: Any, what: str) -> NDArray[Any]:
             f"choose one with fkeras.metrics.on_output(index, metric)"
         )
     refuse_masked(data, what)
-    array = np.asarray(data)
+    try:
+        array = np.asarray(data)
+    except ValueError:  # numpy's of lists that are no rectangle
+        raise InputError(f"the {what} are no array: their samples have different shapes; give all the same") from None
     if array.dtype.kind not in "biuf":
         try:
             array = array.astype(np.float64)  # bfloat16 and its relatives are numbers of kind 'V'

@@ -45,9 +45,13 @@ def test_undefined_outputs_score_infinity_and_are_counted(bad: float) -> None:
         (TARGETS[:2], r"targets have shape \(2, 2\)"),
         (np.where(TARGETS == 3.0, np.nan, TARGETS), r"targets are not finite in row 2"),
         (TARGETS[:0], r"targets are empty"),
+        (
+            [[1.0, 2.0], [3.0], [4.0, 5.0]],
+            r"targets are no array: their samples have different shapes; give all the same",
+        ),
     ],
 )
-def test_targets_that_do_not_fit_are_refused(targets: np.ndarray, message: str) -> None:
+def test_targets_that_do_not_fit_are_refused(targets: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         mean_squared_error().bind(targets, OUTPUTS)
 
