@@ -163,11 +163,11 @@ class Study:
         if space is not None:
             self.space = space
         self.engine, self.seed, self.store = engine, whole_seed(seed), opened(store)
+        self._said: set[str] = set() if self.store is None else set(self.store.notices)
         self.executor, self.progress = executor, progress
         self._area = None if area is None else read_area(area)
         self.model_name: str = name or model_of(model).name
         """What reports call the model."""
-        self._said: set[str] = set() if self.store is None else set(self.store.notices)
         self._spaces: Recent[BitSpace] = Recent()
         self._runs: Recent[Run] = Recent()
         self._oracles: Recent[Oracle] = Recent()

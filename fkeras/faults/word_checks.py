@@ -69,8 +69,10 @@ class WordCheck:
         object.__setattr__(self, "scrub_interval_seconds", self.scrubbing.seconds)
         if self.stored and self.scrubbing.keeps_errors:
             raise InputError(
-                "stored=True with scrub_from='itself' is not modelled: what is read through a table that was hit may "
-                "be written anywhere; scrub from a good copy, or keep the tables in logic (stored=False)"
+                "stored=True with ",
+                Argument("scrub_from", "itself"),
+                " is not modelled: what is read through a table that was hit may be written anywhere; scrub from a "
+                "good copy, or keep the tables in logic (stored=False)",
             )
 
     @property

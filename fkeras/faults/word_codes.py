@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fkeras.errors import InputError
+from fkeras.errors import Argument, InputError
 from fkeras.faults.codes import Decoded, Hsiao, ParityBit, Patterns, count_ones
 from fkeras.faults.fault_models import BitErrorRate, Bits, Exposure, FaultModel
 from fkeras.faults.fault_set import FaultSet
@@ -134,8 +134,10 @@ class CodedWords:
             zeros = np.zeros(tensor.size, np.uint32)
             if (tensor.decode(zeros, np.arange(tensor.size)) != 0).any():
                 raise InputError(
-                    f"on_detected='zero': a word of zeros in tensor '{tensor.path}' ({tensor.codec}) does not mean 0; "
-                    "write on_detected='reload' or 'keep', or cover other tensors"
+                    Argument("on_detected", "zero"),
+                    f": a word of zeros in tensor '{tensor.path}' ({tensor.codec}) does not mean 0; write ",
+                    Argument("on_detected", "reload"),
+                    " or 'keep', or cover other tensors",
                 )
 
     @cached_property

@@ -177,8 +177,8 @@ def fkeras_model():
         def test_budget():
             pass
     """)
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*put any fkeras_[*] key (fkeras_seed = 1) into the ini file*"])
     pytester.makeini("[pytest]\nfkeras_max_trials = 200\n")
-    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
