@@ -13,62 +13,52 @@ from fkeras.faults.readings import Reading
 from fkeras.faults.word_checks import WordCheck
 from fkeras.memory import BitSpace, WordTensor
 from fkeras.memory.codecs import bounded
+from fkeras.memory.tensor import Part
 from fkeras.sensitivity import Ranking
 from fkeras.sensitivity.positional import flip_steps
 
 MOST_FLIPS, MOST_PATTERNS = 3, 250
 """Flips of one word that are looked at together: more are rare, and of wide words there are many."""
 RATE = 0.01
-"""The further flips of a word are rarer than those of a memory: most bits that matter are protected, too."""
+"""Of further flips, where a check says none that it is made for."""
 Scores = NDArray[np.float64]
 
 
-def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking, bit_error_rate: float = RATE) -> Ranking:
+def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking, bit_error_rate: float | None = None) -> Ranking:
     """The bits of a memory by what protecting one saves behind a check.
 
-    The decoder says what flips of cells make of a word, at `bit_error_rate`. How much the error matters says `ranking`,
-    of the bits of plain words: as much as the flip of the same word whose error is the nearest in size, and by the
-    square of the rest more or less. Bits of registers keep their scores.
+    The decoder says what flips of cells make of a word, at `bit_error_rate` (None: the one that the check is made for).
+    How much the error matters says `ranking`, of the bits of plain words: what the flips of the same word do, over the
+    squares of their errors. Bits of registers keep their scores.
     """
     if not isinstance(check, WordCheck):
         raise InputError(
             Argument("behind", check), "; allowed are fkeras.RangeCheck(), fkeras.KnownWords() and fkeras.Recoded()"
         )
     readings = check.stored_readings(space)
-    harmful = bounded(np.maximum(ranking.scores, 0.0))
-    steps = np.abs(flip_steps(space))
-    per_square = np.divide(harmful[: steps.size], np.square(steps), out=np.zeros_like(steps), where=steps > 0)
-    scores = harmful.copy()
+    rate = getattr(check, "bit_error_rate", RATE) if bit_error_rate is None else bit_error_rate
+    scores = bounded(np.maximum(ranking.scores, 0.0))
+    squares = np.square(flip_steps(space))
     for tensor, reading, start in zip(space.tensors, readings, space.offsets, strict=False):
         for part in tensor.parts:
             bits = start + part.bits
-            scores[bits] = _saved(tensor, part.elements, reading, steps[bits], per_square[bits], bit_error_rate)
+            total = squares[bits].sum(axis=1)
+            harm = np.divide(scores[bits].sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
+            scores[bits] = _saved(tensor, part, reading, harm, rate)
     return Ranking.from_scores(scores, space, f"{ranking.method} behind {check.name}")
 
 
-def _saved(
-    tensor: WordTensor,
-    elements: NDArray[np.int64],
-    reading: Reading,
-    steps: Scores,
-    per_square: Scores,
-    rate: float,
-) -> Scores:
-    """What protecting each bit of words of one width saves, (n, width).
-
-    steps: the size of the error of each flip of a plain word, (n, width); per_square: what it does, over its square.
-    """
-    (n, width), saved = steps.shape, np.zeros(steps.shape)
-    patterns = reading.patterns[elements]
+def _saved(tensor: WordTensor, part: Part, reading: Reading, harm: Scores, rate: float) -> Scores:
+    """What protecting each bit of words of one width saves, (n, width); harm (n,): of an error over its square."""
+    elements, width = part.elements, part.codec.width
+    patterns, saved = reading.patterns[elements], np.zeros((elements.size, width))
     for n_flips in (n for n in range(min(MOST_FLIPS, width) + 1) if n < 2 or comb(width, n) <= MOST_PATTERNS):
         for places in combinations(range(width), n_flips):
             flips = np.uint32(sum(1 << (width - 1 - place) for place in places))
             words = reading.decode(patterns ^ flips, elements)
-            error = np.abs(bounded(tensor.values_of(words, elements).astype(np.float64)) - tensor.golden[elements])
-            nearest = np.abs(steps - error[:, None]).argmin(axis=1)
-            harm = per_square[np.arange(n), nearest] * np.square(error)
+            error = bounded(tensor.values_of(words, elements).astype(np.float64)) - tensor.golden[elements]
             for place in range(width):
                 among = n_flips - (place in places)
                 chance = rate**among * (1 - rate) ** (width - 1 - among)
-                saved[:, place] += (chance if place in places else -chance) * harm
+                saved[:, place] += (chance if place in places else -chance) * harm * np.square(error)
     return saved

@@ -46,20 +46,27 @@ def test_cells_are_ranked_by_what_protecting_one_saves_behind_the_check(space_of
             assert ranking.scores[element * 3 + place] == pytest.approx(saved)
 
 
-def test_behind_a_check_that_changes_nothing_the_ranking_is_what_it_was(space_of):
-    """Whatever made it: a flip of a word that reads as itself does what its score says, not what its square would."""
+def test_behind_a_check_that_changes_nothing_a_ranking_by_squares_is_what_it_was(space_of):
     space = memory(space_of, range(8))
-    scores = np.random.default_rng(1).random(24)
+    scores = np.square(flip_steps(space)) * np.repeat(np.random.default_rng(1).random(8), 3)[:, None].reshape(-1)
     behind = ranking_behind(KnownWords(), space, Ranking.from_scores(scores, space), 1e-9)
     assert behind.scores == pytest.approx(scores, rel=1e-6)
 
 
-def test_a_flip_that_is_mended_is_worth_nothing_and_others_what_an_error_of_their_size_is(space_of):
-    """0 reads 2 as it is, and 4 as 0; an error of 2 scores 5 in this word, whatever 4 does."""
+def test_a_flip_that_is_mended_is_worth_nothing_and_an_error_what_its_square_is_among_those_of_the_word(space_of):
+    """0 reads 2 as it is, and 4 as 0; flips of 8, 4, 2 and 1 score 24 together, an error of 2 so 24 * 4/85."""
     space = memory(space_of, [0, 0, 2], 4)
     scores = np.array([9.0, 7, 5, 3] * 3)
     behind = ranking_behind(KnownWords(), space, Ranking.from_scores(scores, space), 1e-9)
-    assert behind.scores[:4].round(3).tolist() == [0, 0, 5, 0]
+    assert behind.scores[:4] == pytest.approx([0, 0, 24 * 4 / 85, 0], abs=1e-6)
+
+
+def test_further_flips_are_as_likely_as_the_check_is_made_for(space_of):
+    space = memory(space_of, [0, 1, 1, 3, 6])
+    by_squares = Ranking.from_scores(np.square(flip_steps(space)), space)
+    often, seldom = (ranking_behind(KnownWords(bit_error_rate=rate), space, by_squares) for rate in (0.2, 0.01))
+    assert np.array_equal(often.scores, ranking_behind(KnownWords(bit_error_rate=0.2), space, by_squares, 0.2).scores)
+    assert not np.array_equal(often.scores, seldom.scores)
 
 
 def test_damage_without_end_comes_first_and_leaves_numbers(space_of):
