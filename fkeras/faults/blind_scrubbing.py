@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class BlindScrubbing:
 
     bits: BitSet
     scrub_interval_seconds: float | None = None
+    name: ClassVar[str] = "blind scrubbing"
+    extra_bits: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bits", BitSet.of(self.bits))
@@ -38,17 +41,9 @@ class BlindScrubbing:
             )
 
     @property
-    def name(self) -> str:
-        return "blind scrubbing"
-
-    @property
     def scrubbing(self) -> Scrubbing:
         """How often the bits are written anew, from a good copy."""
         return Scrubbing(self.scrub_interval_seconds)
-
-    @property
-    def extra_bits(self) -> int:
-        return 0
 
     @property
     def is_perfect(self) -> bool:

@@ -361,7 +361,7 @@ def word_weights(space: BitSpace, importance: Importance) -> list[Weights]:
         weights = np.ones(n_words)
     elif isinstance(scores := getattr(importance, "scores", None), np.ndarray):
         space.require_layout(getattr(importance, "layout_digest", None), f"importance={importance!r}")
-        weights = _by_word(space, scores)
+        weights = np.concatenate([np.zeros(0), *damage_per_square(space, scores)])
     else:
         weights = np.asarray(importance)
     if weights.shape != (n_words,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
@@ -380,10 +380,11 @@ def _numbers(importance: object) -> Weights:
         raise InputError(Argument("importance", importance), allowed) from None
 
 
-def _by_word(space: BitSpace, scores: NDArray[np.float64]) -> Weights:
-    """The damage per squared error, from that of flips: (n_words,)."""
-    weights, start = [np.zeros(0)], 0
-    for tensor in space.tensors:
+def damage_per_square(space: BitSpace, scores: NDArray[np.float64]) -> list[Weights]:
+    """What flips of each word do, by the scores of its bits, over the squares of their errors; tensor by tensor, in the
+    unit of the codec."""
+    weights = []
+    for tensor, start in zip(space.tensors, space.offsets, strict=False):
         own = np.zeros(tensor.size)
         for part in tensor.parts:
             codec, words = part.codec, part.tensor.words[:, None]
@@ -391,8 +392,7 @@ def _by_word(space: BitSpace, scores: NDArray[np.float64]) -> Weights:
             squares = np.square(bounded(codec.decode(flipped)) - codec.decode(words)).sum(axis=1)
             own[part.elements] = scores[start + part.bits].sum(axis=1) / np.maximum(squares, codec.step**2)
         weights.append(own)
-        start += tensor.n_bits
-    return np.concatenate(weights)
+    return weights
 
 
 def _words_of(register: Register, words: Words) -> WordTensor:

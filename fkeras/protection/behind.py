@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from fkeras.errors import Argument, InputError
 from fkeras.faults.readings import Reading
-from fkeras.faults.word_checks import WordCheck
-from fkeras.memory import BitSpace, WordTensor
+from fkeras.faults.word_checks import WordCheck, damage_per_square
+from fkeras.memory import BitSpace
 from fkeras.memory.codecs import bounded
 from fkeras.memory.tensor import Part
 from fkeras.sensitivity import Ranking
-from fkeras.sensitivity.positional import flip_steps
 
 MOST_FLIPS, MOST_PATTERNS = 3, 250
 """Flips of one word that are looked at together: more are rare, and of wide words there are many."""
@@ -38,25 +37,22 @@ def ranking_behind(check: WordCheck, space: BitSpace, ranking: Ranking, bit_erro
     readings = check.stored_readings(space)
     rate = getattr(check, "bit_error_rate", RATE) if bit_error_rate is None else bit_error_rate
     scores = bounded(np.maximum(ranking.scores, 0.0))
-    squares = np.square(flip_steps(space))
-    for tensor, reading, start in zip(space.tensors, readings, space.offsets, strict=False):
+    harms = damage_per_square(space, scores)
+    for tensor, reading, harm, start in zip(space.tensors, readings, harms, space.offsets, strict=False):
         for part in tensor.parts:
-            bits = start + part.bits
-            total = squares[bits].sum(axis=1)
-            harm = np.divide(scores[bits].sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
-            scores[bits] = _saved(tensor, part, reading, harm, rate)
+            scores[start + part.bits] = _saved(part, reading, harm[part.elements], rate)
     return Ranking.from_scores(scores, space, f"{ranking.method} behind {check.name}")
 
 
-def _saved(tensor: WordTensor, part: Part, reading: Reading, harm: Scores, rate: float) -> Scores:
+def _saved(part: Part, reading: Reading, harm: Scores, rate: float) -> Scores:
     """What protecting each bit of words of one width saves, (n, width); harm (n,): of an error over its square."""
-    elements, width = part.elements, part.codec.width
+    elements, width, golden = part.elements, part.codec.width, part.codec.decode(part.tensor.words)
     patterns, saved = reading.patterns[elements], np.zeros((elements.size, width))
     for n_flips in (n for n in range(min(MOST_FLIPS, width) + 1) if n < 2 or comb(width, n) <= MOST_PATTERNS):
         for places in combinations(range(width), n_flips):
             flips = np.uint32(sum(1 << (width - 1 - place) for place in places))
             words = reading.decode(patterns ^ flips, elements)
-            error = bounded(tensor.values_of(words, elements).astype(np.float64)) - tensor.golden[elements]
+            error = bounded(part.codec.decode(words)) - golden
             for place in range(width):
                 among = n_flips - (place in places)
                 chance = rate**among * (1 - rate) ** (width - 1 - among)
