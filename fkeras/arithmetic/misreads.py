@@ -182,7 +182,7 @@ def read_sums(
             count += 1
         for output in range(OUTPUTS):  # past the last, it is computed again
             inputs[output] = base + reads[first + min(output, count - 1)].input
-        block = blocks[number]
+        block = blocks[number]  # as in `passes.add_up`: one function for both takes a pass a fifth more time
         tap, stop, at, lane = block.tap, block.stop_tap, block.weights, block.lane
         if step.form == BYTES:
             bytes_tile(sums, arena, inputs, taps, tap, stop, weights, at, starts, lane)
